@@ -1,0 +1,72 @@
+/** Files on `node:fs`, which Bun and Deno share. */
+import * as fs from "node:fs/promises";
+import type { Files, FileStatus } from "./types.ts";
+
+interface NodeStats {
+  isFile(): boolean;
+  isDirectory(): boolean;
+  isBlockDevice(): boolean;
+  isCharacterDevice(): boolean;
+  isSymbolicLink(): boolean;
+  isSocket(): boolean;
+  readonly mode: bigint;
+  readonly uid: bigint;
+  readonly gid: bigint;
+  readonly size: bigint;
+  readonly dev: bigint;
+  readonly ino: bigint;
+  readonly rdev: bigint;
+  readonly mtimeMs: bigint;
+}
+
+function status(stats: NodeStats): FileStatus {
+  const kind = stats.isFile()
+    ? "file"
+    : stats.isDirectory()
+    ? "directory"
+    : stats.isBlockDevice()
+    ? "block"
+    : stats.isCharacterDevice()
+    ? "character"
+    : stats.isSymbolicLink()
+    ? "symlink"
+    : stats.isSocket()
+    ? "socket"
+    : "other";
+  return {
+    kind,
+    mode: Number(stats.mode & 0o7777n),
+    uid: Number(stats.uid),
+    gid: Number(stats.gid),
+    size: Number(stats.size),
+    dev: stats.dev,
+    ino: stats.ino,
+    rdev: stats.rdev,
+    mtimeMs: Number(stats.mtimeMs),
+  };
+}
+
+/** The machine's files. */
+export const systemFiles: Files = {
+  stat: async (path) => status(await fs.stat(path, { bigint: true })),
+  lstat: async (path) => status(await fs.lstat(path, { bigint: true })),
+  realPath: (path) => fs.realpath(path),
+  readText: (path) => fs.readFile(path, "utf8"),
+  async readAt(path, position, length) {
+    const file = await fs.open(path, "r");
+    try {
+      const buffer = new Uint8Array(length);
+      const { bytesRead } = await file.read(buffer, 0, length, position);
+      return buffer.subarray(0, bytesRead);
+    } finally {
+      await file.close();
+    }
+  },
+  writeText: (path, text, mode = 0o644) => fs.writeFile(path, text, { mode }),
+  async makeDirectory(path, mode = 0o755) {
+    await fs.mkdir(path, { recursive: true, mode });
+  },
+  list: (path) => fs.readdir(path),
+  rename: (from, to) => fs.rename(from, to),
+  remove: (path) => fs.rm(path, { recursive: true, force: true }),
+};

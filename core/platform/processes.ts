@@ -1,0 +1,110 @@
+/** Child processes on `node:child_process`, which Bun and Deno share. */
+import { spawn } from "node:child_process";
+import type { Child, ChildExit, ChildSpec, Processes } from "./types.ts";
+
+/** Longest line of output handed on, in characters; the rest of it is cut off and said so. */
+const LINE_MAX = 2000;
+
+/** Lines handed on from one child; what comes after is counted and dropped. */
+const LINES_MAX = 10_000;
+
+/** How long the output is waited for after the end of the process itself, in ms. */
+const OUTPUT_GRACE_MS = 100;
+
+/** The machine's processes. */
+export const systemProcesses: Processes = {
+  start(spec: ChildSpec): Promise<Child> {
+    return new Promise((resolve, reject) => {
+      const [file, ...args] = spec.argv;
+      const child = spawn(file, args, {
+        // A session and process group of its own, so that all of it can be ended.
+        detached: true,
+        env: { ...spec.env },
+        cwd: spec.cwd ?? "/",
+        stdio: ["ignore", spec.output ? "pipe" : "ignore", spec.output ? "pipe" : "ignore"],
+      });
+      const splitters: LineSplitter[] = [];
+      for (const name of ["stdout", "stderr"] as const) {
+        const splitter = new LineSplitter((line) => spec.output?.(line, name));
+        child[name]?.on("data", (chunk: Uint8Array) => splitter.push(chunk));
+        splitters.push(splitter);
+      }
+      const exited = new Promise<ChildExit>((done) => {
+        child.once("exit", (code, signal) => {
+          const finish = () => {
+            clearTimeout(timer);
+            for (const splitter of splitters) splitter.end();
+            done({ code, signal });
+          };
+          // A grandchild may keep the output open for ever.
+          const timer = setTimeout(finish, OUTPUT_GRACE_MS);
+          child.once("close", finish);
+        });
+      });
+      child.once("error", reject);
+      child.once("spawn", () => {
+        const pid = child.pid!;
+        resolve({
+          pid,
+          exited,
+          signalGroup(signal) {
+            try {
+              process.kill(-pid, signal);
+              return true;
+            } catch {
+              return false;
+            }
+          },
+        });
+      });
+    });
+  },
+};
+
+/** Cuts a byte stream into lines, bounded in length and number. */
+export class LineSplitter {
+  readonly #line: (text: string) => void;
+  readonly #decoder = new TextDecoder();
+  #pending = "";
+  #skipping = false;
+  #count = 0;
+  #ended = false;
+
+  constructor(line: (text: string) => void) {
+    this.#line = line;
+  }
+
+  /** Takes the next bytes. */
+  push(chunk: Uint8Array): void {
+    if (this.#ended) return;
+    this.#pending += this.#decoder.decode(chunk, { stream: true });
+    let end: number;
+    while ((end = this.#pending.indexOf("\n")) >= 0) {
+      const text = this.#pending.slice(0, end).replace(/\r$/, "");
+      this.#pending = this.#pending.slice(end + 1);
+      if (this.#skipping) this.#skipping = false;
+      else this.#emit(text);
+    }
+    if (this.#pending.length > LINE_MAX) {
+      if (!this.#skipping) this.#emit(this.#pending);
+      this.#skipping = true;
+      this.#pending = "";
+    }
+  }
+
+  /** Hands out a last line that has no line end; nothing is taken after that. */
+  end(): void {
+    if (this.#pending !== "" && !this.#skipping) this.#emit(this.#pending);
+    this.#pending = "";
+    this.#ended = true;
+  }
+
+  #emit(text: string): void {
+    this.#count++;
+    if (this.#count <= LINES_MAX) {
+      this.#line(text.length > LINE_MAX ? `${text.slice(0, LINE_MAX)}… (cut)` : text);
+    } else if (this.#count === LINES_MAX + 1) {
+      this.#line(`(more than ${LINES_MAX} lines; the rest is dropped)`);
+    }
+  }
+}

@@ -1,0 +1,154 @@
+/** The operations on nodes, shared by the client and its transactions. */
+import { concat, type Message, nulTerminated, type Part, splitText, toText } from "./codec.ts";
+import type { RequestOptions } from "./connection.ts";
+import { ArgumentError, isServerError, ServerError } from "./errors.ts";
+import { Op } from "./operations.ts";
+import { checkPath } from "./paths.ts";
+import { formatPermission, parsePermission, type Permission } from "./permissions.ts";
+
+/**
+ * Reading and writing nodes. Every function may throw ServerError, ArgumentError (nothing was
+ * sent), ConnectionError, DeadlineError, or the reason of an aborted signal.
+ */
+export abstract class NodeAccess {
+  /** Sends a request in this object's context (a transaction or none). */
+  protected abstract send(
+    type: number,
+    payload: Uint8Array,
+    path: string | undefined,
+    options: RequestOptions | undefined,
+  ): Promise<Message>;
+
+  /** The value of a node; bytes, possibly none. */
+  async read(path: string, options?: RequestOptions): Promise<Uint8Array> {
+    return (await this.#one(Op.READ, path, options)).payload;
+  }
+
+  /** The value of a node, decoded as UTF-8. NULs are kept. */
+  async readText(path: string, options?: RequestOptions): Promise<string> {
+    return toText(await this.read(path, options));
+  }
+
+  /** As {@link readText}, but undefined when there is no such node. */
+  readOptional(path: string, options?: RequestOptions): Promise<string | undefined> {
+    return absent(this.readText(path, options));
+  }
+
+  /** Whether a node exists. */
+  async exists(path: string, options?: RequestOptions): Promise<boolean> {
+    return await absent(this.read(path, options)) !== undefined;
+  }
+
+  /** Names of a node's children, in the server's order. */
+  async list(path: string, options?: RequestOptions): Promise<string[]> {
+    try {
+      return splitText((await this.#one(Op.DIRECTORY, path, options)).payload);
+    } catch (error) {
+      if (isServerError(error, "E2BIG")) return await this.#listInParts(path, error, options);
+      throw error;
+    }
+  }
+
+  /** As {@link list}, but empty when there is no such node. */
+  async listOptional(path: string, options?: RequestOptions): Promise<string[]> {
+    return await absent(this.list(path, options)) ?? [];
+  }
+
+  /** Writes a value; missing ancestors are created empty. */
+  async write(path: string, value: Part, options?: RequestOptions): Promise<void> {
+    checkPath(path);
+    await this.send(Op.WRITE, concat([path, "\0", value]), path, options);
+  }
+
+  /** Creates an empty node, with its ancestors; an existing one is left alone. */
+  async makeDirectory(path: string, options?: RequestOptions): Promise<void> {
+    await this.#one(Op.MKDIR, path, options);
+  }
+
+  /** Removes a node with all below it. A missing node whose parent exists is no error. */
+  async remove(path: string, options?: RequestOptions): Promise<void> {
+    await this.#one(Op.RM, path, options);
+  }
+
+  /** As {@link remove}; nothing there at all is no error either. */
+  async removeOptional(path: string, options?: RequestOptions): Promise<void> {
+    await absent(this.remove(path, options));
+  }
+
+  /** The permission list; special (`@…`) paths are allowed. */
+  async getPermissions(path: string, options?: RequestOptions): Promise<Permission[]> {
+    const reply = await this.#one(Op.GET_PERMS, path, options, true);
+    return splitText(reply.payload).map(parsePermission);
+  }
+
+  /** Replaces the permission list. @throws ArgumentError for an empty list */
+  async setPermissions(
+    path: string,
+    permissions: readonly Permission[],
+    options?: RequestOptions,
+  ): Promise<void> {
+    checkPath(path, true);
+    if (permissions.length === 0) {
+      throw new ArgumentError(`permissions of ${path}: at least one entry is needed (the owner)`);
+    }
+    const payload = nulTerminated(path, ...permissions.map(formatPermission));
+    await this.send(Op.SET_PERMS, payload, path, options);
+  }
+
+  #one(
+    type: number,
+    path: string,
+    options: RequestOptions | undefined,
+    special = false,
+  ): Promise<Message> {
+    try {
+      checkPath(path, special);
+    } catch (error) {
+      return Promise.reject(error);
+    }
+    return this.send(type, nulTerminated(path), path, options);
+  }
+
+  /** DIRECTORY_PART: whole names from a byte offset, until an empty name marks the end. */
+  async #listInParts(
+    path: string,
+    tooBig: ServerError,
+    options: RequestOptions | undefined,
+  ): Promise<string[]> {
+    for (;;) {
+      const names: string[] = [];
+      let generation: string | undefined;
+      let offset = 0;
+      for (;;) {
+        const payload = nulTerminated(path, String(offset));
+        let reply: Message;
+        try {
+          reply = await this.send(Op.DIRECTORY_PART, payload, path, options);
+        } catch (error) {
+          throw isServerError(error, "ENOSYS") ? tooBig : error;
+        }
+        const head = reply.payload.indexOf(0);
+        const now = toText(reply.payload.subarray(0, head));
+        generation ??= now;
+        if (now !== generation) break;
+        const body = reply.payload.subarray(head + 1);
+        const ended = body.length === 0 || body.at(-1) === 0 && (body.length === 1 ||
+              body.at(-2) === 0);
+        const part = ended ? body.subarray(0, Math.max(0, body.length - 1)) : body;
+        names.push(...splitText(part));
+        if (ended) return names;
+        offset += body.length;
+      }
+    }
+  }
+}
+
+/** Turns the store's "no such node" into undefined. */
+export async function absent<T>(operation: Promise<T>): Promise<T | undefined> {
+  try {
+    return await operation;
+  } catch (error) {
+    if (isServerError(error, "ENOENT")) return undefined;
+    throw error;
+  }
+}

@@ -1,0 +1,433 @@
+/** The xenstore client: one connection, many users. */
+import type { Cancel, Clock } from "../platform/types.ts";
+import { type Message, nulTerminated, splitText, toText } from "./codec.ts";
+import { NodeAccess } from "./access.ts";
+import { Connection, type RequestOptions } from "./connection.ts";
+import { ConnectionError, DeadlineError, isServerError, ProtocolError } from "./errors.ts";
+import { Op } from "./operations.ts";
+import { checkPath } from "./paths.ts";
+import {
+  DEFAULT_ATTEMPTS,
+  retryPauseMs,
+  Transaction,
+  type TransactionOptions,
+} from "./transaction.ts";
+import type { Transport } from "./transport.ts";
+
+/** How a client is set up. */
+export interface ClientOptions {
+  /** Makes a connection to the store; called again after a loss if `reconnect` is set. */
+  readonly connect: () => Promise<Transport>;
+  readonly clock: Clock;
+  /** Keep trying to come back after the store went away; default false. */
+  readonly reconnect?: boolean;
+  /** Requests outstanding at a time; 1 or more. */
+  readonly window?: number;
+  /** Told when the connection is lost, and when it is back and all watches are armed again. */
+  onConnection?(state: "lost" | "restored", error: Error | null): void;
+  /** Told of oddities that harm nobody, and of errors that watch handlers throw. */
+  onOddity?(message: string): void;
+}
+
+/** A registered watch. */
+export interface Watch {
+  readonly path: string;
+  /** Ends it. Events already under way are dropped. */
+  close(options?: RequestOptions): Promise<void>;
+}
+
+/**
+ * Called when something at or below the watched path may have changed; `path` is the node that
+ * did. Events are level triggers: they may be merged, repeated or spurious. Look, do not count.
+ */
+export type WatchHandler = (path: string) => void;
+
+interface WatchEntry {
+  readonly path: string;
+  readonly token: string;
+  readonly handler: WatchHandler;
+}
+
+/** First pause before a reconnection attempt, in ms; it doubles up to the maximum. */
+const RECONNECT_PAUSE_MS = 20;
+const RECONNECT_PAUSE_MAX_MS = 2_000;
+
+/** A client of one store. All functions of {@link NodeAccess} work outside any transaction. */
+export class StoreClient extends NodeAccess {
+  readonly #options: ClientOptions;
+  readonly #watches = new Map<string, WatchEntry>();
+  #connection: Connection;
+  /** Resolves when the connection is back; null while there is one. */
+  #recovery: Promise<void> | null = null;
+  #closed = false;
+  #lastToken = 0;
+
+  private constructor(options: ClientOptions, transport: Transport) {
+    super();
+    this.#options = options;
+    this.#connection = this.#attach(transport);
+  }
+
+  /**
+   * Connects to a store.
+   * @throws whatever `options.connect` throws
+   */
+  static async connect(options: ClientOptions): Promise<StoreClient> {
+    return new StoreClient(options, await options.connect());
+  }
+
+  /** Where the store is, for people. */
+  get name(): string {
+    return this.#connection.transport.name;
+  }
+
+  /** Whether a reply proves that earlier events have been delivered (not so on the device). */
+  get ordered(): boolean {
+    return this.#connection.transport.ordered;
+  }
+
+  /** Longest payload of one request, in bytes. */
+  get maxPayload(): number {
+    return this.#connection.transport.maxPayload;
+  }
+
+  /** Closes the connection; outstanding requests are rejected, watches and transactions end. */
+  close(): void {
+    this.#closed = true;
+    this.#watches.clear();
+    this.#connection.close();
+  }
+
+  /**
+   * Runs `body` in a transaction and commits it; on a conflict everything is done again, reads
+   * included, so `body` must be repeatable. If it throws, the transaction is aborted.
+   * @throws what `body` throws; ServerError EAGAIN when it conflicted `attempts` times
+   */
+  async transaction<T>(
+    body: (transaction: Transaction) => Promise<T>,
+    options: TransactionOptions = {},
+  ): Promise<T> {
+    const attempts = options.attempts ?? DEFAULT_ATTEMPTS;
+    for (let attempt = 1;; attempt++) {
+      const id = await this.#startTransaction(options);
+      const connection = this.#connection;
+      const transaction = new Transaction(id, (type, payload, txId, path, given) => {
+        // Ids mean nothing on another connection than the one they were made on.
+        if (connection !== this.#connection) {
+          return Promise.reject(new ConnectionError("the transaction's connection was lost"));
+        }
+        return connection.request({ type, payload, txId, path }, given);
+      }, options);
+      let result: T;
+      try {
+        result = await body(transaction);
+      } catch (error) {
+        endTransaction(connection, id, false, {}).catch(() => {});
+        throw error;
+      }
+      try {
+        await endTransaction(connection, id, true, options);
+        return result;
+      } catch (error) {
+        if (!isServerError(error, "EAGAIN") || attempt >= attempts) throw error;
+      }
+      await this.#pause(retryPauseMs(attempt, Math.random()), options.signal);
+    }
+  }
+
+  /**
+   * Watches a path and everything below it. The handler is called once soon, whatever is there,
+   * then after every change. Special paths (`@introduceDomain`, `@releaseDomain`) are allowed.
+   * A relative path gives relative paths to the handler.
+   */
+  async watch(path: string, handler: WatchHandler, options?: RequestOptions): Promise<Watch> {
+    checkPath(path, true);
+    // A token is never used twice, so an event that was under way when its watch ended cannot
+    // reach another handler. It is in the table before WATCH is sent, since the first event may
+    // arrive before the reply.
+    const token = `w${++this.#lastToken}`;
+    const entry: WatchEntry = { path, token, handler };
+    this.#watches.set(token, entry);
+    try {
+      await this.send(Op.WATCH, nulTerminated(path, token), path, options);
+    } catch (error) {
+      this.#watches.delete(token);
+      throw error;
+    }
+    return {
+      path,
+      close: async (closeOptions) => {
+        if (!this.#watches.delete(token) || this.#closed) return;
+        try {
+          await this.send(Op.UNWATCH, nulTerminated(path, token), path, closeOptions);
+        } catch (error) {
+          // Gone with its connection: what was wanted.
+          if (!isServerError(error, "ENOENT") && !(error instanceof ConnectionError)) throw error;
+        }
+      },
+    };
+  }
+
+  /**
+   * Waits until `check` returns something other than undefined; it runs once at the start and
+   * again after every change at or below `path`.
+   * @throws DeadlineError after `timeoutMs`; what `check` throws
+   */
+  async watchUntil<T>(
+    path: string,
+    check: () => Promise<T | undefined>,
+    options: RequestOptions = {},
+  ): Promise<T> {
+    const { promise, resolve, reject } = Promise.withResolvers<T>();
+    let running = false;
+    let dirty = false;
+    const look = async () => {
+      dirty = true;
+      if (running) return;
+      running = true;
+      try {
+        while (dirty) {
+          dirty = false;
+          const result = await check();
+          if (result !== undefined) resolve(result);
+        }
+      } catch (error) {
+        reject(error);
+      } finally {
+        running = false;
+      }
+    };
+    const onAbort = () => reject(options.signal?.reason);
+    if (options.signal?.aborted) throw options.signal.reason;
+    options.signal?.addEventListener("abort", onAbort, { once: true });
+    let cancel: Cancel = () => {};
+    if (options.timeoutMs !== undefined) {
+      const { timeoutMs } = options;
+      cancel = this.#options.clock.after(
+        timeoutMs,
+        () => reject(new DeadlineError(`${path}: nothing happened within ${timeoutMs} ms`)),
+      );
+    }
+    // Rejection before the await below must not count as unhandled.
+    promise.catch(() => {});
+    let watch: Watch | undefined;
+    try {
+      watch = await this.watch(path, look, options);
+      return await promise;
+    } finally {
+      cancel();
+      options.signal?.removeEventListener("abort", onAbort);
+      watch?.close().catch(() => {});
+    }
+  }
+
+  /**
+   * Waits until the value of a node (undefined while it does not exist) satisfies a predicate, and
+   * returns that value.
+   * @throws DeadlineError after `timeoutMs`
+   */
+  async waitUntil(
+    path: string,
+    predicate: (value: string | undefined) => boolean,
+    options?: RequestOptions,
+  ): Promise<string | undefined> {
+    const found = await this.watchUntil(path, async () => {
+      const value = await this.readOptional(path, options);
+      return predicate(value) ? { value } : undefined;
+    }, options);
+    return found.value;
+  }
+
+  /** Home directory of a domain; it need not exist. */
+  async domainPath(domid: number, options?: RequestOptions): Promise<string> {
+    const reply = await this.#domain(Op.GET_DOMAIN_PATH, [domid], options);
+    return splitText(reply.payload)[0] ?? "";
+  }
+
+  /** Tells the store of a domain and its ring. Privileged. */
+  async introduceDomain(
+    domid: number,
+    frame: number,
+    port: number,
+    options?: RequestOptions,
+  ): Promise<void> {
+    await this.#domain(Op.INTRODUCE, [domid, frame, port], options);
+  }
+
+  /** Makes the store forget a domain. Privileged. */
+  async releaseDomain(domid: number, options?: RequestOptions): Promise<void> {
+    await this.#domain(Op.RELEASE, [domid], options);
+  }
+
+  /** Whether the store knows a domain. Privileged. */
+  async isDomainIntroduced(domid: number, options?: RequestOptions): Promise<boolean> {
+    return toText((await this.#domain(Op.IS_DOMAIN_INTRODUCED, [domid], options)).payload)
+      .startsWith("T");
+  }
+
+  /** Clears the store's memory of a domain's shutdown. Privileged. */
+  async resumeDomain(domid: number, options?: RequestOptions): Promise<void> {
+    await this.#domain(Op.RESUME, [domid], options);
+  }
+
+  /** Gives `domid` the rights of `target`. Privileged. */
+  async setTarget(domid: number, target: number, options?: RequestOptions): Promise<void> {
+    await this.#domain(Op.SET_TARGET, [domid, target], options);
+  }
+
+  /** A command for the daemon itself. Privileged; what it understands differs. */
+  async control(args: readonly string[], options?: RequestOptions): Promise<string> {
+    const reply = await this.send(Op.CONTROL, nulTerminated(...args), undefined, options);
+    return splitText(reply.payload).join("\n");
+  }
+
+  #domain(
+    type: number,
+    args: readonly number[],
+    options: RequestOptions | undefined,
+  ): Promise<Message> {
+    return this.send(type, nulTerminated(...args.map(String)), undefined, options);
+  }
+
+  protected override async send(
+    type: number,
+    payload: Uint8Array,
+    path: string | undefined,
+    options: RequestOptions | undefined,
+  ): Promise<Message> {
+    if (this.#recovery !== null) await this.#waitForRecovery(options);
+    return await this.#connection.request({ type, payload, path }, options);
+  }
+
+  async #startTransaction(options: RequestOptions): Promise<number> {
+    if (this.#recovery !== null) await this.#waitForRecovery(options);
+    const connection = this.#connection;
+    const reply = await connection.request({
+      type: Op.TRANSACTION_START,
+      payload: nulTerminated(""),
+      // Nobody wants it any more: an open transaction would disturb others.
+      late: (late) => {
+        if (late.type === Op.TRANSACTION_START) {
+          endTransaction(connection, transactionId(late), false, {}).catch(() => {});
+        }
+      },
+    }, options);
+    return transactionId(reply);
+  }
+
+  #attach(transport: Transport): Connection {
+    return new Connection(
+      transport,
+      {
+        event: (path, token) => this.#fire(path, token),
+        closed: (error) => this.#lost(error),
+        oddity: (message) => this.#options.onOddity?.(message),
+      },
+      this.#options.clock,
+      this.#options.window,
+    );
+  }
+
+  #fire(path: string, token: string): void {
+    const entry = this.#watches.get(token);
+    if (entry === undefined) return;
+    try {
+      entry.handler(path);
+    } catch (error) {
+      this.#options.onOddity?.(`the handler of the watch on ${entry.path} failed: ${error}`);
+    }
+  }
+
+  #lost(error: ConnectionError): void {
+    if (this.#closed) return;
+    const reconnect = this.#options.reconnect === true &&
+      this.#connection.transport.reconnects;
+    // A loss while recovering is seen by the recovery itself.
+    if (reconnect && this.#recovery === null) this.#recovery = this.#recover();
+    else if (reconnect) return;
+    this.#options.onConnection?.("lost", error);
+  }
+
+  async #recover(): Promise<void> {
+    for (let pause = RECONNECT_PAUSE_MS;; pause = Math.min(pause * 2, RECONNECT_PAUSE_MAX_MS)) {
+      await this.#pause(pause, undefined);
+      if (this.#closed) return;
+      let attached: Connection | null = null;
+      try {
+        attached = this.#connection = this.#attach(await this.#options.connect());
+        await Promise.all(
+          [...this.#watches.values()].map(({ path, token }) =>
+            this.#connection.request({
+              type: Op.WATCH,
+              payload: nulTerminated(path, token),
+              path,
+            })
+          ),
+        );
+        break;
+      } catch (error) {
+        attached?.close();
+        this.#options.onOddity?.(`not connected again yet: ${error}`);
+      }
+    }
+    this.#recovery = null;
+    this.#options.onConnection?.("restored", null);
+  }
+
+  async #waitForRecovery(options: RequestOptions | undefined): Promise<void> {
+    const recovery = this.#recovery;
+    if (recovery === null) return;
+    const { promise, resolve, reject } = Promise.withResolvers<void>();
+    const onAbort = () => reject(options?.signal?.reason);
+    options?.signal?.addEventListener("abort", onAbort, { once: true });
+    const cancel = options?.timeoutMs === undefined ? () => {} : this.#options.clock.after(
+      options.timeoutMs,
+      () => reject(new DeadlineError(`${this.name}: the store did not come back in time`)),
+    );
+    recovery.then(resolve, reject);
+    try {
+      await promise;
+    } finally {
+      cancel();
+      options?.signal?.removeEventListener("abort", onAbort);
+    }
+    if (this.#closed) throw new ConnectionError("the client was closed");
+  }
+
+  #pause(ms: number, signal: AbortSignal | undefined): Promise<void> {
+    return new Promise((resolve, reject) => {
+      if (signal?.aborted) return reject(signal.reason);
+      const onAbort = () => {
+        cancel();
+        reject(signal?.reason);
+      };
+      const cancel = this.#options.clock.after(ms, () => {
+        signal?.removeEventListener("abort", onAbort);
+        resolve();
+      });
+      signal?.addEventListener("abort", onAbort, { once: true });
+    });
+  }
+}
+
+function transactionId(reply: Message): number {
+  const id = Number(splitText(reply.payload)[0]);
+  if (!Number.isInteger(id) || id <= 0 || id > 0xffffffff) {
+    throw new ProtocolError(`invalid transaction id ${JSON.stringify(toText(reply.payload))}`);
+  }
+  return id;
+}
+
+async function endTransaction(
+  connection: Connection,
+  id: number,
+  commit: boolean,
+  options: RequestOptions,
+): Promise<void> {
+  // Never with id 0: the kernel device would swallow the answer.
+  await connection.request({
+    type: Op.TRANSACTION_END,
+    payload: nulTerminated(commit ? "T" : "F"),
+    txId: id,
+  }, options);
+}

@@ -1,0 +1,243 @@
+/** One connection to a store, shared by many requests at once. */
+import type { Cancel, Clock } from "../platform/types.ts";
+import { encodeMessage, type Message, MessageParser, splitNul, toText } from "./codec.ts";
+import {
+  ArgumentError,
+  ConnectionError,
+  DeadlineError,
+  ProtocolError,
+  ServerError,
+} from "./errors.ts";
+import { Op, opName } from "./operations.ts";
+import type { Transport } from "./transport.ts";
+
+/**
+ * Requests outstanding at a time. The C daemon limits only guests (20 unanswered, then it stops
+ * reading) and handles one per turn; more in flight brings nothing and makes its queues long.
+ */
+export const DEFAULT_WINDOW = 32;
+
+/** Longest reply accepted, in bytes: the OCaml daemon answers sockets with more than 4096. */
+const REPLY_MAX = 16 * 1024 * 1024;
+
+/** How long an operation may take unless told otherwise, in ms: a live update alone takes up to 60 s. */
+export const DEFAULT_TIMEOUT_MS = 90_000;
+
+/** Limits of one operation. */
+export interface RequestOptions {
+  /** Ends the wait at once with the signal's reason. */
+  readonly signal?: AbortSignal | undefined;
+  /** Ends the wait with a {@link DeadlineError}; in ms, default {@link DEFAULT_TIMEOUT_MS}. */
+  readonly timeoutMs?: number | undefined;
+}
+
+/** What is sent. */
+export interface Request {
+  readonly type: number;
+  readonly payload: Uint8Array;
+  readonly txId?: number;
+  /** For error messages. */
+  readonly path?: string | undefined;
+  /** Called with the reply when it comes after the caller has given up waiting. */
+  late?(reply: Message): void;
+}
+
+/** Receives what nobody asked for. */
+export interface ConnectionEvents {
+  /** A watch fired. */
+  event(path: string, token: string): void;
+  /** The connection is gone; every outstanding request has been rejected. Called exactly once. */
+  closed(error: ConnectionError): void;
+  /** Something odd that harms nobody: a reply without a request, say. */
+  oddity?(message: string): void;
+}
+
+interface Outstanding {
+  readonly request: Request;
+  settle(result: Message | Error): void;
+}
+
+/** Multiplexes requests over a {@link Transport}: replies find their request by id. */
+export class Connection {
+  readonly transport: Transport;
+  readonly #events: ConnectionEvents;
+  readonly #clock: Clock;
+  readonly #parser = new MessageParser(REPLY_MAX);
+  readonly #window: number;
+  readonly #outstanding = new Map<number, Outstanding>();
+  readonly #queue: Outstanding[] = [];
+  #lastId = 0;
+  #closed: ConnectionError | null = null;
+
+  constructor(
+    transport: Transport,
+    events: ConnectionEvents,
+    clock: Clock,
+    window: number = DEFAULT_WINDOW,
+  ) {
+    this.transport = transport;
+    this.#events = events;
+    this.#clock = clock;
+    this.#window = window;
+    transport.start({
+      data: (chunk) => this.#receive(chunk),
+      closed: (error) => this.#lost(error),
+    });
+  }
+
+  /** Requests sent and not answered, or waiting to be sent. */
+  get outstanding(): number {
+    return this.#outstanding.size + this.#queue.length;
+  }
+
+  /**
+   * Sends a request and resolves with its reply.
+   * @throws ServerError the store refused it
+   * @throws ArgumentError it is longer than the transport can carry; nothing was sent
+   * @throws ConnectionError the connection was lost; whether it took effect is unknown
+   * @throws DeadlineError it was not answered in time; whether it takes effect is unknown
+   */
+  request(request: Request, options: RequestOptions = {}): Promise<Message> {
+    const { type, payload } = request;
+    if (payload.length > this.transport.maxPayload) {
+      return Promise.reject(
+        new ArgumentError(
+          `${opName(type)}${request.path ? ` ${request.path}` : ""}: ${payload.length} bytes; ` +
+            `${this.transport.name} carries at most ${this.transport.maxPayload} in one message`,
+        ),
+      );
+    }
+    if (options.signal?.aborted) return Promise.reject(options.signal.reason);
+    if (this.#closed !== null) return Promise.reject(this.#closed);
+    return new Promise((resolve, reject) => {
+      let cancelTimer: Cancel = () => {};
+      let givenUp = false;
+      const entry: Outstanding = {
+        request,
+        settle: (result) => {
+          if (givenUp) {
+            if (!(result instanceof Error)) request.late?.(result);
+            return;
+          }
+          givenUp = true;
+          cancelTimer();
+          options.signal?.removeEventListener("abort", onAbort);
+          if (result instanceof Error) reject(result);
+          else resolve(result);
+        },
+      };
+      // A request that was sent keeps its id until the answer comes, so that the answer is not
+      // taken for another's.
+      const giveUp = (reason: unknown) => {
+        if (givenUp) return;
+        givenUp = true;
+        cancelTimer();
+        options.signal?.removeEventListener("abort", onAbort);
+        const waiting = this.#queue.indexOf(entry);
+        if (waiting >= 0) this.#queue.splice(waiting, 1);
+        reject(reason);
+      };
+      const onAbort = () => giveUp(options.signal?.reason);
+      options.signal?.addEventListener("abort", onAbort, { once: true });
+      const timeoutMs = options.timeoutMs ?? DEFAULT_TIMEOUT_MS;
+      cancelTimer = this.#clock.after(timeoutMs, () =>
+        giveUp(
+          new DeadlineError(
+            `${opName(type)}${request.path ? ` ${request.path}` : ""}: ` +
+              `no answer from ${this.transport.name} within ${timeoutMs} ms`,
+          ),
+        ));
+      this.#queue.push(entry);
+      this.#pump();
+    });
+  }
+
+  /** Closes the connection; outstanding requests are rejected. */
+  close(): void {
+    if (this.#closed !== null) return;
+    this.transport.close();
+    this.#lost(null, "the connection was closed");
+  }
+
+  #pump(): void {
+    while (this.#outstanding.size < this.#window) {
+      const entry = this.#queue.shift();
+      if (entry === undefined) return;
+      const reqId = this.#nextId();
+      const { type, payload, txId = 0 } = entry.request;
+      this.#outstanding.set(reqId, entry);
+      try {
+        this.transport.send(encodeMessage({ type, reqId, txId, payload }));
+      } catch (error) {
+        this.#outstanding.delete(reqId);
+        entry.settle(
+          error instanceof ServerError
+            ? new ServerError(error.code, error.operation, entry.request.path)
+            : error as Error,
+        );
+      }
+    }
+  }
+
+  #nextId(): number {
+    do {
+      this.#lastId = this.#lastId === 0xffffffff ? 1 : this.#lastId + 1;
+    } while (this.#outstanding.has(this.#lastId));
+    return this.#lastId;
+  }
+
+  #receive(chunk: Uint8Array): void {
+    if (this.#closed !== null) return;
+    let messages: Message[];
+    try {
+      messages = this.#parser.push(chunk);
+    } catch (error) {
+      this.transport.close();
+      this.#lost(error as Error);
+      return;
+    }
+    for (const message of messages) this.#dispatch(message);
+  }
+
+  #dispatch(message: Message): void {
+    if (message.type === Op.WATCH_EVENT) {
+      // Ids of events are uninitialised memory on the device: never looked at.
+      const [path, token] = splitNul(message.payload);
+      if (path === undefined || token === undefined) {
+        this.#events.oddity?.("a watch event without path and token");
+      } else this.#events.event(toText(path), toText(token));
+      return;
+    }
+    const entry = this.#outstanding.get(message.reqId);
+    if (entry === undefined) {
+      this.#events.oddity?.(`a reply to ${opName(message.type)} that nobody asked for`);
+      return;
+    }
+    this.#outstanding.delete(message.reqId);
+    const { type, path } = entry.request;
+    if (message.type === Op.ERROR) {
+      const [name] = splitNul(message.payload);
+      entry.settle(new ServerError(name ? toText(name) : "EIO", opName(type), path));
+    } else if (message.type !== type) {
+      entry.settle(
+        new ProtocolError(`${opName(type)} was answered by ${opName(message.type)}`),
+      );
+    } else entry.settle(message);
+    this.#pump();
+  }
+
+  #lost(error: Error | null, what: string = `${this.transport.name}: the store went away`): void {
+    if (this.#closed !== null) return;
+    const code = (error as { code?: unknown } | null)?.code;
+    const reason = new ConnectionError(
+      error === null ? what : `${what}: ${error.message}`,
+      typeof code === "string" ? code : undefined,
+    );
+    this.#closed = reason;
+    const entries = [...this.#outstanding.values(), ...this.#queue];
+    this.#outstanding.clear();
+    this.#queue.length = 0;
+    for (const entry of entries) entry.settle(reason);
+    this.#events.closed(reason);
+  }
+}
