@@ -1,0 +1,89 @@
+/** From the command line to a connected store client. */
+import { systemClock } from "../platform/clock.ts";
+import { systemFiles } from "../platform/files.ts";
+import { openMessageDevice } from "../platform/message_device.ts";
+import { environment } from "../platform/self.ts";
+import { connectUnix } from "../platform/sockets.ts";
+import { type ClientOptions, StoreClient } from "../xenstore/client.ts";
+import { DeviceTransport } from "../xenstore/device_transport.ts";
+import { ConnectionError, StoreError } from "../xenstore/errors.ts";
+import { locateStore, type StoreLocation } from "../xenstore/locate.ts";
+import { SocketTransport } from "../xenstore/socket_transport.ts";
+import type { Transport } from "../xenstore/transport.ts";
+import { CommandError, ExitCode } from "./exit_codes.ts";
+
+/**
+ * How long a socket that exists may refuse, in ms: xenstored listens with a backlog of 1, and the
+ * runtime reports a full one as ECONNREFUSED.
+ */
+const REFUSED_PATIENCE_MS = 1_000;
+const REFUSED_PAUSE_MS = 10;
+
+/** A connected client, and where its store is. */
+export interface Connected {
+  readonly store: StoreClient;
+  readonly location: StoreLocation;
+}
+
+/**
+ * Finds the store and connects to it.
+ * @param path the one place to look at; default: where libxenstore looks
+ * @throws CommandError (exit code 3) that says where it looked and what happened
+ */
+export async function connectStore(
+  path: string | undefined,
+  options: Omit<ClientOptions, "connect" | "clock"> = {},
+): Promise<Connected> {
+  try {
+    const location = await locateStore(systemFiles, {
+      XENSTORED_PATH: environment("XENSTORED_PATH"),
+      XENSTORED_RUNDIR: environment("XENSTORED_RUNDIR"),
+    }, path);
+    const store = await StoreClient.connect({
+      ...options,
+      clock: systemClock,
+      connect: () => openTransport(location),
+    });
+    return { store, location };
+  } catch (error) {
+    if (error instanceof StoreError) throw new CommandError(error.message, ExitCode.NoStore);
+    throw error;
+  }
+}
+
+/** @throws ConnectionError */
+export async function openTransport(location: StoreLocation): Promise<Transport> {
+  const { kind, path } = location;
+  if (kind === "device") {
+    try {
+      return new DeviceTransport(openMessageDevice(path), path);
+    } catch (error) {
+      throw explained(path, error);
+    }
+  }
+  const end = systemClock.now() + REFUSED_PATIENCE_MS;
+  for (;;) {
+    try {
+      return new SocketTransport(await connectUnix(path), path);
+    } catch (error) {
+      const { code } = error as { code?: string };
+      const busy = code === "EAGAIN" || code === "ECONNREFUSED";
+      if (!busy || systemClock.now() > end) throw explained(path, error);
+      await new Promise<void>((resolve) => systemClock.after(REFUSED_PAUSE_MS, resolve));
+    }
+  }
+}
+
+function explained(path: string, error: unknown): ConnectionError {
+  const { code, message } = error as { code?: string; message: string };
+  const why = code === "ECONNREFUSED"
+    ? "nobody listens on this socket; is xenstored running?"
+    : code === "EACCES" || code === "EPERM"
+    ? "permission denied; are you root?"
+    : code === "ENOENT"
+    ? "it does not exist"
+    : code === "ENODEV" || code === "ENXIO"
+    ? "this domain has no store connection"
+    : message;
+  return new ConnectionError(`cannot connect to the store at ${path}: ${why}`, code);
+}

@@ -1,0 +1,180 @@
+/** `xdevd devd`: the driver domain's daemon. */
+import { Daemon, DaemonError, ownDomid } from "../daemon/daemon.ts";
+import { DEFAULT_LIMITS } from "../hotplug/run_script.ts";
+import { configureLog, type LogLevel, openLog } from "../log/log.ts";
+import { type LockedFile, lockFile } from "../platform/flock.ts";
+import { systemClock } from "../platform/clock.ts";
+import { systemFiles } from "../platform/files.ts";
+import { systemProcesses } from "../platform/processes.ts";
+import {
+  changeToRoot,
+  effectiveUid,
+  onTermination,
+  printTo,
+  processId,
+  reportStart,
+  startDetached,
+} from "../platform/self.ts";
+import { PluginRegistry } from "../../plugins/registry.ts";
+import type { BackendPlugin } from "../../plugins/contract.ts";
+import { storeEnvironment } from "../xenstore/locate.ts";
+import { type Connected, connectStore } from "./connect.ts";
+import { CommandError, ExitCode } from "./exit_codes.ts";
+import { rotateLog } from "./log_files.ts";
+
+/** The command's options, as parsed. */
+export interface DevdOptions {
+  readonly foreground?: boolean;
+  readonly pidfile?: string;
+  readonly store?: string;
+  readonly scripts: readonly string[];
+  readonly scriptPath: string;
+  readonly scriptTimeout: number;
+  readonly log: string;
+  readonly logLevel: LogLevel;
+  readonly runDir: string;
+  readonly allowDom0?: boolean;
+  /** Internal: this is the detached child, which reports how its start went. */
+  readonly detached?: boolean;
+}
+
+/** How long running scripts have when the daemon is told to stop, in ms. */
+const STOP_GRACE_MS = 5_000;
+
+/** Runs the command; resolves with the exit status. */
+export async function devd(
+  options: DevdOptions,
+  plugins: readonly BackendPlugin[],
+  argv: readonly string[],
+): Promise<number> {
+  if (options.foreground) {
+    configureLog(options.logLevel, (line) => printTo(2, line));
+    return await serve(options, plugins, () => {});
+  }
+  if (options.detached) {
+    configureLog(options.logLevel, (line) => printTo(2, line));
+    try {
+      return await serve(options, plugins, () => {
+        changeToRoot();
+        reportStart(null);
+      });
+    } catch (error) {
+      // Ends up as the parent's error message and exit status.
+      if (error instanceof CommandError) reportStart(`${error.exitCode} ${error.message}`);
+      throw error;
+    }
+  }
+  return await detach(options, argv);
+}
+
+/** Starts the daemon in the background and waits until it is up, or has said why not. */
+async function detach(options: DevdOptions, argv: readonly string[]): Promise<number> {
+  try {
+    await rotateLog(systemFiles, options.log);
+  } catch (error) {
+    throw new CommandError(
+      `cannot prepare the log file ${options.log}: ${(error as Error).message} ` +
+        "(--log FILE names another, -F logs to the terminal)",
+    );
+  }
+  const failure = await startDetached([...argv, "--detached"], options.log);
+  if (failure === null) return ExitCode.Success;
+  const match = /^(\d+) ([^]*)$/.exec(failure);
+  const code = Object.values(ExitCode).find((value) => String(value) === match?.[1]);
+  throw new CommandError(match?.[2] ?? failure, code ?? ExitCode.Failure);
+}
+
+/** Serves until told to stop, or until the store is lost for good. */
+async function serve(
+  options: DevdOptions,
+  plugins: readonly BackendPlugin[],
+  ready: () => void,
+): Promise<number> {
+  const log = openLog();
+  const registry = new PluginRegistry(plugins);
+  const lost = Promise.withResolvers<string>();
+  const { store, location } = await connectStore(options.store, {
+    reconnect: true,
+    onOddity: (message) => log.debug(message),
+    onConnection: (state, error) => {
+      if (state === "restored") log.warning("the store is back; looking at everything again");
+      else if (location.kind === "socket") log.error(`${error?.message}; waiting for it to return`);
+      else lost.resolve(error?.message ?? "the store connection ended");
+    },
+  });
+  const locks: LockedFile[] = [];
+  try {
+    const domid = await domidToServe(store, options);
+    locks.push(await lockOrRefuse(`${options.runDir}/devd-${domid}.lock`, options));
+    if (options.pidfile !== undefined) locks.push(await lockOrRefuse(options.pidfile, options));
+    for (const lock of locks) lock.write(`${processId()}\n`);
+    const daemon = new Daemon(domid, {
+      store,
+      plugins: registry,
+      clock: systemClock,
+      files: systemFiles,
+      processes: systemProcesses,
+      scripts: {
+        policy: { directories: options.scripts, trustedUids: [0, effectiveUid()] },
+        limits: { ...DEFAULT_LIMITS, timeoutMs: options.scriptTimeout * 1000 },
+        path: options.scriptPath,
+        environment: storeEnvironment(location),
+      },
+    });
+    const stop = Promise.withResolvers<string>();
+    const ignoreSignals = onTermination(stop.resolve);
+    await daemon.start();
+    log.info(
+      `serving domain ${domid} through ${store.name}, kinds ${registry.kinds.join(", ")}, ` +
+        `scripts from ${options.scripts.join(", ")}`,
+    );
+    ready();
+    const [why, code] = await Promise.race([
+      stop.promise.then((signal) => [`${signal}: stopping`, ExitCode.Success] as const),
+      lost.promise.then((reason) => [reason, ExitCode.NoStore] as const),
+    ]);
+    log.info(why);
+    await daemon.stop(STOP_GRACE_MS);
+    ignoreSignals();
+    log.info("stopped; devices stay as they are");
+    return code;
+  } finally {
+    for (const lock of locks) lock.remove();
+    store.close();
+  }
+}
+
+async function domidToServe(store: Connected["store"], options: DevdOptions): Promise<number> {
+  let domid: number;
+  try {
+    domid = await ownDomid(store);
+  } catch (error) {
+    if (error instanceof DaemonError) throw new CommandError(error.message);
+    throw error;
+  }
+  if (domid === 0 && !options.allowDom0) {
+    throw new CommandError(
+      "this is domain 0, where the toolstack runs hotplug scripts itself and every script would " +
+        "run twice; --allow-dom0 serves it all the same",
+      ExitCode.Refused,
+    );
+  }
+  return domid;
+}
+
+async function lockOrRefuse(path: string, options: DevdOptions): Promise<LockedFile> {
+  let lock: LockedFile | null;
+  try {
+    await systemFiles.makeDirectory(path.slice(0, path.lastIndexOf("/")) || "/");
+    lock = await lockFile(path, 0o600);
+  } catch (error) {
+    const hint = path.startsWith(options.runDir) ? " (--run-dir DIR names another place)" : "";
+    throw new CommandError(`cannot make ${path}: ${(error as Error).message}${hint}`);
+  }
+  if (lock !== null) return lock;
+  const pid = (await systemFiles.readText(path).catch(() => "")).trim();
+  throw new CommandError(
+    `another daemon${pid === "" ? "" : `, process ${pid},`} serves already: ${path} is locked`,
+    ExitCode.AlreadyRunning,
+  );
+}

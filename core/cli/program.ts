@@ -1,0 +1,163 @@
+/** The command line. Commands load their code when they are used. */
+import { Command, CommanderError, InvalidArgumentError, Option } from "commander";
+import type { BackendPlugin } from "../../plugins/contract.ts";
+import { DEFAULT_PATH } from "../hotplug/run_script.ts";
+import { DEFAULT_SCRIPT_DIRECTORY } from "../hotplug/path_rules.ts";
+import { LOG_LEVELS, printable } from "../log/log.ts";
+import { absoluteFile, printTo } from "../platform/self.ts";
+import { VERSION } from "../version.ts";
+import type { DevdOptions } from "./devd.ts";
+import { CommandError, ExitCode } from "./exit_codes.ts";
+import type { StoreAction } from "./store.ts";
+
+/** Log file of the daemon; the stock daemon's, so that log rotation finds it. */
+const DEFAULT_LOG = "/var/log/xen/xldevd.log";
+
+/**
+ * Runs the program.
+ * @param args the command line without the program's name
+ * @param plugins the backends that are built in
+ * @returns the exit status
+ */
+export async function runProgram(
+  args: readonly string[],
+  plugins: readonly BackendPlugin[],
+): Promise<number> {
+  let status: number = ExitCode.Success;
+  const program = makeProgram(plugins, args, (code) => status = code);
+  try {
+    await program.parseAsync([...args], { from: "user" });
+    return status;
+  } catch (error) {
+    if (error instanceof CommanderError) {
+      return error.exitCode === 0 ? ExitCode.Success : ExitCode.Usage;
+    }
+    const message = error instanceof Error ? error.message : String(error);
+    printTo(2, `xdevd: ${printable(message)}\n`);
+    if (error instanceof CommandError) return error.exitCode;
+    return ExitCode.Failure;
+  }
+}
+
+function makeProgram(
+  plugins: readonly BackendPlugin[],
+  args: readonly string[],
+  finish: (status: number) => void,
+): Command {
+  const program = new Command("xdevd")
+    .description("The device daemon for Xen driver domains")
+    .version(VERSION)
+    .exitOverride()
+    .showHelpAfterError("(--help tells more)")
+    .configureOutput({ outputError: (text, write) => write(text.replace(/^error:/, "xdevd:")) });
+  addDevd(program, plugins, args, finish);
+  addStore(program, finish);
+  addXenstored(program, finish);
+  addDemo(program, finish);
+  return program;
+}
+
+function storeOption(): Option {
+  return new Option("--store <path>", "socket or device of the store (default: as libxenstore)")
+    .argParser(absoluteFile);
+}
+
+function addDevd(
+  program: Command,
+  plugins: readonly BackendPlugin[],
+  args: readonly string[],
+  finish: (status: number) => void,
+): void {
+  program.command("devd")
+    .description("serve the devices of this driver domain (in place of `xl devd`)")
+    .option("-F, --foreground", "stay in the foreground and log to the standard error")
+    .addOption(
+      new Option("-p, --pidfile <file>", "write the process id here").argParser(absoluteFile),
+    )
+    .addOption(storeOption())
+    .option("--scripts <dir>", `where hotplug scripts may be; may be repeated`, collectDirectory, [
+      DEFAULT_SCRIPT_DIRECTORY,
+    ])
+    .option("--script-path <path>", "the PATH that scripts get", DEFAULT_PATH)
+    .option("--script-timeout <s>", "limit of one run of a script, in seconds", seconds, 40)
+    .addOption(
+      new Option("--log <file>", "log file when in the background").default(DEFAULT_LOG)
+        .argParser(absoluteFile),
+    )
+    .addOption(
+      new Option("--log-level <level>", "how much is logged").choices(LOG_LEVELS).default("info"),
+    )
+    .addOption(
+      new Option("--run-dir <dir>", "where the lock is").default("/run/xdevd")
+        .argParser(absoluteFile),
+    )
+    .option("--allow-dom0", "serve domain 0 too")
+    .addOption(new Option("--detached").hideHelp())
+    .action(async (options: DevdOptions) => {
+      const { devd } = await import("./devd.ts");
+      finish(await devd(options, plugins, args));
+    });
+}
+
+function addStore(program: Command, finish: (status: number) => void): void {
+  const store = program.command("store").description("look at and change the store");
+  const sub = (usage: string, description: string) =>
+    store.command(usage).description(description).addOption(storeOption());
+  const act = async (
+    options: { store?: string },
+    choose: (actions: typeof import("./store.ts")) => StoreAction,
+  ) => {
+    const actions = await import("./store.ts");
+    finish(await actions.withStore(options.store, choose(actions)));
+  };
+  sub("read <path...>", "print the values of nodes")
+    .action((paths: string[], options) => act(options, (a) => a.readNodes(paths)));
+  sub("write <path-value...>", "write nodes, all or nothing: PATH VALUE …")
+    .action((pairs: string[], options) => act(options, (a) => a.writeNodes(pairs)));
+  sub("list <path>", "print the names of a node's children")
+    .action((path: string, options) => act(options, (a) => a.listNode(path)));
+  sub("ls [path]", "print everything below a node")
+    .option("-p, --permissions", "with permissions")
+    .action((path: string | undefined, options: { store?: string; permissions?: boolean }) =>
+      act(options, (a) => a.listTree(path ?? "/", options.permissions ?? false))
+    );
+  sub("rm <path...>", "remove nodes with all below them")
+    .action((paths: string[], options) => act(options, (a) => a.removeNodes(paths)));
+  sub("exists <path...>", "exit with 0 if the nodes exist, else with 1")
+    .action((paths: string[], options) => act(options, (a) => a.nodesExist(paths)));
+  sub("chmod <path> <permission...>", "set permissions, the owner first: PATH n1 r7 …")
+    .action((path: string, permissions: string[], options) =>
+      act(options, (a) => a.setPermissions(path, permissions))
+    );
+  sub("watch <path>", "print each change at or below a node")
+    .option("-n, --count <n>", "end after so many", positive)
+    .action((path: string, options: { store?: string; count?: number }) =>
+      act(options, (a) => a.watchNode(path, options.count))
+    );
+}
+
+function addXenstored(_program: Command, _finish: (status: number) => void): void {}
+
+function addDemo(_program: Command, _finish: (status: number) => void): void {}
+
+let collected = false;
+
+/** The first directory given replaces the default, further ones are added. */
+function collectDirectory(value: string, previous: string[]): string[] {
+  const before = collected ? previous : [];
+  collected = true;
+  return [...before, absoluteFile(value)];
+}
+
+function seconds(text: string): number {
+  const value = Number(text);
+  if (!/^\d+(\.\d+)?$/.test(text) || value <= 0 || value > 86_400) {
+    throw new InvalidArgumentError("Expected seconds, more than 0 and at most 86400.");
+  }
+  return value;
+}
+
+function positive(text: string): number {
+  if (!/^[1-9]\d{0,8}$/.test(text)) throw new InvalidArgumentError("Expected a positive number.");
+  return Number(text);
+}

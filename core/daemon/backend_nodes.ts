@@ -1,0 +1,86 @@
+/** What the daemon itself writes into a backend directory. */
+import { backendPath, type DeviceId, frontendPath } from "../device/id.ts";
+import { parseState, XenbusState } from "../device/states.ts";
+import { printable } from "../log/log.ts";
+import type { StoreClient } from "../xenstore/client.ts";
+import { isServerError } from "../xenstore/errors.ts";
+import { parentPath } from "../xenstore/paths.ts";
+import { visible } from "./observe.ts";
+import type { Transaction } from "../xenstore/transaction.ts";
+
+/** Longest `hotplug-error`, in characters. The guest can read it: short, and no secrets. */
+const ERROR_MAX = 512;
+
+/**
+ * Makes sure that a failed add can be seen: `hotplug-status` says `error` (or `busy`, if the script
+ * said so) and `hotplug-error` says why. What the script wrote stands.
+ */
+export async function publishError(
+  store: StoreClient,
+  id: DeviceId,
+  error: string,
+): Promise<void> {
+  const directory = backendPath(id);
+  await store.transaction(async (t) => {
+    if (!await t.exists(directory)) return;
+    const status = await t.readOptional(`${directory}/hotplug-status`);
+    if (!await t.readOptional(`${directory}/hotplug-error`)) {
+      await t.write(`${directory}/hotplug-error`, printable(error).slice(0, ERROR_MAX));
+    }
+    if (status !== "error" && status !== "busy") {
+      await t.write(`${directory}/hotplug-status`, "error");
+    }
+  });
+}
+
+/** Takes a backend to Closing and then to Closed, as its kernel driver would. */
+export async function closeBackend(store: StoreClient, id: DeviceId): Promise<void> {
+  for (const next of [XenbusState.Closing, XenbusState.Closed]) {
+    // In a transaction, since a plain write would bring a deleted directory back.
+    await store.transaction(async (t) => {
+      const path = `${backendPath(id)}/state`;
+      const text = await t.readOptional(path);
+      if (text === undefined) return;
+      const state = parseState(text);
+      if (state === XenbusState.Closed || state === next) return;
+      await t.write(path, String(next));
+    });
+  }
+}
+
+/**
+ * Deletes a backend directory, and the empty directories above it as far as that is permitted (a
+ * driver domain usually may not).
+ * @returns null, or why it was not deleted
+ */
+export async function deleteDirectory(
+  store: StoreClient,
+  id: DeviceId,
+  frontendKind: string,
+): Promise<string | null> {
+  const directory = backendPath(id);
+  return await store.transaction(async (t) => {
+    const online = await t.readOptional(`${directory}/online`);
+    if (online === "1" && await visible(t, frontendPath(id, frontendKind))) {
+      return "it is wanted again";
+    }
+    if (await t.exists(directory)) await t.remove(directory);
+    await prune(t, directory, 3);
+    return null;
+  });
+}
+
+/** Removes empty, valueless directories above `path`, at most `levels`; a refusal ends it quietly. */
+async function prune(t: Transaction, path: string, levels: number): Promise<void> {
+  let parent = parentPath(path);
+  for (let level = 0; level < levels && parent !== null && parent !== "/"; level++) {
+    try {
+      if ((await t.list(parent)).length > 0 || await t.readText(parent) !== "") return;
+      await t.remove(parent);
+    } catch (error) {
+      if (isServerError(error, "EACCES", "EPERM", "ENOENT")) return;
+      throw error;
+    }
+    parent = parentPath(parent);
+  }
+}

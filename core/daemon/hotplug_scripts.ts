@@ -1,0 +1,113 @@
+/** Runs a device's version 1 hotplug script: checks it, asks the store what it needs, runs it. */
+import type { DeviceId } from "../device/id.ts";
+import { checkScript, type ScriptPolicy } from "../hotplug/path_rules.ts";
+import { runScript, ScriptFailed, type ScriptLimits } from "../hotplug/run_script.ts";
+import {
+  blockPasses,
+  networkPasses,
+  type ScriptAction,
+  type ScriptFamily,
+  type ScriptPass,
+  tapName,
+} from "../hotplug/v1_convention.ts";
+import { type Log, printable } from "../log/log.ts";
+import type { DeviceNodes, DeviceScripts, DeviceSystem } from "../../plugins/contract.ts";
+import type { Clock, Files, Processes } from "../platform/types.ts";
+import { quote } from "./observe.ts";
+
+/** How scripts are run. */
+export interface ScriptSettings {
+  readonly policy: ScriptPolicy;
+  readonly limits: ScriptLimits;
+  /** The PATH they get. */
+  readonly path: string;
+  /** More variables they get: what leads to the store, if it is not at its usual place. */
+  readonly environment: Readonly<Record<string, string>>;
+}
+
+/** What running takes. */
+export interface ScriptParts {
+  readonly clock: Clock;
+  readonly files: Files;
+  readonly processes: Processes;
+  readonly scripts: ScriptSettings;
+}
+
+/** Longest name of a network interface, in bytes (IFNAMSIZ - 1, linux/if.h). */
+const INTERFACE_NAME_MAX = 15;
+
+/** The scripts of one device. */
+export class HotplugScripts implements DeviceScripts {
+  readonly #id: DeviceId;
+  readonly #nodes: DeviceNodes;
+  readonly #system: DeviceSystem;
+  readonly #parts: ScriptParts;
+  readonly #log: Log;
+
+  constructor(
+    id: DeviceId,
+    nodes: DeviceNodes,
+    system: DeviceSystem,
+    parts: ScriptParts,
+    log: Log,
+  ) {
+    this.#id = id;
+    this.#nodes = nodes;
+    this.#system = system;
+    this.#parts = parts;
+    this.#log = log;
+  }
+
+  async run(
+    family: ScriptFamily,
+    script: string,
+    action: ScriptAction,
+    signal: AbortSignal,
+  ): Promise<void> {
+    const { files, processes, clock, scripts } = this.#parts;
+    const program = await checkScript(files, script, scripts.policy);
+    const passes = family === "block"
+      ? blockPasses(this.#id, script, action)
+      : await this.#networkPasses(script, action);
+    for (const pass of passes) {
+      this.#log.debug(`runs ${program} ${pass.args.join(" ")}`);
+      try {
+        await runScript(processes, clock, {
+          argv: [program, ...pass.args],
+          env: { PATH: scripts.path, ...scripts.environment, ...pass.env },
+          limits: scripts.limits,
+          signal,
+          output: (line) => this.#log.info(`${program}: ${line}`),
+        });
+      } catch (error) {
+        throw await this.#explained(error);
+      }
+    }
+  }
+
+  /** What the script itself said is the better explanation. */
+  async #explained(error: unknown): Promise<unknown> {
+    if (!(error instanceof ScriptFailed)) return error;
+    const words = await this.#nodes.read("hotplug-error").catch(() => undefined);
+    return words ? new ScriptFailed(`${error.message}: ${printable(words)}`) : error;
+  }
+
+  async #networkPasses(script: string, action: ScriptAction): Promise<ScriptPass[]> {
+    const [type, gateway = ""] = await Promise.all([
+      this.#nodes.read("type"),
+      this.#nodes.read("gatewaydev"),
+    ]);
+    if (type !== "vif" && type !== "vif_ioemu") {
+      throw new Error(`node type is ${quote(type)}; expected vif or vif_ioemu`);
+    }
+    if (gateway.length > INTERFACE_NAME_MAX || !/^[\w.:@-]*$/.test(gateway)) {
+      throw new Error(`node gatewaydev is ${quote(gateway)}; expected an interface name`);
+    }
+    return networkPasses(this.#id, script, action, {
+      type,
+      gatewayDevice: gateway,
+      tapExists: type === "vif_ioemu" &&
+        await this.#system.exists(`/sys/class/net/${tapName(this.#id)}`),
+    });
+  }
+}

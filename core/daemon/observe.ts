@@ -1,0 +1,88 @@
+/** Reading what the lifecycle needs to know of a device. */
+import { backendPath, type DeviceId, frontendPath } from "../device/id.ts";
+import { parseState, XenbusState } from "../device/states.ts";
+import { ABSENT, type Observation } from "../lifecycle/observation.ts";
+import type { NodeAccess } from "../xenstore/access.ts";
+import { isServerError } from "../xenstore/errors.ts";
+
+/** A look at a device, with what was odd about it. */
+export interface Look {
+  readonly observation: Observation;
+  /** A node that should have been something else, in one line; null when all is well. */
+  readonly oddity: string | null;
+}
+
+/** @throws StoreError when the store cannot be asked */
+export async function observe(
+  store: NodeAccess,
+  id: DeviceId,
+  frontendKind: string,
+): Promise<Look> {
+  const directory = backendPath(id);
+  const expectedFrontend = frontendPath(id, frontendKind);
+  const read = (name: string) => store.readOptional(`${directory}/${name}`);
+  const [stateText, onlineText, frontendId, frontend, status, frontendPresent] = await Promise.all([
+    read("state"),
+    read("online"),
+    read("frontend-id"),
+    read("frontend"),
+    read("hotplug-status"),
+    visible(store, expectedFrontend),
+  ]);
+  if (stateText === undefined && onlineText === undefined && !await store.exists(directory)) {
+    return { observation: ABSENT, oddity: null };
+  }
+  const state = parseState(stateText ?? "");
+  const online = onlineText === "1" ? true : onlineText === "0" ? false : undefined;
+  return {
+    observation: {
+      present: true,
+      online,
+      state,
+      frontendPresent,
+      served: status === "connected" || state === XenbusState.Connected,
+      fault: identityFault(id, frontendId, frontend, expectedFrontend),
+    },
+    oddity: state === undefined && stateText !== undefined
+      ? `node state is ${quote(stateText)}; expected 0 to 8: ignored until it makes sense`
+      : online === undefined && onlineText !== undefined
+      ? `node online is ${quote(onlineText)}; expected 0 or 1: ignored until it makes sense`
+      : null,
+  };
+}
+
+/**
+ * Whether a guest's directory is there and readable. A driver domain is told EACCES for what is
+ * missing below a directory that it cannot read, so that counts as missing too; the kernel's
+ * backends see it likewise.
+ */
+export async function visible(store: NodeAccess, path: string): Promise<boolean> {
+  try {
+    return await store.exists(path);
+  } catch (error) {
+    if (isServerError(error, "EACCES")) return false;
+    throw error;
+  }
+}
+
+/** Why the directory contradicts its own path: a script would be steered to another guest. */
+function identityFault(
+  id: DeviceId,
+  frontendId: string | undefined,
+  frontend: string | undefined,
+  expectedFrontend: string,
+): string | null {
+  if (frontendId !== String(id.frontendDomid)) {
+    return `node frontend-id is ${quote(frontendId)}; its path says ${id.frontendDomid}`;
+  }
+  if (frontend !== expectedFrontend) {
+    return `node frontend is ${quote(frontend)}; expected ${expectedFrontend}`;
+  }
+  return null;
+}
+
+/** A value for people, bounded. */
+export function quote(value: string | undefined): string {
+  if (value === undefined) return "missing";
+  return JSON.stringify(value.length > 80 ? `${value.slice(0, 80)}…` : value);
+}

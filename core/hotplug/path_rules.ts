@@ -1,0 +1,119 @@
+/**
+ * Which scripts may be run: those that nobody but root could have written or put in place.
+ *
+ * A script finds its helpers beside itself (`. "$(dirname "$0")/block-common.sh"`), so it is run by
+ * its name and not by a descriptor; what makes that safe is that every directory on the way is
+ * beyond everybody else's reach.
+ */
+import type { Files, FileStatus } from "../platform/types.ts";
+
+/** Where scripts may be, and whom their files may belong to. */
+export interface ScriptPolicy {
+  /** Absolute directories; a script lies in one of them or below. */
+  readonly directories: readonly string[];
+  /** Owners that are trusted: root, and the user that the daemon runs as. */
+  readonly trustedUids: readonly number[];
+}
+
+/** Debian's, and every other distribution's, script directory. */
+export const DEFAULT_SCRIPT_DIRECTORY = "/etc/xen/scripts";
+
+/** A script will not be run; the message says which and why, in one line. */
+export class ScriptRefused extends Error {
+  override name = "ScriptRefused";
+}
+
+/** Longest accepted script path, in bytes; a backend node holds at most 2048. */
+const PATH_MAX = 1024;
+
+const ALL_WRITERS = 0o022;
+const STICKY = 0o1000;
+
+/**
+ * Checks a script named by a backend directory and returns the path to run: the name as given, or,
+ * for a name without a slash, that name in the first allowed directory.
+ * @throws ScriptRefused
+ */
+export async function checkScript(
+  files: Files,
+  name: string,
+  policy: ScriptPolicy,
+): Promise<string> {
+  const shown = JSON.stringify(name.slice(0, 200));
+  const refuse = (why: string): never => {
+    throw new ScriptRefused(`script ${shown} ${why}`);
+  };
+  // deno-lint-ignore no-control-regex
+  if (/[\x00-\x1f\x7f]/.test(name)) refuse("has control characters in its name");
+  if (name === "") refuse("has no name: the node is empty");
+  if (name.length > PATH_MAX) refuse(`has a name longer than ${PATH_MAX} bytes`);
+  const path = name.includes("/") ? name : `${policy.directories[0] ?? ""}/${name}`;
+  if (!path.startsWith("/")) refuse("is not an absolute path");
+  if (path.split("/").includes("..")) refuse("has a .. in its path");
+
+  const real = await resolve(files, path, refuse);
+  const allowed = await Promise.all(
+    policy.directories.map((directory) => files.realPath(directory).catch(() => null)),
+  );
+  if (!allowed.some((directory) => directory !== null && real.startsWith(`${directory}/`))) {
+    refuse(
+      `is outside the allowed ${policy.directories.length === 1 ? "directory" : "directories"} ` +
+        policy.directories.join(", "),
+    );
+  }
+  await checkChain(files, path, policy, refuse);
+  if (real !== path) await checkChain(files, real, policy, refuse);
+
+  const status = await files.stat(path);
+  if (status.kind !== "file") refuse(`is a ${status.kind}, not a regular file`);
+  if ((status.mode & ALL_WRITERS) !== 0) {
+    refuse(`is writable by others (mode ${octal(status)}; chmod go-w makes it acceptable)`);
+  }
+  if ((status.mode & 0o111) === 0) refuse(`is not executable (mode ${octal(status)})`);
+  return path;
+}
+
+async function resolve(
+  files: Files,
+  path: string,
+  refuse: (why: string) => never,
+): Promise<string> {
+  try {
+    return await files.realPath(path);
+  } catch (error) {
+    const { code } = error as { code?: string };
+    if (code === "ENOENT" || code === "ENOTDIR") return refuse("does not exist");
+    return refuse(`cannot be looked at: ${(error as Error).message}`);
+  }
+}
+
+/** Every component from the root on must be out of others' reach. */
+async function checkChain(
+  files: Files,
+  path: string,
+  policy: ScriptPolicy,
+  refuse: (why: string) => never,
+): Promise<void> {
+  const names = path.split("/").filter((name) => name !== "");
+  for (let count = 0; count < names.length; count++) {
+    const component = "/" + names.slice(0, count).join("/");
+    const status = await files.lstat(component);
+    const what = `: its directory ${component}`;
+    if (!policy.trustedUids.includes(status.uid)) {
+      refuse(`is not safe${what} belongs to uid ${status.uid}`);
+    }
+    // In a sticky directory nobody can rename or replace what belongs to somebody else.
+    const open = (status.mode & ALL_WRITERS) !== 0 && (status.mode & STICKY) === 0;
+    if (open && status.kind !== "symlink") {
+      refuse(`is not safe${what} is writable by others (mode ${octal(status)})`);
+    }
+  }
+  const last = await files.lstat(path);
+  if (!policy.trustedUids.includes(last.uid)) {
+    refuse(`belongs to uid ${last.uid}, not to root`);
+  }
+}
+
+function octal(status: FileStatus): string {
+  return status.mode.toString(8).padStart(4, "0");
+}

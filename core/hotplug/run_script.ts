@@ -1,0 +1,87 @@
+/** Running one hotplug script, with limits. */
+import type { Clock, Processes } from "../platform/types.ts";
+
+/** A script did not succeed; the message says how, in words fit for `hotplug-error`. */
+export class ScriptFailed extends Error {
+  override name = "ScriptFailed";
+}
+
+/** Limits of a script. */
+export interface ScriptLimits {
+  /** How long one pass may take, in ms (LIBXL_HOTPLUG_TIMEOUT: 40 s, libxl_internal.h). */
+  readonly timeoutMs: number;
+  /** How long the process group has between TERM and KILL, in ms. */
+  readonly killGraceMs: number;
+}
+
+/** The defaults. */
+export const DEFAULT_LIMITS: ScriptLimits = { timeoutMs: 40_000, killGraceMs: 2_000 };
+
+/** What PATH a script gets: nothing of the daemon's environment reaches it. */
+export const DEFAULT_PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin";
+
+/** One run. */
+export interface ScriptRun {
+  readonly argv: readonly [string, ...string[]];
+  readonly env: Readonly<Record<string, string>>;
+  readonly limits: ScriptLimits;
+  readonly signal: AbortSignal;
+  output(line: string): void;
+}
+
+/**
+ * Runs a script to its end. When its time is up, or the signal fires, its whole process group gets
+ * TERM and, if it is still there after the grace, KILL.
+ * @throws ScriptFailed unless it exits with 0
+ */
+export async function runScript(
+  processes: Processes,
+  clock: Clock,
+  run: ScriptRun,
+): Promise<void> {
+  const name = [run.argv[0], ...run.argv.slice(1)].join(" ");
+  if (run.signal.aborted) throw new ScriptFailed(`${name}: not started, ${reason(run.signal)}`);
+  let child;
+  try {
+    child = await processes.start({ argv: run.argv, env: run.env, output: run.output });
+  } catch (error) {
+    const { code, message } = error as { code?: string; message: string };
+    const why = code === "ENOEXEC"
+      ? "it is no program and has no #! line"
+      : code === "ENOENT"
+      ? "it, or the interpreter of its #! line, does not exist"
+      : code === "EACCES"
+      ? "it is not executable"
+      : message;
+    throw new ScriptFailed(`${name}: cannot be started: ${why}`);
+  }
+  let stopped: string | null = null;
+  let cancelKill = () => {};
+  const stop = (why: string) => {
+    if (stopped !== null) return;
+    stopped = why;
+    child.signalGroup("SIGTERM");
+    cancelKill = clock.after(run.limits.killGraceMs, () => child.signalGroup("SIGKILL"));
+  };
+  const cancelTimer = clock.after(
+    run.limits.timeoutMs,
+    () => stop(`did not end within ${run.limits.timeoutMs / 1000} s and was killed`),
+  );
+  const onAbort = () => stop(`was stopped: ${reason(run.signal)}`);
+  run.signal.addEventListener("abort", onAbort, { once: true });
+  const { code, signal } = await child.exited;
+  cancelTimer();
+  cancelKill();
+  run.signal.removeEventListener("abort", onAbort);
+  if (stopped !== null) {
+    // What it started must not outlive it.
+    child.signalGroup("SIGKILL");
+    throw new ScriptFailed(`${name}: ${stopped}`);
+  }
+  if (signal !== null) throw new ScriptFailed(`${name}: was killed by ${signal}`);
+  if (code !== 0) throw new ScriptFailed(`${name}: exited with status ${code}`);
+}
+
+function reason(signal: AbortSignal): string {
+  return signal.reason instanceof Error ? signal.reason.message : String(signal.reason);
+}

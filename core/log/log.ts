@@ -1,0 +1,60 @@
+/** The daemon's log: one line an event, fit for a terminal, a file, or a journal. */
+import { configureSync, getLogger, type LogRecord, resetSync } from "@logtape/logtape";
+
+/** How much is said. */
+export type LogLevel = "debug" | "info" | "warning" | "error";
+
+/** The accepted names, least severe first. */
+export const LOG_LEVELS: readonly LogLevel[] = ["debug", "info", "warning", "error"];
+
+/** Where lines go: with the line end. */
+export type LogSink = (line: string) => void;
+
+/** Says things. */
+export interface Log {
+  debug(text: string): void;
+  info(text: string): void;
+  warning(text: string): void;
+  error(text: string): void;
+}
+
+/** Directs all logging of the process to a sink. */
+export function configureLog(level: LogLevel, sink: LogSink): void {
+  resetSync();
+  configureSync({
+    sinks: { lines: (record) => sink(formatRecord(record)) },
+    loggers: [
+      { category: "xdevd", lowestLevel: level, sinks: ["lines"] },
+      { category: ["logtape", "meta"], lowestLevel: "error", sinks: ["lines"] },
+    ],
+  });
+}
+
+/** A log; `subject` (a device's name, say) opens each of its lines. */
+export function openLog(subject?: string): Log {
+  const logger = getLogger("xdevd");
+  const line = (text: string) => printable(subject === undefined ? text : `${subject}: ${text}`);
+  return {
+    debug: (text) => logger.debug("{line}", { line: line(text) }),
+    info: (text) => logger.info("{line}", { line: line(text) }),
+    warning: (text) => logger.warn("{line}", { line: line(text) }),
+    error: (text) => logger.error("{line}", { line: line(text) }),
+  };
+}
+
+function formatRecord(record: LogRecord): string {
+  const time = new Date(record.timestamp).toISOString();
+  const text = record.properties["line"] ?? record.rawMessage;
+  return `${time} ${record.level.padEnd(7)} ${text}\n`;
+}
+
+/**
+ * Makes text from elsewhere harmless on one line: guests and scripts must not be able to forge
+ * lines or send escape sequences to a terminal.
+ */
+export function printable(text: string): string {
+  return text.replace(
+    /[\p{Cc}\u2028\u2029]/gu,
+    (char) => `\\x${char.charCodeAt(0).toString(16).padStart(2, "0")}`,
+  );
+}

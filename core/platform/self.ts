@@ -1,0 +1,98 @@
+/** This process: its identity, its standard streams, starting itself again. */
+import { spawn } from "node:child_process";
+import * as fs from "node:fs";
+import * as path from "node:path";
+
+/** How to run this very program: a compiled binary, or the runtime and the main module. */
+export function selfCommand(): [string, ...string[]] {
+  return Bun.main.startsWith("/$bunfs/") ? [process.execPath] : [process.execPath, Bun.main];
+}
+
+/** The environment variable, or undefined. */
+export function environment(name: string): string | undefined {
+  return process.env[name];
+}
+
+/** Effective uid. */
+export function effectiveUid(): number {
+  return process.geteuid?.() ?? 0;
+}
+
+/** This process's pid. */
+export function processId(): number {
+  return process.pid;
+}
+
+/** Writes to the standard error (2) or output (1), synchronously. */
+export function printTo(fd: 1 | 2, text: string): void {
+  try {
+    fs.writeSync(fd, text);
+  } catch (error) {
+    // The reader of a pipe may be gone; there is nobody left to tell.
+    if (!["EPIPE", "EAGAIN"].includes((error as NodeJS.ErrnoException).code ?? "")) throw error;
+  }
+}
+
+/** An absolute path, seen from the current directory. */
+export function absoluteFile(file: string): string {
+  return path.resolve(file);
+}
+
+/** Leaves the current directory, so that its file system can be unmounted. */
+export function changeToRoot(): void {
+  process.chdir("/");
+}
+
+/** Ends the process. */
+export function exit(code: number): never {
+  process.exit(code);
+}
+
+/** Calls back for each TERM or INT; returns how to stop that. */
+export function onTermination(fn: (signal: "SIGTERM" | "SIGINT") => void): () => void {
+  const term = () => fn("SIGTERM");
+  const int = () => fn("SIGINT");
+  process.on("SIGTERM", term);
+  process.on("SIGINT", int);
+  return () => {
+    process.off("SIGTERM", term);
+    process.off("SIGINT", int);
+  };
+}
+
+/** The descriptor through which a detached child reports to the one that started it. */
+const REPORT_FD = 3;
+
+/**
+ * Starts this program again in a session of its own, with its output appended to a file, and waits
+ * until it says how its start went.
+ * @returns null when it is up, else its last words
+ * @throws SystemError when the log file cannot be opened
+ */
+export function startDetached(args: readonly string[], logFile: string): Promise<string | null> {
+  const log = fs.openSync(logFile, "a", 0o644);
+  const [program, ...prefix] = selfCommand();
+  return new Promise((resolve, reject) => {
+    const child = spawn(program, [...prefix, ...args], {
+      detached: true,
+      stdio: ["ignore", log, log, "pipe"],
+    });
+    fs.closeSync(log);
+    let words = "";
+    child.once("error", reject);
+    const report = child.stdio[REPORT_FD] as NodeJS.ReadableStream;
+    report.on("data", (chunk: Uint8Array) => words += new TextDecoder().decode(chunk));
+    report.on("end", () => {
+      child.unref();
+      resolve(words === READY ? null : words.trim() || `it ended at once; see ${logFile}`);
+    });
+  });
+}
+
+const READY = "ready\n";
+
+/** In the detached child: reports success (null) or a failure, once. */
+export function reportStart(failure: string | null): void {
+  fs.writeSync(REPORT_FD, failure ?? READY);
+  fs.closeSync(REPORT_FD);
+}

@@ -1,0 +1,125 @@
+/**
+ * The plugin contract: what a backend kind's implementation gets, and what it owes.
+ *
+ * A plugin sees its device through capabilities: a view of the device's own nodes, a runner for
+ * hotplug scripts that knows the path rules, and little else. It imports nothing of xdevd but this
+ * file.
+ */
+
+/** The contract's version, to be stated by each plugin. */
+export const CONTRACT_VERSION = 1;
+
+/** Identity of a device. */
+export interface DeviceIdentity {
+  /** Domid of the driver domain, 0 … 32751. */
+  readonly backendDomid: number;
+  /** Backend kind, such as `vbd`. */
+  readonly kind: string;
+  /** Domid of the guest, 0 … 32751. */
+  readonly frontendDomid: number;
+  /** Number of the device within (guest, kind). */
+  readonly devid: number;
+}
+
+/**
+ * The nodes of the device's backend directory. Names are relative (`params`, `port/1`) and cannot
+ * lead out of it.
+ */
+export interface DeviceNodes {
+  /** The value of a node; undefined when there is none (or no directory any more). */
+  read(name: string): Promise<string | undefined>;
+  /** Writes several nodes, all or nothing, in the order given. */
+  write(nodes: Readonly<Record<string, string>>): Promise<void>;
+  /** Removes a node; one that does not exist is no error. */
+  remove(name: string): Promise<void>;
+}
+
+/** Runs the hotplug script that the toolstack chose for the device. */
+export interface DeviceScripts {
+  /**
+   * Runs a script by the version 1 convention, all passes of it. `script` is the node's value: it
+   * is checked (owner, modes, directory) before it is run, and its failure to exist is a failure.
+   * @throws Error with a line fit for `hotplug-error` when it is refused, fails or takes too long
+   */
+  run(
+    family: "block" | "network",
+    script: string,
+    action: "add" | "remove",
+    signal: AbortSignal,
+  ): Promise<void>;
+}
+
+/** A few things of the machine. */
+export interface DeviceSystem {
+  /** Whether a path exists. */
+  exists(path: string): Promise<boolean>;
+  /** The text of a small file such as one of sysfs, without trailing blanks; undefined if absent. */
+  readText(path: string): Promise<string | undefined>;
+  /** The canonical path; undefined if it does not exist. */
+  realPath(path: string): Promise<string | undefined>;
+  /**
+   * Runs a program (absolute path, no shell) and waits for it.
+   * @throws Error when it cannot be started or does not exit with 0
+   */
+  run(argv: readonly [string, ...string[]], signal: AbortSignal): Promise<void>;
+  /** @throws the signal's reason */
+  sleep(ms: number, signal: AbortSignal): Promise<void>;
+}
+
+/** Lines for the daemon's log; the device is named there by itself. */
+export interface DeviceLog {
+  info(text: string): void;
+  warning(text: string): void;
+}
+
+/** What `remove` needs to undo an `add` when the store cannot tell any more. Plain data. */
+export type Undo = Readonly<Record<string, string | number | boolean>>;
+
+/** A device as a plugin sees it, for the duration of one call. */
+export interface Device {
+  readonly id: DeviceIdentity;
+  readonly nodes: DeviceNodes;
+  readonly scripts: DeviceScripts;
+  readonly system: DeviceSystem;
+  readonly log: DeviceLog;
+  /** What was recorded by an earlier call, or empty. */
+  readonly undo: Undo;
+  /**
+   * Records what undoing will need. To be called before the thing itself is done, so that nothing
+   * is ever held of which no record exists; later calls add to it.
+   */
+  recordUndo(more: Undo): Promise<void>;
+}
+
+/** An implementation of one or more backend kinds. */
+export interface BackendPlugin {
+  /** Short name, such as `vbd`. */
+  readonly name: string;
+  /** The plugin's own version. */
+  readonly version: string;
+  /** The contract it was written for: {@link CONTRACT_VERSION}. */
+  readonly api: number;
+  /** Backend kinds it serves. */
+  readonly kinds: readonly string[];
+  /** Kind of the frontend's directory where it differs from the backend's, as qdisk's is `vbd`. */
+  readonly frontendKind?: string;
+  /** Whether a kernel backend must have reached state 2 before `add`; default true. */
+  readonly waitsForBackend?: boolean;
+  /**
+   * Sets a device up. Rejecting fails the attach, and the message becomes its `hotplug-error`;
+   * `remove` is then called to undo what was done.
+   */
+  add(device: Device, signal: AbortSignal): Promise<void>;
+  /**
+   * Undoes `add`. Must be idempotent, cope with an `add` that failed anywhere, and do without the
+   * device's nodes: by then they may be gone.
+   */
+  remove(device: Device, signal: AbortSignal): Promise<void>;
+  /** Called instead of `add` for a device that was set up under an earlier daemon. */
+  adopt?(device: Device, signal: AbortSignal): Promise<void>;
+}
+
+/** Checks and returns a plugin; gives authors types without annotations. */
+export function definePlugin(plugin: BackendPlugin): BackendPlugin {
+  return plugin;
+}
