@@ -106,8 +106,14 @@ export class Lane {
         return;
       }
       // What was decided meanwhile is not in it yet: look once more when that is done.
-      if (this.#unfinished > 0) this.#dirty = true;
-      else this.#dispatch({ type: "seen", observation });
+      if (this.#unfinished > 0) {
+        this.#dirty = true;
+        continue;
+      }
+      const before = this.#state.phase;
+      this.#dispatch({ type: "seen", observation });
+      // What was just seen may already be what is now waited for.
+      if (this.#state.phase === "waiting" && before !== "waiting") this.#dirty = true;
     }
   }
 

@@ -323,7 +323,15 @@ export const TABLE: readonly Row[] = [
     set: () => byForce,
   },
   { from: ["closing"], on: "seen", when: ["gone"], to: "absent", effects: () => [forget] },
+  // The toolstack thought better of it.
   { from: ["closing"], on: "seen", when: ["wanted", "acquired"], to: "connected" },
+  {
+    from: ["closing"],
+    on: "seen",
+    when: ["wanted", "clean"],
+    to: "waiting",
+    effects: startWaiting,
+  },
 
   // Closed: wait for the kernel, undo, wait for the toolstack, delete.
   ...(["settling", "removing"] as const).map((phase): Row => ({
