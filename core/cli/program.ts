@@ -129,6 +129,11 @@ function addStore(program: Command, finish: (status: number) => void): void {
     .action((path: string, permissions: string[], options) =>
       act(options, (a) => a.setPermissions(path, permissions))
     );
+  sub("selftest", "check that this store behaves as xdevd expects")
+    .action(async (options: { store?: string }) => {
+      const { selftest } = await import("./store_selftest.ts");
+      finish(await selftest(options.store));
+    });
   sub("watch <path>", "print each change at or below a node")
     .option("-n, --count <n>", "end after so many", positive)
     .action((path: string, options: { store?: string; count?: number }) =>
