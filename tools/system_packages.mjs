@@ -1,0 +1,125 @@
+// @ts-check
+/**
+ * The Debian packages that the real tests need beyond Node and npm, and why. `tools/setup.mjs`
+ * installs them; `test/real/requirements.ts` tells from `probe` whether a test can run.
+ */
+
+/**
+ * @typedef {object} SystemPackage
+ * @property {string} name the package's name in Debian 12
+ * @property {"base" | "xen"} group `base` for `npm test`, `xen` for booting a real Xen in QEMU
+ * @property {string} why what it is needed for
+ * @property {string} probe a file that it brings and that a test is about to use
+ */
+
+/** @type {readonly SystemPackage[]} */
+export const systemPackages = [
+  {
+    name: "xen-utils-4.17",
+    group: "base",
+    why: "xenstored and xl, unmodified; brings xen-utils-common with the hotplug scripts",
+    probe: "/usr/lib/xen-4.17/bin/xenstored",
+  },
+  {
+    name: "xenstore-utils",
+    group: "base",
+    why: "xenstore-ls, xenstore-read and the like, as independent clients",
+    probe: "/usr/bin/xenstore-ls",
+  },
+  {
+    name: "libxen-dev",
+    group: "base",
+    why: "headers and libxenstore to build the shim under xenstored",
+    probe: "/usr/include/xenstore.h",
+  },
+  {
+    name: "gcc",
+    group: "base",
+    why: "compiles the shim",
+    probe: "/usr/bin/gcc",
+  },
+  {
+    name: "libc6-dev",
+    group: "base",
+    why: "the C headers, which gcc only recommends",
+    probe: "/usr/include/stdio.h",
+  },
+  {
+    name: "make",
+    group: "base",
+    why: "builds the shim",
+    probe: "/usr/bin/make",
+  },
+  {
+    name: "util-linux",
+    group: "base",
+    why: "flock and unshare, used by the tests and by Xen's hotplug scripts",
+    probe: "/usr/bin/flock",
+  },
+  {
+    name: "mount",
+    group: "base",
+    why: "losetup, for Xen's block script",
+    probe: "/sbin/losetup",
+  },
+  {
+    name: "iproute2",
+    group: "base",
+    why: "ip and bridge, used by the tests and by Xen's vif scripts",
+    probe: "/sbin/ip",
+  },
+  {
+    name: "procps",
+    group: "base",
+    why: "ps, to prove that no process is left behind",
+    probe: "/usr/bin/ps",
+  },
+  {
+    name: "qemu-system-x86",
+    group: "xen",
+    why: "the machine that Xen boots on",
+    probe: "/usr/bin/qemu-system-x86_64",
+  },
+  {
+    name: "xen-hypervisor-4.17-amd64",
+    group: "xen",
+    why: "the hypervisor",
+    probe: "/boot/xen-4.17-amd64.gz",
+  },
+  {
+    name: "busybox-static",
+    group: "xen",
+    why: "userland of the small domains' images",
+    probe: "/bin/busybox",
+  },
+  {
+    name: "cpio",
+    group: "xen",
+    why: "packs the domains' initial file systems",
+    probe: "/usr/bin/cpio",
+  },
+  {
+    name: "kmod",
+    group: "xen",
+    why: "depmod, for the kernel modules in the images",
+    probe: "/sbin/depmod",
+  },
+  {
+    name: "xz-utils",
+    group: "xen",
+    why: "unpacks kernels and modules",
+    probe: "/usr/bin/xz",
+  },
+  {
+    name: "bc",
+    group: "xen",
+    why: "arithmetic in scripts that measure times",
+    probe: "/usr/bin/bc",
+  },
+  {
+    name: "file",
+    group: "xen",
+    why: "tells what a binary or kernel image is",
+    probe: "/usr/bin/file",
+  },
+];

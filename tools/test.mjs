@@ -1,0 +1,214 @@
+// @ts-check
+/**
+ * What `npm test` does after the setup.
+ *
+ *   node tools/test.mjs                     format, lint and types, then all tests
+ *   node tools/test.mjs test/core/a.test.ts only these files or directories, without the checks
+ *   node tools/test.mjs --check             only format, lint and types
+ *   node tools/test.mjs -t pattern          options of `bun test` are passed on, likewise
+ *
+ * The last line printed is `N passed, N failed` (and `, N skipped`). Every test file has to report
+ * at least one test, be it a skipped one: a file that breaks while it is loaded counts as a failure.
+ */
+import { spawn } from "node:child_process";
+import { existsSync, mkdirSync, readdirSync, readFileSync, renameSync, statSync } from "node:fs";
+import { dirname, join, relative } from "node:path";
+import { fileURLToPath } from "node:url";
+
+const root = dirname(dirname(fileURLToPath(import.meta.url)));
+const limitMinutes = 8;
+const timeoutText = `not done after ${limitMinutes} minutes`;
+const bin = join(root, "node_modules", ".bin");
+const report = join(root, "build", "junit.xml");
+/** Until it has been read, as two of these may run at once. */
+const ownReport = join(root, "build", `junit.${process.pid}.xml`);
+/** These have commands of their own. */
+const excluded = ["test/xen", "test/bench", "test/fuzz"];
+
+const deadline = Date.now() + limitMinutes * 60 * 1000;
+
+await main();
+
+async function main() {
+  const args = process.argv.slice(2);
+  if (args.length === 1 && args[0] === "--check") {
+    const status = await runChecks();
+    process.exitCode = status === 0 ? 0 : 1;
+    return;
+  }
+  if (args.length === 0 && !(await checksPass())) return;
+
+  const typo = args.find((arg) => isPathLike(arg) && !existsSync(join(root, arg)));
+  if (typo !== undefined) return finish(0, 1, 0, `there is no ${typo}`);
+  const chosen = args.filter(isPathLike);
+  const options = args.filter((arg) => !isPathLike(arg));
+  const files = [...new Set((chosen.length > 0 ? chosen : ["test"]).flatMap(testFiles))];
+  if (files.length === 0) return finish(0, 0, 0, "there are no test files there");
+
+  mkdirSync(dirname(report), { recursive: true });
+  const status = await run(join(bin, "bun"), [
+    "test",
+    "--reporter=junit",
+    `--reporter-outfile=${ownReport}`,
+    ...options,
+    ...files.map((file) => `./${file}`),
+  ]);
+  conclude(status, files, options);
+}
+
+/**
+ * Format, lint and types, as the task `check` in deno.json has them. Not by `deno task`: that takes
+ * the binary it finds as node_modules/.bin/deno for a script.
+ */
+function runChecks() {
+  return run("/bin/sh", [
+    "-c",
+    JSON.parse(readFileSync(join(root, "deno.json"), "utf8")).tasks.check,
+  ]);
+}
+
+async function checksPass() {
+  const status = await runChecks();
+  if (status === 0) return true;
+  const problem = status === "timeout" ? timeoutText : "format, lint or types: the check failed";
+  finish(0, 1, 0, `${problem}, so no test was run; the check counts as 1 failure`);
+  return false;
+}
+
+/**
+ * Reads the report and prints the end.
+ * @param {number | "timeout"} status
+ * @param {string[]} files
+ * @param {string[]} options
+ */
+function conclude(status, files, options) {
+  const { tests, failures, skipped, seen } = readReport();
+  let failed = failures;
+  const problems = [];
+  if (status === "timeout") problems.push(`${timeoutText}: stopped, the test named last hung`);
+  else if (seen === null) problems.push(`bun test ended with ${status} and no report`);
+  else if (options.length === 0) {
+    for (const file of files.filter((file) => !seen.has(file))) {
+      problems.push(`${file} reported no test: it broke while loading, or has none`);
+    }
+  }
+  failed += problems.length;
+  if (status !== 0 && failed === 0 && tests > skipped) {
+    problems.push(`bun test ended with ${status}: an error outside of any test`);
+    failed = 1;
+  }
+  finish(tests - failures - skipped, failed, skipped, ...problems);
+}
+
+/** Bun's report: its totals, and which files are in it (null if it was not written). */
+function readReport() {
+  const none = {
+    tests: 0,
+    failures: 0,
+    skipped: 0,
+    seen: /** @type {Set<string> | null} */ (null),
+  };
+  if (!existsSync(ownReport)) return none;
+  const xml = readFileSync(ownReport, "utf8");
+  renameSync(ownReport, report);
+  const totals = /<testsuites [^>]*>/.exec(xml)?.[0];
+  if (totals === undefined) return none;
+  const total = (/** @type {string} */ name) =>
+    Number(new RegExp(` ${name}="(\\d+)"`).exec(totals)?.[1] ?? 0);
+  const seen = new Set(
+    [...xml.matchAll(/<testsuite [^>]*? file="([^"]*)"/g)].map(([, file]) => String(file)),
+  );
+  return { tests: total("tests"), failures: total("failures"), skipped: total("skipped"), seen };
+}
+
+/**
+ * Prints the end of it all and sets the exit code.
+ * @param {number} passed
+ * @param {number} failed
+ * @param {number} skipped
+ * @param {string[]} problems what went wrong besides failing tests
+ */
+function finish(passed, failed, skipped, ...problems) {
+  console.log("");
+  const noneRan = passed + failed === 0;
+  for (const problem of problems) console.log(`npm test: ${problem}`);
+  if (noneRan) console.log("npm test: no test ran, which counts as a failure");
+  const tail = skipped > 0 ? `, ${skipped} skipped` : "";
+  console.log(`${passed} passed, ${failed} failed${tail}`);
+  process.exitCode = failed > 0 || noneRan ? 1 : 0;
+}
+
+/** Does this argument name files, rather than being an option of `bun test` or its value? */
+function isPathLike(/** @type {string} */ arg) {
+  return !arg.startsWith("-") && (/\.tsx?$/.test(arg) || arg.startsWith("test/") || arg === "test");
+}
+
+/**
+ * The test files at a path below the repository: itself, or all in it but the excluded.
+ * @param {string} path
+ * @returns {string[]}
+ */
+function testFiles(path) {
+  const clean = relative(root, join(root, path));
+  if (statSync(join(root, clean)).isFile()) return [clean];
+  return readdirSync(join(root, clean), { withFileTypes: true })
+    .map((entry) => ({ entry, at: `${clean}/${entry.name}` }))
+    .filter(({ entry, at }) =>
+      entry.isDirectory() ? !excluded.includes(at) : /\.test\.tsx?$/.test(entry.name)
+    )
+    .flatMap(({ entry, at }) => entry.isDirectory() ? testFiles(at) : [at])
+    .sort();
+}
+
+/**
+ * Runs a program to its end, or to the time limit.
+ * @param {string} program
+ * @param {string[]} args
+ * @returns {Promise<number | "timeout">} its exit code; 128 and the signal's number if one ended it
+ */
+function run(program, args) {
+  return new Promise((resolve) => {
+    let timedOut = false;
+    const child = spawn(program, args, {
+      cwd: root,
+      stdio: ["ignore", "inherit", "inherit"],
+      env: {
+        ...process.env,
+        PATH: `${bin}:${process.env["PATH"]}`,
+        DENO_NO_UPDATE_CHECK: "1",
+      },
+      // The checks' shell has children: a group of their own, so that a signal reaches all.
+      detached: true,
+    });
+    const forward = (/** @type {NodeJS.Signals} */ signal) => signalGroup(child.pid, signal);
+    const signals = /** @type {const} */ (["SIGINT", "SIGTERM", "SIGHUP"]);
+    for (const signal of signals) process.on(signal, forward);
+    const timer = setTimeout(() => {
+      timedOut = true;
+      forward("SIGTERM");
+      setTimeout(() => forward("SIGKILL"), 5000).unref();
+    }, deadline - Date.now());
+    const ended = (/** @type {number} */ status) => {
+      clearTimeout(timer);
+      for (const signal of signals) process.off(signal, forward);
+      resolve(timedOut ? "timeout" : status);
+    };
+    child.once("error", (error) => {
+      console.error(`npm test: ${program}: ${error.message}`);
+      ended(127);
+    });
+    child.once("exit", (code) => ended(code ?? 128));
+  });
+}
+
+/**
+ * @param {number | undefined} leader
+ * @param {NodeJS.Signals} signal
+ */
+function signalGroup(leader, signal) {
+  try {
+    if (leader !== undefined) process.kill(-leader, signal);
+  } catch {
+    // It has ended.
+  }
+}
