@@ -21,7 +21,7 @@ const binary = (tool) => join(modules, ".bin", tool);
 export function setUpNodeModules() {
   const stamp = currentStamp();
   if (isStamped(stamp)) return true;
-  if (!matchesLock() && !npmCi()) return false;
+  if (!npmCi()) return false;
   if (!toolWorks("bun", "install.js") || !toolWorks("deno", "install.cjs")) return false;
   writeFileSync(stampFile, stamp);
   return true;
@@ -38,21 +38,6 @@ function isStamped(stamp) {
   try {
     return readFileSync(stampFile, "utf8") === stamp && existsSync(binary("bun")) &&
       existsSync(binary("deno"));
-  } catch {
-    return false;
-  }
-}
-
-/** Has somebody run `npm ci` by hand? Then it need not be done again. */
-function matchesLock() {
-  try {
-    const wanted = JSON.parse(readFileSync(lockFile, "utf8")).packages;
-    const installed = JSON.parse(readFileSync(join(modules, ".package-lock.json"), "utf8"))
-      .packages;
-    return Object.entries(wanted).every(([path, entry]) =>
-      path === "" || (entry.optional && installed[path] === undefined) ||
-      (installed[path]?.integrity === entry.integrity && existsSync(join(root, path)))
-    );
   } catch {
     return false;
   }
