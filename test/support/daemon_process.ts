@@ -1,0 +1,118 @@
+/** The daemon as its users run it: a process of its own, with its log at hand. */
+import { spawn } from "node:child_process";
+import * as path from "node:path";
+import { fileURLToPath } from "node:url";
+
+const root = path.join(path.dirname(fileURLToPath(import.meta.url)), "..", "..");
+
+/** Longest wait for anything the daemon should do, in ms. */
+const PATIENCE_MS = 10_000;
+
+/** A finished run of the program. */
+export interface Finished {
+  readonly code: number | null;
+  readonly stdout: string;
+  readonly stderr: string;
+}
+
+/** How the program under test is started: from the sources, or what XDEVD_BINARY names. */
+export function programCommand(): [string, ...string[]] {
+  const binary = process.env["XDEVD_BINARY"];
+  return binary ? [binary] : [process.execPath, path.join(root, "main.ts")];
+}
+
+/** Runs the program to its end. It is killed, and the promise rejected, when it takes too long. */
+export function runProgram(
+  args: readonly string[],
+  env: Record<string, string> = {},
+): Promise<Finished> {
+  return new Promise((resolve, reject) => {
+    const [file, ...before] = programCommand();
+    const child = spawn(file, [...before, ...args], {
+      env: { PATH: process.env["PATH"] ?? "", ...env },
+      stdio: ["ignore", "pipe", "pipe"],
+    });
+    const timer = setTimeout(() => {
+      child.kill("SIGKILL");
+      reject(new Error(`xdevd ${args.join(" ")} did not end:\n${stdout}${stderr}`));
+    }, PATIENCE_MS);
+    let stdout = "";
+    let stderr = "";
+    child.stdout.on("data", (chunk) => stdout += chunk);
+    child.stderr.on("data", (chunk) => stderr += chunk);
+    child.once("error", reject);
+    child.once("close", (code) => {
+      clearTimeout(timer);
+      resolve({ code, stdout, stderr });
+    });
+  });
+}
+
+/** A daemon in the foreground. */
+export class DaemonProcess {
+  readonly #child: ReturnType<typeof spawn>;
+  readonly #exited: Promise<number | null>;
+  #log = "";
+
+  private constructor(args: readonly string[]) {
+    const [file, ...before] = programCommand();
+    this.#child = spawn(file, [...before, "devd", "-F", ...args], {
+      env: { PATH: process.env["PATH"] ?? "" },
+      stdio: ["ignore", "ignore", "pipe"],
+    });
+    this.#child.stderr?.on("data", (chunk) => this.#log += chunk);
+    this.#exited = new Promise((resolve) => this.#child.once("exit", (code) => resolve(code)));
+  }
+
+  /** Starts it and waits until it serves. @throws Error with its log when it does not */
+  static async start(args: readonly string[]): Promise<DaemonProcess> {
+    const daemon = new DaemonProcess(args);
+    await daemon.says(/serving domain/);
+    return daemon;
+  }
+
+  get pid(): number {
+    return this.#child.pid ?? 0;
+  }
+
+  /** All it has logged. */
+  get log(): string {
+    return this.#log;
+  }
+
+  /** Its log's lines that contain a text. */
+  lines(text: string): string[] {
+    return this.#log.split("\n").filter((line) => line.includes(text));
+  }
+
+  /** Waits until it has logged something. @throws Error with its log when it does not */
+  async says(pattern: RegExp): Promise<void> {
+    await until(
+      () => pattern.test(this.#log),
+      () => `the daemon never said ${pattern}:\n${this.#log}`,
+    );
+  }
+
+  /** Whether it still runs. */
+  get running(): boolean {
+    return this.#child.exitCode === null && this.#child.signalCode === null;
+  }
+
+  /** Ends it and returns its exit status. */
+  async stop(signal: "SIGTERM" | "SIGINT" | "SIGKILL" = "SIGTERM"): Promise<number | null> {
+    this.#child.kill(signal);
+    return await this.#exited;
+  }
+}
+
+/** Waits for a condition that nothing announces. @throws Error with `otherwise()` in the end */
+export async function until(
+  condition: () => boolean | Promise<boolean>,
+  otherwise: () => string | Promise<string>,
+): Promise<void> {
+  const end = performance.now() + PATIENCE_MS;
+  while (!await condition()) {
+    if (performance.now() > end) throw new Error(await otherwise());
+    await new Promise((resolve) => setTimeout(resolve, 10));
+  }
+}
