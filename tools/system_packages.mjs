@@ -21,6 +21,12 @@ export const systemPackages = [
     probe: "/usr/lib/xen-4.17/bin/xenstored",
   },
   {
+    name: "xen-utils-common",
+    group: "base",
+    why: "the hotplug scripts in /etc/xen/scripts",
+    probe: "/etc/xen/scripts/block",
+  },
+  {
     name: "xenstore-utils",
     group: "base",
     why: "xenstore-ls, xenstore-read and the like, as independent clients",
