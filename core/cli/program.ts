@@ -1,6 +1,7 @@
 /** The command line. Commands load their code when they are used. */
 import { Command, CommanderError, InvalidArgumentError, Option } from "commander";
 import type { BackendPlugin } from "../../plugins/contract.ts";
+import { DOMID_MAX, parseDomid } from "../device/id.ts";
 import { DEFAULT_PATH } from "../hotplug/run_script.ts";
 import { DEFAULT_SCRIPT_DIRECTORY } from "../hotplug/path_rules.ts";
 import { LOG_LEVELS, printable } from "../log/log.ts";
@@ -8,6 +9,7 @@ import { absoluteFile, printTo } from "../platform/self.ts";
 import { VERSION } from "../version.ts";
 import type { DevdOptions } from "./devd.ts";
 import { CommandError, ExitCode } from "./exit_codes.ts";
+import type { XenstoredOptions } from "./xenstored.ts";
 import type { StoreAction } from "./store.ts";
 
 /** Log file of the daemon; the stock daemon's, so that log rotation finds it. */
@@ -141,9 +143,29 @@ function addStore(program: Command, finish: (status: number) => void): void {
     );
 }
 
-function addXenstored(_program: Command, _finish: (status: number) => void): void {}
+function addXenstored(program: Command, finish: (status: number) => void): void {
+  program.command("xenstored")
+    .description("a xenstore server for tests and development")
+    .addOption(
+      new Option("--dir <dir>", "where its sockets are made").default("/run/xenstored")
+        .argParser(absoluteFile),
+    )
+    .option("--domain <domid>", "a domain that exists; may be repeated", collectDomid, [])
+    .action(async (options: XenstoredOptions) => {
+      const { xenstored } = await import("./xenstored.ts");
+      finish(await xenstored(options));
+    });
+}
 
 function addDemo(_program: Command, _finish: (status: number) => void): void {}
+
+function collectDomid(text: string, previous: number[]): number[] {
+  const domid = parseDomid(text);
+  if (domid === undefined || domid === 0) {
+    throw new InvalidArgumentError(`Expected a domid, 1 to ${DOMID_MAX}.`);
+  }
+  return [...previous, domid];
+}
 
 let collected = false;
 
