@@ -1,0 +1,67 @@
+# Domains: the driver domain of a side, its guests, and shell texts that run in them.
+# A side is one daemon under test with a driver domain of its own: xdevd or xl.
+
+# begin_side SIDE: names what belongs to it. DRIVER_ID and STORE are empty until the driver domain was started.
+begin_side() {
+  SIDE=$1
+  DRIVER=driver-$SIDE
+  STATE=/run/lab/$SIDE
+  mkdir -p "$STATE"
+  DRIVER_ID=$(cat "$STATE/driver-id" 2> /dev/null)
+  STORE=/local/domain/$DRIVER_ID
+}
+
+# start_domain NAME MEMORY IMAGE [CONFIG LINE...]: prints the domid once the agent answers.
+start_domain() {
+  local name=$1 memory=$2 image=$3 id
+  shift 3
+  {
+    echo "name='$name'"
+    echo "kernel='/lab/vmlinux'"
+    echo "ramdisk='/lab/$image'"
+    echo "extra='console=hvc0 loglevel=4 mitigations=off'"
+    echo "memory=$memory"
+    echo "vcpus=1"
+    echo "on_crash='preserve'"
+    printf '%s\n' "$@"
+  } > "$STATE/$name.cfg"
+  timeout 90 xl create -q "$STATE/$name.cfg" >&2 || return 1
+  id=$(xl domid "$name") || return 1
+  if ! lab wait -t 30 "/local/domain/$id/data/lab/ready" =1; then
+    echo "$name does not answer; its console begins:" >&2
+    head -30 "/var/log/xen/console/guest-$name.log" >&2
+    return 1
+  fi
+  echo "$id"
+}
+
+# start_driver MEGABYTES
+start_driver() {
+  DRIVER_ID=$(start_domain "$DRIVER" "$1" "driver-$SIDE.img" driver_domain=1) || return 1
+  echo "$DRIVER_ID" > "$STATE/driver-id"
+  STORE=/local/domain/$DRIVER_ID
+  on_driver '/lab/daemon settle' || echo "the daemon is not idle or not running"
+}
+
+# start_guest NAME [CONFIG LINE...]: GUEST and GUEST_ID are then its name and domid.
+start_guest() {
+  GUEST=$1-$SIDE
+  shift
+  GUEST_ID=$(start_domain "$GUEST" 192 guest.img "$@")
+}
+
+# any_guest: a running guest without devices, shared by the scenarios that only plug and unplug.
+any_guest() {
+  GUEST=pool-$SIDE
+  if ! GUEST_ID=$(xl domid "$GUEST" 2> /dev/null); then
+    start_guest pool
+  fi
+}
+
+# guests: the domids of this side's guests.
+guests() {
+  xl list | awk -v side="-$SIDE" -v driver="$DRIVER" '$1 ~ side "$" && $1 != driver { print $2 }'
+}
+
+on_driver() { lab run "$DRIVER_ID" "$1"; }
+on_guest() { lab run "$GUEST_ID" "$1"; }

@@ -1,0 +1,64 @@
+/** What a driver domain must ship for each daemon: files and bytes, each file once. */
+import * as fs from "node:fs";
+import { scriptPrograms, xlFiles } from "./images.ts";
+import { librariesOf } from "./programs.ts";
+
+/** A sum over files. */
+export interface Size {
+  readonly what: string;
+  readonly files: number;
+  readonly bytes: number;
+}
+
+/** What `block` and `vif-bridge` start besides {@link scriptPrograms}; here Debian's programs, not busybox. */
+const otherScriptPrograms = [
+  ...[
+    "awk",
+    "basename",
+    "cat",
+    "cut",
+    "dirname",
+    "grep",
+    "logger",
+    "mkdir",
+    "readlink",
+    "rm",
+    "sed",
+  ]
+    .map((name) => `/usr/bin/${name}`),
+  ...["exists", "list", "read", "rm", "write"].map((name) => `/usr/bin/xenstore-${name}`),
+];
+
+/** Files of the two scripts. */
+const scripts = [
+  ...["block", "block-common.sh", "hotplugpath.sh", "locking.sh", "logging.sh", "vif-bridge"],
+  ...["vif-common.sh", "xen-hotplug-common.sh", "xen-network-common.sh", "xen-script-common.sh"],
+].map((name) => `/etc/xen/scripts/${name}`);
+
+/** The sums that the report shows. */
+export function footprint(daemon: string): Size[] {
+  const withScripts = [...scripts, ...scriptPrograms, ...otherScriptPrograms];
+  return [
+    sum("xdevd: the binary alone", [daemon], false),
+    sum("xdevd: the binary with its libraries (libc)", [daemon], true),
+    sum("xdevd: with `block`, `vif-bridge` and all they start", [daemon, ...withScripts], true),
+    sum("xl devd: `xl` with its libraries", xlFiles, true),
+    sum(
+      "xl devd: with `block`, `vif-bridge` and all they start",
+      [...xlFiles, ...withScripts],
+      true,
+    ),
+  ];
+}
+
+function sum(what: string, files: readonly string[], withLibraries: boolean): Size {
+  const all = new Set<string>();
+  for (const file of files.filter((file) => fs.existsSync(file))) {
+    all.add(fs.realpathSync(file));
+    if (!withLibraries) continue;
+    for (const library of librariesOf(file)) all.add(fs.realpathSync(library));
+  }
+  let bytes = 0;
+  for (const file of all) bytes += fs.statSync(file).size;
+  return { what, files: all.size, bytes };
+}

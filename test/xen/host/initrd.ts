@@ -1,0 +1,79 @@
+/** What QEMU boots: dom0's file system, with the other domains' kernels and file systems in it. */
+import * as fs from "node:fs";
+import { join } from "node:path";
+import { Archive, type Content } from "./cpio.ts";
+import type { Images } from "./images.ts";
+import { addResolved, librariesOf } from "./programs.ts";
+
+/** What is under test in a driver domain. */
+export interface Side {
+  readonly name: "xdevd" | "xl";
+  readonly memory: number;
+}
+
+/** All that differs from run to run. */
+export interface Boot {
+  readonly sides: readonly Side[];
+  /** `/lab/plan`, see domains/dom0/main. */
+  readonly plan: string;
+  /** Our compiled daemon. */
+  readonly daemon: string;
+}
+
+/** Writes the first file system of dom0. */
+export function writeInitrd(lab: string, images: Images, boot: Boot, file: string): void {
+  const archive = new Archive();
+  addDomain(archive, lab, "dom0");
+  addTree(archive, join(lab, "scenarios"), "lab/scenarios");
+  addTree(archive, join(lab, "bench"), "lab/bench");
+  archive.addText("lab/plan", boot.plan);
+  archive.addFile("lab/vmlinux", images.kernel, 0o644);
+  addImage(archive, "guest.img", images.guest, { bytes: guestPart(lab) });
+  for (const side of boot.sides) {
+    const part = driverPart(lab, side, boot.daemon);
+    addImage(archive, `driver-${side.name}.img`, images.driver, { bytes: part.toBytes() });
+  }
+  const own = `${file}.part`;
+  archive.writeTo(own);
+  fs.copyFileSync(images.dom0, file);
+  fs.appendFileSync(file, fs.readFileSync(own));
+  fs.rmSync(own);
+}
+
+function addImage(archive: Archive, name: string, base: string, own: Content): void {
+  const content = { parts: [{ file: base }, own] };
+  archive.set(`lab/${name}`, { type: "file", mode: 0o644, content });
+}
+
+function guestPart(lab: string): Uint8Array {
+  const archive = new Archive();
+  addDomain(archive, lab, "guest");
+  archive.addFile("usr/sbin/poweroff", join(lab, "domains", "guest", "poweroff"), 0o755);
+  return archive.toBytes();
+}
+
+function driverPart(lab: string, side: Side, daemon: string): Archive {
+  const archive = new Archive();
+  addDomain(archive, lab, "driver");
+  const refusing = join(lab, "domains", "driver", "block-refuses");
+  archive.addFile("etc/xen/scripts/block-refuses", refusing, 0o755);
+  if (side.name === "xdevd") {
+    archive.addFile("lab/xdevd", daemon, 0o755);
+    for (const library of librariesOf(daemon)) addResolved(archive, library);
+  }
+  return archive;
+}
+
+/** The scripts of a kind of domain. */
+function addDomain(archive: Archive, lab: string, kind: string): void {
+  archive.addFile("init", join(lab, "domains", "common", "init"), 0o755);
+  addTree(archive, join(lab, "domains", kind), "lab");
+}
+
+function addTree(archive: Archive, from: string, to: string): void {
+  for (const entry of fs.readdirSync(from, { withFileTypes: true })) {
+    const path = join(from, entry.name);
+    if (entry.isDirectory()) addTree(archive, path, `${to}/${entry.name}`);
+    else archive.addFile(`${to}/${entry.name}`, path, 0o755);
+  }
+}

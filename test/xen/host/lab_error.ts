@@ -1,0 +1,2 @@
+/** A reason why the lab cannot run, told to the user in one line. */
+export class LabError extends Error {}

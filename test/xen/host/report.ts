@@ -1,0 +1,134 @@
+/** report.md: our daemon and `xl devd`, side by side, of one run. No dates and no machine in it. */
+import type { Size } from "./footprint.ts";
+import type { Scenario } from "./scenarios.ts";
+import { type Spread, spreadOf } from "./statistics.ts";
+import { type Result, sampleKey, type Transcript } from "./transcript.ts";
+
+const sides = ["xdevd", "xl"] as const;
+
+/** Rows of the table of times: the sample's name in the transcript, and what it is. */
+const times: readonly [string, string][] = [
+  ["file.hotplug", "file disk: to `hotplug-status`=`connected`"],
+  ["file.frontend", "file disk: to frontend state 4"],
+  ["vif.hotplug", "vif: to `hotplug-status`=`connected`"],
+  ["vif.frontend", "vif: to frontend state 4"],
+  ["file.gone", "file disk, detach: from state 6 to the directory gone"],
+  ["vif.gone", "vif, detach: from state 6 to the directory gone"],
+];
+
+const memory: readonly [string, string][] = [
+  ["memory.idle", "idle, no device served yet: resident"],
+  ["memory.idle.own", "idle, no device served yet: of that not backed by a file"],
+  ["memory.full", "with 20 devices: resident"],
+  ["memory.full.own", "with 20 devices: of that not backed by a file"],
+];
+
+/** Writes the whole report. */
+export function report(
+  scenarios: readonly Scenario[],
+  transcript: Transcript,
+  sizes: readonly Size[],
+): string {
+  return [
+    "# xdevd and `xl devd` on a real Xen",
+    "",
+    "Written by `npm run test:xen`: Xen 4.17 and Linux in QEMU without KVM, one boot, two driver domains that differ",
+    "only in their daemon, both with Debian's own hotplug scripts. What each scenario does is in `scenarios/`. Times and",
+    "sizes are of an emulated processor: compare the columns with each other, not with a real machine.",
+    "",
+    "## Scenarios",
+    "",
+    ...table(
+      ["scenario", "xdevd", "xl devd"],
+      scenarios.map((one) => scenarioRow(one, transcript)),
+    ),
+    "",
+    ...reasons(scenarios, transcript),
+    ...measured(transcript),
+    "## What a driver domain ships",
+    "",
+    "Files, each counted once, of Debian packages; the kernel and what boots the domain not included.",
+    "",
+    ...table(
+      ["", "files", "bytes"],
+      sizes.map(({ what, files, bytes }) => [what, String(files), grouped(bytes)]),
+    ),
+    "",
+  ].join("\n");
+}
+
+function scenarioRow({ name, title, both }: Scenario, { results }: Transcript): string[] {
+  return [
+    `${title} (\`${name}\`)`,
+    ...sides.map((side) => {
+      if (side === "xl" && !both) return "–";
+      const result = find(results, side, name);
+      return result === undefined ? "not run" : result.passed ? "pass" : "**fail**";
+    }),
+  ];
+}
+
+function reasons(scenarios: readonly Scenario[], { results }: Transcript): string[] {
+  const lines = scenarios.flatMap(({ name }) =>
+    sides.flatMap((side) => {
+      const result = find(results, side, name);
+      if (result === undefined || result.passed) return [];
+      const daemon = side === "xl" ? "xl devd" : "xdevd";
+      return [`- \`${name}\`, ${daemon}: ${result.reasons.map(plain).join("; ")}`];
+    })
+  );
+  return lines.length === 0 ? [] : ["What failed:", "", ...lines, ""];
+}
+
+/** Domids and device numbers differ from run to run; they stay, quoted as text. */
+function plain(text: string): string {
+  return text.replaceAll("|", "\\|");
+}
+
+function measured({ samples }: Transcript): string[] {
+  const spread = (side: string, name: string) => spreadOf(samples.get(sampleKey(side, name)) ?? []);
+  const counts = times.flatMap(([name]) => sides.map((side) => spread(side, name)?.count ?? 0));
+  if (Math.max(...counts) === 0) return [];
+  return [
+    "## Times",
+    "",
+    "Milliseconds from the toolstack's commit (the backend directory appears): median, in brackets the quartiles and the",
+    `least and the most of ${Math.max(...counts)} attachments, the two daemons taking turns.`,
+    "",
+    ...table(
+      ["", "xdevd", "xl devd"],
+      times.map(([name, what]) => [what, ...sides.map((side) => range(spread(side, name)))]),
+    ),
+    "",
+    "## Memory of the daemon",
+    "",
+    ...table(
+      ["KiB", "xdevd", "xl devd"],
+      memory.map(([name, what]) => [
+        what,
+        ...sides.map((side) => grouped(spread(side, name)?.median)),
+      ]),
+    ),
+    "",
+  ];
+}
+
+function range(spread: Spread | null): string {
+  if (spread === null) return "–";
+  const [low, high, least, most] = [spread.low, spread.high, spread.least, spread.most]
+    .map((value) => value.toFixed(0));
+  return `**${spread.median.toFixed(0)}** (${low}–${high}, ${least}–${most})`;
+}
+
+function grouped(value: number | undefined): string {
+  return value === undefined ? "–" : value.toFixed(0).replace(/\B(?=(\d{3})+$)/g, " ");
+}
+
+function table(head: readonly string[], rows: readonly (readonly string[])[]): string[] {
+  const line = (cells: readonly string[]) => `| ${cells.join(" | ")} |`;
+  return [line(head), line(head.map(() => "---")), ...rows.map(line)];
+}
+
+function find(results: readonly Result[], side: string, name: string): Result | undefined {
+  return results.find((result) => result.side === side && result.name === name);
+}

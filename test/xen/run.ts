@@ -1,0 +1,171 @@
+/**
+ * `bun test/xen/run.ts`: all scenarios on a real Xen in QEMU, our daemon and `xl devd` side by side.
+ *
+ *   --only NAME   only this scenario; may be repeated. No measurements, no report
+ *   --smoke       only the smoke scenario, with our daemon
+ *   --no-peer     without `xl devd`; no report
+ *   --keep        keeps the boot image and prints everything that dom0 says
+ *   --daemon FILE the compiled daemon (default: compiled now, to dist/xdevd)
+ *
+ * Only our own failures make it fail. The last line printed is `N passed, N failed`.
+ */
+import { spawnSync } from "node:child_process";
+import * as fs from "node:fs";
+import { dirname, join, relative, resolve } from "node:path";
+import { fileURLToPath } from "node:url";
+import { parseArgs } from "node:util";
+import { footprint } from "./host/footprint.ts";
+import { provideImages } from "./host/images.ts";
+import { type Side, writeInitrd } from "./host/initrd.ts";
+import { LabError } from "./host/lab_error.ts";
+import { runMachine } from "./host/qemu.ts";
+import { report } from "./host/report.ts";
+import { readScenarios, type Scenario } from "./host/scenarios.ts";
+import { parseTranscript, type Transcript } from "./host/transcript.ts";
+
+const lab = dirname(fileURLToPath(import.meta.url));
+const project = resolve(lab, "../..");
+const keptRuns = 10;
+const benchRounds = 20;
+const machineMemory = 4096;
+const limits = { all: 900, smoke: 150 };
+
+// Ours is unpacked to memory with its runtime of 110 MB, twice for a moment.
+const xdevd: Side = { name: "xdevd", memory: 768 };
+const xl: Side = { name: "xl", memory: 320 };
+
+const { values: options } = parseArgs({
+  options: {
+    only: { type: "string", multiple: true, default: [] },
+    smoke: { type: "boolean", default: false },
+    "no-peer": { type: "boolean", default: false },
+    keep: { type: "boolean", default: false },
+    daemon: { type: "string" },
+  },
+});
+
+const began = performance.now();
+const elapsed = () => ((performance.now() - began) / 1000).toFixed(0).padStart(3);
+const say = (text: string) => console.log(`[${elapsed()} s] ${text}`);
+
+try {
+  process.exitCode = await main() ? 0 : 1;
+} catch (error) {
+  if (!(error instanceof LabError)) throw error;
+  console.error(`test/xen cannot run: ${error.message}`);
+  console.log("0 passed, 1 failed");
+  process.exitCode = 1;
+}
+
+async function main(): Promise<boolean> {
+  const scenarios = chosenScenarios();
+  const complete = !options.smoke && options.only.length === 0 && !options["no-peer"];
+  const sides = options.smoke || options["no-peer"] ? [xdevd] : [xdevd, xl];
+  const images = provideImages(lab, say);
+  const daemon = options.daemon ?? compileDaemon();
+  const directory = newRun();
+  const initrd = join(directory, "initrd");
+  writeInitrd(lab, images, { sides, plan: planOf(sides, scenarios, complete), daemon }, initrd);
+  say(`booting Xen; logs are in ${relative(project, directory)}`);
+  const { text, timedOut } = await runMachine({
+    images,
+    initrd,
+    memory: machineMemory,
+    limitSeconds: options.smoke ? limits.smoke : limits.all,
+    directory,
+    onLine: tell,
+  });
+  if (!options.keep) fs.rmSync(initrd);
+  const transcript = parseTranscript(text);
+  for (const [name, content] of transcript.files) fs.writeFileSync(join(directory, name), content);
+  if (complete && transcript.status === 0) {
+    fs.writeFileSync(join(lab, "report.md"), report(scenarios, transcript, footprint(daemon)));
+    say("test/xen/report.md is written");
+  }
+  return conclude(scenarios, transcript, timedOut, directory);
+}
+
+function chosenScenarios(): Scenario[] {
+  const all = readScenarios(join(lab, "scenarios"));
+  if (options.smoke) return all.filter((scenario) => scenario.smokeOnly);
+  const unknown = options.only.filter((name) => !all.some((scenario) => scenario.name === name));
+  if (unknown.length > 0) throw new LabError(`there is no scenario ${unknown.join(", ")}`);
+  return options.only.length > 0
+    ? all.filter(({ name }) => options.only.includes(name))
+    : all.filter((scenario) => !scenario.smokeOnly);
+}
+
+/** The plan for dom0, see domains/dom0/main. */
+function planOf(sides: readonly Side[], scenarios: readonly Scenario[], bench: boolean): string {
+  const lines = sides.flatMap((side) => [
+    `memory ${side.name} ${side.memory}`,
+    ...scenarios.filter(({ both }) => both || side === xdevd)
+      .map(({ name, limit }) => `scenario ${side.name} ${limit} ${name}`),
+  ]);
+  if (bench) lines.push(`bench ${benchRounds}`);
+  return lines.join("\n") + "\n";
+}
+
+/** The daemon as it is in the tree now: a stale binary would prove nothing. */
+function compileDaemon(): string {
+  const outfile = join(project, "dist", "xdevd");
+  const { status } = spawnSync(
+    process.execPath,
+    [join(project, "compile", "compile.ts"), "--outfile", outfile],
+    { cwd: project, stdio: ["ignore", "ignore", "inherit"] },
+  );
+  if (status !== 0) throw new LabError("the daemon cannot be compiled");
+  return outfile;
+}
+
+/** A directory for this run's logs; the oldest are dropped. */
+function newRun(): string {
+  const runs = join(lab, "runs");
+  fs.mkdirSync(runs, { recursive: true });
+  for (const name of fs.readdirSync(runs).sort().reverse().slice(keptRuns - 1)) {
+    fs.rmSync(join(runs, name), { recursive: true, force: true });
+  }
+  const stamp = new Date().toISOString().slice(0, 19).replaceAll(":", "");
+  return fs.mkdtempSync(join(runs, `${stamp}-`));
+}
+
+/** What is shown while it runs: results, and what failed. */
+function tell(line: string): void {
+  const [word, side, name, code, seconds] = line.split(" ");
+  if (word === "@result") {
+    say(`${code === "0" ? "pass" : "FAIL"}  ${side}  ${name}  (${seconds} s)`);
+  } else if (word === "@up") say(`dom0 is up after ${side} s of its time`);
+  else if (word === "@driver") say(`driver domain ${side} is up after ${name} s`);
+  else if (/^@(start|sample|file|done)/.test(line)) return;
+  else if (options.keep || /\| (FAIL|LEAK): /.test(line)) console.log(`        ${line}`);
+}
+
+/** Prints the end. @returns whether our side passed all of its scenarios. */
+function conclude(
+  scenarios: readonly Scenario[],
+  transcript: Transcript,
+  timedOut: boolean,
+  directory: string,
+): boolean {
+  const ours = transcript.results.filter(({ side }) => side === xdevd.name);
+  const peers = transcript.results.filter(({ side }) => side === xl.name);
+  const passed = ours.filter((result) => result.passed).length;
+  const missing = scenarios.filter(({ name }) => !ours.some((result) => result.name === name));
+  let failed = scenarios.length - passed;
+  for (const { name } of missing) console.log(`not run to its end: ${name}`);
+  if (timedOut) console.log("the machine was stopped: the time is up");
+  if (transcript.status !== 0) {
+    console.log(`dom0 ended with ${transcript.status ?? "no status"}; the end of its console:`);
+    const lines = fs.readFileSync(join(directory, "console.log"), "utf8").trimEnd().split("\n");
+    console.log(lines.slice(-15).join("\n"));
+    failed = Math.max(failed, 1);
+  }
+  if (peers.length > 0) {
+    const peerPassed = peers.filter((result) => result.passed).length;
+    console.log(
+      `xl devd, for comparison: ${peerPassed} passed, ${peers.length - peerPassed} failed`,
+    );
+  }
+  console.log(`${passed} passed, ${failed} failed`);
+  return failed === 0;
+}
