@@ -246,9 +246,11 @@ function setPermissions(call: Call): void {
   const owner = permissions[0]!.domid;
   require(connection.privileged || owner === node.permissions[0]?.domid, "EPERM");
   require(server.domains.has(owner), "ENOENT");
-  const known = permissions.filter(({ domid }, index) => index === 0 || server.domains.has(domid));
-  checkSize(call, { ...node, permissions: known });
-  change(view, path, node, { permissions: known });
+  const marked = permissions.map((entry) =>
+    server.domains.has(entry.domid) ? entry : { ...entry, ignored: true }
+  );
+  checkSize(call, { ...node, permissions: marked });
+  change(view, path, node, { permissions: marked });
   if (call.transaction !== null) call.transaction.announce(path, false);
   else server.fire(path, false, view.get(path)!, node.permissions);
   acknowledge(call);

@@ -16,13 +16,26 @@ export interface Caller {
   readonly target: number | null;
 }
 
+/** An entry of a node's list. */
+export interface NodePermission extends Permission {
+  /**
+   * Whether it names a domain that did not exist when it was set, or has died since: it is still
+   * told, but grants nothing, so that whoever gets the domid next gains nothing.
+   */
+  readonly ignored?: boolean;
+}
+
 /** Whether a permission list grants a right. The first entry that names the caller decides. */
-export function grants(permissions: readonly Permission[], caller: Caller, right: Right): boolean {
+export function grants(
+  permissions: readonly NodePermission[],
+  caller: Caller,
+  right: Right,
+): boolean {
   const isCaller = (domid: number) => domid === caller.domid || domid === caller.target;
   const [owner, ...others] = permissions;
   if (owner === undefined || caller.privileged || isCaller(owner.domid)) return true;
   if (right === "own") return false;
-  const { access } = others.find(({ domid }) => isCaller(domid)) ?? owner;
+  const { access } = others.find((entry) => !entry.ignored && isCaller(entry.domid)) ?? owner;
   return right === "read" ? mayRead(access) : mayWrite(access);
 }
 

@@ -86,8 +86,8 @@ export class XenstoreServer {
   }
 
   /**
-   * A domain dies: its connections are cut, the nodes it owned are deleted, its entries vanish from
-   * the permissions of others, and `@releaseDomain` fires.
+   * A domain dies: its connections are cut, the nodes it owned are deleted, its entries in the
+   * permissions of others are ignored from now on, and `@releaseDomain` fires.
    */
   destroy(domid: number): void {
     if (domid === 0 || !this.#domains.delete(domid)) return;
@@ -197,7 +197,9 @@ export class XenstoreServer {
         this.tree.drop(path);
         removeChild(this.tree, path);
       } else if (node.permissions.some((entry) => entry.domid === domid)) {
-        const permissions = node.permissions.filter((entry) => entry.domid !== domid);
+        const permissions = node.permissions.map((entry) =>
+          entry.domid === domid ? { ...entry, ignored: true } : entry
+        );
         this.tree.put(path, { value: node.value, children: node.children, permissions });
       }
     }

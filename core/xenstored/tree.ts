@@ -1,11 +1,11 @@
 /** The tree of nodes, and the generations that tell transactions of conflicts. */
-import type { Permission } from "../xenstore/permissions.ts";
 import { baseName, joinPath, parentPath } from "../xenstore/paths.ts";
+import type { NodePermission } from "./rights.ts";
 
 /** A node. Never changed in place but for `children`, and that only while it is not `shared`. */
 export interface Node {
   readonly value: Uint8Array;
-  readonly permissions: readonly Permission[];
+  readonly permissions: readonly NodePermission[];
   /** Names, in the order of their creation. */
   readonly children: Set<string>;
   /** Moves with the value, the permissions and the set of children, not with grandchildren. */
@@ -24,7 +24,7 @@ export interface NodeView {
 }
 
 /** Owner 0, and nobody else: what a fresh store gives its first nodes. */
-const CONTROL_ONLY: readonly Permission[] = [{ domid: 0, access: "none" }];
+const CONTROL_ONLY: readonly NodePermission[] = [{ domid: 0, access: "none" }];
 
 /** The live tree. */
 export class Tree implements NodeView {
