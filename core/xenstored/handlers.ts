@@ -390,7 +390,6 @@ function setTarget(call: Call): void {
   const [domid, to, ...more] = strings(call).map(toText);
   require(domid !== undefined && to !== undefined && more.length === 0, "EINVAL");
   const [from, onto] = [domidArgument(domid), domidArgument(to)];
-  require(from !== 0, "EINVAL");
   require(call.server.domains.has(from) && call.server.domains.has(onto), "ENOENT");
   call.server.setTarget(from, onto);
   acknowledge(call);

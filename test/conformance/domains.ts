@@ -1,0 +1,130 @@
+/** Domains: introduction, death, special watches. */
+import { describe, expect, test } from "bun:test";
+import { Op } from "../../core/xenstore/operations.ts";
+import type { RawConnection } from "./raw_connection.ts";
+import type { Bench } from "./suite.ts";
+
+export function domains(bench: Bench): void {
+  describe("domains", () => {
+    /** Waits until a watch has shown something: deaths are noticed a little later. */
+    async function eventually(c: RawConnection): Promise<string[]> {
+      for (let tries = 0; tries < 200; tries++) {
+        const events = await c.events();
+        if (events.length > 0) return events;
+        await new Promise((resolve) => setTimeout(resolve, 10));
+      }
+      return [];
+    }
+
+    test("IS_DOMAIN_INTRODUCED", async () => {
+      const c = await bench.open();
+      const domid = await bench.domain();
+      expect(await c.ask(Op.IS_DOMAIN_INTRODUCED, `${domid}\0`)).toBe("T");
+      expect(await c.ask(Op.IS_DOMAIN_INTRODUCED, "0\0")).toBe("T");
+      expect(await c.ask(Op.IS_DOMAIN_INTRODUCED, "31998\0")).toBe("F");
+      expect(await c.ask(Op.IS_DOMAIN_INTRODUCED, "32752\0")).toBe("T");
+    });
+
+    test("@introduceDomain fires for a new domain", async () => {
+      const c = await bench.open();
+      expect(await c.ask(Op.WATCH, "@introduceDomain\0t\0")).toBe("OK");
+      expect(await c.events()).toEqual(["@introduceDomain t"]);
+      await bench.domain();
+      expect(await eventually(c)).toEqual(["@introduceDomain t"]);
+    });
+
+    test("@releaseDomain fires at shutdown and at death", async () => {
+      const c = await bench.open();
+      const domid = await bench.domain();
+      await c.ask(Op.WATCH, "@releaseDomain\0t\0");
+      await c.events();
+      await bench.server.shutdown(domid);
+      expect(await eventually(c)).toEqual(["@releaseDomain t"]);
+      expect(await c.ask(Op.IS_DOMAIN_INTRODUCED, `${domid}\0`)).toBe("T");
+      await bench.server.destroy(domid);
+      expect(await eventually(c)).toEqual(["@releaseDomain t"]);
+      expect(await c.ask(Op.IS_DOMAIN_INTRODUCED, `${domid}\0`)).toBe("F");
+    });
+
+    test("a guest hears nothing but the first event of special watches", async () => {
+      const guest = await bench.domain();
+      const g = await bench.open(guest);
+      for (const name of ["@introduceDomain", "@releaseDomain", "@anything"]) {
+        expect(await g.ask(Op.WATCH, `${name}\0t\0`)).toBe("OK");
+      }
+      expect(await g.events()).toEqual(["@introduceDomain t", "@releaseDomain t", "@anything t"]);
+      await bench.server.destroy(await bench.domain());
+      await new Promise((resolve) => setTimeout(resolve, 50));
+      expect(await g.events()).toEqual([]);
+    });
+
+    test("a guest hears @releaseDomain when it is granted", async () => {
+      const [c, guest] = [await bench.open(), await bench.domain()];
+      const g = await bench.open(guest);
+      expect(await c.ask(Op.SET_PERMS, `@releaseDomain\0n0\0r${guest}\0`)).toBe("OK");
+      await g.ask(Op.WATCH, "@releaseDomain\0t\0");
+      await g.events();
+      await bench.server.destroy(await bench.domain());
+      expect(await eventually(g)).toEqual(["@releaseDomain t"]);
+    });
+
+    test("death: what it owned goes, and with it what is below", async () => {
+      const [c, d] = [await bench.open(), await bench.directory()];
+      const [doomed, other] = [await bench.domain(), await bench.domain()];
+      await c.ask(Op.WRITE, `${d}/its/below\0v`);
+      await c.ask(Op.SET_PERMS, `${d}/its\0n${doomed}\0`);
+      await c.ask(Op.SET_PERMS, `${d}/its/below\0n${other}\0`);
+      await c.ask(Op.WRITE, `${d}/kept\0v`);
+      await c.ask(Op.SET_PERMS, `${d}/kept\0n${other}\0r${doomed}\0`);
+      await bench.server.destroy(doomed);
+      expect(await c.ask(Op.READ, `${d}/its\0`)).toBe("!ENOENT");
+      expect(await c.ask(Op.READ, `${d}/its/below\0`)).toBe("!ENOENT");
+      expect(await c.ask(Op.DIRECTORY, `${d}\0`)).toBe("kept");
+      expect(await c.ask(Op.READ, `/local/domain/${doomed}\0`)).toBe("!ENOENT");
+    });
+
+    test("a domid used again gains nothing", async () => {
+      const [c, d] = [await bench.open(), await bench.directory()];
+      const guest = await bench.domain();
+      await c.ask(Op.WRITE, `${d}/a\0v`);
+      await c.ask(Op.SET_PERMS, `${d}/a\0n0\0r${guest}\0`);
+      const g = await bench.open(guest);
+      expect(await g.ask(Op.READ, `${d}/a\0`)).toBe("v");
+      await bench.server.destroy(guest);
+      await bench.server.introduce(guest);
+      const h = await bench.open(guest);
+      expect(await h.ask(Op.READ, `${d}/a\0`)).toBe("!EACCES");
+    });
+
+    test("a permission for a domain that comes only later is none", async () => {
+      const [c, d] = [await bench.open(), await bench.directory()];
+      await c.ask(Op.SET_PERMS, `${d}\0n0\0r777\0`);
+      await bench.server.introduce(777);
+      const g = await bench.open(777);
+      expect(await g.ask(Op.READ, `${d}\0`)).toBe("!EACCES");
+      await c.ask(Op.SET_PERMS, `${d}\0n0\0r777\0`);
+      expect(await g.ask(Op.READ, `${d}\0`)).toBe("");
+    });
+
+    test("the connections of a dead domain end", async () => {
+      const guest = await bench.domain();
+      const g = await bench.open(guest);
+      await g.ask(Op.READ, "x\0");
+      await bench.server.destroy(guest);
+      await g.untilClosed();
+    });
+
+    test("bad arguments of domain operations", async () => {
+      const c = await bench.open();
+      expect(await c.ask(Op.INTRODUCE, "5\0")).toBe("!EINVAL");
+      expect(await c.ask(Op.RELEASE, "0\0")).toBe("!EINVAL");
+      expect(await c.ask(Op.RELEASE, "31997\0")).toBe("!ENOENT");
+      expect(await c.ask(Op.RELEASE, "")).toBe("!EINVAL");
+      expect(await c.ask(Op.RESUME, "31997\0")).toBe("!ENOENT");
+      expect(await c.ask(Op.RESUME, `${await bench.domain()}\0`)).toBe("OK");
+      expect(await c.ask(Op.SET_TARGET, "31997\0" + "31996\0")).toBe("!ENOENT");
+      expect(await c.ask(Op.SET_TARGET, "0\0" + "31996\0")).toBe("!ENOENT");
+      expect(await c.ask(Op.CONTROL, "no-such-command\0")).toBe("!EINVAL");
+    });
+  });
+}
