@@ -157,7 +157,15 @@ function addXenstored(program: Command, finish: (status: number) => void): void 
     });
 }
 
-function addDemo(_program: Command, _finish: (status: number) => void): void {}
+function addDemo(program: Command, finish: (status: number) => void): void {
+  program.command("demo")
+    .description("a disk for a guest, from attach to detach, on a simulated machine")
+    .option("--real", "on Debian's xenstored and block script (root, from the source tree)")
+    .action(async (options: { real?: boolean }) => {
+      const { demo } = await import("../demo/demo.ts");
+      finish(await demo(options));
+    });
+}
 
 function collectDomid(text: string, previous: number[]): number[] {
   const domid = parseDomid(text);

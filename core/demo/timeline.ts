@@ -1,0 +1,123 @@
+/** Shows changes in the store as they happen: when, who, what. */
+import type { Clock } from "../platform/types.ts";
+import { MessageParser, toText } from "../xenstore/codec.ts";
+import { Op, PAYLOAD_MAX } from "../xenstore/operations.ts";
+import type { StoreClient, Watch } from "../xenstore/client.ts";
+import type { Transport } from "../xenstore/transport.ts";
+import { printable } from "../log/log.ts";
+
+/** Nodes worth a line; the others are written once and say little. */
+const SHOWN = [
+  "state",
+  "online",
+  "params",
+  "node",
+  "physical-device",
+  "physical-device-path",
+  "hotplug-status",
+  "hotplug-error",
+];
+
+/** Nodes that only the script writes in this demonstration. */
+const OF_THE_SCRIPT = /\/(node|physical-device|physical-device-path|hotplug-status|hotplug-error)$/;
+
+/** Prints lines with the time since its start. */
+export class Timeline {
+  readonly #clock: Clock;
+  readonly #print: (line: string) => void;
+  readonly #start: number;
+  /** Who of this process's actors last wrote a path. */
+  readonly #claims = new Map<string, string>();
+  readonly #known = new Map<string, string | undefined>();
+  readonly #watches: Watch[] = [];
+  #pending: Promise<void> = Promise.resolve();
+
+  constructor(clock: Clock, print: (line: string) => void) {
+    this.#clock = clock;
+    this.#print = print;
+    this.#start = clock.now();
+  }
+
+  /** Milliseconds since the start. */
+  get elapsed(): number {
+    return this.#clock.now() - this.#start;
+  }
+
+  /** One line. */
+  line(who: string, what: string): void {
+    this.#print(`${this.elapsed.toFixed(1).padStart(9)} ms  ${who.padEnd(9)}  ${what}\n`);
+  }
+
+  /** A transport whose writer is remembered: changes of these paths are its. */
+  claim(transport: Transport, who: string): Transport {
+    const note = (message: Uint8Array) => {
+      for (const { type, payload } of new MessageParser(PAYLOAD_MAX).push(message)) {
+        if (type !== Op.WRITE && type !== Op.RM && type !== Op.MKDIR) continue;
+        this.#claims.set(toText(payload.subarray(0, payload.indexOf(0))), who);
+      }
+    };
+    return {
+      name: transport.name,
+      maxPayload: transport.maxPayload,
+      ordered: transport.ordered,
+      reconnects: transport.reconnects,
+      start: (sink) => transport.start(sink),
+      send(message) {
+        note(message);
+        transport.send(message);
+      },
+      close: () => transport.close(),
+    };
+  }
+
+  /** Shows the changes at and below a directory under a short name. */
+  async follow(dom0: StoreClient, directory: string, shortName: string): Promise<void> {
+    this.#watches.push(
+      await dom0.watch(directory, (path) => {
+        // In order, though each takes a look at the store.
+        this.#pending = this.#pending.then(() => this.#show(dom0, directory, shortName, path))
+          .catch(() => {});
+      }),
+    );
+  }
+
+  /** Waits for what is still to be shown, then stops following. */
+  async stop(): Promise<void> {
+    await this.#pending;
+    for (const watch of this.#watches) await watch.close().catch(() => {});
+  }
+
+  async #show(
+    dom0: StoreClient,
+    directory: string,
+    shortName: string,
+    path: string,
+  ): Promise<void> {
+    const existed = this.#known.get(directory) !== undefined;
+    const exists = await dom0.exists(directory);
+    this.#known.set(directory, exists ? "" : undefined);
+    if (existed && !exists) {
+      this.line(this.#writer(directory, "daemon"), `${shortName} deleted`);
+      return;
+    }
+    if (!exists) return;
+    // A new directory comes all at once, by a transaction: look at everything that is shown.
+    const paths = existed ? [path] : SHOWN.map((name) => `${directory}/${name}`);
+    for (const one of paths) {
+      const name = one.slice(directory.length + 1);
+      if (!SHOWN.includes(name)) continue;
+      const value = await dom0.readOptional(one);
+      if (value === this.#known.get(one)) continue;
+      this.#known.set(one, value);
+      if (value === undefined || value === "") continue;
+      const who = this.#writer(one, OF_THE_SCRIPT.test(one) ? "script" : "daemon");
+      this.line(who, `${shortName}/${name} = ${printable(value)}`);
+    }
+  }
+
+  #writer(path: string, otherwise: string): string {
+    const who = this.#claims.get(path) ?? otherwise;
+    this.#claims.delete(path);
+    return who;
+  }
+}
