@@ -26,7 +26,7 @@ export class Timeline {
   readonly #clock: Clock;
   readonly #print: (line: string) => void;
   readonly #start: number;
-  /** Who of this process's actors last wrote a path. */
+  /** Who of this process's actors last wrote a path, or removed it (`-PATH`). */
   readonly #claims = new Map<string, string>();
   readonly #known = new Map<string, string | undefined>();
   readonly #watches: Watch[] = [];
@@ -53,7 +53,8 @@ export class Timeline {
     const note = (message: Uint8Array) => {
       for (const { type, payload } of new MessageParser(PAYLOAD_MAX).push(message)) {
         if (type !== Op.WRITE && type !== Op.RM && type !== Op.MKDIR) continue;
-        this.#claims.set(toText(payload.subarray(0, payload.indexOf(0))), who);
+        const path = toText(payload.subarray(0, payload.indexOf(0)));
+        this.#claims.set(type === Op.RM ? `-${path}` : path, who);
       }
     };
     return {
@@ -97,7 +98,7 @@ export class Timeline {
     const exists = await dom0.exists(directory);
     this.#known.set(directory, exists ? "" : undefined);
     if (existed && !exists) {
-      this.line(this.#writer(directory, "daemon"), `${shortName} deleted`);
+      this.line(this.#writer(`-${directory}`, "daemon"), `${shortName} deleted`);
       return;
     }
     if (!exists) return;
@@ -115,9 +116,9 @@ export class Timeline {
     }
   }
 
-  #writer(path: string, otherwise: string): string {
-    const who = this.#claims.get(path) ?? otherwise;
-    this.#claims.delete(path);
+  #writer(claim: string, otherwise: string): string {
+    const who = this.#claims.get(claim) ?? otherwise;
+    this.#claims.delete(claim);
     return who;
   }
 }

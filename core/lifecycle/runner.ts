@@ -76,7 +76,7 @@ export class Lane {
     this.#dirty = true;
     if (this.#looking || this.#stopped) return;
     this.#looking = true;
-    this.#look().finally(() => this.#looking = false);
+    this.#look();
   }
 
   /**
@@ -94,6 +94,7 @@ export class Lane {
     await this.#chain;
   }
 
+  /** Never rejects. Its end and the last look at `#dirty` are one step: no touch gets lost. */
   async #look(): Promise<void> {
     while (this.#dirty && !this.#stopped) {
       this.#dirty = false;
@@ -103,7 +104,7 @@ export class Lane {
         observation = await this.#actions.observe();
       } catch (error) {
         this.#actions.report("warning", `its nodes cannot be read: ${message(error)}`);
-        return;
+        continue;
       }
       // What was decided meanwhile is not in it yet: look once more when that is done.
       if (this.#unfinished > 0) {
@@ -115,6 +116,7 @@ export class Lane {
       // What was just seen may already be what is now waited for.
       if (this.#state.phase === "waiting" && before !== "waiting") this.#dirty = true;
     }
+    this.#looking = false;
   }
 
   #dispatch(event: LifecycleEvent): void {

@@ -2,7 +2,6 @@
 import { frontendPath } from "../device/id.ts";
 import { parseState, XenbusState } from "../device/states.ts";
 import type { StoreClient, Watch } from "../xenstore/client.ts";
-import { isServerError } from "../xenstore/errors.ts";
 
 /** How a guest differs from a well-behaved one. */
 export interface FrontendKnobs {
@@ -22,7 +21,7 @@ export class SimulatedFrontend {
   #watch: Watch | null = null;
   #backend = "";
   #due = false;
-  #working: Promise<void> | null = null;
+  #working = false;
   #stopped = false;
 
   /** @param store a connection that acts as the guest */
@@ -49,7 +48,6 @@ export class SimulatedFrontend {
   async stop(): Promise<void> {
     this.#stopped = true;
     await this.#watch?.close().catch(() => {});
-    await this.#working;
   }
 
   /** Waits until the guest can use its device. @throws DeadlineError */
@@ -73,8 +71,9 @@ export class SimulatedFrontend {
 
   #look(): void {
     this.#due = true;
-    if (this.#working !== null || this.#stopped) return;
-    this.#working = this.#work().finally(() => this.#working = null);
+    if (this.#working || this.#stopped) return;
+    this.#working = true;
+    this.#work();
   }
 
   async #work(): Promise<void> {
@@ -82,11 +81,11 @@ export class SimulatedFrontend {
       this.#due = false;
       try {
         await this.#step();
-      } catch (error) {
-        // Its directory is gone: so is the device.
-        if (!isServerError(error, "EACCES", "ENOENT")) throw error;
+      } catch {
+        // Its directory, or the store itself, is gone: so is the device.
       }
     }
+    this.#working = false;
   }
 
   async #step(): Promise<void> {

@@ -93,19 +93,20 @@ export class SimulatedKernel {
     this.#due.set(backendPath(id), id);
     if (this.#working || this.#stopped) return;
     this.#working = true;
-    this.#work().finally(() => this.#working = false);
+    this.#work();
   }
 
   async #work(): Promise<void> {
     for (const [path, id] of this.#due) {
       this.#due.delete(path);
-      if (this.#stopped) return;
+      if (this.#stopped) break;
       try {
         await this.#step(path, id);
       } catch {
         // As the kernel: what cannot be read now may make sense at the next event.
       }
     }
+    this.#working = false;
   }
 
   async #step(path: string, id: DeviceId): Promise<void> {

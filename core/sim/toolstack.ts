@@ -192,7 +192,7 @@ async function replace(
   permissions: readonly Permission[],
   nodes: Readonly<Record<string, string>>,
 ): Promise<void> {
-  await t.removeOptional(directory);
+  if (await t.exists(directory)) await t.remove(directory);
   await t.write(directory, "");
   await t.setPermissions(directory, permissions);
   await writeAll(t, directory, nodes);

@@ -188,14 +188,19 @@ export class XenstoreServer {
     }
   }
 
-  /** As the C daemon since Xen 4.17: silently, no watch fires for nodes that die with their owner. */
+  /** Nodes that die with their owner are announced like any removal, and before `@releaseDomain`. */
   #forgetOwner(domid: number): void {
     for (const [path, node] of [...this.tree.entries()]) {
       if (this.tree.get(path) !== node) continue;
       if (node.permissions[0]?.domid === domid) {
-        for (const child of descendants(this.tree, path)) this.tree.drop(child);
+        for (const child of descendants(this.tree, path)) {
+          const was = this.tree.get(child)!;
+          this.tree.drop(child);
+          this.fire(child, true, was);
+        }
         this.tree.drop(path);
         removeChild(this.tree, path);
+        this.fire(path, false, node);
       } else if (node.permissions.some((entry) => entry.domid === domid)) {
         const permissions = node.permissions.map((entry) =>
           entry.domid === domid ? { ...entry, ignored: true } : entry

@@ -83,6 +83,29 @@ export function domains(bench: Bench): void {
       expect(await c.ask(Op.READ, `/local/domain/${doomed}\0`)).toBe("!ENOENT");
     });
 
+    test("death: watchers of its nodes are told, then @releaseDomain fires", async () => {
+      const [c, d] = [await bench.open(), await bench.directory()];
+      const doomed = await bench.domain();
+      await c.ask(Op.WRITE, `${d}/its/below\0v`);
+      for (const path of ["/its", "/its/below"]) {
+        await c.ask(Op.SET_PERMS, `${d}${path}\0n${doomed}\0`);
+      }
+      for (const path of ["", "/its", "/its/below"]) {
+        await c.ask(Op.WATCH, `${d}${path}\0${path || "top"}\0`);
+      }
+      await c.ask(Op.WATCH, "@releaseDomain\0r\0");
+      await c.events();
+      await bench.server.destroy(doomed);
+      let events: string[] = [];
+      while (!events.includes("@releaseDomain r")) events = [...events, ...await eventually(c)];
+      expect(events).toEqual([
+        `${d}/its/below /its/below`,
+        `${d}/its top`,
+        `${d}/its /its`,
+        "@releaseDomain r",
+      ]);
+    });
+
     test("a domid used again gains nothing", async () => {
       const [c, d] = [await bench.open(), await bench.directory()];
       const guest = await bench.domain();
