@@ -221,7 +221,7 @@ test("random operations in and out of transactions agree with the model", async 
       }
       connection.close();
     }),
-    { numRuns: 1_500 },
+    { numRuns: 5_000 },
   );
 }, 30_000);
 
