@@ -5,40 +5,40 @@ import { until } from "../support/daemon_process.ts";
 import { type EmbeddedStore, startEmbeddedStore } from "../support/embedded_store.ts";
 import { requireReal, xenstoredPackages } from "./requirements.ts";
 
-if (requireReal("Debian's xenstore tools", { packages: xenstoredPackages })) {
-  let store: EmbeddedStore;
+let store: EmbeddedStore;
 
+interface Outcome {
+  readonly code: number | null;
+  readonly out: string;
+  readonly err: string;
+}
+
+/** Runs a tool as a domain; the server is in this process, so nothing may block. */
+function run(argv: string[], domid = 0): Promise<Outcome> {
+  return new Promise((resolve, reject) => {
+    const child = spawn(argv[0]!, argv.slice(1), {
+      env: {
+        PATH: process.env["PATH"] ?? "",
+        XENSTORED_RUNDIR: store.dir,
+        XENSTORED_PATH: store.socketPath(domid),
+      },
+      stdio: ["ignore", "pipe", "pipe"],
+    });
+    let out = "";
+    let err = "";
+    child.stdout.on("data", (chunk) => out += chunk);
+    child.stderr.on("data", (chunk) => err += chunk);
+    child.once("error", reject);
+    child.once("close", (code) => resolve({ code, out, err }));
+  });
+}
+
+if (requireReal("Debian's xenstore tools", { packages: xenstoredPackages })) {
   beforeAll(async () => {
     store = await startEmbeddedStore([7]);
   });
 
   afterAll(() => store.stop());
-
-  interface Outcome {
-    readonly code: number | null;
-    readonly out: string;
-    readonly err: string;
-  }
-
-  /** Runs a tool as a domain; the server is in this process, so nothing may block. */
-  function run(argv: string[], domid = 0): Promise<Outcome> {
-    return new Promise((resolve, reject) => {
-      const child = spawn(argv[0]!, argv.slice(1), {
-        env: {
-          PATH: process.env["PATH"] ?? "",
-          XENSTORED_RUNDIR: store.dir,
-          XENSTORED_PATH: store.socketPath(domid),
-        },
-        stdio: ["ignore", "pipe", "pipe"],
-      });
-      let out = "";
-      let err = "";
-      child.stdout.on("data", (chunk) => out += chunk);
-      child.stderr.on("data", (chunk) => err += chunk);
-      child.once("error", reject);
-      child.once("close", (code) => resolve({ code, out, err }));
-    });
-  }
 
   test("write, read, list, exists, ls, chmod, rm", async () => {
     expect(await run(["xenstore-write", "/t/a", "1", "/t/b", "two"])).toMatchObject({ code: 0 });
