@@ -48,6 +48,8 @@ async function main() {
   mkdirSync(dirname(report), { recursive: true });
   const status = await run(join(bin, "bun"), [
     "test",
+    // Waits inside the tests are shorter, and say what they waited for.
+    "--timeout=30000",
     "--reporter=junit",
     `--reporter-outfile=${ownReport}`,
     ...options,

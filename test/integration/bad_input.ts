@@ -193,8 +193,8 @@ export function badInput(name: string, startStore: () => Promise<StoreUnderTest>
       await daemon.says(/node state is "\\u001b\[2J"/);
       await odd.write("state", "9".repeat(1500));
       await daemon.says(/node state is "9{80}…"/);
-      await odd.write("state", "2");
       await odd.write("online", "perhaps");
+      await odd.write("state", "2");
       await daemon.says(/node online is "perhaps"; expected 0 or 1/);
       expect(daemon.lines('state is "banana"')).toHaveLength(1);
       await odd.write("physical-device", "7:0");
