@@ -83,6 +83,24 @@ const checks: Readonly<Record<string, Check>> = {
       `one at a time: ${single.toFixed(3)} ms`;
   },
 
+  async "answers keep to their requests"({ mine }) {
+    const count = 20;
+    const rounds = 60;
+    for (let at = 0; at < count; at++) await mine.write(`${ROOT}/v${at}`, `value ${at}`);
+    const wrong: string[] = [];
+    for (let round = 0; round < rounds; round++) {
+      await Promise.all(Array.from({ length: count * 2 }, async (_, index) => {
+        const at = index >> 1;
+        const there = index % 2 === 0;
+        const value = await mine.readOptional(`${ROOT}/${there ? "v" : "absent"}${at}`);
+        const expected = there ? `value ${at}` : undefined;
+        if (value !== expected) wrong.push(`round ${round}: ${expected} became ${value}`);
+      }));
+    }
+    expect(wrong.length === 0, `${wrong.length} wrong, such as ${wrong.slice(0, 3).join("; ")}`);
+    return `${rounds * count * 2} mixed answers`;
+  },
+
   async "events between outstanding requests"({ mine, other }) {
     const node = `${ROOT}/watched`;
     await mine.write(node, "start");

@@ -83,9 +83,10 @@ export class Devices {
       waitsForBackend: plugin.waitsForBackend ?? true,
     };
     const actions = laneActions(id, plugin, this.#parts, log);
-    return new Lane(actions, rules, this.#parts.clock, () => {
-      this.#lanes.delete(backendPath(id));
+    const lane: Lane = new Lane(actions, rules, this.#parts.clock, () => {
+      if (this.#lanes.get(backendPath(id))?.lane === lane) this.#lanes.delete(backendPath(id));
     });
+    return lane;
   }
 }
 

@@ -27,7 +27,7 @@ export interface LaneActions {
   awaitKernel(ms: number): Promise<void>;
   /** Deletes the backend directory unless it is wanted again; returns why not, or null. */
   deleteDirectory(): Promise<string | null>;
-  report(level: "info" | "warning" | "error", text: string): void;
+  report(level: "debug" | "info" | "warning" | "error", text: string): void;
 }
 
 /** The operations of one device, one after the other. */
@@ -47,6 +47,8 @@ export class Lane {
   #abort: AbortController | null = null;
   #running: Promise<void> | null = null;
   #stopped = false;
+  /** Nothing was left of the device when last it was looked at. */
+  #forgettable = false;
 
   /** @param onForgotten called when nothing is left of the device and the lane can go */
   constructor(
@@ -117,11 +119,16 @@ export class Lane {
       if (this.#state.phase === "waiting" && before !== "waiting") this.#dirty = true;
     }
     this.#looking = false;
+    if (this.#forgettable) this.#forget();
   }
 
   #dispatch(event: LifecycleEvent): void {
     if (this.#stopped) return;
     const { state, effects } = transition(this.#state, event, this.#rules);
+    if (state.phase !== "absent") this.#forgettable = false;
+    if (state.phase !== this.#state.phase) {
+      this.#actions.report("debug", `${event.type}: ${this.#state.phase} → ${state.phase}`);
+    }
     this.#state = state;
     for (const effect of effects) this.#enqueue(effect);
   }
@@ -219,10 +226,16 @@ export class Lane {
     );
   }
 
+  /**
+   * The end of this lane: whoever comes next gets a new one. Not while it looks, though: what it is
+   * looking at may be the next device already, of which nobody else has been told.
+   */
   #forget(): void {
-    if (this.#state.phase !== "absent" || this.#dirty) return;
+    this.#forgettable = true;
+    if (this.#looking || this.#state.phase !== "absent" || this.#stopped) return;
     for (const cancel of this.#timers.values()) cancel();
     this.#timers.clear();
+    this.#stopped = true;
     this.#onForgotten();
   }
 }

@@ -134,7 +134,7 @@ describe("xdevd store", () => {
         ...["store", "selftest", "--store", store.socketPath(domid)],
       ]);
       expect(stdout).not.toContain("BAD");
-      expect(stdout).toMatch(/11 passed, 0 failed\n$/);
+      expect(stdout).toMatch(/12 passed, 0 failed\n$/);
       expect(code).toBe(0);
     }
   });

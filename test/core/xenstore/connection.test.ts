@@ -1,0 +1,179 @@
+/** One connection, many requests. */
+import { beforeEach, describe, expect, test } from "bun:test";
+import { nulTerminated, toText } from "../../../core/xenstore/codec.ts";
+import { Connection } from "../../../core/xenstore/connection.ts";
+import {
+  ArgumentError,
+  ConnectionError,
+  DeadlineError,
+  ProtocolError,
+  ServerError,
+} from "../../../core/xenstore/errors.ts";
+import { Op } from "../../../core/xenstore/operations.ts";
+import { FakeClock, settle } from "../../support/fake_clock.ts";
+import { FakeTransport } from "../../support/fake_transport.ts";
+
+const read = (path: string) => ({ type: Op.READ, payload: nulTerminated(path), path });
+
+describe("a connection", () => {
+  let clock: FakeClock;
+  let transport: FakeTransport;
+  let connection: Connection;
+  let oddities: string[];
+  let closed: ConnectionError[];
+
+  beforeEach(() => {
+    clock = new FakeClock();
+    transport = new FakeTransport();
+    oddities = [];
+    closed = [];
+    connection = new Connection(
+      transport,
+      {
+        event: () => {},
+        closed: (error) => closed.push(error),
+        oddity: (text) => oddities.push(text),
+      },
+      clock,
+      4,
+    );
+  });
+
+  const ask = (path: string, options = {}) =>
+    connection.request(read(path), options).then(({ payload }) => toText(payload));
+
+  test("replies find their request in any order", async () => {
+    const answers = ["/a", "/b", "/c"].map((path) => ask(path));
+    const [a, b, c] = transport.take();
+    transport.reply(c!, "C");
+    transport.reply(a!, "A");
+    transport.reply(b!, "B");
+    expect(await Promise.all(answers)).toEqual(["A", "B", "C"]);
+    expect(clock.pending).toBe(0);
+  });
+
+  test("no more than the window is sent; the rest follows as answers come", async () => {
+    const answers = Array.from({ length: 6 }, (_, at) => ask(`/${at}`));
+    const first = transport.take();
+    expect(first).toHaveLength(4);
+    transport.reply(first[0]!, "x");
+    await settle();
+    expect(transport.take()).toHaveLength(1);
+    expect(connection.outstanding).toBe(5);
+    for (const answer of answers.slice(1)) answer.catch(() => {});
+    connection.close();
+  });
+
+  test("ids of outstanding requests are distinct and not 0", () => {
+    for (let at = 0; at < 4; at++) ask(`/${at}`).catch(() => {});
+    const ids = transport.take().map(({ reqId }) => reqId);
+    expect(new Set(ids).size).toBe(4);
+    expect(ids).not.toContain(0);
+    connection.close();
+  });
+
+  test("a refusal keeps the server's word", async () => {
+    const answer = ask("/a");
+    transport.refuse(transport.take()[0]!, "EQUOTA");
+    const error = await answer.catch((thrown) => thrown);
+    expect(error).toBeInstanceOf(ServerError);
+    expect(error).toMatchObject({ code: "EQUOTA", operation: "READ", path: "/a", isQuota: true });
+    const odd = ask("/a");
+    transport.refuse(transport.take()[0]!, "EWHATEVER");
+    await expect(odd).rejects.toMatchObject({ code: "EWHATEVER" });
+  });
+
+  test("a reply of another type is a protocol error of that request alone", async () => {
+    const [odd, fine] = [ask("/a"), ask("/b")];
+    const [first, second] = transport.take();
+    transport.reply({ ...first!, type: Op.WRITE }, "OK\0");
+    transport.reply(second!, "v");
+    await expect(odd).rejects.toBeInstanceOf(ProtocolError);
+    expect(await fine).toBe("v");
+  });
+
+  test("a reply nobody asked for is an oddity", () => {
+    transport.reply({ type: Op.READ, reqId: 99, txId: 0, payload: new Uint8Array() }, "");
+    expect(oddities).toHaveLength(1);
+  });
+
+  test("a deadline; a late answer disturbs nobody", async () => {
+    const late = ask("/a", { timeoutMs: 100 });
+    late.catch(() => {});
+    await clock.advance(99);
+    const next = ask("/b");
+    await clock.advance(1);
+    await expect(late).rejects.toBeInstanceOf(DeadlineError);
+    const [a, b] = transport.take();
+    transport.reply(a!, "too late");
+    transport.reply(b!, "B");
+    expect(await next).toBe("B");
+    expect(oddities).toEqual([]);
+  });
+
+  test("an id is not used again while its answer may still come", async () => {
+    ask("/a", { timeoutMs: 1 }).catch(() => {});
+    await clock.advance(1);
+    const [first] = transport.take();
+    for (let at = 0; at < 3; at++) ask(`/${at}`).catch(() => {});
+    expect(transport.take().map(({ reqId }) => reqId)).not.toContain(first!.reqId);
+    connection.close();
+  });
+
+  test("an abort before, while it waits, and while it is outstanding", async () => {
+    const reason = new Error("enough");
+    expect(ask("/a", { signal: AbortSignal.abort(reason) })).rejects.toBe(reason);
+    expect(transport.take()).toEqual([]);
+
+    for (let at = 0; at < 4; at++) ask(`/${at}`).catch(() => {});
+    const outstanding = transport.take();
+    const queued = new AbortController();
+    const waiting = ask("/queued", { signal: queued.signal });
+    queued.abort(reason);
+    await expect(waiting).rejects.toBe(reason);
+    transport.reply(outstanding[0]!, "x");
+    await settle();
+    expect(transport.take()).toEqual([]);
+
+    const sent = new AbortController();
+    const going = ask("/sent", { signal: sent.signal });
+    const [request] = transport.take();
+    sent.abort(reason);
+    await expect(going).rejects.toBe(reason);
+    transport.reply(request!, "late");
+    expect(oddities).toEqual([]);
+    connection.close();
+  });
+
+  test("too long a request is refused here, and nothing is sent", () => {
+    const payload = new Uint8Array(4097);
+    expect(connection.request({ type: Op.WRITE, payload, path: "/a" }))
+      .rejects.toThrow(/WRITE \/a: 4097 bytes; fake carries at most 4096/);
+    expect(connection.request({ type: Op.WRITE, payload })).rejects.toBeInstanceOf(ArgumentError);
+    expect(transport.take()).toEqual([]);
+  });
+
+  test("a loss rejects everything, sent or not, once, and later requests at once", async () => {
+    const answers = Array.from({ length: 6 }, (_, at) => ask(`/${at}`));
+    for (const answer of answers) answer.catch(() => {});
+    transport.lose(Object.assign(new Error("reset"), { code: "ECONNRESET" }));
+    for (const answer of answers) await expect(answer).rejects.toBeInstanceOf(ConnectionError);
+    expect(closed).toHaveLength(1);
+    expect(closed[0]).toMatchObject({ code: "ECONNRESET" });
+    expect(ask("/later")).rejects.toBeInstanceOf(ConnectionError);
+    expect(clock.pending).toBe(0);
+  });
+
+  test("a malformed frame ends the connection with a reason", async () => {
+    const answer = ask("/a");
+    transport.deliver(new Uint8Array(16).fill(0xff));
+    await expect(answer).rejects.toThrow(/announces 4294967295 bytes/);
+    expect(transport.closed).toBeTrue();
+  });
+
+  test("a reply longer than 4096 bytes is taken", async () => {
+    const answer = ask("/a");
+    transport.reply(transport.take()[0]!, "x".repeat(100_000));
+    expect((await answer).length).toBe(100_000);
+  });
+});
