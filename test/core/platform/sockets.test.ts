@@ -1,0 +1,110 @@
+/** Unix sockets and file locks. */
+import { afterAll, beforeAll, describe, expect, test } from "bun:test";
+import { existsSync, readFileSync, statSync } from "node:fs";
+import { mkdtemp, rm } from "node:fs/promises";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { lockFile } from "../../../core/platform/flock.ts";
+import { connectUnix, listenUnix } from "../../../core/platform/sockets.ts";
+import type { ByteStream } from "../../../core/platform/types.ts";
+import { until } from "../../support/daemon_process.ts";
+
+let directory: string;
+
+beforeAll(async () => {
+  directory = await mkdtemp(join(tmpdir(), "xdevd-sockets-"));
+});
+
+afterAll(() => rm(directory, { recursive: true }));
+
+/** Collects what a stream delivers. */
+function collect(stream: ByteStream) {
+  const state = { bytes: 0, closed: 0, drained: 0, error: null as Error | null };
+  stream.start({
+    data: (chunk) => state.bytes += chunk.length,
+    closed: (error) => {
+      state.closed++;
+      state.error = error;
+    },
+    drained: () => state.drained++,
+  });
+  return state;
+}
+
+describe("unix sockets", () => {
+  test("bytes both ways, and a close that both see once", async () => {
+    const path = join(directory, "echo");
+    const accepted = Promise.withResolvers<ByteStream>();
+    const listener = await listenUnix(path, accepted.resolve);
+    const client = await connectUnix(path);
+    const server = await accepted.promise;
+    const [atClient, atServer] = [collect(client), collect(server)];
+    client.write(new Uint8Array(10));
+    server.write(new Uint8Array(20));
+    await until(() => atServer.bytes === 10 && atClient.bytes === 20, () => "bytes are missing");
+    client.close();
+    await until(() => atServer.closed === 1 && atClient.closed === 1, () => "not closed");
+    server.close();
+    client.write(new Uint8Array(1));
+    expect([atServer, atClient]).toMatchObject([{ closed: 1, error: null }, { closed: 1 }]);
+    await listener.close();
+    expect(existsSync(path)).toBeFalse();
+  });
+
+  test("only this user may connect", async () => {
+    const path = join(directory, "mode");
+    const listener = await listenUnix(path, () => {});
+    expect(statSync(path).mode & 0o777).toBe(0o600);
+    await listener.close();
+  });
+
+  test("what a dead listener left is replaced; a live one is not disturbed", async () => {
+    const path = join(directory, "stale");
+    const child = Bun.spawn(["python3", "-c", `import socket;socket.socket(1).bind("${path}")`]);
+    await child.exited;
+    expect(existsSync(path)).toBeTrue();
+    const listener = await listenUnix(path, () => {});
+    await expect(listenUnix(path, () => {})).rejects.toMatchObject({ code: "EADDRINUSE" });
+    (await connectUnix(path)).close();
+    await listener.close();
+  });
+
+  test("a reader that does not read: the rest waits, nothing is lost, and the end is told", async () => {
+    const path = join(directory, "slow");
+    const accepted = Promise.withResolvers<ByteStream>();
+    const listener = await listenUnix(path, accepted.resolve);
+    const client = await connectUnix(path);
+    const server = await accepted.promise;
+    const atClient = collect(client);
+    const size = 4 * 1024 * 1024;
+    client.write(new Uint8Array(size));
+    await new Promise((resolve) => setTimeout(resolve, 50));
+    expect(client.queued).toBeGreaterThan(0);
+    const atServer = collect(server);
+    await until(() => atServer.bytes === size && atClient.drained > 0, () => `${atServer.bytes}`);
+    expect(client.queued).toBe(0);
+    client.close();
+    await listener.close();
+  });
+
+  test("no such socket, and nobody there", async () => {
+    await expect(connectUnix(join(directory, "none"))).rejects.toMatchObject({ code: "ENOENT" });
+  });
+});
+
+describe("file locks", () => {
+  test("one holder; its content is its own; the next one may when it is gone", async () => {
+    const path = join(directory, "lock");
+    const lock = await lockFile(path, 0o600);
+    lock!.write("a longer text\n");
+    lock!.write("short\n");
+    expect(readFileSync(path, "utf8")).toBe("short\n");
+    expect(statSync(path).mode & 0o777).toBe(0o600);
+    expect(await lockFile(path, 0o600)).toBeNull();
+    lock!.remove();
+    expect(existsSync(path)).toBeFalse();
+    const next = await lockFile(path, 0o600);
+    expect(next).not.toBeNull();
+    next!.remove();
+  });
+});
