@@ -61,6 +61,7 @@ export class Timeline {
       name: transport.name,
       maxPayload: transport.maxPayload,
       ordered: transport.ordered,
+      window: transport.window,
       reconnects: transport.reconnects,
       start: (sink) => transport.start(sink),
       send(message) {

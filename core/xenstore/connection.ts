@@ -78,7 +78,7 @@ export class Connection {
     this.transport = transport;
     this.#events = events;
     this.#clock = clock;
-    this.#window = window;
+    this.#window = Math.min(window, transport.window);
     transport.start({
       data: (chunk) => this.#receive(chunk),
       closed: (error) => this.#lost(error),

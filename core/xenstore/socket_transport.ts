@@ -16,6 +16,7 @@ export class SocketTransport implements Transport {
   readonly name: string;
   readonly maxPayload: number = PAYLOAD_MAX;
   readonly ordered = true;
+  readonly window: number = Infinity;
   readonly reconnects = true;
   readonly #stream: ByteStream;
   #waiting: Uint8Array[] = [];

@@ -19,6 +19,11 @@ export interface Transport {
    * device replies and events are queued by different threads and may overtake each other.
    */
   readonly ordered: boolean;
+  /**
+   * Requests that may be unanswered at a time; more must not be sent. Unlimited on sockets, one on
+   * the kernel device (see `device_transport.ts`).
+   */
+  readonly window: number;
   /** Whether the store can come back under the same name (true on sockets, false on the device). */
   readonly reconnects: boolean;
   /** Begins to read. Called once. */

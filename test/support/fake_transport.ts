@@ -14,6 +14,7 @@ export class FakeTransport implements Transport {
   readonly name = "fake";
   readonly maxPayload: number = 4096;
   readonly ordered = true;
+  readonly window: number = Infinity;
   readonly reconnects: boolean = true;
   readonly sent: Message[] = [];
   closed = false;
