@@ -2,8 +2,10 @@
  * `bun test/xen/run.ts`: all scenarios on a real Xen in QEMU, our daemon and `xl devd` side by side.
  *
  *   --only NAME   only this scenario; may be repeated. No measurements, no report
+ *   --bench       only the measurements; no report
  *   --smoke       only the smoke scenario, with our daemon
  *   --no-peer     without `xl devd`; no report
+ *   --debug       our daemon logs what it decides
  *   --keep        keeps the boot image and prints everything that dom0 says
  *   --daemon FILE the compiled daemon (default: compiled now, to dist/xdevd)
  *
@@ -16,7 +18,7 @@ import { fileURLToPath } from "node:url";
 import { parseArgs } from "node:util";
 import { footprint } from "./host/footprint.ts";
 import { provideImages } from "./host/images.ts";
-import { type Side, writeInitrd } from "./host/initrd.ts";
+import { type Boot, type Side, writeInitrd } from "./host/initrd.ts";
 import { LabError } from "./host/lab_error.ts";
 import { runMachine } from "./host/qemu.ts";
 import { report } from "./host/report.ts";
@@ -39,6 +41,8 @@ const { values: options } = parseArgs({
     only: { type: "string", multiple: true, default: [] },
     smoke: { type: "boolean", default: false },
     "no-peer": { type: "boolean", default: false },
+    bench: { type: "boolean", default: false },
+    debug: { type: "boolean", default: false },
     keep: { type: "boolean", default: false },
     daemon: { type: "string" },
   },
@@ -59,13 +63,20 @@ try {
 
 async function main(): Promise<boolean> {
   const scenarios = chosenScenarios();
-  const complete = !options.smoke && options.only.length === 0 && !options["no-peer"];
+  const part = options.smoke || options.bench || options.only.length > 0;
+  const complete = !part && !options["no-peer"];
   const sides = options.smoke || options["no-peer"] ? [xdevd] : [xdevd, xl];
   const images = provideImages(lab, say);
   const daemon = options.daemon ?? compileDaemon();
   const directory = newRun();
   const initrd = join(directory, "initrd");
-  writeInitrd(lab, images, { sides, plan: planOf(sides, scenarios, complete), daemon }, initrd);
+  const boot: Boot = {
+    sides,
+    plan: planOf(sides, scenarios, complete || options.bench),
+    daemon,
+    logLevel: options.debug ? "debug" : "info",
+  };
+  writeInitrd(lab, images, boot, initrd);
   say(`booting Xen; logs are in ${relative(project, directory)}`);
   const { text, timedOut } = await runMachine({
     images,
@@ -87,6 +98,7 @@ async function main(): Promise<boolean> {
 
 function chosenScenarios(): Scenario[] {
   const all = readScenarios(join(lab, "scenarios"));
+  if (options.bench) return [];
   if (options.smoke) return all.filter((scenario) => scenario.smokeOnly);
   const unknown = options.only.filter((name) => !all.some((scenario) => scenario.name === name));
   if (unknown.length > 0) throw new LabError(`there is no scenario ${unknown.join(", ")}`);
@@ -134,9 +146,10 @@ function tell(line: string): void {
   const [word, side, name, code, seconds] = line.split(" ");
   if (word === "@result") {
     say(`${code === "0" ? "pass" : "FAIL"}  ${side}  ${name}  (${seconds} s)`);
-  } else if (word === "@up") say(`dom0 is up after ${side} s of its time`);
+  } else if (word === "@note") console.log(`        ${line.slice(6)}`);
+  else if (word === "@up") say(`dom0 is up after ${side} s of its time`);
   else if (word === "@driver") say(`driver domain ${side} is up after ${name} s`);
-  else if (/^@(start|sample|file|done)/.test(line)) return;
+  else if (/^@(start|sample|round|file|done)/.test(line)) return;
   else if (options.keep || /\| (FAIL|LEAK): /.test(line)) console.log(`        ${line}`);
 }
 

@@ -16,8 +16,9 @@ export interface Boot {
   readonly sides: readonly Side[];
   /** `/lab/plan`, see domains/dom0/main. */
   readonly plan: string;
-  /** Our compiled daemon. */
+  /** Our compiled daemon, and how much it logs. */
   readonly daemon: string;
+  readonly logLevel: "info" | "debug";
 }
 
 /** Writes the first file system of dom0. */
@@ -30,7 +31,7 @@ export function writeInitrd(lab: string, images: Images, boot: Boot, file: strin
   archive.addFile("lab/vmlinux", images.kernel, 0o644);
   addImage(archive, "guest.img", images.guest, { bytes: guestPart(lab) });
   for (const side of boot.sides) {
-    const part = driverPart(lab, side, boot.daemon);
+    const part = driverPart(lab, side, boot);
     addImage(archive, `driver-${side.name}.img`, images.driver, { bytes: part.toBytes() });
   }
   const own = `${file}.part`;
@@ -52,13 +53,14 @@ function guestPart(lab: string): Uint8Array {
   return archive.toBytes();
 }
 
-function driverPart(lab: string, side: Side, daemon: string): Archive {
+function driverPart(lab: string, side: Side, { daemon, logLevel }: Boot): Archive {
   const archive = new Archive();
   addDomain(archive, lab, "driver");
   const refusing = join(lab, "domains", "driver", "block-refuses");
   archive.addFile("etc/xen/scripts/block-refuses", refusing, 0o755);
   if (side.name === "xdevd") {
     archive.addFile("lab/xdevd", daemon, 0o755);
+    archive.addText("lab/log-level", logLevel);
     for (const library of librariesOf(daemon)) addResolved(archive, library);
   }
   return archive;
