@@ -99,12 +99,6 @@ export const systemPackages = [
     probe: "/bin/busybox",
   },
   {
-    name: "cpio",
-    group: "xen",
-    why: "packs the domains' initial file systems",
-    probe: "/usr/bin/cpio",
-  },
-  {
     name: "kmod",
     group: "xen",
     why: "depmod, for the kernel modules in the images",
@@ -115,17 +109,5 @@ export const systemPackages = [
     group: "xen",
     why: "unpacks kernels and modules",
     probe: "/usr/bin/xz",
-  },
-  {
-    name: "bc",
-    group: "xen",
-    why: "arithmetic in scripts that measure times",
-    probe: "/usr/bin/bc",
-  },
-  {
-    name: "file",
-    group: "xen",
-    why: "tells what a binary or kernel image is",
-    probe: "/usr/bin/file",
   },
 ];

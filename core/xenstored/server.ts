@@ -8,7 +8,7 @@ import type { Message } from "../xenstore/codec.ts";
 import { opName } from "../xenstore/operations.ts";
 import { isWithin, parentPath } from "../xenstore/paths.ts";
 import type { Permission } from "../xenstore/permissions.ts";
-import { ServerConnection, type ServerWatch } from "./connection.ts";
+import { ServerConnection } from "./connection.ts";
 import { Failure } from "./failure.ts";
 import { handlers } from "./handlers.ts";
 import { DEFAULT_QUOTAS, type Quotas } from "./quotas.ts";
@@ -80,13 +80,8 @@ export class XenstoreServer {
     this.fireSpecial("@introduceDomain");
   }
 
-  /** The store lets go of a domain, which goes on existing: RELEASE. */
-  release(domid: number): void {
-    this.destroy(domid);
-  }
-
   /**
-   * A domain dies: its connections are cut, the nodes it owned are deleted, its entries in the
+   * The store lets go of a domain, by RELEASE or because it died; it cannot tell the two apart. Its connections are cut, the nodes it owned are deleted, its entries in the
    * permissions of others are ignored from now on, and `@releaseDomain` fires.
    */
   destroy(domid: number): void {
@@ -210,5 +205,3 @@ export class XenstoreServer {
     }
   }
 }
-
-export type { ServerWatch };

@@ -68,6 +68,22 @@ export function domains(bench: Bench): void {
       expect(await eventually(g)).toEqual(["@releaseDomain t"]);
     });
 
+    test("RELEASE is like a death; INTRODUCE of a known domain changes nothing", async () => {
+      const [c, d] = [await bench.open(), await bench.directory()];
+      const [gone, known] = [await bench.domain(), await bench.domain()];
+      await c.ask(Op.WRITE, `${d}/its\0v`);
+      await c.ask(Op.SET_PERMS, `${d}/its\0n${gone}\0`);
+      for (const name of [d, "@introduceDomain", "@releaseDomain"]) {
+        await c.ask(Op.WATCH, `${name}\0t\0`);
+      }
+      await c.events();
+      expect(await c.ask(Op.RELEASE, `${gone}\0`)).toBe("OK");
+      expect(await c.events()).toEqual([`${d}/its t`, "@releaseDomain t"]);
+      expect(await c.ask(Op.READ, `${d}/its\0`)).toBe("!ENOENT");
+      expect(await c.ask(Op.INTRODUCE, `${known}\0` + "1\0" + "1\0")).toBe("OK");
+      expect(await c.events()).toEqual([]);
+    });
+
     test("death: what it owned goes, and with it what is below", async () => {
       const [c, d] = [await bench.open(), await bench.directory()];
       const [doomed, other] = [await bench.domain(), await bench.domain()];

@@ -186,6 +186,8 @@ export function nodes(bench: Bench): void {
       const c = await bench.open();
       expect(await c.ask(Op.GET_DOMAIN_PATH, "0\0")).toBe("/local/domain/0");
       expect(await c.ask(Op.GET_DOMAIN_PATH, "31999\0")).toBe("/local/domain/31999");
+      expect(await c.ask(Op.GET_DOMAIN_PATH, "99999\0")).toBe("/local/domain/99999");
+      expect(await c.ask(Op.GET_DOMAIN_PATH, "abc\0")).toBe("/local/domain/0");
       expect(await c.ask(Op.GET_DOMAIN_PATH, "")).toBe("!EINVAL");
     });
   });

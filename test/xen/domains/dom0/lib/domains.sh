@@ -27,7 +27,7 @@ start_domain() {
   } > "$STATE/$name.cfg"
   timeout 90 xl create -q "$STATE/$name.cfg" >&2 || return 1
   id=$(xl domid "$name") || return 1
-  if ! lab wait -t 30 "/local/domain/$id/data/lab/ready" =1; then
+  if ! lab wait -t "${AGENT_LIMIT:-60}" "/local/domain/$id/data/lab/ready" =1; then
     echo "$name does not answer; its console begins:" >&2
     head -30 "/var/log/xen/console/guest-$name.log" >&2
     return 1
