@@ -4,6 +4,7 @@
  */
 import { expect, test } from "bun:test";
 import { spawn } from "node:child_process";
+import { dirname, join } from "node:path";
 import { fileURLToPath } from "node:url";
 import { requireReal } from "./requirements.ts";
 
@@ -24,7 +25,7 @@ const LIMIT_S = 280;
 
 if (requireReal("the smoke scenario on a real Xen (all: npm run test:xen)", { packages })) {
   test("smoke scenario in the Xen lab", async () => {
-    const script = fileURLToPath(new URL("../xen/run.ts", import.meta.url));
+    const script = join(dirname(fileURLToPath(import.meta.url)), "..", "xen", "run.ts");
     const child = spawn(process.execPath, [script, "--smoke"], {
       stdio: ["ignore", "pipe", "pipe"],
     });
