@@ -2,6 +2,7 @@
 import { backendPath, type DeviceId, frontendPath } from "../device/id.ts";
 import { parseState, XenbusState } from "../device/states.ts";
 import { printable } from "../log/log.ts";
+import { absentOrHidden } from "../xenstore/access.ts";
 import type { StoreClient } from "../xenstore/client.ts";
 import { isServerError } from "../xenstore/errors.ts";
 import { parentPath } from "../xenstore/paths.ts";
@@ -22,7 +23,7 @@ export async function publishError(
 ): Promise<void> {
   const directory = backendPath(id);
   await store.transaction(async (t) => {
-    if (!await t.exists(directory)) return;
+    if (!await visible(t, directory)) return;
     const status = await t.readOptional(`${directory}/hotplug-status`);
     if (!await t.readOptional(`${directory}/hotplug-error`)) {
       await t.write(`${directory}/hotplug-error`, printable(error).slice(0, ERROR_MAX));
@@ -39,7 +40,7 @@ export async function closeBackend(store: StoreClient, id: DeviceId): Promise<vo
     // In a transaction, since a plain write would bring a deleted directory back.
     await store.transaction(async (t) => {
       const path = `${backendPath(id)}/state`;
-      const text = await t.readOptional(path);
+      const text = await absentOrHidden(t.readText(path));
       if (text === undefined) return;
       const state = parseState(text);
       if (state === XenbusState.Closed || state === next) return;
@@ -60,11 +61,11 @@ export async function deleteDirectory(
 ): Promise<string | null> {
   const directory = backendPath(id);
   return await store.transaction(async (t) => {
-    const online = await t.readOptional(`${directory}/online`);
+    const online = await absentOrHidden(t.readText(`${directory}/online`));
     if (online === "1" && await visible(t, frontendPath(id, frontendKind))) {
       return "it is wanted again";
     }
-    if (await t.exists(directory)) await t.remove(directory);
+    if (await visible(t, directory)) await t.remove(directory);
     await prune(t, directory, 3);
     return null;
   });

@@ -1,8 +1,8 @@
 /** The driver domain's daemon: one watch, and what follows from it. */
 import { backendRoot, parseDomid, placeOf } from "../device/id.ts";
 import { openLog } from "../log/log.ts";
+import { absentOrHidden } from "../xenstore/access.ts";
 import type { StoreClient, Watch } from "../xenstore/client.ts";
-import { isServerError } from "../xenstore/errors.ts";
 import { isWithin } from "../xenstore/paths.ts";
 import { backendPath } from "../device/id.ts";
 import { Devices, type DevicesParts } from "./devices.ts";
@@ -104,12 +104,6 @@ export class Daemon {
   }
 
   async #children(path: string): Promise<string[]> {
-    try {
-      return await this.#store.listOptional(path);
-    } catch (error) {
-      // How a missing directory looks to a domain that may not read above it.
-      if (isServerError(error, "EACCES")) return [];
-      throw error;
-    }
+    return await absentOrHidden(this.#store.list(path)) ?? [];
   }
 }

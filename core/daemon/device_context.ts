@@ -3,9 +3,11 @@ import { backendPath, type DeviceId } from "../device/id.ts";
 import type { Log } from "../log/log.ts";
 import type { Device, DeviceNodes, DeviceSystem, Undo } from "../../plugins/contract.ts";
 import type { Clock, Files, Processes } from "../platform/types.ts";
-import { ArgumentError, isServerError } from "../xenstore/errors.ts";
+import { absentOrHidden } from "../xenstore/access.ts";
+import { ArgumentError } from "../xenstore/errors.ts";
 import { isWithin, joinPath, pathFault } from "../xenstore/paths.ts";
 import type { StoreClient } from "../xenstore/client.ts";
+import { visible } from "./observe.ts";
 import { HotplugScripts, type ScriptSettings } from "./hotplug_scripts.ts";
 
 /** What devices are made from. */
@@ -58,22 +60,16 @@ function scopedNodes(store: StoreClient, directory: string): DeviceNodes {
     return path;
   };
   return {
-    read: (name) => store.readOptional(pathOf(name)),
+    read: async (name) => await absentOrHidden(store.readText(pathOf(name))),
     async write(nodes) {
       await store.transaction(async (t) => {
         // A plain write would bring a deleted directory back.
-        if (!await t.exists(directory)) throw new Error("its backend directory was deleted");
+        if (!await visible(t, directory)) throw new Error("its backend directory was deleted");
         for (const [name, value] of Object.entries(nodes)) await t.write(pathOf(name), value);
       });
     },
     async remove(name) {
-      const path = pathOf(name);
-      try {
-        await store.removeOptional(path);
-      } catch (error) {
-        // How a missing directory looks to a domain that may not read above it.
-        if (!isServerError(error, "EACCES")) throw error;
-      }
+      await absentOrHidden(store.remove(pathOf(name)));
     },
   };
 }

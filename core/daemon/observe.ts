@@ -2,8 +2,7 @@
 import { backendPath, type DeviceId, frontendPath } from "../device/id.ts";
 import { parseState, XenbusState } from "../device/states.ts";
 import { ABSENT, type Observation } from "../lifecycle/observation.ts";
-import type { NodeAccess } from "../xenstore/access.ts";
-import { isServerError } from "../xenstore/errors.ts";
+import { absentOrHidden, type NodeAccess } from "../xenstore/access.ts";
 
 /** A look at a device, with what was odd about it. */
 export interface Look {
@@ -20,7 +19,7 @@ export async function observe(
 ): Promise<Look> {
   const directory = backendPath(id);
   const expectedFrontend = frontendPath(id, frontendKind);
-  const read = (name: string) => store.readOptional(`${directory}/${name}`);
+  const read = (name: string) => absentOrHidden(store.readText(`${directory}/${name}`));
   const [stateText, onlineText, frontendId, frontend, status, frontendPresent] = await Promise.all([
     read("state"),
     read("online"),
@@ -29,7 +28,7 @@ export async function observe(
     read("hotplug-status"),
     visible(store, expectedFrontend),
   ]);
-  if (stateText === undefined && onlineText === undefined && !await store.exists(directory)) {
+  if (stateText === undefined && onlineText === undefined && !await visible(store, directory)) {
     return { observation: ABSENT, oddity: null };
   }
   const state = parseState(stateText ?? "");
@@ -52,17 +51,11 @@ export async function observe(
 }
 
 /**
- * Whether a guest's directory is there and readable. A driver domain is told EACCES for what is
- * missing below a directory that it cannot read, so that counts as missing too; the kernel's
- * backends see it likewise.
+ * Whether a directory is there and readable. For a guest's directory the kernel's backends see it
+ * likewise: one that is hidden from them is gone.
  */
 export async function visible(store: NodeAccess, path: string): Promise<boolean> {
-  try {
-    return await store.exists(path);
-  } catch (error) {
-    if (isServerError(error, "EACCES")) return false;
-    throw error;
-  }
+  return await absentOrHidden(store.read(path)) !== undefined;
 }
 
 /** Why the directory contradicts its own path: a script would be steered to another guest. */

@@ -143,6 +143,19 @@ export abstract class NodeAccess {
   }
 }
 
+/**
+ * As {@link absent}, but EACCES is taken for absence as well: that is what a domain is told of a node
+ * that does not exist below one that it may not read. Right for nodes that it may read if they exist.
+ */
+export async function absentOrHidden<T>(operation: Promise<T>): Promise<T | undefined> {
+  try {
+    return await operation;
+  } catch (error) {
+    if (isServerError(error, "ENOENT", "EACCES")) return undefined;
+    throw error;
+  }
+}
+
 /** Turns the store's "no such node" into undefined. */
 export async function absent<T>(operation: Promise<T>): Promise<T | undefined> {
   try {

@@ -1,5 +1,5 @@
 /** The embedded store on sockets, in this process. */
-import { mkdtemp, rm } from "node:fs/promises";
+import { mkdir, mkdtemp, rm } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { listenStore, socketPath } from "../../core/xenstored/listen.ts";
@@ -15,12 +15,14 @@ export interface EmbeddedStore {
   stop(): Promise<void>;
 }
 
-/** Starts it in a directory of its own, with these domains. */
+/** Starts it in a directory of its own, or in the one given, with these domains. */
 export async function startEmbeddedStore(
   domains: readonly number[],
   options: ServerOptions = {},
+  directory?: string,
 ): Promise<EmbeddedStore> {
-  const dir = await mkdtemp(join(tmpdir(), "xdevd-store-"));
+  const dir = directory ?? await mkdtemp(join(tmpdir(), "xdevd-store-"));
+  await mkdir(dir, { recursive: true });
   const server = new XenstoreServer(options);
   const listening = await listenStore(server, dir);
   for (const domid of domains) await listening.introduce(domid);
