@@ -6,6 +6,7 @@ import { createServer, type Server } from "node:net";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import manifest from "../../../package.json" with { type: "json" };
+import { makeDeadSocket } from "../../support/dead_socket.ts";
 import { runProgram, until } from "../../support/daemon_process.ts";
 import { type EmbeddedStore, startEmbeddedStore } from "../../support/embedded_store.ts";
 import { makeDomain } from "../../support/hand_made.ts";
@@ -76,8 +77,7 @@ describe("reaching the store", () => {
 
   test("a socket that nobody listens on", async () => {
     const path = join(directory, "dead.sock");
-    const child = Bun.spawn(["python3", "-c", `import socket;socket.socket(1).bind("${path}")`]);
-    await child.exited;
+    await makeDeadSocket(path);
     await noStore(path, /nobody listens on this socket; is xenstored running\?/);
   });
 

@@ -7,6 +7,7 @@ import { join } from "node:path";
 import { lockFile } from "../../../core/platform/flock.ts";
 import { connectUnix, listenUnix } from "../../../core/platform/sockets.ts";
 import type { ByteStream } from "../../../core/platform/types.ts";
+import { makeDeadSocket } from "../../support/dead_socket.ts";
 import { until } from "../../support/daemon_process.ts";
 
 let directory: string;
@@ -60,8 +61,7 @@ describe("unix sockets", () => {
 
   test("what a dead listener left is replaced; a live one is not disturbed", async () => {
     const path = join(directory, "stale");
-    const child = Bun.spawn(["python3", "-c", `import socket;socket.socket(1).bind("${path}")`]);
-    await child.exited;
+    await makeDeadSocket(path);
     expect(existsSync(path)).toBeTrue();
     const listener = await listenUnix(path, () => {});
     await expect(listenUnix(path, () => {})).rejects.toMatchObject({ code: "EADDRINUSE" });
