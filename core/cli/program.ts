@@ -131,6 +131,12 @@ function addStore(program: Command, finish: (status: number) => void): void {
     .action((path: string, permissions: string[], options) =>
       act(options, (a) => a.setPermissions(path, permissions))
     );
+  sub("introduce", "tell a test store of a new domain")
+    .argument("<domid>", "the domain", domid)
+    .action((id: number, options) => act(options, (a) => a.introduceDomain(id)));
+  sub("release", "make the store forget a domain, as if it had died")
+    .argument("<domid>", "the domain", domid)
+    .action((id: number, options) => act(options, (a) => a.releaseDomain(id)));
   sub("selftest", "check that this store behaves as xdevd expects")
     .action(async (options: { store?: string }) => {
       const { selftest } = await import("./store_selftest.ts");
@@ -167,12 +173,17 @@ function addDemo(program: Command, finish: (status: number) => void): void {
     });
 }
 
-function collectDomid(text: string, previous: number[]): number[] {
-  const domid = parseDomid(text);
-  if (domid === undefined || domid === 0) {
+/** A domid other than 0. */
+function domid(text: string): number {
+  const value = parseDomid(text);
+  if (value === undefined || value === 0) {
     throw new InvalidArgumentError(`Expected a domid, 1 to ${DOMID_MAX}.`);
   }
-  return [...previous, domid];
+  return value;
+}
+
+function collectDomid(text: string, previous: number[]): number[] {
+  return [...previous, domid(text)];
 }
 
 let collected = false;

@@ -109,6 +109,23 @@ export function setPermissions(path: string, permissions: readonly string[]): St
   };
 }
 
+/** Tells the store of a new domain: with `xdevd xenstored`, it gets a socket. */
+export function introduceDomain(domid: number): StoreAction {
+  return async (store) => {
+    // The embedded server has no use for the ring's frame and port; they must not be 0.
+    await store.introduceDomain(domid, 1, 1);
+    return ExitCode.Success;
+  };
+}
+
+/** Makes the store forget a domain, as if it had died: what it owned is deleted. */
+export function releaseDomain(domid: number): StoreAction {
+  return async (store) => {
+    await store.releaseDomain(domid);
+    return ExitCode.Success;
+  };
+}
+
 /** Prints the path of each change at or below a node; ends after `count` lines, if given. */
 export function watchNode(path: string, count: number | undefined): StoreAction {
   return async (store) => {

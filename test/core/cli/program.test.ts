@@ -7,7 +7,7 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import manifest from "../../../package.json" with { type: "json" };
 import { makeDeadSocket } from "../../support/dead_socket.ts";
-import { runProgram, until } from "../../support/daemon_process.ts";
+import { programCommand, runProgram, until } from "../../support/daemon_process.ts";
 import { type EmbeddedStore, startEmbeddedStore } from "../../support/embedded_store.ts";
 import { makeDomain } from "../../support/hand_made.ts";
 import { connectTo } from "../../support/store_connection.ts";
@@ -50,6 +50,7 @@ describe("usage", () => {
     [["devd", "--log-level", "loud"], /Allowed choices are debug, info, warning, error/],
     [["xenstored", "--domain", "0"], /Expected a domid, 1 to 32751/],
     [["xenstored", "--domain", "32752"], /Expected a domid, 1 to 32751/],
+    [["store", "release", "x"], /'x' is invalid.*Expected a domid/],
     [["store", "watch", "/", "-n", "0"], /Expected a positive number/],
   ])("%j is refused", async (args, message) => {
     const { code, stdout, stderr } = await runProgram(args);
@@ -137,6 +138,35 @@ describe("xdevd store", () => {
       expect(stdout).toMatch(/12 passed, 0 failed\n$/);
       expect(code).toBe(0);
     }
+  });
+});
+
+describe("xdevd xenstored", () => {
+  test("serves on its sockets until it is told to stop; domains come and go", async () => {
+    const dir = join(directory, "store");
+    const [file, ...before] = programCommand();
+    const child = Bun.spawn([file, ...before, "xenstored", "--dir", dir, "--domain", "3"], {
+      stdout: "pipe",
+    });
+    const socket = join(dir, "socket");
+    const at = (...args: string[]) => runProgram(["store", ...args, "--store", socket]);
+    await until(() => existsSync(socket), () => "it never listened");
+    expect((await at("write", "/a", "1")).code).toBe(0);
+    expect(existsSync(join(dir, "domain-3.sock"))).toBeTrue();
+    expect((await at("introduce", "9")).code).toBe(0);
+    await until(() => existsSync(join(dir, "domain-9.sock")), () => "no socket for domain 9");
+    expect((await at("release", "9")).code).toBe(0);
+    await until(() => !existsSync(join(dir, "domain-9.sock")), () => "the socket stays");
+    expect(await at("release", "9")).toMatchObject({ code: 1 });
+    const second = await runProgram(["xenstored", "--dir", dir]);
+    expect(second).toMatchObject({
+      code: 1,
+      stderr: `xdevd: cannot listen in ${dir}: another server listens there\n`,
+    });
+    child.kill("SIGTERM");
+    expect(await child.exited).toBe(0);
+    expect(await new Response(child.stdout).text()).toContain(`XENSTORED_PATH=${socket} leads`);
+    expect(existsSync(socket)).toBeFalse();
   });
 });
 
