@@ -29,6 +29,9 @@ const PATH_MAX = 1024;
 const ALL_WRITERS = 0o022;
 const STICKY = 0o1000;
 
+/** As many symbolic links as the kernel follows (MAXSYMLINKS, linux/namei.h). */
+const LINKS_MAX = 40;
+
 /**
  * Checks a script named by a backend directory and returns the path to run: the name as given, or,
  * for a name without a slash, that name in the first allowed directory.
@@ -62,7 +65,15 @@ export async function checkScript(
     );
   }
   await checkChain(files, path, policy, refuse);
-  if (real !== path) await checkChain(files, real, policy, refuse);
+  for (const directory of new Set([directoryOf(path), directoryOf(real)])) {
+    const status = await files.stat(directory);
+    if ((status.mode & ALL_WRITERS) !== 0) {
+      // Sticky or not: anybody could put helpers there.
+      refuse(
+        `is not safe: its directory ${directory} is writable by others (mode ${octal(status)})`,
+      );
+    }
+  }
 
   const status = await files.stat(path);
   if (status.kind !== "file") refuse(`is a ${status.kind}, not a regular file`);
@@ -87,31 +98,56 @@ async function resolve(
   }
 }
 
-/** Every component from the root on must be out of others' reach. */
+/**
+ * Everything that is passed on the way from the root to the script, through however many symbolic
+ * links, must be out of others' reach.
+ */
 async function checkChain(
   files: Files,
   path: string,
   policy: ScriptPolicy,
   refuse: (why: string) => never,
 ): Promise<void> {
-  const names = path.split("/").filter((name) => name !== "");
-  for (let count = 0; count < names.length; count++) {
-    const component = "/" + names.slice(0, count).join("/");
-    const status = await files.lstat(component);
-    const what = `: its directory ${component}`;
+  const check = async (entry: string, isScript: boolean): Promise<FileStatus> => {
+    const status = await files.lstat(entry);
+    const what = isScript ? "" : `is not safe: its directory ${entry} `;
     if (!policy.trustedUids.includes(status.uid)) {
-      refuse(`is not safe${what} belongs to uid ${status.uid}`);
+      refuse(`${what}belongs to uid ${status.uid}${isScript ? ", not to root" : ""}`);
     }
     // In a sticky directory nobody can rename or replace what belongs to somebody else.
     const open = (status.mode & ALL_WRITERS) !== 0 && (status.mode & STICKY) === 0;
-    if (open && status.kind !== "symlink") {
-      refuse(`is not safe${what} is writable by others (mode ${octal(status)})`);
+    if (!isScript && open && status.kind !== "symlink") {
+      refuse(`${what}is writable by others (mode ${octal(status)})`);
     }
+    return status;
+  };
+  const left = namesOf(path);
+  let at: string[] = [];
+  await check("/", false);
+  for (let links = 0; left.length > 0;) {
+    const name = left.shift()!;
+    if (name === "..") {
+      at.pop();
+      continue;
+    }
+    const entry = `/${[...at, name].join("/")}`;
+    if ((await check(entry, left.length === 0)).kind !== "symlink") {
+      at.push(name);
+      continue;
+    }
+    if (++links > LINKS_MAX) refuse("is behind too many symbolic links");
+    const target = await files.readLink(entry);
+    if (target.startsWith("/")) at = [];
+    left.unshift(...namesOf(target));
   }
-  const last = await files.lstat(path);
-  if (!policy.trustedUids.includes(last.uid)) {
-    refuse(`belongs to uid ${last.uid}, not to root`);
-  }
+}
+
+function namesOf(path: string): string[] {
+  return path.split("/").filter((name) => name !== "" && name !== ".");
+}
+
+function directoryOf(path: string): string {
+  return path.slice(0, path.lastIndexOf("/")) || "/";
 }
 
 function octal(status: FileStatus): string {

@@ -69,6 +69,8 @@ export async function runScript(
   );
   const onAbort = () => stop(`was stopped: ${reason(run.signal)}`);
   run.signal.addEventListener("abort", onAbort, { once: true });
+  // It may have fired while the process was being made.
+  if (run.signal.aborted) onAbort();
   const { code, signal } = await child.exited;
   cancelTimer();
   cancelKill();

@@ -51,6 +51,7 @@ export const systemFiles: Files = {
   stat: async (path) => status(await fs.stat(path, { bigint: true })),
   lstat: async (path) => status(await fs.lstat(path, { bigint: true })),
   realPath: (path) => fs.realpath(path),
+  readLink: (path) => fs.readlink(path),
   readText: (path) => fs.readFile(path, "utf8"),
   async readAt(path, position, length) {
     const file = await fs.open(path, "r");

@@ -1,5 +1,6 @@
 /** Advisory file locks (`flock(2)`), which the runtimes' own file functions lack. */
 import * as fs from "node:fs";
+import { loadLibc } from "./libc.ts";
 
 /** A file that this process, and nobody else, has locked; the lock ends with the process. */
 export interface LockedFile {
@@ -8,9 +9,6 @@ export interface LockedFile {
   /** Removes the file and gives the lock back. */
   remove(): void;
 }
-
-/** The C library, by the names that glibc and musl give it. */
-const LIBRARIES = ["libc.so.6", "libc.musl-x86_64.so.1", "libc.musl-aarch64.so.1"];
 
 const LOCK_EX = 2;
 const LOCK_NB = 4;
@@ -21,7 +19,10 @@ const LOCK_NB = 4;
  * @throws SystemError when the file cannot be opened
  */
 export async function lockFile(path: string, mode: number): Promise<LockedFile | null> {
-  const flock = await loadFlock();
+  const { flock } = await loadLibc(
+    { flock: { args: ["i32", "i32"], returns: "i32" } },
+    "lock files",
+  );
   for (;;) {
     const fd = fs.openSync(path, fs.constants.O_RDWR | fs.constants.O_CREAT, mode);
     if (flock(fd, LOCK_EX | LOCK_NB) !== 0) {
@@ -54,19 +55,4 @@ function locked(fd: number, path: string): LockedFile {
       fs.closeSync(fd);
     },
   };
-}
-
-async function loadFlock(): Promise<(fd: number, operation: number) => number> {
-  const { dlopen } = await import("bun:ffi");
-  for (const library of LIBRARIES) {
-    try {
-      const { symbols } = dlopen(library, {
-        flock: { args: ["i32", "i32"], returns: "i32" },
-      });
-      return (fd, operation) => symbols.flock(fd, operation);
-    } catch {
-      // Not this libc.
-    }
-  }
-  throw new Error(`cannot lock files: none of ${LIBRARIES.join(", ")} can be loaded`);
 }

@@ -1,5 +1,6 @@
-/** Child processes on `node:child_process`, which Bun and Deno share. */
+/** Child processes on `node:child_process`. */
 import { spawn } from "node:child_process";
+import { openPipe, type Pipe } from "./pipe.ts";
 import type { Child, ChildExit, ChildSpec, Processes } from "./types.ts";
 
 /** Longest line of output handed on, in characters; the rest of it is cut off and said so. */
@@ -13,58 +14,81 @@ const OUTPUT_GRACE_MS = 100;
 
 /** The machine's processes. */
 export const systemProcesses: Processes = {
-  start(spec: ChildSpec): Promise<Child> {
-    return new Promise((resolve, reject) => {
-      const [file, ...args] = spec.argv;
-      const child = spawn(file, args, {
-        // A session and process group of its own, so that all of it can be ended.
-        detached: true,
-        env: { ...spec.env },
-        cwd: spec.cwd ?? "/",
-        stdio: ["ignore", spec.output ? "pipe" : "ignore", spec.output ? "pipe" : "ignore"],
-      });
-      const splitters: LineSplitter[] = [];
-      for (const name of ["stdout", "stderr"] as const) {
-        const splitter = new LineSplitter((line) => spec.output?.(line, name));
-        child[name]?.on("data", (chunk: Uint8Array) => splitter.push(chunk));
-        splitters.push(splitter);
+  async start(spec: ChildSpec): Promise<Child> {
+    const outputs: Output[] = [];
+    try {
+      if (spec.output) {
+        for (const name of ["stdout", "stderr"] as const) {
+          outputs.push(await openOutput((line) => spec.output?.(line, name)));
+        }
       }
-      const exited = new Promise<ChildExit>((done) => {
-        child.once("exit", (code, signal) => {
-          const finish = () => {
-            clearTimeout(timer);
-            for (const splitter of splitters) splitter.end();
-            done({ code, signal });
-          };
-          // A grandchild may keep the output open for ever.
-          const timer = setTimeout(finish, OUTPUT_GRACE_MS);
-          child.once("close", finish);
-        });
-      });
-      child.once("error", reject);
-      child.once("spawn", () => {
-        const pid = child.pid!;
-        resolve({
-          pid,
-          exited,
-          signalGroup(signal) {
-            try {
-              process.kill(-pid, signal);
-              return true;
-            } catch {
-              return false;
-            }
-          },
-        });
-      });
-    });
+      return await launch(spec, outputs);
+    } finally {
+      for (const { pipe } of outputs) pipe.closeWriter();
+    }
   },
 };
+
+/** One stream of a child's output, on its way. */
+interface Output {
+  readonly pipe: Pipe;
+  readonly splitter: LineSplitter;
+  /** Resolves when nobody holds the other end any more. */
+  readonly drained: Promise<void>;
+}
+
+async function openOutput(line: (text: string) => void): Promise<Output> {
+  const pipe = await openPipe();
+  const splitter = new LineSplitter(line);
+  return { pipe, splitter, drained: pipe.drain((chunk) => splitter.push(chunk)).catch(() => {}) };
+}
+
+function launch(spec: ChildSpec, outputs: readonly Output[]): Promise<Child> {
+  return new Promise((resolve, reject) => {
+    const [file, ...args] = spec.argv;
+    const [stdout, stderr] = outputs;
+    const child = spawn(file, args, {
+      // A session and process group of its own, so that all of it can be ended.
+      detached: true,
+      env: { ...spec.env },
+      cwd: spec.cwd ?? "/",
+      stdio: ["ignore", stdout?.pipe.writer ?? "ignore", stderr?.pipe.writer ?? "ignore"],
+    });
+    const exited = new Promise<ChildExit>((done) => {
+      child.once("exit", (code, signal) => {
+        const finish = () => {
+          clearTimeout(timer);
+          for (const { splitter } of outputs) splitter.end();
+          done({ code, signal });
+        };
+        // A grandchild may keep the output open for ever.
+        const timer = setTimeout(finish, OUTPUT_GRACE_MS);
+        Promise.all(outputs.map(({ drained }) => drained)).then(finish);
+      });
+    });
+    child.once("error", reject);
+    child.once("spawn", () => {
+      const pid = child.pid!;
+      resolve({
+        pid,
+        exited,
+        signalGroup(signal) {
+          try {
+            process.kill(-pid, signal);
+            return true;
+          } catch {
+            return false;
+          }
+        },
+      });
+    });
+  });
+}
 
 /** Cuts a byte stream into lines, bounded in length and number. */
 export class LineSplitter {
   readonly #line: (text: string) => void;
-  readonly #decoder = new TextDecoder();
+  readonly #decoder = new TextDecoder("utf-8", { ignoreBOM: true });
   #pending = "";
   #skipping = false;
   #count = 0;
@@ -94,6 +118,8 @@ export class LineSplitter {
 
   /** Hands out a last line that has no line end; nothing is taken after that. */
   end(): void {
+    if (this.#ended) return;
+    this.#pending += this.#decoder.decode();
     if (this.#pending !== "" && !this.#skipping) this.#emit(this.#pending);
     this.#pending = "";
     this.#ended = true;

@@ -29,16 +29,17 @@ export async function listenUnix(
 ): Promise<Listener> {
   await removeDeadSocket(path);
   const server = net.createServer((socket) => accept(wrapSocket(socket)));
-  // The mode has to be right from the moment the file exists, hence the umask and no chmod.
-  const mask = process.umask(0o177);
-  try {
-    await new Promise<void>((resolve, reject) => {
-      server.once("error", reject);
+  await new Promise<void>((resolve, reject) => {
+    server.once("error", reject);
+    // The mode has to be right from the moment the file exists, hence the umask and no chmod. The
+    // file is made within the call: the umask, which all share, is changed for no longer than that.
+    const mask = process.umask(0o177);
+    try {
       server.listen(path, resolve);
-    });
-  } finally {
-    process.umask(mask);
-  }
+    } finally {
+      process.umask(mask);
+    }
+  });
   return {
     close: () =>
       new Promise((resolve) => {
@@ -50,12 +51,21 @@ export async function listenUnix(
   };
 }
 
+/** How long, in ms, a socket has to refuse to count as dead: one whose queue is full refuses too. */
+const DEAD_AFTER_MS = 200;
+
 async function removeDeadSocket(path: string): Promise<void> {
-  if (!fs.existsSync(path)) return;
-  try {
-    (await connectUnix(path)).close();
-  } catch (error) {
-    if ((error as NodeJS.ErrnoException).code === "ECONNREFUSED") fs.rmSync(path);
+  // Other files refuse a connection as dead sockets do.
+  if (!fs.lstatSync(path, { throwIfNoEntry: false })?.isSocket()) return;
+  const end = performance.now() + DEAD_AFTER_MS;
+  for (;;) {
+    try {
+      return (await connectUnix(path)).close();
+    } catch (error) {
+      if ((error as NodeJS.ErrnoException).code !== "ECONNREFUSED") return;
+    }
+    if (performance.now() > end) return fs.rmSync(path, { force: true });
+    await new Promise((resolve) => setTimeout(resolve, 20));
   }
 }
 

@@ -73,6 +73,8 @@ export interface Files {
   lstat(path: string): Promise<FileStatus>;
   /** The canonical absolute path: no symbolic link, `.` or `..` left. */
   realPath(path: string): Promise<string>;
+  /** What a symbolic link says. */
+  readLink(path: string): Promise<string>;
   readText(path: string): Promise<string>;
   /** Reads `length` bytes at `position`; shorter at the end of the file. */
   readAt(path: string, position: number, length: number): Promise<Uint8Array>;

@@ -1,7 +1,7 @@
 /** The operations on nodes, shared by the client and its transactions. */
 import { concat, type Message, nulTerminated, type Part, splitText, toText } from "./codec.ts";
 import type { RequestOptions } from "./connection.ts";
-import { ArgumentError, isServerError, ServerError } from "./errors.ts";
+import { ArgumentError, isServerError, ProtocolError, ServerError } from "./errors.ts";
 import { Op } from "./operations.ts";
 import { checkPath } from "./paths.ts";
 import { formatPermission, parsePermission, type Permission } from "./permissions.ts";
@@ -128,6 +128,7 @@ export abstract class NodeAccess {
           throw isServerError(error, "ENOSYS") ? tooBig : error;
         }
         const head = reply.payload.indexOf(0);
+        if (head < 0) throw new ProtocolError(`DIRECTORY_PART ${path}: the generation is missing`);
         const now = toText(reply.payload.subarray(0, head));
         generation ??= now;
         if (now !== generation) break;

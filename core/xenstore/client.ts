@@ -3,7 +3,13 @@ import type { Cancel, Clock } from "../platform/types.ts";
 import { type Message, nulTerminated, splitText, toText } from "./codec.ts";
 import { NodeAccess } from "./access.ts";
 import { Connection, type RequestOptions } from "./connection.ts";
-import { ConnectionError, DeadlineError, isServerError, ProtocolError } from "./errors.ts";
+import {
+  ConnectionError,
+  DeadlineError,
+  isServerError,
+  ProtocolError,
+  ServerError,
+} from "./errors.ts";
 import { Op } from "./operations.ts";
 import { checkPath } from "./paths.ts";
 import {
@@ -129,6 +135,10 @@ export class StoreClient extends NodeAccess {
         await endTransaction(connection, id, true, options);
         return result;
       } catch (error) {
+        // Given up before it was sent, maybe: then the transaction is still open.
+        if (!(error instanceof ServerError)) {
+          endTransaction(connection, id, false, {}).catch(() => {});
+        }
         if (!isServerError(error, "EAGAIN") || attempt >= attempts) throw error;
       }
       await this.#pause(retryPauseMs(attempt, Math.random()), options.signal);
@@ -142,14 +152,26 @@ export class StoreClient extends NodeAccess {
    */
   async watch(path: string, handler: WatchHandler, options?: RequestOptions): Promise<Watch> {
     checkPath(path, true);
+    // A recovery arms all that is in the table: what is put there meanwhile would be armed twice.
+    while (this.#recovery !== null) await this.#waitForRecovery(options);
     // A token is never used twice, so an event that was under way when its watch ended cannot
     // reach another handler. It is in the table before WATCH is sent, since the first event may
     // arrive before the reply.
     const token = `w${++this.#lastToken}`;
     const entry: WatchEntry = { path, token, handler };
     this.#watches.set(token, entry);
+    const payload = nulTerminated(path, token);
+    const connection = this.#connection;
     try {
-      await this.send(Op.WATCH, nulTerminated(path, token), path, options);
+      await connection.request({
+        type: Op.WATCH,
+        payload,
+        path,
+        // Nobody wants it any more, but it counts against the domain's quota.
+        late: () => {
+          connection.request({ type: Op.UNWATCH, payload, path }).catch(() => {});
+        },
+      }, options);
     } catch (error) {
       this.#watches.delete(token);
       throw error;
@@ -159,7 +181,7 @@ export class StoreClient extends NodeAccess {
       close: async (closeOptions) => {
         if (!this.#watches.delete(token) || this.#closed) return;
         try {
-          await this.send(Op.UNWATCH, nulTerminated(path, token), path, closeOptions);
+          await this.send(Op.UNWATCH, payload, path, closeOptions);
         } catch (error) {
           // Gone with its connection: what was wanted.
           if (!isServerError(error, "ENOENT") && !(error instanceof ConnectionError)) throw error;
@@ -302,14 +324,15 @@ export class StoreClient extends NodeAccess {
   async #startTransaction(options: RequestOptions): Promise<number> {
     if (this.#recovery !== null) await this.#waitForRecovery(options);
     const connection = this.#connection;
+    const abandon = async (late: Message) => {
+      await endTransaction(connection, transactionId(late), false, {});
+    };
     const reply = await connection.request({
       type: Op.TRANSACTION_START,
       payload: nulTerminated(""),
       // Nobody wants it any more: an open transaction would disturb others.
       late: (late) => {
-        if (late.type === Op.TRANSACTION_START) {
-          endTransaction(connection, transactionId(late), false, {}).catch(() => {});
-        }
+        abandon(late).catch(() => {});
       },
     }, options);
     return transactionId(reply);
@@ -354,7 +377,9 @@ export class StoreClient extends NodeAccess {
       if (this.#closed) return;
       let attached: Connection | null = null;
       try {
-        attached = this.#connection = this.#attach(await this.#options.connect());
+        const transport = await this.#options.connect();
+        if (this.#closed) return transport.close();
+        attached = this.#connection = this.#attach(transport);
         await Promise.all(
           [...this.#watches.values()].map(({ path, token }) =>
             this.#connection.request({
@@ -364,7 +389,8 @@ export class StoreClient extends NodeAccess {
             })
           ),
         );
-        break;
+        // Lost again, perhaps, without anything to arm that would have told.
+        if (!attached.isClosed) break;
       } catch (error) {
         attached?.close();
         this.#options.onOddity?.(`not connected again yet: ${error}`);
@@ -377,6 +403,7 @@ export class StoreClient extends NodeAccess {
   async #waitForRecovery(options: RequestOptions | undefined): Promise<void> {
     const recovery = this.#recovery;
     if (recovery === null) return;
+    if (options?.signal?.aborted) throw options.signal.reason;
     const { promise, resolve, reject } = Promise.withResolvers<void>();
     const onAbort = () => reject(options?.signal?.reason);
     options?.signal?.addEventListener("abort", onAbort, { once: true });

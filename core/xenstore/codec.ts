@@ -20,7 +20,8 @@ export interface Message {
 export type Part = string | Uint8Array;
 
 const utf8 = new TextEncoder();
-const utf8Decoder = new TextDecoder();
+// A byte order mark is part of the value like anything else.
+const utf8Decoder = new TextDecoder("utf-8", { ignoreBOM: true });
 
 /** Encodes text as the bytes that go into a payload. */
 export function toBytes(part: Part): Uint8Array {

@@ -85,6 +85,11 @@ export class Connection {
     });
   }
 
+  /** Whether it is lost or closed. */
+  get isClosed(): boolean {
+    return this.#closed !== null;
+  }
+
   /** Requests sent and not answered, or waiting to be sent. */
   get outstanding(): number {
     return this.#outstanding.size + this.#queue.length;
@@ -208,12 +213,13 @@ export class Connection {
       } else this.#events.event(toText(path), toText(token));
       return;
     }
-    const entry = this.#outstanding.get(message.reqId);
+    const reqId = this.#requestOf(message);
+    const entry = this.#outstanding.get(reqId);
     if (entry === undefined) {
       this.#events.oddity?.(`a reply to ${opName(message.type)} that nobody asked for`);
       return;
     }
-    this.#outstanding.delete(message.reqId);
+    this.#outstanding.delete(reqId);
     const { type, path } = entry.request;
     if (message.type === Op.ERROR) {
       const [name] = splitNul(message.payload);
@@ -224,6 +230,13 @@ export class Connection {
       );
     } else entry.settle(message);
     this.#pump();
+  }
+
+  /** Kernels before 4.11 answer WATCH and UNWATCH with id 0, which is no request's. */
+  #requestOf({ type, reqId }: Message): number {
+    if (reqId !== 0 || type !== Op.WATCH && type !== Op.UNWATCH) return reqId;
+    for (const [id, { request }] of this.#outstanding) if (request.type === type) return id;
+    return reqId;
   }
 
   #lost(error: Error | null, what: string = `${this.transport.name}: the store went away`): void {

@@ -2,8 +2,14 @@
 import { beforeEach, describe, expect, test } from "bun:test";
 import { StoreClient } from "../../../core/xenstore/client.ts";
 import { toText } from "../../../core/xenstore/codec.ts";
-import { ArgumentError, ConnectionError, DeadlineError } from "../../../core/xenstore/errors.ts";
+import {
+  ArgumentError,
+  ConnectionError,
+  DeadlineError,
+  ProtocolError,
+} from "../../../core/xenstore/errors.ts";
 import { Op, opName } from "../../../core/xenstore/operations.ts";
+import type { TransportSink } from "../../../core/xenstore/transport.ts";
 import { FakeClock, settle } from "../../support/fake_clock.ts";
 import { FakeTransport } from "../../support/fake_transport.ts";
 
@@ -108,6 +114,35 @@ describe("nodes", () => {
     expect(await empty).toEqual([]);
   });
 
+  test("a part without a generation is the server's fault, not an endless loop", async () => {
+    const list = client.list("/a");
+    list.catch(() => {});
+    await answer(Op.DIRECTORY, null, "E2BIG");
+    await answer(Op.DIRECTORY_PART, "5");
+    await expect(list).rejects.toBeInstanceOf(ProtocolError);
+    expect(wire().sent).toEqual([]);
+  });
+
+  test("a part that fills its message to the last byte is not the end", async () => {
+    const list = client.list("/a");
+    await answer(Op.DIRECTORY, null, "E2BIG");
+    const names = Array.from({ length: 2047 }, (_, at) => String.fromCharCode(97 + at % 26));
+    const body = names.map((name) => `${name}\0`).join("");
+    expect("5\0".length + body.length).toBe(4096);
+    await answer(Op.DIRECTORY_PART, `5\0${body}`);
+    expect(await answer(Op.DIRECTORY_PART, "5\0last\0\0")).toBe("/a\0" + "4094\0");
+    expect(await list).toEqual([...names, "last"]);
+  });
+
+  test("an error in the middle of a listing is the listing's", async () => {
+    const list = client.list("/a");
+    list.catch(() => {});
+    await answer(Op.DIRECTORY, null, "E2BIG");
+    await answer(Op.DIRECTORY_PART, "5\0one\0");
+    await answer(Op.DIRECTORY_PART, null, "ENOENT");
+    await expect(list).rejects.toMatchObject({ code: "ENOENT" });
+  });
+
   test("a server without DIRECTORY_PART: the listing is too big", async () => {
     const list = client.list("/a");
     list.catch(() => {});
@@ -167,6 +202,47 @@ describe("watches", () => {
     await settle();
     wire().event("/a", token);
     expect(events).toEqual([]);
+  });
+
+  test("a watch that nobody waits for any more is ended when it is acknowledged", async () => {
+    const abort = new AbortController();
+    const watching = client.watch("/a", () => {}, { signal: abort.signal });
+    await settle();
+    const token = tokenOf();
+    abort.abort(new Error("enough"));
+    await expect(watching).rejects.toThrow("enough");
+    await answer(Op.WATCH, "OK\0");
+    expect(await answer(Op.UNWATCH, "OK\0")).toBe(`/a\0${token}\0`);
+  });
+
+  test("an end is for once; nobody minds when the store knows nothing of the watch", async () => {
+    const watching = client.watch("/a", () => {});
+    await answer(Op.WATCH, "OK\0");
+    const watch = await watching;
+    const closing = watch.close();
+    await answer(Op.UNWATCH, null, "ENOENT");
+    await closing;
+    await watch.close();
+    expect(wire().sent).toEqual([]);
+  });
+
+  test("WATCH keeps its place among requests made in the same turn", async () => {
+    client.watch("/a", () => {}).catch(() => {});
+    client.read("/a").catch(() => {});
+    await settle();
+    expect(wire().sent.map(({ type }) => type)).toEqual([Op.WATCH, Op.READ]);
+  });
+
+  test("what waitUntil's look throws is its outcome, and its watch ends", async () => {
+    const waiting = client.watchUntil("/a", () => Promise.reject(new Error("mine")));
+    waiting.catch(() => {});
+    await settle();
+    const token = tokenOf();
+    await answer(Op.WATCH, "OK\0");
+    wire().event("/a", token);
+    await expect(waiting).rejects.toThrow("mine");
+    await answer(Op.UNWATCH, "OK\0");
+    expect(clock.pending).toBe(0);
   });
 
   test("a handler that throws harms nobody", async () => {
@@ -270,6 +346,81 @@ describe("transactions", () => {
     expect(await answer(Op.TRANSACTION_END, "OK\0")).toBe("F\0");
   });
 
+  test("a commit that is given up before it could be sent leaves no transaction open", async () => {
+    const narrow = new FakeTransport();
+    const one = await StoreClient.connect({ clock, window: 1, connect: async () => narrow });
+    const abort = new AbortController();
+    const done = one.transaction(async () => {
+      // Somebody else's request takes the only place.
+      one.read("/busy").catch(() => {});
+    }, { signal: abort.signal });
+    done.catch(() => {});
+    await settle();
+    narrow.reply(narrow.take()[0]!, "5\0");
+    await settle();
+    const [busy] = narrow.take();
+    expect(busy?.type).toBe(Op.READ);
+    abort.abort(new Error("enough"));
+    await expect(done).rejects.toThrow("enough");
+    narrow.reply(busy!, "x");
+    await settle();
+    expect(narrow.take().map(({ type, txId, payload }) => [type, txId, toText(payload)]))
+      .toEqual([[Op.TRANSACTION_END, 5, "F\0"]]);
+  });
+
+  test("a commit that the store refuses is not followed by an abort", async () => {
+    const done = client.transaction(async () => {});
+    done.catch(() => {});
+    await answer(Op.TRANSACTION_START, "5\0");
+    await answer(Op.TRANSACTION_END, null, "ENOMEM");
+    await expect(done).rejects.toMatchObject({ code: "ENOMEM" });
+    await settle();
+    expect(wire().sent).toEqual([]);
+  });
+
+  test("several at once: each request bears its own id", async () => {
+    const both = ["/a", "/b"].map((path) => client.transaction((t) => t.write(path, "1")));
+    await answer(Op.TRANSACTION_START, "5\0");
+    await answer(Op.TRANSACTION_START, "6\0");
+    const writes = wire().take();
+    expect(writes.map(({ txId, payload }) => [txId, toText(payload)]))
+      .toEqual([[5, "/a\x001"], [6, "/b\x001"]]);
+    for (const write of writes) wire().reply(write, "OK\0");
+    await settle();
+    const ends = wire().take();
+    expect(ends.map(({ txId, payload }) => [txId, toText(payload)])).toEqual([[5, "T\0"], [
+      6,
+      "T\0",
+    ]]);
+    for (const end of ends) wire().reply(end, "OK\0");
+    await Promise.all(both);
+  });
+
+  test("the pause after a conflict can be cut short", async () => {
+    const abort = new AbortController();
+    const done = client.transaction(async () => {}, { signal: abort.signal });
+    done.catch(() => {});
+    await answer(Op.TRANSACTION_START, "5\0");
+    await answer(Op.TRANSACTION_END, null, "EAGAIN");
+    expect(clock.pending).toBe(1);
+    abort.abort(new Error("enough"));
+    await expect(done).rejects.toThrow("enough");
+    expect(clock.pending).toBe(0);
+    expect(wire().sent).toEqual([]);
+  });
+
+  test("a late and senseless id disturbs nobody", async () => {
+    const done = client.transaction(async () => {}, { timeoutMs: 10 });
+    done.catch(() => {});
+    await settle();
+    await clock.advance(10);
+    await expect(done).rejects.toBeInstanceOf(DeadlineError);
+    await answer(Op.TRANSACTION_START, "garbage\0");
+    const read = client.readText("/a");
+    await answer(Op.READ, "A");
+    expect(await read).toBe("A");
+  });
+
   test("an id of 0, or none, is the server's fault, and no end is sent for it", async () => {
     const done = client.transaction(async () => {});
     done.catch(() => {});
@@ -324,6 +475,168 @@ describe("a lost store", () => {
     await clock.advance(500);
     await expect(waiting).rejects.toBeInstanceOf(DeadlineError);
     client.close();
+  });
+
+  test("a watch that is asked for meanwhile is armed once", async () => {
+    const events: string[] = [];
+    wire().lose();
+    const watching = client.watch("/a", (path) => events.push(path));
+    await clock.advance(100);
+    await settle();
+    const sent = wire().take();
+    expect(sent.map(({ type }) => opName(type))).toEqual(["WATCH"]);
+    wire().reply(sent[0]!, "OK\0");
+    await watching;
+    wire().event("/a", toText(sent[0]!.payload).split("\0")[1]!);
+    expect(events).toEqual(["/a"]);
+    await settle();
+    expect(wire().sent).toEqual([]);
+  });
+
+  test("a watch that ended meanwhile is not armed again", async () => {
+    const watching = client.watch("/a", () => {});
+    await answer(Op.WATCH, "OK\0");
+    const watch = await watching;
+    wire().lose();
+    const closing = watch.close();
+    await clock.advance(100);
+    await answer(Op.UNWATCH, null, "ENOENT");
+    await closing;
+    expect(states).toEqual(["lost", "restored"]);
+  });
+
+  test("lost again while watches are armed: once more from the start", async () => {
+    const watching = client.watch("/a", () => {});
+    await answer(Op.WATCH, "OK\0");
+    await watching;
+    wire().lose();
+    await clock.advance(100);
+    expect(wire().take()).toHaveLength(1);
+    wire().lose();
+    await clock.advance(100);
+    expect(transports).toHaveLength(3);
+    await answer(Op.WATCH, "OK\0");
+    expect(states).toEqual(["lost", "restored"]);
+    expect(oddities).toHaveLength(1);
+  });
+
+  test("lost again at once, with no watch that would tell", async () => {
+    client.close();
+    class Stillborn extends FakeTransport {
+      override start(sink: TransportSink): void {
+        super.start(sink);
+        queueMicrotask(() => sink.closed(null));
+      }
+    }
+    const made: FakeTransport[] = [];
+    client = await StoreClient.connect({
+      clock,
+      reconnect: true,
+      connect: async () => {
+        made.push(made.length === 1 ? new Stillborn() : new FakeTransport());
+        return made.at(-1)!;
+      },
+      onConnection: (state) => states.push(state),
+    });
+    made[0]!.lose();
+    const reading = client.readText("/a");
+    await clock.advance(200);
+    expect(made).toHaveLength(3);
+    made[2]!.reply(made[2]!.take()[0]!, "A");
+    expect(await reading).toBe("A");
+    expect(states).toEqual(["lost", "restored"]);
+  });
+
+  test("a client closed while it connects again leaves no connection behind", async () => {
+    client.close();
+    const made: FakeTransport[] = [];
+    const gate = Promise.withResolvers<void>();
+    client = await StoreClient.connect({
+      clock,
+      reconnect: true,
+      connect: async () => {
+        if (made.length > 0) await gate.promise;
+        made.push(new FakeTransport());
+        return made.at(-1)!;
+      },
+      onConnection: (state) => states.push(state),
+    });
+    made[0]!.lose();
+    const reading = client.read("/a");
+    reading.catch(() => {});
+    await clock.advance(100);
+    client.close();
+    gate.resolve();
+    await settle();
+    expect(made).toHaveLength(2);
+    expect(made[1]!.closed).toBeTrue();
+    expect(states).toEqual(["lost"]);
+    await expect(reading).rejects.toBeInstanceOf(ConnectionError);
+    await clock.advance(10_000);
+    expect(made).toHaveLength(2);
+  });
+
+  test("who waits for the store's return can be called off, before and during", async () => {
+    wire().lose();
+    const reason = new Error("enough");
+    await expect(client.read("/a", { signal: AbortSignal.abort(reason) })).rejects.toBe(reason);
+    const abort = new AbortController();
+    const waiting = client.watch("/a", () => {}, { signal: abort.signal });
+    abort.abort(reason);
+    await expect(waiting).rejects.toBe(reason);
+    await clock.advance(100);
+    expect(wire().sent).toEqual([]);
+  });
+
+  test("pauses between attempts grow, up to 2 s", async () => {
+    client.close();
+    const attempts: number[] = [];
+    client = await StoreClient.connect({
+      clock,
+      reconnect: true,
+      connect: async () => {
+        if (transports.length > 1) {
+          attempts.push(clock.now());
+          throw new ConnectionError("no");
+        }
+        transports.push(new FakeTransport());
+        return wire();
+      },
+    });
+    wire().lose();
+    await clock.advance(10_000);
+    const pauses = attempts.map((at, index) => at - (attempts[index - 1] ?? 0));
+    expect(pauses.slice(0, 8)).toEqual([20, 40, 80, 160, 320, 640, 1280, 2000]);
+    client.close();
+  });
+
+  test("without reconnection a loss is final, and is told", async () => {
+    client.close();
+    client = await StoreClient.connect({
+      clock,
+      connect: async () => {
+        transports.push(new FakeTransport());
+        return wire();
+      },
+      onConnection: (state) => states.push(state),
+    });
+    wire().lose();
+    await expect(client.read("/a")).rejects.toBeInstanceOf(ConnectionError);
+    expect(states).toEqual(["lost"]);
+    expect(clock.pending).toBe(0);
+  });
+
+  test("a closed client: nothing is told, nothing is asked", async () => {
+    const outstanding = client.read("/a");
+    outstanding.catch(() => {});
+    await settle();
+    client.close();
+    await expect(outstanding).rejects.toBeInstanceOf(ConnectionError);
+    await expect(client.read("/a")).rejects.toBeInstanceOf(ConnectionError);
+    await expect(client.watch("/a", () => {})).rejects.toBeInstanceOf(ConnectionError);
+    expect(wire().closed).toBeTrue();
+    expect(states).toEqual([]);
+    expect(clock.pending).toBe(0);
   });
 
   test("a transaction does not go on over another connection", async () => {

@@ -9,6 +9,8 @@ import {
   nulTerminated,
   splitNul,
   splitText,
+  toBytes,
+  toText,
 } from "../../../core/xenstore/codec.ts";
 import { ProtocolError } from "../../../core/xenstore/errors.ts";
 
@@ -92,6 +94,61 @@ describe("codec", () => {
     expect(() => new MessageParser(100).push(header(101))).toThrow(ProtocolError);
     expect(() => new MessageParser(100).push(header(0xffffffff)))
       .toThrow(/announces 4294967295 bytes of payload; at most 100/);
+  });
+
+  test("messages before an over-long one are of no use either; where it is cut does not matter", () => {
+    const good = encodeMessage({ type: 2, reqId: 1, txId: 0, payload: new Uint8Array(3) });
+    const bad = new Uint8Array(16).fill(0xff);
+    const stream = concat([good, bad]);
+    for (let cut = 0; cut <= stream.length; cut++) {
+      const parser = new MessageParser(4096);
+      expect(() => {
+        parser.push(stream.slice(0, cut));
+        parser.push(stream.slice(cut));
+      }).toThrow(ProtocolError);
+    }
+  });
+
+  test("empty chunks change nothing, and empty payloads are whole at once", () => {
+    const parser = new MessageParser(4096);
+    expect(parser.push(new Uint8Array())).toEqual([]);
+    const bytes = encodeMessage({ type: 6, reqId: 1, txId: 0, payload: new Uint8Array() });
+    expect(parser.push(bytes.slice(0, 15))).toEqual([]);
+    expect(parser.push(new Uint8Array())).toEqual([]);
+    expect(parser.push(bytes.slice(15)).map(plain)).toEqual([
+      { type: 6, reqId: 1, txId: 0, payload: [] },
+    ]);
+    expect(parser.buffered).toBe(0);
+  });
+
+  test("a long payload in many pieces is joined once", () => {
+    const size = 8 * 1024 * 1024;
+    const payload = new Uint8Array(size).fill(7);
+    const bytes = encodeMessage({ type: 1, reqId: 1, txId: 0, payload });
+    const parser = new MessageParser(size);
+    const started = performance.now();
+    const found: Message[] = [];
+    for (let at = 0; at < bytes.length; at += 1024) {
+      found.push(...parser.push(bytes.subarray(at, at + 1024)));
+    }
+    expect(found.map((message) => message.payload.length)).toEqual([size]);
+    // Joining at each piece would move 32 GB.
+    expect(performance.now() - started).toBeLessThan(1_500);
+  });
+
+  test("what is a view of a part of a buffer is read where it lies", () => {
+    const bytes = encodeMessage({ type: 2, reqId: 7, txId: 9, payload: toBytes("abc") });
+    const padded = concat([new Uint8Array(3), bytes, new Uint8Array(5)]);
+    const [message] = new MessageParser(100).push(padded.subarray(3, 3 + bytes.length));
+    expect(plain(message!)).toEqual({ type: 2, reqId: 7, txId: 9, payload: [97, 98, 99] });
+  });
+
+  test("text survives, a byte order mark and NULs included", () => {
+    fc.assert(fc.property(fc.string({ unit: "grapheme" }), (text) => {
+      expect(toText(toBytes(text))).toBe(text);
+    }));
+    expect(toText(toBytes("\ufeffa\0"))).toBe("\ufeffa\0");
+    expect(toText(Uint8Array.of(0xff))).toBe("\ufffd");
   });
 
   test("strings: a NUL ends each; what follows the last one is a string too", () => {

@@ -1,6 +1,6 @@
 /** One connection, many requests. */
 import { beforeEach, describe, expect, test } from "bun:test";
-import { nulTerminated, toText } from "../../../core/xenstore/codec.ts";
+import { encodeMessage, nulTerminated, toText } from "../../../core/xenstore/codec.ts";
 import { Connection } from "../../../core/xenstore/connection.ts";
 import {
   ArgumentError,
@@ -169,6 +169,119 @@ describe("a connection", () => {
     transport.deliver(new Uint8Array(16).fill(0xff));
     await expect(answer).rejects.toThrow(/announces 4294967295 bytes/);
     expect(transport.closed).toBeTrue();
+  });
+
+  test("a server that never answers: what waits is bounded, and nobody waits for ever", async () => {
+    const outcomes: unknown[] = [];
+    for (let at = 0; at < 500; at++) {
+      ask(`/${at}`, { timeoutMs: 100 }).catch((error) => outcomes.push(error));
+      await clock.advance(1);
+    }
+    await clock.advance(1_000);
+    expect(outcomes).toHaveLength(500);
+    expect(outcomes.every((error) => error instanceof DeadlineError)).toBeTrue();
+    // The four that were sent keep their ids; nothing else is left.
+    expect(transport.take()).toHaveLength(4);
+    expect(connection.outstanding).toBe(4);
+    expect(clock.pending).toBe(0);
+  });
+
+  test("a deadline is 90 s unless told otherwise", async () => {
+    const answer = ask("/a");
+    answer.catch(() => {});
+    await clock.advance(89_999);
+    expect(clock.pending).toBe(1);
+    await clock.advance(1);
+    await expect(answer).rejects.toThrow("READ /a: no answer from fake within 90000 ms");
+  });
+
+  test("an abort leaves no listener on the signal, an answer neither", async () => {
+    const { signal } = new AbortController();
+    let listeners = 0;
+    const counted = Object.assign(Object.create(null), {
+      aborted: false,
+      reason: undefined,
+      addEventListener: () => listeners++,
+      removeEventListener: () => listeners--,
+    }) as typeof signal;
+    const answers = [ask("/a", { signal: counted }), ask("/b", { signal: counted, timeoutMs: 5 })];
+    answers[1]!.catch(() => {});
+    expect(listeners).toBe(2);
+    transport.reply(transport.take()[0]!, "A");
+    await clock.advance(5);
+    await Promise.allSettled(answers);
+    expect(listeners).toBe(0);
+  });
+
+  test("WATCH and UNWATCH answered with id 0, as kernels before 4.11 do", async () => {
+    const watch = { type: Op.WATCH, payload: nulTerminated("/a", "t") };
+    const [value, first, second] = [
+      ask("/a"),
+      connection.request(watch),
+      connection.request(watch),
+    ];
+    const [read, one] = transport.take();
+    transport.reply({ ...one!, reqId: 0 }, "OK\0");
+    await first;
+    expect(connection.outstanding).toBe(2);
+    transport.reply({ ...one!, reqId: 0 }, "OK\0");
+    await second;
+    const ending = connection.request({ ...watch, type: Op.UNWATCH });
+    transport.reply({ ...one!, type: Op.UNWATCH, reqId: 0 }, "OK\0");
+    await ending;
+    expect(oddities).toEqual([]);
+    // Others are not found that way, nor is a WATCH that nobody sent.
+    transport.reply({ ...read!, reqId: 0 }, "x");
+    transport.reply({ ...one!, reqId: 0 }, "OK\0");
+    expect(oddities).toHaveLength(2);
+    transport.reply(read!, "A");
+    expect(await value).toBe("A");
+  });
+
+  test("a transport that refuses one message refuses that request alone", async () => {
+    const { promise, resolve } = Promise.withResolvers<void>();
+    let refusing = true;
+    class Refusing extends FakeTransport {
+      override send(message: Uint8Array): void {
+        if (refusing) throw new ServerError("EINVAL", "WATCH");
+        super.send(message);
+        resolve();
+      }
+    }
+    const refusal = new Refusing();
+    const other = new Connection(refusal, { event: () => {}, closed: () => {} }, clock);
+    await expect(other.request(read("/bad"))).rejects.toMatchObject({
+      code: "EINVAL",
+      path: "/bad",
+    });
+    expect(other.outstanding).toBe(0);
+    refusing = false;
+    const answer = other.request(read("/a"));
+    await promise;
+    refusal.reply(refusal.take()[0]!, "A");
+    expect(toText((await answer).payload)).toBe("A");
+  });
+
+  test("an event without a token is an oddity", () => {
+    transport.deliver(encodeMessage({
+      type: Op.WATCH_EVENT,
+      reqId: 0,
+      txId: 0,
+      payload: nulTerminated("/a"),
+    }));
+    expect(oddities).toHaveLength(1);
+  });
+
+  test("more than 16 MiB in one reply is no reply", async () => {
+    const answer = ask("/a");
+    const header = encodeMessage({ ...transport.take()[0]!, payload: new Uint8Array() });
+    new DataView(header.buffer).setUint32(12, 16 * 1024 * 1024 + 1, true);
+    transport.deliver(header);
+    await expect(answer).rejects.toThrow(/announces 16777217 bytes/);
+    expect(connection.isClosed).toBeTrue();
+    expect(closed).toHaveLength(1);
+    transport.lose();
+    expect(closed).toHaveLength(1);
   });
 
   test("a reply longer than 4096 bytes is taken", async () => {
