@@ -32,6 +32,9 @@ export class ServerConnection implements Caller {
   readonly #stream: ByteStream;
   readonly #coalesce: boolean;
   readonly #parser = new MessageParser(PAYLOAD_MAX);
+  /** Requests that wait for one before them. */
+  readonly #requests: Message[] = [];
+  #held = false;
   #backlog: Uint8Array[] = [];
   /** Waiting events, by path and token; equal ones are sent once. */
   readonly #waitingEvents = new Set<string>();
@@ -46,8 +49,25 @@ export class ServerConnection implements Caller {
     this.#coalesce = coalesce;
   }
 
-  /** Begins to read. `gone` is called once, when the connection has ended for whatever reason. */
-  start(handle: (message: Message) => void, gone: () => void): void {
+  /**
+   * Begins to read.
+   * @param handle answers a request, now or before its promise is resolved, which never rejects
+   * @param gone called once, when the connection has ended for whatever reason
+   */
+  start(handle: (message: Message) => void | Promise<void>, gone: () => void): void {
+    const handleAll = () => {
+      while (!this.#closed && !this.#held) {
+        const message = this.#requests.shift();
+        if (message === undefined) return;
+        const done = handle(message);
+        if (done === undefined) continue;
+        this.#held = true;
+        done.finally(() => {
+          this.#held = false;
+          handleAll();
+        });
+      }
+    };
     this.#stream.start({
       data: (chunk) => {
         if (this.#closed) return;
@@ -59,7 +79,8 @@ export class ServerConnection implements Caller {
           this.close();
           return;
         }
-        for (const message of messages) if (!this.#closed) handle(message);
+        this.#requests.push(...messages);
+        handleAll();
       },
       closed: () => {
         this.#closed = true;

@@ -25,33 +25,41 @@ export async function listenStore(
   server: XenstoreServer,
   directory: string,
 ): Promise<ListeningStore> {
-  const listeners = new Map<number, Promise<Listener>>();
-  const open = (domid: number): Promise<Listener> => {
-    const listener = listenUnix(
-      socketPath(directory, domid),
-      (stream) => server.accept(stream, domid),
-    );
-    listeners.set(domid, listener);
-    return listener;
+  const listeners = new Map<number, Listener>();
+  // One after the other: a socket that is on its way out would be in the way of its successor.
+  let last: Promise<void> = Promise.resolve();
+  const next = (work: () => Promise<void>): Promise<void> => {
+    const done = last.then(work);
+    last = done.catch(() => {});
+    return done;
   };
-  const shut = async (domid: number): Promise<void> => {
-    const listener = listeners.get(domid);
-    listeners.delete(domid);
-    await (await listener)?.close();
+  const open = (domid: number) =>
+    next(async () => {
+      const path = socketPath(directory, domid);
+      listeners.set(domid, await listenUnix(path, (stream) => server.accept(stream, domid)));
+    });
+  const shut = (domid: number) =>
+    next(async () => {
+      const listener = listeners.get(domid);
+      listeners.delete(domid);
+      await listener?.close();
+    });
+  const shutAll = async () => {
+    await last;
+    for (const domid of [...listeners.keys()]) await shut(domid);
   };
-  await Promise.all([...server.domains].map(open));
-  const stopListening = server.onDomains({
-    introduced: (domid) => void open(domid).catch(() => listeners.delete(domid)),
-    released: (domid) => void shut(domid).catch(() => {}),
-  });
+  try {
+    for (const domid of server.domains) await open(domid);
+  } catch (error) {
+    await shutAll();
+    throw error;
+  }
+  const stopListening = server.onDomains({ introduced: open, released: shut });
   return {
-    async introduce(domid) {
-      server.introduce(domid);
-      await listeners.get(domid);
-    },
+    introduce: (domid) => server.introduce(domid),
     async close() {
       stopListening();
-      await Promise.all([...listeners.keys()].map(shut));
+      await shutAll();
       server.close();
     },
   };

@@ -47,10 +47,12 @@ export function grants(
 export function find(view: NodeView, path: string, caller: Caller, right: Right): Node {
   const node = view.get(path);
   if (node !== undefined && grants(node.permissions, caller, right)) return node;
+  // Whoever may write a directory may know what is in it, though it takes an owner to do more.
+  const toKnow = right === "own" ? "write" : right;
   for (let parent = parentPath(path); parent !== null; parent = parentPath(parent)) {
     const ancestor = view.get(parent);
     if (ancestor === undefined) continue;
-    if (!grants(ancestor.permissions, caller, right)) throw new Failure("EACCES");
+    if (!grants(ancestor.permissions, caller, toKnow)) throw new Failure("EACCES");
     break;
   }
   throw new Failure(node === undefined ? "ENOENT" : "EACCES");

@@ -7,12 +7,11 @@ import type { ByteStream } from "../platform/types.ts";
 import type { Message } from "../xenstore/codec.ts";
 import { opName } from "../xenstore/operations.ts";
 import { isWithin, parentPath } from "../xenstore/paths.ts";
-import type { Permission } from "../xenstore/permissions.ts";
 import { ServerConnection } from "./connection.ts";
 import { Failure } from "./failure.ts";
 import { handlers } from "./handlers.ts";
 import { DEFAULT_QUOTAS, type Quotas } from "./quotas.ts";
-import { grants } from "./rights.ts";
+import { grants, type NodePermission } from "./rights.ts";
 import { descendants, type Node, removeChild, Tree } from "./tree.ts";
 
 /** How a server behaves. */
@@ -22,10 +21,10 @@ export interface ServerOptions {
   readonly coalesce?: boolean;
 }
 
-/** What happens to domains, for whoever offers sockets for them. */
+/** What happens to domains, for whoever offers sockets for them. A promise is waited for. */
 export interface DomainEvents {
-  introduced(domid: number): void;
-  released(domid: number): void;
+  introduced(domid: number): void | Promise<void>;
+  released(domid: number): void | Promise<void>;
 }
 
 /** Special nodes that can be watched and have permissions. */
@@ -35,7 +34,7 @@ export type SpecialName = "@introduceDomain" | "@releaseDomain";
 export class XenstoreServer {
   readonly tree: Tree = new Tree();
   readonly quotas: Quotas;
-  readonly special: Record<SpecialName, readonly Permission[]> = {
+  readonly special: Record<SpecialName, readonly NodePermission[]> = {
     "@introduceDomain": [{ domid: 0, access: "none" }],
     "@releaseDomain": [{ domid: 0, access: "none" }],
   };
@@ -72,27 +71,37 @@ export class XenstoreServer {
     return () => this.#listeners.delete(events);
   }
 
-  /** A domain comes into being, as by INTRODUCE. Introducing it again is its reboot. */
-  introduce(domid: number): void {
-    if (this.#domains.has(domid)) return;
+  /**
+   * A domain comes into being, as by INTRODUCE. Introducing it again is its reboot: its connections
+   * are cut, and nothing else happens.
+   * @returns resolved when its clients can connect, which is also when `@introduceDomain` fires
+   *   (at once if nobody offers sockets); rejected with what kept its socket from being made
+   */
+  async introduce(domid: number): Promise<void> {
+    if (this.#domains.has(domid)) {
+      if (domid !== 0) this.#cut(domid);
+      return;
+    }
     this.#domains.add(domid);
-    for (const listener of this.#listeners) listener.introduced(domid);
+    const waiting = this.#tell((listener) => listener.introduced(domid));
+    if (waiting.length > 0) await Promise.all(waiting);
     this.fireSpecial("@introduceDomain");
   }
 
   /**
-   * The store lets go of a domain, by RELEASE or because it died; it cannot tell the two apart. Its connections are cut, the nodes it owned are deleted, its entries in the
-   * permissions of others are ignored from now on, and `@releaseDomain` fires.
+   * The store lets go of a domain, by RELEASE or because it died; it cannot tell the two apart. At
+   * once its connections are cut, the nodes it owned are deleted, its entries in the permissions of
+   * others are ignored from now on, and `@releaseDomain` fires.
+   * @returns resolved when its clients can connect no more
    */
-  destroy(domid: number): void {
+  async destroy(domid: number): Promise<void> {
     if (domid === 0 || !this.#domains.delete(domid)) return;
     this.#targets.delete(domid);
-    for (const connection of [...this.#connections]) {
-      if (connection.domid === domid) connection.close();
-    }
+    this.#cut(domid);
     this.#forgetOwner(domid);
-    for (const listener of this.#listeners) listener.released(domid);
+    const waiting = this.#tell((listener) => listener.released(domid));
     this.fireSpecial("@releaseDomain");
+    await Promise.all(waiting);
   }
 
   /** A domain shuts down or crashes, and goes on existing: only `@releaseDomain` fires. */
@@ -136,7 +145,7 @@ export class XenstoreServer {
    * @param node the node as it is, or was before it was removed
    * @param before its permissions before they were changed, if they were
    */
-  fire(path: string, exact: boolean, node: Node, before?: readonly Permission[]): void {
+  fire(path: string, exact: boolean, node: Node, before?: readonly NodePermission[]): void {
     for (const connection of this.#connections) {
       for (const watch of connection.watches) {
         if (exact ? path !== watch.path : !isWithin(path, watch.path)) continue;
@@ -159,7 +168,7 @@ export class XenstoreServer {
     connection: ServerConnection,
     path: string,
     node: Node,
-    before: readonly Permission[] | undefined,
+    before: readonly NodePermission[] | undefined,
   ): boolean {
     if (grants(node.permissions, connection, "read")) return true;
     if (before !== undefined && grants(before, connection, "read")) return true;
@@ -167,7 +176,22 @@ export class XenstoreServer {
     return parent !== undefined && grants(parent.permissions, connection, "read");
   }
 
-  #handle(connection: ServerConnection, message: Message): void {
+  #cut(domid: number): void {
+    for (const connection of [...this.#connections]) {
+      if (connection.domid === domid) connection.close();
+    }
+  }
+
+  /** Tells all listeners; returns what they have yet to do. */
+  #tell(of: (listener: DomainEvents) => void | Promise<void>): Promise<void>[] {
+    return [...this.#listeners].map(of).filter((done) => done !== undefined);
+  }
+
+  #handle(connection: ServerConnection, message: Message): void | Promise<void> {
+    const refuse = (error: unknown) => {
+      if (!(error instanceof Failure)) throw error;
+      connection.refuse(message, error.code);
+    };
     try {
       const handler = handlers[opName(message.type)];
       if (handler === undefined) throw new Failure("ENOSYS");
@@ -176,10 +200,9 @@ export class XenstoreServer {
         ? null
         : connection.transactions.get(message.txId);
       if (transaction === undefined) throw new Failure("ENOENT");
-      handler.run({ server: this, connection, message, transaction });
+      return handler.run({ server: this, connection, message, transaction })?.catch(refuse);
     } catch (error) {
-      if (!(error instanceof Failure)) throw error;
-      connection.refuse(message, error.code);
+      refuse(error);
     }
   }
 

@@ -7,6 +7,8 @@ import type { Node, NodeView, Tree } from "./tree.ts";
 interface Access {
   /** Generation at the first look; 0 for a node that did not exist. */
   readonly generation: number;
+  /** The node at the first look. */
+  readonly first: Node | undefined;
   /** How the transaction sees it. */
   node: Node | undefined;
   modified: boolean;
@@ -62,13 +64,25 @@ export class ServerTransaction implements NodeView {
     if (access.announce !== "below") access.announce = exact ? "exact" : "below";
   }
 
+  /** @throws Failure ENOMEM when a quota was hit, after which it cannot be committed */
+  checkWhole(): void {
+    if (this.broken !== null) throw new Failure(this.broken);
+  }
+
+  /** How many nodes more a domain owns when this is committed; negative for fewer. */
+  gainedBy(domid: number): number {
+    const owns = (node: Node | undefined) => node?.permissions[0]?.domid === domid ? 1 : 0;
+    let gained = 0;
+    for (const { first, node } of this.#seen.values()) gained += owns(node) - owns(first);
+    return gained;
+  }
+
   /**
    * Applies everything to the live tree.
    * @returns what to announce, in the order in which the paths were first looked at
-   * @throws Failure EAGAIN when a node that was looked at has changed; ENOMEM when a quota was hit
+   * @throws Failure EAGAIN when a node that was looked at has changed
    */
   commit(): Announcement[] {
-    if (this.broken !== null) throw new Failure(this.broken);
     for (const [path, { generation }] of this.#seen) {
       if ((this.#tree.get(path)?.generation ?? 0) !== generation) throw new Failure("EAGAIN");
     }
@@ -97,6 +111,7 @@ export class ServerTransaction implements NodeView {
       if (node !== undefined) node.shared = true;
       access = {
         generation: node?.generation ?? 0,
+        first: node,
         node,
         modified: false,
         announce: "no",

@@ -1,0 +1,184 @@
+/** Real child processes, and how their output is cut into lines. */
+import { describe, expect, test } from "bun:test";
+import * as fc from "fast-check";
+import * as fs from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { LineSplitter, systemProcesses } from "../../../core/platform/processes.ts";
+import { until } from "../../support/daemon_process.ts";
+
+/** Runs a shell command to its end. */
+async function sh(script: string, env: Record<string, string> = {}) {
+  const lines: string[] = [];
+  const child = await systemProcesses.start({
+    argv: ["/bin/sh", "-c", script],
+    env,
+    output: (line, stream) => lines.push(`${stream}: ${line}`),
+  });
+  return { ...await child.exited, lines };
+}
+
+const descriptors = () => fs.readdirSync("/proc/self/fd").length;
+
+describe("a child", () => {
+  test("gets exactly the environment given", async () => {
+    process.env["XDEVD_TEST_SECRET"] = "1";
+    const { lines } = await sh("tr '\\0' '\\n' < /proc/$$/environ", { A: "1", "B b": "x=y" });
+    expect(lines.sort()).toEqual(["stdout: A=1", "stdout: B b=x=y"]);
+    expect((await sh("tr '\\0' '\\n' < /proc/$$/environ")).lines).toEqual([]);
+    delete process.env["XDEVD_TEST_SECRET"];
+  });
+
+  test("gets no descriptor but the three, /dev/null to read from, no signal ignored", async () => {
+    const open = fs.openSync("/etc/passwd", "r");
+    const { lines } = await sh(
+      "ls /proc/$$/fd; readlink /proc/$$/fd/0; cat; grep -E 'Sig(Ign|Blk)' /proc/$$/status; pwd",
+    );
+    fs.closeSync(open);
+    // dash keeps no descriptor of its own open.
+    expect(lines.map((line) => line.replace(/^stdout: /, ""))).toEqual([
+      "0",
+      "1",
+      "2",
+      "/dev/null",
+      expect.stringMatching(/^SigBlk:\s0+$/),
+      expect.stringMatching(/^SigIgn:\s0+$/),
+      "/",
+    ]);
+  });
+
+  test("can open its output again, as scripts do", async () => {
+    const { code, lines } = await sh("set -e; echo one > /dev/stderr; echo two | tee /dev/stderr");
+    expect(code).toBe(0);
+    expect(lines.sort()).toEqual(["stderr: one", "stderr: two", "stdout: two"]);
+  });
+
+  test("leads a session and a group of its own", async () => {
+    const child = await systemProcesses.start({ argv: ["/bin/sleep", "1000"], env: {} });
+    const [, , group, session] = fs.readFileSync(`/proc/${child.pid}/stat`, "utf8")
+      .replace(/^.*\) /, "").split(" ").map(Number);
+    expect([group, session]).toEqual([child.pid, child.pid]);
+    expect(child.signalGroup("SIGTERM")).toBeTrue();
+    expect(await child.exited).toEqual({ code: null, signal: "SIGTERM" });
+    expect(child.signalGroup("SIGKILL")).toBeFalse();
+  });
+
+  test("ends with its whole group", async () => {
+    const pids: number[] = [];
+    const child = await systemProcesses.start({
+      argv: ["/bin/sh", "-c", "sleep 1000 & echo $!; (sleep 1000 & echo $!; wait) & wait"],
+      env: { PATH: "/bin:/usr/bin" },
+      output: (line) => pids.push(Number(line)),
+    });
+    await until(() => pids.length === 2, () => `${pids}`);
+    child.signalGroup("SIGKILL");
+    expect(await child.exited).toEqual({ code: null, signal: "SIGKILL" });
+    await until(() => pids.every((pid) => !runs(pid)), () => `${pids} still run`);
+  });
+
+  test("that leaves somebody with its output behind is over all the same; he is not hurt", async () => {
+    const before = descriptors();
+    const started = performance.now();
+    const { code, lines } = await sh("(sleep 0.3; echo late; echo $? > /dev/null) & echo $!");
+    expect(performance.now() - started).toBeLessThan(280);
+    expect(code).toBe(0);
+    const pid = Number(lines[0]!.replace("stdout: ", ""));
+    expect(runs(pid)).toBeTrue();
+    await until(() => !runs(pid), () => "he never ended");
+    expect(lines).toHaveLength(1);
+    await until(() => descriptors() <= before, () => `${before} became ${descriptors()}`);
+  });
+
+  test("that prints a lot and ends at once loses nothing", async () => {
+    const { lines } = await sh("seq 1 9000; seq 1 100 >&2; printf end");
+    expect(lines.filter((line) => line.startsWith("stdout"))).toHaveLength(9001);
+    expect(lines.filter((line) => line.startsWith("stderr"))).toHaveLength(100);
+    expect(lines).toContain("stdout: end");
+  });
+
+  test("leaves no descriptor behind, started or not", async () => {
+    await sh("true");
+    const before = descriptors();
+    for (let turn = 0; turn < 10; turn++) {
+      await sh("echo x");
+      await systemProcesses.start({ argv: ["/does/not/exist"], env: {}, output: () => {} })
+        .catch(() => {});
+    }
+    await until(() => descriptors() <= before, () => `${before} became ${descriptors()}`);
+  });
+
+  test("that cannot be started says why", async () => {
+    const directory = fs.mkdtempSync(join(tmpdir(), "xdevd-processes-"));
+    const start = (name: string, text: string | null, mode: number) => {
+      const path = join(directory, name);
+      if (text !== null) fs.writeFileSync(path, text, { mode });
+      return systemProcesses.start({ argv: [path], env: {}, output: () => {} });
+    };
+    await expect(start("a", null, 0)).rejects.toMatchObject({ code: "ENOENT" });
+    await expect(start("b", "#!/bin/sh", 0o644)).rejects.toMatchObject({ code: "EACCES" });
+    await expect(start("c", "echo", 0o755)).rejects.toMatchObject({ code: "ENOEXEC" });
+    await expect(start("d", "#!/none", 0o755)).rejects.toMatchObject({ code: "ENOENT" });
+    fs.rmSync(directory, { recursive: true });
+  });
+});
+
+describe("lines", () => {
+  const split = (chunks: Uint8Array[]) => {
+    const lines: string[] = [];
+    const splitter = new LineSplitter((line) => lines.push(line));
+    for (const chunk of chunks) splitter.push(chunk);
+    splitter.end();
+    return lines;
+  };
+  const bytes = (text: string) => new TextEncoder().encode(text);
+
+  test("come out as they went in, however the bytes are cut", () => {
+    const line = fc.string({ unit: "grapheme", maxLength: 30 })
+      .map((text) => text.replace(/[\r\n]/g, ""));
+    fc.assert(fc.property(fc.array(line), line, fc.array(fc.nat(500)), (lines, last, cuts) => {
+      const stream = bytes(lines.map((text) => `${text}\n`).join("") + last);
+      const edges = [0, ...cuts.map((cut) => cut % (stream.length + 1)), stream.length]
+        .sort((a, b) => a - b);
+      const chunks = edges.slice(1).map((to, at) => stream.slice(edges[at], to));
+      expect(split(chunks)).toEqual(last === "" ? lines : [...lines, last]);
+    }));
+  });
+
+  test("a carriage return before the end is no part of a line", () => {
+    expect(split([bytes("a\r\n\r\nb\rc\n")])).toEqual(["a", "", "b\rc"]);
+  });
+
+  test("an incomplete character at the end is shown as such", () => {
+    expect(split([bytes("a"), Uint8Array.of(0xc3)])).toEqual(["a\ufffd"]);
+  });
+
+  test("one that is too long is cut once, and the next one is whole", () => {
+    const long = "x".repeat(2001);
+    const cut = `${"x".repeat(2000)}… (cut)`;
+    expect(split([bytes(`${"x".repeat(2000)}\nnext\n`)])).toEqual(["x".repeat(2000), "next"]);
+    expect(split([bytes(`${long}\nnext\n`)])).toEqual([cut, "next"]);
+    expect(split([bytes(long), bytes(long), bytes("tail\nnext")])).toEqual([cut, "next"]);
+    expect(split([bytes(long), bytes("tail")])).toEqual([cut]);
+  });
+
+  test("at most 10000, then one that says so; nothing after the end", () => {
+    const lines: string[] = [];
+    const splitter = new LineSplitter((line) => lines.push(line));
+    splitter.push(bytes("x\n".repeat(10_000)));
+    expect(lines).toHaveLength(10_000);
+    splitter.push(bytes("x\n".repeat(10)));
+    expect(lines).toHaveLength(10_001);
+    splitter.end();
+    splitter.end();
+    splitter.push(bytes("y\n"));
+    expect(lines).toHaveLength(10_001);
+  });
+});
+
+function runs(pid: number): boolean {
+  try {
+    return !/\) Z /.test(fs.readFileSync(`/proc/${pid}/stat`, "utf8"));
+  } catch {
+    return false;
+  }
+}
