@@ -87,7 +87,6 @@ describe("refused", () => {
     await refused("..", /is outside|\.\. in its path/);
     await refused("sub/block", /not an absolute path/);
     await refused("./block", /not an absolute path/);
-    await refused("block", /not an absolute path/, []);
   });
 
   test("what is not there, is no file, or cannot be executed", async () => {
