@@ -32,7 +32,7 @@ describe("a child", () => {
   test("gets no descriptor but the three, /dev/null to read from, no signal ignored", async () => {
     const open = fs.openSync("/etc/passwd", "r");
     const { lines } = await sh(
-      "ls /proc/$$/fd; readlink /proc/$$/fd/0; cat; grep -E 'Sig(Ign|Blk)' /proc/$$/status; pwd",
+      "ls /proc/$$/fd; readlink /proc/$$/fd/0; cat; grep -E 'Sig(Ign|Blk)' /proc/self/status; pwd",
     );
     fs.closeSync(open);
     // dash keeps no descriptor of its own open.
