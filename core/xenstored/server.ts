@@ -220,11 +220,20 @@ export class XenstoreServer {
         removeChild(this.tree, path);
         this.fire(path, false, node);
       } else if (node.permissions.some((entry) => entry.domid === domid)) {
-        const permissions = node.permissions.map((entry) =>
-          entry.domid === domid ? { ...entry, ignored: true } : entry
-        );
+        const permissions = withoutDomain(node.permissions, domid);
         this.tree.put(path, { value: node.value, children: node.children, permissions });
       }
     }
+    for (const name of ["@introduceDomain", "@releaseDomain"] as const) {
+      // When their owner dies they are domain 0's again; what everybody may do stays.
+      this.special[name] = withoutDomain(this.special[name], domid).map((entry, at) =>
+        at === 0 && entry.domid === domid ? { domid: 0, access: entry.access } : entry
+      );
+    }
   }
+}
+
+/** A permission list in which the entries of a domain are ignored. */
+function withoutDomain(permissions: readonly NodePermission[], domid: number): NodePermission[] {
+  return permissions.map((entry) => entry.domid === domid ? { ...entry, ignored: true } : entry);
 }

@@ -47,6 +47,51 @@ describe("backend paths", () => {
     expect(parseBackendPath(path)).toBeUndefined();
   });
 
+  test("whatever is accepted is canonical", () => {
+    const part = fc.oneof(
+      fc.constantFrom(
+        "",
+        "0",
+        "00",
+        "7",
+        "07",
+        "32751",
+        "32752",
+        "4294967295",
+        "4294967296",
+        "vbd",
+      ),
+      fc.constantFrom(
+        "VBD",
+        "+1",
+        "-1",
+        "1e3",
+        "0x7",
+        " 7",
+        "7 ",
+        "٧",
+        "x".repeat(15),
+        "x".repeat(16),
+      ),
+      fc.nat().map(String),
+      fc.string({ maxLength: 16 }),
+    );
+    fc.assert(
+      fc.property(fc.array(part, { maxLength: 5 }), fc.boolean(), (parts, known) => {
+        const path = `/local/domain/${known ? "3" : parts[0]}/backend/${parts.slice(1).join("/")}`;
+        const id = parseBackendPath(path);
+        if (id !== undefined) expect(backendPath(id)).toBe(path);
+        const place = placeOf(path, 3);
+        if (place.at === "device") {
+          expect(`${path}/`).toStartWith(`${backendPath(place.id)}/`);
+        }
+      }),
+      { numRuns: 3_000 },
+    );
+    expect(parseBackendPath("/local/domain/3/backend/xxxxxxxxxxxxxxx/32751/4294967295"))
+      .toMatchObject({ frontendDomid: 32751, devid: 4294967295 });
+  });
+
   test("places above devices, and elsewhere", () => {
     const root = backendRoot(1);
     for (const path of [root, `${root}/vbd`, `${root}/vbd/7`]) {

@@ -3,9 +3,10 @@ import { afterAll, beforeAll, describe, expect, test } from "bun:test";
 import { chmod, mkdtemp, readFile, rm, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
-import { runScript, ScriptFailed } from "../../../core/hotplug/run_script.ts";
+import { DEFAULT_LIMITS, runScript, ScriptFailed } from "../../../core/hotplug/run_script.ts";
 import { systemClock } from "../../../core/platform/clock.ts";
 import { systemProcesses } from "../../../core/platform/processes.ts";
+import { FakeClock } from "../../support/fake_clock.ts";
 import { until } from "../../support/daemon_process.ts";
 
 let directory: string;
@@ -105,6 +106,77 @@ describe("a script", () => {
     setTimeout(() => abort.abort(new Error("no longer wanted")), 50);
     await expect(running).rejects.toThrow(/was stopped: no longer wanted/);
     await expect(run("#!/bin/sh", { signal: abort.signal })).rejects.toThrow(/not started/);
+  });
+
+  test("is stopped by a signal that fires while it is being started", async () => {
+    const abort = new AbortController();
+    const running = runScript(
+      {
+        start(spec) {
+          const child = systemProcesses.start(spec);
+          abort.abort(new Error("no longer wanted"));
+          return child;
+        },
+      },
+      systemClock,
+      {
+        argv: ["/bin/sleep", "1000"],
+        env: {},
+        limits: { timeoutMs: 3_000, killGraceMs: 200 },
+        signal: abort.signal,
+        output: () => {},
+      },
+    );
+    await expect(running).rejects.toThrow(/was stopped: no longer wanted/);
+  });
+
+  test("in time leaves no timer and no listener behind", async () => {
+    const clock = new FakeClock();
+    let listeners = 0;
+    const signal = {
+      aborted: false,
+      addEventListener: () => listeners++,
+      removeEventListener: () => listeners--,
+    } as unknown as AbortSignal;
+    await runScript(systemProcesses, clock, {
+      argv: ["/bin/true"],
+      env: {},
+      limits: DEFAULT_LIMITS,
+      signal,
+      output: () => {},
+    });
+    expect([clock.pending, listeners]).toEqual([0, 0]);
+  });
+
+  test("has 40 s, then 2 s between TERM and KILL", async () => {
+    const clock = new FakeClock();
+    const signals: string[] = [];
+    const ended = Promise.withResolvers<{ code: null; signal: string }>();
+    const running = runScript(
+      {
+        start: async () => ({
+          pid: 1,
+          exited: ended.promise,
+          signalGroup: (signal) => {
+            signals.push(`${signal} ${clock.now()}`);
+            return true;
+          },
+        }),
+      },
+      clock,
+      {
+        argv: ["/s"],
+        env: {},
+        limits: DEFAULT_LIMITS,
+        signal: new AbortController().signal,
+        output: () => {},
+      },
+    );
+    running.catch(() => {});
+    await clock.advance(50_000);
+    expect(signals).toEqual(["SIGTERM 40000", "SIGKILL 42000"]);
+    ended.resolve({ code: null, signal: "SIGKILL" });
+    await expect(running).rejects.toThrow("/s: did not end within 40 s and was killed");
   });
 
   test("a child that it leaves behind does not hold it up, and lives on", async () => {

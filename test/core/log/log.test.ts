@@ -1,5 +1,6 @@
 /** The log: one line an event, whatever is in it. */
 import { expect, test } from "bun:test";
+import * as fc from "fast-check";
 import { configureLog, openLog, printable } from "../../../core/log/log.ts";
 
 test("lines carry a time, a level and a subject; levels below are silent", () => {
@@ -12,6 +13,38 @@ test("lines carry a time, a level and a subject; levels below are silent", () =>
   expect(lines).toHaveLength(2);
   expect(lines[0]).toMatch(/^\d{4}-\d\d-\d\dT[\d:.]+Z info {4}vbd\/7\/1: heard\n$/);
   expect(lines[1]).toMatch(/ error {3}vbd\/7\/1: bad \{braces\} %s\n$/);
+});
+
+test.each(
+  [
+    ["debug", 4],
+    ["info", 3],
+    ["warning", 2],
+    ["error", 1],
+  ] as const,
+)("at level %s, %d of four are said", (level, count) => {
+  const lines: string[] = [];
+  configureLog(level, (line) => lines.push(line));
+  const log = openLog();
+  log.debug("d");
+  log.info("i");
+  log.warning("w");
+  log.error("e");
+  expect(lines).toHaveLength(count);
+});
+
+test("any text is one line without control characters; harmless text is as it was", () => {
+  const lines: string[] = [];
+  configureLog("info", (line) => lines.push(line));
+  fc.assert(fc.property(fc.string({ unit: "binary" }), (text) => {
+    lines.length = 0;
+    openLog(text).info(text);
+    expect(lines).toHaveLength(1);
+    expect(lines[0]).toMatch(/^[^\p{Cc}\u2028\u2029]*\n$/u);
+  }));
+  fc.assert(fc.property(fc.stringMatching(/^[ -~äöü€]*$/), (text) => {
+    expect(printable(text)).toBe(text);
+  }));
 });
 
 test("nothing from elsewhere can forge a line or reach the terminal", () => {

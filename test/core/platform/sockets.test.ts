@@ -1,9 +1,12 @@
 /** Unix sockets and file locks. */
 import { afterAll, beforeAll, describe, expect, test } from "bun:test";
-import { existsSync, readFileSync, statSync } from "node:fs";
+import { existsSync, readFileSync, statSync, writeFileSync } from "node:fs";
 import { mkdtemp, rm } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
+import { dlopen } from "bun:ffi";
+import { DEFAULT_WINDOW } from "../../../core/xenstore/connection.ts";
+import { SocketTransport } from "../../../core/xenstore/socket_transport.ts";
 import { lockFile } from "../../../core/platform/flock.ts";
 import { connectUnix, listenUnix } from "../../../core/platform/sockets.ts";
 import type { ByteStream } from "../../../core/platform/types.ts";
@@ -84,6 +87,83 @@ describe("unix sockets", () => {
     await until(() => atServer.bytes === size && atClient.drained > 0, () => `${atServer.bytes}`);
     expect(client.queued).toBe(0);
     client.close();
+    await listener.close();
+  });
+
+  test("several listeners at once: each has its mode, and the process keeps its own", async () => {
+    const before = process.umask();
+    const paths = [1, 2, 3].map((at) => join(directory, `many-${at}`));
+    const listeners = await Promise.all(paths.map((path) => listenUnix(path, () => {})));
+    expect(process.umask()).toBe(before);
+    expect(paths.map((path) => statSync(path).mode & 0o777)).toEqual([0o600, 0o600, 0o600]);
+    for (const listener of listeners) await listener.close();
+    await expect(listenUnix(join(directory, "none", "x"), () => {})).rejects.toThrow();
+    expect(process.umask()).toBe(before);
+  });
+
+  test("what is no socket is left alone", async () => {
+    const path = join(directory, "file");
+    writeFileSync(path, "precious");
+    await expect(listenUnix(path, () => {})).rejects.toMatchObject({ code: "EADDRINUSE" });
+    expect(readFileSync(path, "utf8")).toBe("precious");
+  });
+
+  test("a listener too busy to take a connection is not dead", async () => {
+    // One place in its queue, as xenstored has it; it looks at it only later.
+    const path = join(directory, "busy");
+    const { symbols } = dlopen("libc.so.6", {
+      socket: { args: ["i32", "i32", "i32"], returns: "i32" },
+      bind: { args: ["i32", "ptr", "u32"], returns: "i32" },
+      listen: { args: ["i32", "i32"], returns: "i32" },
+      accept: { args: ["i32", "ptr", "ptr"], returns: "i32" },
+      close: { args: ["i32"], returns: "i32" },
+    });
+    const fd = symbols.socket(1, 1, 0);
+    const address = Buffer.concat([Uint8Array.of(1, 0), Buffer.from(`${path}\0`)]);
+    expect(symbols.bind(fd, address, address.length)).toBe(0);
+    expect(symbols.listen(fd, 0)).toBe(0);
+    const waiting = await connectUnix(path);
+    await expect(connectUnix(path)).rejects.toMatchObject({ code: "ECONNREFUSED" });
+    const accepted: number[] = [];
+    setTimeout(() => accepted.push(symbols.accept(fd, null, null)), 60);
+    await expect(listenUnix(path, () => {})).rejects.toMatchObject({ code: "EADDRINUSE" });
+    waiting.close();
+    for (const open of [fd, ...accepted]) symbols.close(open);
+  });
+
+  test("what came before the start is delivered, in order, and then the end", async () => {
+    const path = join(directory, "early");
+    const accepted = Promise.withResolvers<ByteStream>();
+    const listener = await listenUnix(path, accepted.resolve);
+    const client = await connectUnix(path);
+    const server = await accepted.promise;
+    client.start({ data: () => {}, closed: () => {} });
+    for (let at = 0; at < 5; at++) client.write(Uint8Array.of(at));
+    await new Promise((resolve) => setTimeout(resolve, 20));
+    client.close();
+    await new Promise((resolve) => setTimeout(resolve, 20));
+    const seen: (number | string)[] = [];
+    server.start({ data: (chunk) => seen.push(...chunk), closed: () => seen.push("closed") });
+    await until(() => seen.includes("closed"), () => `${seen}`);
+    expect(seen).toEqual([0, 1, 2, 3, 4, "closed"]);
+    await listener.close();
+  });
+
+  test("a full window of the longest requests fits without a message being cut", async () => {
+    // A message that is half sent makes the C daemon wait for the rest, for everybody.
+    const path = join(directory, "window");
+    const accepted = Promise.withResolvers<ByteStream>();
+    const listener = await listenUnix(path, accepted.resolve);
+    const client = await connectUnix(path);
+    const server = await accepted.promise;
+    const transport = new SocketTransport(client, path);
+    transport.start({ data: () => {}, closed: () => {} });
+    for (let at = 0; at < DEFAULT_WINDOW; at++) transport.send(new Uint8Array(16 + 4096));
+    await new Promise((resolve) => setTimeout(resolve, 20));
+    expect(client.queued).toBe(0);
+    const atServer = collect(server);
+    await until(() => atServer.bytes === DEFAULT_WINDOW * 4112, () => `${atServer.bytes}`);
+    transport.close();
     await listener.close();
   });
 

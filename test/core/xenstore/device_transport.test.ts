@@ -21,9 +21,22 @@ import { Op } from "../../../core/xenstore/operations.ts";
  */
 class KernelDevice implements MessageDevice {
   readonly nodes = new Map<string, string>();
+  /** Transactions that a resume has broken. */
+  readonly resumed = new Set<number>();
+
+  get open(): number {
+    return this.#transactions.size;
+  }
+
   readonly #buffer = new Uint8Array(4096);
   #data: (chunk: Uint8Array) => void = () => {};
+  readonly requests: Message[] = [];
   writes = 0;
+  /** Before 4.11, WATCH and UNWATCH were answered with id 0. */
+  old = false;
+  /** Transactions of this descriptor: the driver lets no other id through. */
+  readonly #transactions = new Set<number>();
+  #lastTransaction = 0;
 
   start(handlers: { data(chunk: Uint8Array): void }): void {
     this.#data = handlers.data;
@@ -35,7 +48,9 @@ class KernelDevice implements MessageDevice {
       throw Object.assign(new Error("write"), { code: "E2BIG" });
     }
     this.#buffer.set(bytes);
+    // What follows the first message is dropped without a word.
     const [header] = new MessageParser(4096).push(bytes);
+    this.requests.push(header!);
     if (header?.type === Op.WATCH) return this.#watch(header);
     // The payload stays where it is until the ring is served.
     setTimeout(() => {
@@ -52,10 +67,31 @@ class KernelDevice implements MessageDevice {
     if (path?.startsWith("@bad")) throw Object.assign(new Error("write"), { code: "EINVAL" });
     // The event overtakes the reply.
     this.#send(Op.WATCH_EVENT, 0xdeadbeef, 0xabcdef, nulTerminated(path!, token!));
-    this.#send(Op.WATCH, message.reqId, 0, nulTerminated("OK"));
+    this.#send(Op.WATCH, this.old ? 0 : message.reqId, 0, nulTerminated("OK"));
   }
 
   #serve({ type, reqId, txId, payload }: Message): void {
+    if (txId !== 0 && !this.#transactions.has(txId)) {
+      return this.#send(Op.ERROR, reqId, txId, nulTerminated("ENOENT"));
+    }
+    if (type === Op.TRANSACTION_START) {
+      this.#transactions.add(++this.#lastTransaction);
+      return this.#send(type, reqId, 0, nulTerminated(String(this.#lastTransaction)));
+    }
+    if (type === Op.TRANSACTION_END) {
+      // Without a transaction the driver warns, and the answer is lost.
+      if (txId === 0) return;
+      const end = toText(payload);
+      if (end !== "T\0" && end !== "F\0") {
+        return this.#send(Op.ERROR, reqId, txId, nulTerminated("EINVAL"));
+      }
+      this.#transactions.delete(txId);
+      // After a resume nothing can be committed that was begun before.
+      if (end === "T\0" && this.resumed.delete(txId)) {
+        return this.#send(Op.ERROR, reqId, txId, nulTerminated("EAGAIN"));
+      }
+    }
+    if (type === Op.UNWATCH && this.old) reqId = 0;
     const value = this.nodes.get(toText(payload).replace(/\0[^]*$/, ""));
     if (type === Op.READ && value !== undefined) {
       this.#send(type, reqId, txId, new TextEncoder().encode(value));
@@ -116,6 +152,49 @@ describe("the kernel device", () => {
     const events: string[] = [];
     await client.watch("/a", (path) => events.push(path));
     expect(events).toEqual(["/a"]);
+  });
+
+  test("a kernel before 4.11: watches come and go, and what follows is answered", async () => {
+    device.old = true;
+    device.nodes.set("/a", "A");
+    const events: string[] = [];
+    const watch = await client.watch("/a", (path) => events.push(path));
+    expect(await client.readText("/a")).toBe("A");
+    await watch.close();
+    expect(await client.readText("/a")).toBe("A");
+    expect(await client.waitUntil("/a", (value) => value === "A")).toBe("A");
+    expect(events).toEqual(["/a"]);
+  });
+
+  test("transactions side by side; one broken by a resume is done again", async () => {
+    let runs = 0;
+    const both = await Promise.all(["/a", "/b"].map((path) =>
+      client.transaction(async (t) => {
+        if (++runs === 1) device.resumed.add(t.id);
+        await t.write(path, "1");
+        return t.id;
+      })
+    ));
+    expect(runs).toBe(3);
+    expect(new Set(both).size).toBe(2);
+    await client.transaction(() => Promise.reject(new Error("mine"))).catch(() => {});
+    await client.readOptional("/barrier");
+    expect(device.open).toBe(0);
+  });
+
+  test("never what the driver takes ill", async () => {
+    const watch = await client.watch("/a", () => {});
+    await client.transaction((t) => t.write("/a", "1"));
+    await client.transaction(() => Promise.reject(new Error("mine"))).catch(() => {});
+    await watch.close();
+    await client.readOptional("/barrier");
+    client.close();
+    expect(device.requests.map(({ type }) => type)).not.toContain(Op.RESET_WATCHES);
+    for (const { type, txId, payload } of device.requests) {
+      if (type === Op.TRANSACTION_END) expect(txId).toBeGreaterThan(0);
+      if (type === Op.WATCH) expect(splitText(payload)).toHaveLength(2);
+    }
+    expect(device.requests.filter(({ type }) => type === Op.TRANSACTION_END)).toHaveLength(2);
   });
 
   test("4080 bytes, and one more", async () => {

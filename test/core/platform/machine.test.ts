@@ -1,0 +1,133 @@
+/** Files, time, and devices that take one message per write. */
+import { afterAll, beforeAll, describe, expect, test } from "bun:test";
+import { execFileSync } from "node:child_process";
+import * as fs from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { systemClock } from "../../../core/platform/clock.ts";
+import { systemFiles } from "../../../core/platform/files.ts";
+import { openMessageDevice } from "../../../core/platform/message_device.ts";
+import { until } from "../../support/daemon_process.ts";
+
+let directory: string;
+
+beforeAll(() => {
+  directory = fs.mkdtempSync(join(tmpdir(), "xdevd-machine-"));
+});
+
+afterAll(() => fs.rmSync(directory, { recursive: true }));
+
+describe("files", () => {
+  test("kinds, modes and links", async () => {
+    const path = join(directory, "file");
+    await systemFiles.writeText(path, "text", 0o640);
+    fs.chmodSync(path, 0o4751);
+    fs.symlinkSync("file", join(directory, "link"));
+    expect(await systemFiles.stat(join(directory, "link")))
+      .toMatchObject({ kind: "file", mode: 0o4751, size: 4, uid: process.geteuid!() });
+    expect(await systemFiles.lstat(join(directory, "link"))).toMatchObject({ kind: "symlink" });
+    expect(await systemFiles.readLink(join(directory, "link"))).toBe("file");
+    expect(await systemFiles.realPath(join(directory, "link"))).toEndWith("/file");
+    expect(await systemFiles.stat(directory)).toMatchObject({ kind: "directory" });
+    expect(await systemFiles.stat("/dev/null")).toMatchObject({
+      kind: "character",
+      rdev: 0x103n,
+    });
+    await expect(systemFiles.stat(join(directory, "none"))).rejects.toMatchObject({
+      code: "ENOENT",
+    });
+    await expect(systemFiles.stat(join(path, "x"))).rejects.toMatchObject({ code: "ENOTDIR" });
+    await expect(systemFiles.readLink(path)).rejects.toMatchObject({ code: "EINVAL" });
+  });
+
+  test("parts of a file, up to its end", async () => {
+    const path = join(directory, "parts");
+    await systemFiles.writeText(path, "0123456789");
+    const text = async (position: number, length: number) =>
+      new TextDecoder().decode(await systemFiles.readAt(path, position, length));
+    expect(await text(2, 3)).toBe("234");
+    expect(await text(8, 100)).toBe("89");
+    expect(await text(10, 1)).toBe("");
+  });
+
+  test("directories are made and removed with all in them, once or twice", async () => {
+    const path = join(directory, "a", "b");
+    await systemFiles.makeDirectory(path, 0o700);
+    await systemFiles.makeDirectory(path, 0o700);
+    expect(fs.statSync(path).mode & 0o777).toBe(0o700);
+    await systemFiles.writeText(join(path, "x"), "");
+    await systemFiles.rename(join(path, "x"), join(path, "y"));
+    expect(await systemFiles.list(path)).toEqual(["y"]);
+    await systemFiles.remove(join(directory, "a"));
+    await systemFiles.remove(join(directory, "a"));
+    expect(fs.existsSync(join(directory, "a"))).toBeFalse();
+  });
+});
+
+describe("the clock", () => {
+  test("calls once, and not when it is called off", async () => {
+    const calls: string[] = [];
+    systemClock.after(5, () => calls.push("kept"));
+    const cancel = systemClock.after(5, () => calls.push("called off"));
+    cancel();
+    cancel();
+    await until(() => calls.length > 0, () => "it never called");
+    await new Promise((resolve) => setTimeout(resolve, 10));
+    expect(calls).toEqual(["kept"]);
+  });
+
+  test("a time longer than a timer of the runtime can take is not over at once", async () => {
+    let calls = 0;
+    const cancels = [2 ** 31, 2 ** 40, Infinity].map((ms) => systemClock.after(ms, () => calls++));
+    await new Promise((resolve) => setTimeout(resolve, 20));
+    expect(calls).toBe(0);
+    for (const cancel of cancels) cancel();
+  });
+});
+
+describe("a message device", () => {
+  /** A named pipe that is open for both: what is written comes back. */
+  function loop(name: string): string {
+    const path = join(directory, name);
+    execFileSync("mkfifo", [path]);
+    return path;
+  }
+
+  test("what is written is read; the end is told once; its descriptors are closed", async () => {
+    const path = loop("fifo");
+    const device = openMessageDevice(path);
+    expect(descriptorsOf(path)).toBeGreaterThan(0);
+    let bytes = 0;
+    const ends: unknown[] = [];
+    device.start({ data: (chunk) => bytes += chunk.length, closed: (error) => ends.push(error) });
+    device.write(new Uint8Array(10));
+    device.write(new Uint8Array(20));
+    await until(() => bytes === 30, () => `${bytes} bytes`);
+    device.close();
+    device.close();
+    await until(() => ends.length > 0, () => "the end was not told");
+    expect(ends).toEqual([null]);
+    await until(() => descriptorsOf(path) === 0, () => "a descriptor is left");
+  });
+
+  test("a write that fails, or is cut short, throws with the name of the error", async () => {
+    const device = openMessageDevice(loop("full"));
+    expect(() => {
+      for (let count = 0; count < 100; count++) device.write(new Uint8Array(60_000));
+    }).toThrow(expect.objectContaining({ code: expect.stringMatching(/^E(AGAIN|IO)$/) }));
+    device.close();
+    expect(() => openMessageDevice(join(directory, "none")))
+      .toThrow(expect.objectContaining({ code: "ENOENT" }));
+  });
+});
+
+/** How many descriptors of this process lead to a file. */
+function descriptorsOf(path: string): number {
+  return fs.readdirSync("/proc/self/fd").filter((name) => {
+    try {
+      return fs.readlinkSync(`/proc/self/fd/${name}`) === path;
+    } catch {
+      return false;
+    }
+  }).length;
+}
