@@ -124,6 +124,21 @@ export function nodes(bench: Bench): void {
       expect(await c.ask(Op.DIRECTORY_PART, `${d}\0`)).toBe("!EINVAL");
     });
 
+    test.each([
+      ["-1", ""],
+      ["99999999999", ""],
+      ["x", "aa|bb|"],
+      ["", "aa|bb|"],
+      [" 3", "bb|"],
+      ["1x", "a|bb|"],
+    ])("DIRECTORY_PART: the offset %p", async (offset, names) => {
+      const [c, d] = [await bench.open(), await bench.directory()];
+      await c.ask(Op.WRITE, `${d}/aa\0`);
+      await c.ask(Op.WRITE, `${d}/bb\0`);
+      const reply = await c.ask(Op.DIRECTORY_PART, `${d}\0${offset}\0`);
+      expect(reply.replace(/^\d+\|/, "")).toBe(names);
+    });
+
     test("a directory's generation moves with its children, not its grandchildren", async () => {
       const [c, d] = [await bench.open(), await bench.directory()];
       const generation = async () => (await c.ask(Op.DIRECTORY_PART, `${d}\0${0}\0`)).split("|")[0];
@@ -188,6 +203,12 @@ export function nodes(bench: Bench): void {
       expect(await c.ask(Op.GET_DOMAIN_PATH, "31999\0")).toBe("/local/domain/31999");
       expect(await c.ask(Op.GET_DOMAIN_PATH, "99999\0")).toBe("/local/domain/99999");
       expect(await c.ask(Op.GET_DOMAIN_PATH, "abc\0")).toBe("/local/domain/0");
+      expect(await c.ask(Op.GET_DOMAIN_PATH, "-1\0")).toBe("/local/domain/4294967295");
+      expect(await c.ask(Op.GET_DOMAIN_PATH, "4294967301\0")).toBe("/local/domain/5");
+      expect(await c.ask(Op.GET_DOMAIN_PATH, `${"9".repeat(20)}\0`)).toBe(
+        "/local/domain/4294967295",
+      );
+      expect(await c.ask(Op.GET_DOMAIN_PATH, " +5x\0")).toBe("/local/domain/5");
       expect(await c.ask(Op.GET_DOMAIN_PATH, "")).toBe("!EINVAL");
     });
   });

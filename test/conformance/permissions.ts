@@ -26,6 +26,48 @@ export function permissions(bench: Bench): void {
       expect(await c.ask(Op.SET_PERMS, `${d}/absent\0n0\0`)).toBe("!ENOENT");
     });
 
+    test.each([
+      ["r0x7", "r7"],
+      ["r010", "r8"],
+      ["r 7", "r7"],
+      ["r+7", "r7"],
+      ["r000007", "r7"],
+      ["r-1", "r-1"],
+      ["r65536", "r65536"],
+      ["r4294967303", "r7"],
+    ])("the number of %s is C's: in any base, signed, of 32 bits", async (text, told) => {
+      const [c, d] = [await bench.open(), await bench.directory()];
+      expect(await c.ask(Op.SET_PERMS, `${d}\0n0\0${text}\0`)).toBe("OK");
+      expect(await c.ask(Op.GET_PERMS, `${d}\0`)).toBe(`n0|${told}`);
+    });
+
+    test.each(["r0x", "r7x", "r08", "R7", "r--7"])("the entry %s is malformed", async (text) => {
+      const [c, d] = [await bench.open(), await bench.directory()];
+      expect(await c.ask(Op.SET_PERMS, `${d}\0n0\0${text}\0`)).toBe("!EINVAL");
+    });
+
+    test("what a list says is checked before where it goes and who says it", async () => {
+      const guest = await bench.domain();
+      const g = await bench.open(guest);
+      for (const path of ["/malformed.path", "/tool", "own"]) {
+        const many = `${path}\0n${guest}\0${"r0\0".repeat(5)}`;
+        expect(await g.ask(Op.SET_PERMS, many)).toBe("!ENOSPC");
+        expect(await g.ask(Op.SET_PERMS, `${path}\0x0\0`)).toBe("!EINVAL");
+        expect(await g.ask(Op.SET_PERMS, `${path}\0n31000\0`)).toBe("!ENOENT");
+      }
+    });
+
+    test("SET_PERMS of a missing node: who may write the directory is told", async () => {
+      const [c, d] = [await bench.open(), await bench.directory()];
+      const guest = await bench.domain();
+      const g = await bench.open(guest);
+      await c.ask(Op.SET_PERMS, `${d}\0w0\0`);
+      expect(await g.ask(Op.SET_PERMS, `${d}/absent\0n${guest}\0`)).toBe("!ENOENT");
+      expect(await g.ask(Op.SET_PERMS, `${d}\0n0\0`)).toBe("!EACCES");
+      await c.ask(Op.SET_PERMS, `${d}\0r0\0`);
+      expect(await g.ask(Op.SET_PERMS, `${d}/absent\0n${guest}\0`)).toBe("!EACCES");
+    });
+
     test("the owner has to exist; others need not", async () => {
       const [c, d] = [await bench.open(), await bench.directory()];
       expect(await c.ask(Op.SET_PERMS, `${d}\0n31000\0`)).toBe("!ENOENT");

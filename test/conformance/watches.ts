@@ -1,5 +1,6 @@
 /** Watches: what fires, for whom, and in which order. */
 import { describe, expect, test } from "bun:test";
+import { concat } from "../../core/xenstore/codec.ts";
 import { Op } from "../../core/xenstore/operations.ts";
 import type { Bench } from "./suite.ts";
 
@@ -127,6 +128,32 @@ export function watches(bench: Bench): void {
       expect(await c.events()).toEqual([`${d} ${token}`]);
     });
 
+    test("tokens differ in any byte, also in one that is no text", async () => {
+      const [c, d] = [await bench.open(), await bench.directory()];
+      const named = (token: number) => concat([d, "\0", new Uint8Array([token]), "\0"]);
+      expect(await c.ask(Op.WATCH, named(0xff))).toBe("OK");
+      expect(await c.ask(Op.WATCH, named(0xfe))).toBe("OK");
+      expect(await c.ask(Op.WATCH, named(0xff))).toBe("!EEXIST");
+      expect(await c.ask(Op.UNWATCH, named(0xfd))).toBe("!ENOENT");
+      expect(await c.ask(Op.UNWATCH, named(0xfe))).toBe("OK");
+      await c.events();
+      await c.ask(Op.WRITE, `${d}\0v`);
+      expect(await c.events()).toEqual([`${d} \xff`]);
+    });
+
+    test("a watch is its absolute path and its token, however it was named", async () => {
+      const c = await bench.open();
+      expect(await c.ask(Op.WATCH, "same-watch\0t\0")).toBe("OK");
+      expect(await c.ask(Op.WATCH, "/local/domain/0/same-watch\0t\0")).toBe("!EEXIST");
+      expect(await c.ask(Op.UNWATCH, "/local/domain/0/same-watch\0t\0")).toBe("OK");
+    });
+
+    test("bytes behind the last NUL do not count", async () => {
+      const [c, d] = [await bench.open(), await bench.directory()];
+      expect(await c.ask(Op.WATCH, `${d}\0t\0junk`)).toBe("OK");
+      expect(await c.ask(Op.UNWATCH, `${d}\0t\0more`)).toBe("OK");
+    });
+
     test("an empty token", async () => {
       const [c, d] = [await bench.open(), await bench.directory()];
       expect(await c.ask(Op.WATCH, `${d}\0\0`)).toBe("OK");
@@ -141,6 +168,15 @@ export function watches(bench: Bench): void {
       // A depth is of Xen 4.22 and later.
       expect(await c.ask(Op.WATCH, `${d}\0t\0${1}\0`)).toBe("!EINVAL");
       expect(await c.ask(Op.UNWATCH, `${d}\0`)).toBe("!EINVAL");
+      expect(await c.ask(Op.UNWATCH, `${d}\0t\0${1}\0`)).toBe("!EINVAL");
+    });
+
+    test("special names are hardly looked at, but for their length", async () => {
+      const c = await bench.open();
+      for (const name of ["@", "@a b", "@a//b/", `@${"x".repeat(2047)}`]) {
+        expect(await c.ask(Op.WATCH, `${name}\0t\0`)).toBe("OK");
+      }
+      expect(await c.ask(Op.WATCH, `@${"x".repeat(2048)}\0t\0`)).toBe("!EINVAL");
     });
 
     test("a transaction id on WATCH and UNWATCH is not looked at", async () => {
