@@ -14,10 +14,9 @@ export interface XenstoredOptions {
 /** Serves until it is told to stop. */
 export async function xenstored(options: XenstoredOptions): Promise<number> {
   const server = new XenstoreServer();
-  const listening = await listen(server, options.dir);
+  const listening = await listen(server, options);
   const stop = Promise.withResolvers<void>();
   onTermination(() => stop.resolve());
-  for (const domid of options.domain) await listening.introduce(domid);
   printTo(
     1,
     `xenstored for tests listens: ` +
@@ -29,13 +28,23 @@ export async function xenstored(options: XenstoredOptions): Promise<number> {
   return ExitCode.Success;
 }
 
-async function listen(server: XenstoreServer, directory: string): Promise<ListeningStore> {
+/** Makes all sockets, or none. @throws CommandError */
+async function listen(server: XenstoreServer, options: XenstoredOptions): Promise<ListeningStore> {
+  const { dir } = options;
+  let listening: ListeningStore | null = null;
   try {
-    await systemFiles.makeDirectory(directory, 0o700);
-    return await listenStore(server, directory);
+    await systemFiles.makeDirectory(dir, 0o700);
+    listening = await listenStore(server, dir);
+    for (const domid of options.domain) await listening.introduce(domid);
+    return listening;
   } catch (error) {
+    await listening?.close();
     const { code, message } = error as { code?: string; message: string };
-    const why = code === "EADDRINUSE" ? "another server listens there" : message;
-    throw new CommandError(`cannot listen in ${directory}: ${why}`);
+    const why = code !== "EADDRINUSE"
+      ? message
+      : listening === null
+      ? "another server listens there"
+      : "the name of a domain's socket is taken";
+    throw new CommandError(`cannot listen in ${dir}: ${why}`);
   }
 }

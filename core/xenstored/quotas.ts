@@ -7,14 +7,18 @@ export interface Quotas {
   readonly nodes: number;
   /** Size of one node, in bytes (see {@link nodeSize}). */
   readonly nodeSize: number;
+  /** 4.17 grants one more than it says, and so do we. */
   readonly watches: number;
-  /** Transactions open at a time. */
+  /** Transactions open at a time; one more than that is granted. */
   readonly transactions: number;
   /** Nodes looked at in one transaction. */
   readonly transactionNodes: number;
   /** Entries of one permission list. */
   readonly permissions: number;
-  /** Length of a path, in bytes, not counting a leading `/local/domain/N/`; for everybody. */
+  /**
+   * Length of a path, in bytes, not counting a leading `/local/domain/N/`; for everybody. More than
+   * 3072 in all it never is.
+   */
   readonly pathLength: number;
 }
 

@@ -75,7 +75,8 @@ export class XenstoreServer {
    * A domain comes into being, as by INTRODUCE. Introducing it again is its reboot: its connections
    * are cut, and nothing else happens.
    * @returns resolved when its clients can connect, which is also when `@introduceDomain` fires
-   *   (at once if nobody offers sockets); rejected with what kept its socket from being made
+   *   (at once if nobody offers sockets); rejected with what kept its socket from being made, and
+   *   then the domain is not introduced
    */
   async introduce(domid: number): Promise<void> {
     if (this.#domains.has(domid)) {
@@ -84,7 +85,12 @@ export class XenstoreServer {
     }
     this.#domains.add(domid);
     const waiting = this.#tell((listener) => listener.introduced(domid));
-    if (waiting.length > 0) await Promise.all(waiting);
+    try {
+      if (waiting.length > 0) await Promise.all(waiting);
+    } catch (error) {
+      this.#domains.delete(domid);
+      throw error;
+    }
     this.fireSpecial("@introduceDomain");
   }
 

@@ -51,6 +51,11 @@ export class RawConnection {
     }
   }
 
+  /** Over a stream that is connected already. */
+  static over(stream: ByteStream): RawConnection {
+    return new RawConnection(stream);
+  }
+
   /** Sends bytes as they are. */
   sendRaw(bytes: Uint8Array): void {
     this.#stream.write(bytes);

@@ -4,6 +4,7 @@
  * comment says so.
  */
 import { afterAll, afterEach, beforeAll, describe } from "bun:test";
+import type { ByteStream } from "../../core/platform/types.ts";
 import { domains } from "./domains.ts";
 import { framing } from "./framing.ts";
 import { nodes } from "./nodes.ts";
@@ -16,6 +17,8 @@ import { watches } from "./watches.ts";
 /** A server, and the domains around it. */
 export interface ServerUnderTest {
   socketPath(domid: number): string;
+  /** Another way than the socket, if there is one and it is what is to be tested. */
+  connect?(domid: number): ByteStream;
   introduce(domid: number): Promise<void>;
   shutdown(domid: number): Promise<void>;
   destroy(domid: number): Promise<void>;
@@ -42,12 +45,17 @@ export function conformance(name: string, start: () => Promise<ServerUnderTest>)
     let directories = 0;
     let lastDomid = 100;
 
+    const connect = async (domid: number) =>
+      server.connect === undefined
+        ? await RawConnection.open(server.socketPath(domid))
+        : RawConnection.over(server.connect(domid));
+
     const bench: Bench = {
       get server() {
         return server;
       },
       async open(domid = 0) {
-        const connection = await RawConnection.open(server.socketPath(domid));
+        const connection = await connect(domid);
         opened.push(connection);
         return connection;
       },
@@ -67,7 +75,7 @@ export function conformance(name: string, start: () => Promise<ServerUnderTest>)
 
     beforeAll(async () => {
       server = await start();
-      dom0 = await RawConnection.open(server.socketPath(0));
+      dom0 = await connect(0);
     });
 
     afterEach(() => {

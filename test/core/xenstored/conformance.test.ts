@@ -1,8 +1,23 @@
 /** The embedded server against the suite that Debian's passes as well. */
+import { streamPair } from "../../../core/xenstored/in_process.ts";
 import { conformance } from "../../conformance/suite.ts";
 import { startEmbeddedStore } from "../../support/embedded_store.ts";
 
-conformance("the embedded server", async () => {
+async function start() {
   const store = await startEmbeddedStore([]);
-  return { ...store, shutdown: async (domid) => store.server.shutDown(domid) };
+  return { ...store, shutdown: async (domid: number) => store.server.shutDown(domid) };
+}
+
+conformance("the embedded server", start);
+
+conformance("the embedded server, in process", async () => {
+  const store = await start();
+  return {
+    ...store,
+    connect(domid) {
+      const [client, served] = streamPair();
+      store.server.accept(served, domid);
+      return client;
+    },
+  };
 });
