@@ -55,6 +55,8 @@ export interface DeviceSystem {
   exists(path: string): Promise<boolean>;
   /** The text of a small file such as one of sysfs, without trailing blanks; undefined if absent. */
   readText(path: string): Promise<string | undefined>;
+  /** Names in a directory; none if it does not exist. */
+  list(path: string): Promise<string[]>;
   /** The canonical path; undefined if it does not exist. */
   realPath(path: string): Promise<string | undefined>;
   /**
@@ -64,6 +66,12 @@ export interface DeviceSystem {
   run(argv: readonly [string, ...string[]], signal: AbortSignal): Promise<void>;
   /** @throws the signal's reason */
   sleep(ms: number, signal: AbortSignal): Promise<void>;
+  /**
+   * Runs `work` when nothing else runs under this name, in whatever device of whatever kind: what
+   * stands behind a device may be shared.
+   * @throws the signal's reason when it fires while waiting; what `work` throws
+   */
+  exclusively<T>(name: string, signal: AbortSignal, work: () => Promise<T>): Promise<T>;
 }
 
 /** Lines for the daemon's log; the device is named there by itself. */
@@ -86,9 +94,12 @@ export interface Device {
   readonly undo: Undo;
   /**
    * Records what undoing will need. To be called before the thing itself is done, so that nothing
-   * is ever held of which no record exists; later calls add to it.
+   * is ever held of which no record exists; later calls add to it. It outlives the daemon.
+   * @throws Error when it cannot be written: then nothing must be acquired
    */
   recordUndo(more: Undo): Promise<void>;
+  /** Whether another device's undo record has this value under this name. */
+  heldElsewhere(name: string, value: string): boolean;
 }
 
 /** An implementation of one or more backend kinds. */
@@ -105,14 +116,24 @@ export interface BackendPlugin {
   readonly frontendKind?: string;
   /** Whether a kernel backend must have reached state 2 before `add`; default true. */
   readonly waitsForBackend?: boolean;
+  /** Whether QEMU serves the kind: it is given time to end when its guest has died; default false. */
+  readonly servedByQemu?: boolean;
+  /**
+   * Whether `remove` can go on while the backend directory is deleted: it then is when the removal
+   * takes longer than the toolstack waits. Default false.
+   */
+  readonly removesWithoutDirectory?: boolean;
+  /** Nodes that `add` leaves in the backend directory: they are removed before a second try. */
+  readonly results?: readonly string[];
   /**
    * Sets a device up. Rejecting fails the attach, and the message becomes its `hotplug-error`;
    * `remove` is then called to undo what was done.
    */
   add(device: Device, signal: AbortSignal): Promise<void>;
   /**
-   * Undoes `add`. Must be idempotent, cope with an `add` that failed anywhere, and do without the
-   * device's nodes: by then they may be gone.
+   * Undoes `add`. Must be idempotent (it is called again when the daemon was killed meanwhile), cope
+   * with an `add` that failed anywhere, and do without the device's nodes: by then they may be gone,
+   * and then all reads say so, even if there is a new directory of that name.
    */
   remove(device: Device, signal: AbortSignal): Promise<void>;
   /** Called instead of `add` for a device that was set up under an earlier daemon. */

@@ -1,8 +1,15 @@
 /** `xdevd devd`: the driver domain's daemon. */
 import { Daemon, DaemonError, ownDomid } from "../daemon/daemon.ts";
+import { Exclusive } from "../daemon/exclusive.ts";
+import { Journal } from "../daemon/journal/journal.ts";
+import { Orphans } from "../daemon/orphans.ts";
+import { Slots } from "../daemon/slots.ts";
 import { DEFAULT_LIMITS } from "../hotplug/run_script.ts";
+import { DEFAULT_TIMES, type LifecycleTimes } from "../lifecycle/constants.ts";
 import { configureLog, type LogLevel, openLog } from "../log/log.ts";
 import { type LockedFile, lockFile } from "../platform/flock.ts";
+import { systemAppendFiles } from "../platform/append_file.ts";
+import { systemProcessTable } from "../platform/process_table.ts";
 import { systemClock } from "../platform/clock.ts";
 import { systemFiles } from "../platform/files.ts";
 import { systemProcesses } from "../platform/processes.ts";
@@ -34,12 +41,19 @@ export interface DevdOptions {
   readonly logLevel: LogLevel;
   readonly runDir: string;
   readonly allowDom0?: boolean;
+  readonly drain?: boolean;
+  /** Seconds. */
+  readonly stopTimeout: number;
+  readonly drainTimeout: number;
+  /** Seconds between looks at everything. */
+  readonly resync: number;
+  readonly times: Partial<LifecycleTimes>;
   /** Internal: this is the detached child, which reports how its start went. */
   readonly detached?: boolean;
 }
 
-/** How long running scripts have when the daemon is told to stop, in ms. */
-const STOP_GRACE_MS = 5_000;
+/** Tells one start of the machine from another (random(4)). */
+const BOOT_ID = "/proc/sys/kernel/random/boot_id";
 
 /** Runs the command; resolves with the exit status. */
 export async function devd(
@@ -103,17 +117,25 @@ async function serve(
     },
   });
   const locks: LockedFile[] = [];
+  let journal: Journal | null = null;
   try {
     const domid = await domidToServe(store, options);
     locks.push(await lockOrRefuse(`${options.runDir}/devd-${domid}.lock`, options));
     if (options.pidfile !== undefined) locks.push(await lockOrRefuse(options.pidfile, options));
     for (const lock of locks) lock.write(`${processId()}\n`);
+    journal = await openJournal(`${options.runDir}/devd-${domid}.journal`, domid);
     const daemon = new Daemon(domid, {
       store,
       plugins: registry,
       clock: systemClock,
       files: systemFiles,
       processes: systemProcesses,
+      journal,
+      slots: new Slots(),
+      orphans: new Orphans(systemProcessTable, systemClock),
+      exclusive: new Exclusive(),
+      resyncMs: options.resync * 1000,
+      times: { ...DEFAULT_TIMES, ...options.times },
       scripts: {
         policy: { directories: options.scripts, trustedUids: [0, effectiveUid()] },
         limits: { ...DEFAULT_LIMITS, timeoutMs: options.scriptTimeout * 1000 },
@@ -122,7 +144,14 @@ async function serve(
       },
     });
     const stop = Promise.withResolvers<string>();
-    const ignoreSignals = onTermination(stop.resolve);
+    const again = Promise.withResolvers<void>();
+    let stopping = false;
+    const ignoreSignals = onTermination((signal) => {
+      // The second one is meant: do not wait for guests.
+      if (stopping) again.resolve();
+      stopping = true;
+      stop.resolve(signal);
+    });
     await daemon.start();
     log.info(
       `serving domain ${domid} through ${store.name}, kinds ${registry.kinds.join(", ")}, ` +
@@ -134,13 +163,41 @@ async function serve(
       lost.promise.then((reason) => [reason, ExitCode.NoStore] as const),
     ]);
     log.info(why);
-    await daemon.stop(STOP_GRACE_MS);
+    if (options.drain && code === ExitCode.Success) {
+      log.info("closing all devices");
+      await Promise.race([daemon.drain(options.drainTimeout * 1000), again.promise]);
+    }
+    await daemon.stop(options.stopTimeout * 1000);
     ignoreSignals();
-    log.info("stopped; devices stay as they are");
+    const left = daemon.devices.known;
+    log.info(
+      left.length === 0
+        ? "stopped; no devices are left"
+        : `stopped; ${left.length} ${
+          left.length === 1 ? "device stays as it is" : "devices stay as they are"
+        }`,
+    );
     return code;
   } finally {
+    journal?.close();
     for (const lock of locks) lock.remove();
     store.close();
+  }
+}
+
+/** @throws CommandError that says what is wrong with the file */
+async function openJournal(path: string, domid: number): Promise<Journal> {
+  const log = openLog();
+  try {
+    return Journal.open({
+      files: systemAppendFiles,
+      path,
+      domid,
+      bootId: (await systemFiles.readText(BOOT_ID).catch(() => "unknown")).trim(),
+      report: (level, text) => log[level](text),
+    });
+  } catch (error) {
+    throw new CommandError((error as Error).message);
   }
 }
 

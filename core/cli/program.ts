@@ -4,6 +4,7 @@ import type { BackendPlugin } from "../../plugins/contract.ts";
 import { DOMID_MAX, parseDomid } from "../device/id.ts";
 import { DEFAULT_PATH } from "../hotplug/run_script.ts";
 import { DEFAULT_SCRIPT_DIRECTORY } from "../hotplug/path_rules.ts";
+import { type TimeName, TIMES } from "../lifecycle/constants.ts";
 import { LOG_LEVELS, printable } from "../log/log.ts";
 import { absoluteFile, printTo } from "../platform/self.ts";
 import { VERSION } from "../version.ts";
@@ -90,14 +91,22 @@ function addDevd(
       new Option("--log-level <level>", "how much is logged").choices(LOG_LEVELS).default("info"),
     )
     .addOption(
-      new Option("--run-dir <dir>", "where the lock is").default("/run/xdevd")
+      new Option("--run-dir <dir>", "where the lock and the journal are").default("/run/xdevd")
         .argParser(absoluteFile),
     )
     .option("--allow-dom0", "serve domain 0 too")
+    .option("--drain", "close all devices when told to stop, so that guests notice")
+    .option("--drain-timeout <s>", "limit of that, in seconds", seconds, 60)
+    .option("--stop-timeout <s>", "how long running scripts have to end then", seconds, 5)
+    .option("--resync <s>", "how often everything is looked at, in seconds", seconds, 45)
+    .addOption(
+      new Option("--time <name=s>", "set a time of the lifecycle, in seconds; may be repeated")
+        .argParser(collectTime).default({}, "see docs/lifecycle.md"),
+    )
     .addOption(new Option("--detached").hideHelp())
-    .action(async (options: DevdOptions) => {
+    .action(async ({ time, ...options }: DevdOptions & { time: DevdOptions["times"] }) => {
       const { devd } = await import("./devd.ts");
-      finish(await devd(options, plugins, args));
+      finish(await devd({ ...options, times: time }, plugins, args));
     });
 }
 
@@ -193,6 +202,24 @@ function collectDirectory(value: string, previous: string[]): string[] {
   const before = collected ? previous : [];
   collected = true;
   return [...before, absoluteFile(value)];
+}
+
+/** `NAME=SECONDS`, a time of the lifecycle. */
+function collectTime(text: string, previous: Record<string, number>): Record<string, number> {
+  const [, name = "", value = ""] = /^([^=]*)=(.*)$/.exec(text) ?? [];
+  const constant = Object.hasOwn(TIMES, name) ? TIMES[name as TimeName] : undefined;
+  if (constant === undefined) {
+    throw new InvalidArgumentError(
+      `Expected NAME=SECONDS, NAME one of ${Object.keys(TIMES).join(", ")}.`,
+    );
+  }
+  const ms = Number(value) * 1000;
+  if (!/^\d+(\.\d+)?$/.test(value) || ms < constant.min || ms > constant.max) {
+    throw new InvalidArgumentError(
+      `Expected ${name} in seconds, ${constant.min / 1000} to ${constant.max / 1000}.`,
+    );
+  }
+  return { ...previous, [name]: ms };
 }
 
 function seconds(text: string): number {

@@ -2,15 +2,76 @@
 import { backendPath, type DeviceId, frontendPath } from "../device/id.ts";
 import { parseState, XenbusState } from "../device/states.ts";
 import { printable } from "../log/log.ts";
-import { absentOrHidden } from "../xenstore/access.ts";
+import { absentOrHidden, type NodeAccess } from "../xenstore/access.ts";
 import type { StoreClient } from "../xenstore/client.ts";
 import { isServerError } from "../xenstore/errors.ts";
 import { parentPath } from "../xenstore/paths.ts";
 import { visible } from "./observe.ts";
+import { TOKEN_NODE } from "./token.ts";
 import type { Transaction } from "../xenstore/transaction.ts";
 
 /** Longest `hotplug-error`, in characters. The guest can read it: short, and no secrets. */
 const ERROR_MAX = 512;
+
+/** Marks a directory. @throws Error when there is none */
+export async function writeToken(store: StoreClient, id: DeviceId, token: string): Promise<void> {
+  const directory = backendPath(id);
+  await store.transaction(async (t) => {
+    if (!await visible(t, directory)) throw new Error("its backend directory was deleted");
+    await t.write(`${directory}/${TOKEN_NODE}`, token);
+  });
+}
+
+/** The mark of a directory; undefined without one, or without directory. */
+export async function readToken(store: NodeAccess, id: DeviceId): Promise<string | undefined> {
+  return await absentOrHidden(store.readText(`${backendPath(id)}/${TOKEN_NODE}`));
+}
+
+/**
+ * Removes what an undone add has left, so that scripts do not take the device for set up.
+ * `hotplug-status` is emptied where it exists, as the toolstack creates it for some kinds.
+ */
+export async function cleanse(
+  store: StoreClient,
+  id: DeviceId,
+  results: readonly string[],
+): Promise<void> {
+  const directory = backendPath(id);
+  await store.transaction(async (t) => {
+    if (!await visible(t, directory)) return;
+    for (const name of [...results, "hotplug-error", TOKEN_NODE]) {
+      await absentOrHidden(t.remove(`${directory}/${name}`));
+    }
+    const status = `${directory}/hotplug-status`;
+    if (await absentOrHidden(t.readText(status))) await t.write(status, "");
+  });
+}
+
+/** Whether there is a directory, and it bears this mark (null: any will do). */
+async function isMarked(t: NodeAccess, id: DeviceId, token: string | null): Promise<boolean> {
+  return token === null ? await visible(t, backendPath(id)) : await readToken(t, id) === token;
+}
+
+/**
+ * Asks for removal as a toolstack does (libxl_device.c, `libxl__initiate_device_generic_remove`).
+ * @param token the mark that the directory must bear; null if it never had one
+ */
+export async function requestClose(
+  store: StoreClient,
+  id: DeviceId,
+  token: string | null,
+): Promise<void> {
+  const directory = backendPath(id);
+  await store.transaction(async (t) => {
+    if (!await isMarked(t, id, token)) return;
+    const state = await absentOrHidden(t.readText(`${directory}/state`));
+    if (state === undefined) return;
+    await t.write(`${directory}/online`, "0");
+    if (parseState(state) !== XenbusState.Closed) {
+      await t.write(`${directory}/state`, String(XenbusState.Closing));
+    }
+  });
+}
 
 /**
  * Makes sure that a failed add can be seen: `hotplug-status` says `error` (or `busy`, if the script
@@ -20,10 +81,11 @@ export async function publishError(
   store: StoreClient,
   id: DeviceId,
   error: string,
+  token: string | null,
 ): Promise<void> {
   const directory = backendPath(id);
   await store.transaction(async (t) => {
-    if (!await visible(t, directory)) return;
+    if (!await isMarked(t, id, token)) return;
     const status = await t.readOptional(`${directory}/hotplug-status`);
     if (!await t.readOptional(`${directory}/hotplug-error`)) {
       await t.write(`${directory}/hotplug-error`, printable(error).slice(0, ERROR_MAX));
@@ -35,10 +97,15 @@ export async function publishError(
 }
 
 /** Takes a backend to Closing and then to Closed, as its kernel driver would. */
-export async function closeBackend(store: StoreClient, id: DeviceId): Promise<void> {
+export async function closeBackend(
+  store: StoreClient,
+  id: DeviceId,
+  token: string | null,
+): Promise<void> {
   for (const next of [XenbusState.Closing, XenbusState.Closed]) {
     // In a transaction, since a plain write would bring a deleted directory back.
     await store.transaction(async (t) => {
+      if (!await isMarked(t, id, token)) return;
       const path = `${backendPath(id)}/state`;
       const text = await absentOrHidden(t.readText(path));
       if (text === undefined) return;
@@ -52,15 +119,20 @@ export async function closeBackend(store: StoreClient, id: DeviceId): Promise<vo
 /**
  * Deletes a backend directory, and the empty directories above it as far as that is permitted (a
  * driver domain usually may not).
+ * @param token the mark it must bear, null if it never had one
  * @returns null, or why it was not deleted
  */
 export async function deleteDirectory(
   store: StoreClient,
   id: DeviceId,
   frontendKind: string,
+  token: string | null,
 ): Promise<string | null> {
   const directory = backendPath(id);
   return await store.transaction(async (t) => {
+    if (await visible(t, directory) && !await isMarked(t, id, token)) {
+      return "it is another one by now";
+    }
     const online = await absentOrHidden(t.readText(`${directory}/online`));
     if (online === "1" && await visible(t, frontendPath(id, frontendKind))) {
       return "it is wanted again";

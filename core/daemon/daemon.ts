@@ -5,7 +5,9 @@ import { absentOrHidden } from "../xenstore/access.ts";
 import type { StoreClient, Watch } from "../xenstore/client.ts";
 import { isWithin } from "../xenstore/paths.ts";
 import { backendPath } from "../device/id.ts";
+import type { Cancel, Clock } from "../platform/types.ts";
 import { Devices, type DevicesParts } from "./devices.ts";
+import { Guests } from "./guests.ts";
 
 /** The daemon cannot run here; the message says why. */
 export class DaemonError extends Error {
@@ -31,40 +33,85 @@ export async function ownDomid(store: StoreClient): Promise<number> {
   return domid;
 }
 
+/** How often everything is looked at, in ms, whether the store tells of changes or not. */
+export const RESYNC_MS = 45_000;
+
+/** What a daemon is made of. */
+export interface DaemonParts extends Omit<DevicesParts, "onGuest"> {
+  /** Milliseconds between looks at everything; default {@link RESYNC_MS}. */
+  readonly resyncMs?: number;
+}
+
 /** Serves the devices of a driver domain, from `start` to `stop`. */
 export class Daemon {
   readonly devices: Devices;
   readonly #store: StoreClient;
   readonly #domid: number;
+  readonly #clock: Clock;
+  readonly #resyncMs: number;
+  readonly #guests: Guests;
   readonly #log = openLog();
   #watch: Watch | null = null;
   #listing: Promise<void> = Promise.resolve();
   #listAgain = false;
+  #cancelResync: Cancel = () => {};
 
   /** @param domid the driver domain's own domid */
-  constructor(domid: number, parts: DevicesParts) {
+  constructor(domid: number, parts: DaemonParts) {
     this.#domid = domid;
     this.#store = parts.store;
-    this.devices = new Devices(parts);
+    this.#clock = parts.clock;
+    this.#resyncMs = parts.resyncMs ?? RESYNC_MS;
+    this.#guests = new Guests(parts.store, (guest) => this.#touchGuest(guest));
+    this.devices = new Devices({ ...parts, onGuest: (guest) => this.#updateGuest(guest) });
   }
 
   /**
-   * Arms the watch; its first event makes the daemon look at all there is already.
+   * Takes up what the journal knows, and arms the watch; its first event makes the daemon look at
+   * all there is already.
    * @throws StoreError when the watch cannot be set
    */
   async start(): Promise<void> {
+    this.devices.resume();
     // Absolute, so that event paths are absolute too.
     this.#watch = await this.#store.watch(
       backendRoot(this.#domid),
       (path) => this.#changed(path),
     );
+    this.#scheduleResync();
+  }
+
+  /** Closes all devices, so that guests and toolstack notice; takes no longer than `ms`. */
+  async drain(ms: number): Promise<void> {
+    await this.devices.close(ms);
   }
 
   /** Stops watching, waits for what runs (see `Devices.stop`), leaves devices as they are. */
   async stop(graceMs: number): Promise<void> {
+    this.#cancelResync();
     await this.#watch?.close({ timeoutMs: 1_000 }).catch(() => {});
-    await this.#listing;
+    await this.#guests.stop();
     await this.devices.stop(graceMs);
+  }
+
+  /** What no event told: a lost one, a guest without a watch of its own, a refusal that has ended. */
+  #scheduleResync(): void {
+    this.#cancelResync = this.#clock.after(this.#resyncMs, () => {
+      this.devices.touchAll();
+      this.#list();
+      this.#scheduleResync();
+    });
+  }
+
+  #updateGuest(domid: number): void {
+    const devices = this.devices.known.filter(({ frontendDomid }) => frontendDomid === domid);
+    this.#guests.update(domid, devices, (id) => this.devices.frontendKindOf(id));
+  }
+
+  #touchGuest(domid: number): void {
+    for (const id of this.devices.known) {
+      if (id.frontendDomid === domid) this.devices.touch(id);
+    }
   }
 
   #changed(path: string): void {

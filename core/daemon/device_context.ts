@@ -3,11 +3,13 @@ import { backendPath, type DeviceId } from "../device/id.ts";
 import type { Log } from "../log/log.ts";
 import type { Device, DeviceNodes, DeviceSystem, Undo } from "../../plugins/contract.ts";
 import type { Clock, Files, Processes } from "../platform/types.ts";
-import { absentOrHidden } from "../xenstore/access.ts";
+import { absentOrHidden, type NodeAccess } from "../xenstore/access.ts";
 import { ArgumentError } from "../xenstore/errors.ts";
 import { isWithin, joinPath, pathFault } from "../xenstore/paths.ts";
 import type { StoreClient } from "../xenstore/client.ts";
+import type { Exclusive } from "./exclusive.ts";
 import { visible } from "./observe.ts";
+import { TOKEN_NODE } from "./token.ts";
 import { HotplugScripts, type ScriptSettings } from "./hotplug_scripts.ts";
 
 /** What devices are made from. */
@@ -17,12 +19,23 @@ export interface ContextParts {
   readonly files: Files;
   readonly processes: Processes;
   readonly scripts: ScriptSettings;
+  readonly exclusive: Exclusive;
 }
 
 /** Where a device's undo record is kept between calls. */
 export interface UndoStore {
   get(): Undo;
-  add(more: Undo): Promise<void>;
+  /** @throws Error when it cannot be written */
+  add(more: Undo): void;
+  heldElsewhere(name: string, value: string): boolean;
+}
+
+/** One call of a plugin. */
+export interface Call {
+  /** The mark that the directory has to bear to be this device's; null: any will do. */
+  readonly token: string | null;
+  /** Variables that all child processes get. */
+  readonly environment: Readonly<Record<string, string>>;
 }
 
 /** Puts a device together for one call of a plugin. */
@@ -31,24 +44,26 @@ export function deviceContext(
   parts: ContextParts,
   log: Log,
   undo: UndoStore,
+  call: Call,
 ): Device {
-  const nodes = scopedNodes(parts.store, backendPath(id));
-  const system = deviceSystem(parts);
+  const nodes = scopedNodes(parts.store, backendPath(id), call.token);
+  const system = deviceSystem(parts, call.environment);
   return {
     id,
     nodes,
-    scripts: new HotplugScripts(id, nodes, system, parts, log),
+    scripts: new HotplugScripts(id, nodes, system, parts, log, call.environment),
     system,
     log: { info: (text) => log.info(text), warning: (text) => log.warning(text) },
     get undo() {
       return undo.get();
     },
-    recordUndo: (more) => undo.add(more),
+    recordUndo: async (more) => undo.add(more),
+    heldElsewhere: (name, value) => undo.heldElsewhere(name, value),
   };
 }
 
 /** A view of one directory that names cannot lead out of. */
-function scopedNodes(store: StoreClient, directory: string): DeviceNodes {
+function scopedNodes(store: StoreClient, directory: string, token: string | null): DeviceNodes {
   const pathOf = (name: string): string => {
     const path = joinPath(directory, name);
     const fault = name === "" || name.startsWith("/") || name.startsWith("@")
@@ -59,22 +74,41 @@ function scopedNodes(store: StoreClient, directory: string): DeviceNodes {
     }
     return path;
   };
+  /** Whether the directory is there, and is the one that is meant. */
+  const isOurs = async (access: NodeAccess): Promise<boolean> =>
+    token === null
+      ? await visible(access, directory)
+      : await absentOrHidden(access.readText(`${directory}/${TOKEN_NODE}`)) === token;
   return {
-    read: async (name) => await absentOrHidden(store.readText(pathOf(name))),
+    async read(name) {
+      const path = pathOf(name);
+      const [value, ours] = await Promise.all([
+        absentOrHidden(store.readText(path)),
+        isOurs(store),
+      ]);
+      return ours ? value : undefined;
+    },
     async write(nodes) {
+      const paths = Object.entries(nodes).map(([name, value]) => [pathOf(name), value] as const);
       await store.transaction(async (t) => {
         // A plain write would bring a deleted directory back.
-        if (!await visible(t, directory)) throw new Error("its backend directory was deleted");
-        for (const [name, value] of Object.entries(nodes)) await t.write(pathOf(name), value);
+        if (!await isOurs(t)) throw new Error("its backend directory was deleted");
+        for (const [path, value] of paths) await t.write(path, value);
       });
     },
     async remove(name) {
-      await absentOrHidden(store.remove(pathOf(name)));
+      const path = pathOf(name);
+      await store.transaction(async (t) => {
+        if (await isOurs(t)) await absentOrHidden(t.remove(path));
+      });
     },
   };
 }
 
-function deviceSystem({ files, processes, clock }: ContextParts): DeviceSystem {
+function deviceSystem(
+  { files, processes, clock, exclusive }: ContextParts,
+  environment: Readonly<Record<string, string>>,
+): DeviceSystem {
   const optional = async <T>(value: Promise<T>): Promise<T | undefined> => {
     try {
       return await value;
@@ -87,12 +121,13 @@ function deviceSystem({ files, processes, clock }: ContextParts): DeviceSystem {
   return {
     exists: async (path) => await optional(files.stat(path)) !== undefined,
     readText: async (path) => (await optional(files.readText(path)))?.trimEnd(),
+    list: async (path) => await optional(files.list(path)) ?? [],
     realPath: (path) => optional(files.realPath(path)),
     async run(argv, signal) {
       const lines: string[] = [];
       const child = await processes.start({
         argv,
-        env: {},
+        env: environment,
         output: (line) => {
           if (lines.length < 3) lines.push(line);
         },
@@ -106,6 +141,7 @@ function deviceSystem({ files, processes, clock }: ContextParts): DeviceSystem {
         throw new Error([`${argv.join(" ")} ${how}`, ...lines].join(": "));
       }
     },
+    exclusively: (name, signal, work) => exclusive.run(name, signal, work),
     sleep: (ms, signal) =>
       new Promise((resolve, reject) => {
         if (signal.aborted) return reject(signal.reason);

@@ -1,32 +1,42 @@
 /** All devices of a driver domain, a lane each. */
-import { backendPath, type DeviceId, deviceName, frontendPath } from "../device/id.ts";
+import { backendPath, type DeviceId, deviceName } from "../device/id.ts";
 import { DEFAULT_TIMES, type LifecycleTimes } from "../lifecycle/constants.ts";
-import type { LifecycleState } from "../lifecycle/machine.ts";
-import { Lane, type LaneActions } from "../lifecycle/runner.ts";
-import { type Log, openLog } from "../log/log.ts";
-import type { BackendPlugin, Undo } from "../../plugins/contract.ts";
+import type { LifecycleRules, LifecycleState } from "../lifecycle/machine.ts";
+import { Lane } from "../lifecycle/runner.ts";
+import { openLog } from "../log/log.ts";
+import type { BackendPlugin } from "../../plugins/contract.ts";
 import type { PluginRegistry } from "../../plugins/registry.ts";
-import { closeBackend, deleteDirectory, publishError } from "./backend_nodes.ts";
-import { type ContextParts, deviceContext } from "./device_context.ts";
-import { awaitKernelRelease } from "./kernel.ts";
-import { observe } from "./observe.ts";
+import { type ActionParts, DeviceActions } from "./device_actions.ts";
+import { Throttle, type ThrottleLimits } from "./throttle.ts";
 
 /** What the daemon's devices need. */
-export interface DevicesParts extends ContextParts {
+export interface DevicesParts extends ActionParts {
   readonly plugins: PluginRegistry;
   readonly times?: LifecycleTimes;
+  readonly throttle?: ThrottleLimits;
+  /** Called when the devices of a guest have become more or fewer. */
+  onGuest?(frontendDomid: number): void;
+}
+
+interface Entry {
+  readonly id: DeviceId;
+  readonly lane: Lane;
 }
 
 /** The devices that are known. */
 export class Devices {
   readonly #parts: DevicesParts;
-  readonly #lanes = new Map<string, { readonly id: DeviceId; readonly lane: Lane }>();
+  readonly #lanes = new Map<string, Entry>();
+  readonly #throttle: Throttle;
   readonly #log = openLog();
   readonly #unknownKinds = new Set<string>();
+  #closing = false;
   #stopped = false;
+  #onFewer: (() => void) | null = null;
 
   constructor(parts: DevicesParts) {
     this.#parts = parts;
+    this.#throttle = new Throttle(parts.clock, parts.throttle);
   }
 
   /** Identities of the devices that are known. */
@@ -39,23 +49,58 @@ export class Devices {
     return this.#lanes.get(backendPath(id))?.lane.state;
   }
 
-  /** Something about a device may have changed. */
+  /** Kind of a device's frontend directory. */
+  frontendKindOf(id: DeviceId): string {
+    return this.#parts.plugins.find(id.kind)?.frontendKind ?? id.kind;
+  }
+
+  /** Takes up what the journal knows. To be called before the first touch. */
+  resume(): void {
+    for (const entry of this.#parts.journal.entries()) {
+      const plugin = this.#parts.plugins.find(entry.id.kind);
+      if (plugin === undefined) {
+        this.#log.error(
+          `${
+            deviceName(entry.id)
+          }: an earlier daemon set it up, and no plugin serves its kind now; ` +
+            "its record is kept for one that has it",
+        );
+        continue;
+      }
+      const { lane } = this.#open(entry.id, plugin);
+      lane.resume({ stage: entry.stage, token: entry.token || null, error: entry.error });
+      lane.touch();
+    }
+  }
+
+  /**
+   * Something about a device may have changed. A guest that causes this too often is served later,
+   * never not at all.
+   */
   touch(id: DeviceId): void {
     if (this.#stopped) return;
     const key = backendPath(id);
-    let entry = this.#lanes.get(key);
-    if (entry === undefined) {
-      const plugin = this.#parts.plugins.find(id.kind);
-      if (plugin === undefined) return this.#reportUnknownKind(id);
-      entry = { id, lane: this.#makeLane(id, plugin) };
-      this.#lanes.set(key, entry);
-    }
-    entry.lane.touch();
+    this.#throttle.run(id.frontendDomid, key, () => this.#touchNow(id, key));
   }
 
   /** Everything may have changed. */
   touchAll(): void {
     for (const { lane } of this.#lanes.values()) lane.touch();
+  }
+
+  /** Closes all devices as a toolstack would; resolves when all are gone, or after `ms`. */
+  async close(ms: number): Promise<void> {
+    this.#closing = true;
+    for (const { lane } of this.#lanes.values()) lane.close();
+    const { promise, resolve } = Promise.withResolvers<void>();
+    const cancel = this.#parts.clock.after(ms, resolve);
+    const look = () => {
+      if (![...this.#lanes.values()].some(({ lane }) => isOpen(lane.state))) resolve();
+    };
+    this.#onFewer = look;
+    look();
+    await promise;
+    cancel();
   }
 
   /**
@@ -64,7 +109,20 @@ export class Devices {
    */
   async stop(graceMs: number): Promise<void> {
     this.#stopped = true;
+    this.#throttle.stop();
     await Promise.all([...this.#lanes.values()].map(({ lane }) => lane.stop(graceMs)));
+  }
+
+  #touchNow(id: DeviceId, key: string): void {
+    if (this.#stopped) return;
+    let entry = this.#lanes.get(key);
+    if (entry === undefined) {
+      if (this.#closing) return;
+      const plugin = this.#parts.plugins.find(id.kind);
+      if (plugin === undefined) return this.#reportUnknownKind(id);
+      entry = this.#open(id, plugin);
+    }
+    entry.lane.touch();
   }
 
   #reportUnknownKind(id: DeviceId): void {
@@ -76,57 +134,29 @@ export class Devices {
     );
   }
 
-  #makeLane(id: DeviceId, plugin: BackendPlugin): Lane {
+  #open(id: DeviceId, plugin: BackendPlugin): Entry {
+    const key = backendPath(id);
     const log = openLog(deviceName(id));
-    const rules = {
+    const rules: LifecycleRules = {
       times: this.#parts.times ?? DEFAULT_TIMES,
       waitsForBackend: plugin.waitsForBackend ?? true,
+      servedByQemu: plugin.servedByQemu ?? false,
+      removesWithoutDirectory: plugin.removesWithoutDirectory ?? false,
     };
-    const actions = laneActions(id, plugin, this.#parts, log);
+    const actions = new DeviceActions(id, plugin, this.#parts, log);
     const lane: Lane = new Lane(actions, rules, this.#parts.clock, () => {
-      if (this.#lanes.get(backendPath(id))?.lane === lane) this.#lanes.delete(backendPath(id));
+      if (this.#lanes.get(key)?.lane === lane) this.#lanes.delete(key);
+      this.#parts.onGuest?.(id.frontendDomid);
+      this.#onFewer?.();
     });
-    return lane;
+    const entry = { id, lane };
+    this.#lanes.set(key, entry);
+    this.#parts.onGuest?.(id.frontendDomid);
+    return entry;
   }
 }
 
-function laneActions(
-  id: DeviceId,
-  plugin: BackendPlugin,
-  parts: DevicesParts,
-  log: Log,
-): LaneActions {
-  const { store } = parts;
-  const frontendKind = plugin.frontendKind ?? id.kind;
-  let undo: Undo = {};
-  let lastOddity: string | null = null;
-  const context = () =>
-    deviceContext(id, parts, log, {
-      get: () => undo,
-      add: async (more) => {
-        undo = { ...undo, ...more };
-      },
-    });
-  return {
-    async observe() {
-      const { observation, oddity } = await observe(store, id, frontendKind);
-      if (oddity !== null && oddity !== lastOddity) log.warning(oddity);
-      lastOddity = oddity;
-      return observation;
-    },
-    add: async (signal) => {
-      log.info(`attach: ${frontendPath(id, frontendKind)}`);
-      await plugin.add(context(), signal);
-    },
-    remove: async (signal) => {
-      await plugin.remove(context(), signal);
-      undo = {};
-    },
-    adopt: async (signal) => await plugin.adopt?.(context(), signal),
-    publishError: (error) => publishError(store, id, error),
-    closeBackend: () => closeBackend(store, id),
-    awaitKernel: (ms) => awaitKernelRelease(parts.files, parts.clock, id, ms),
-    deleteDirectory: () => deleteDirectory(store, id, frontendKind),
-    report: (level, text) => log[level](text),
-  };
+/** Whether there is something left to close. */
+function isOpen(state: LifecycleState): boolean {
+  return state.phase !== "failed" && state.phase !== "absent" && state.phase !== "stuck";
 }

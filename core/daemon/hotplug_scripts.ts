@@ -43,19 +43,23 @@ export class HotplugScripts implements DeviceScripts {
   readonly #system: DeviceSystem;
   readonly #parts: ScriptParts;
   readonly #log: Log;
+  readonly #environment: Readonly<Record<string, string>>;
 
+  /** @param environment more variables for the scripts */
   constructor(
     id: DeviceId,
     nodes: DeviceNodes,
     system: DeviceSystem,
     parts: ScriptParts,
     log: Log,
+    environment: Readonly<Record<string, string>>,
   ) {
     this.#id = id;
     this.#nodes = nodes;
     this.#system = system;
     this.#parts = parts;
     this.#log = log;
+    this.#environment = environment;
   }
 
   async run(
@@ -74,7 +78,7 @@ export class HotplugScripts implements DeviceScripts {
       try {
         await runScript(processes, clock, {
           argv: [program, ...pass.args],
-          env: { PATH: scripts.path, ...scripts.environment, ...pass.env },
+          env: { PATH: scripts.path, ...scripts.environment, ...this.#environment, ...pass.env },
           limits: scripts.limits,
           signal,
           output: (line) => this.#log.info(`${program}: ${line}`),

@@ -2,6 +2,7 @@
 import { backendPath, type DeviceId, frontendPath } from "../device/id.ts";
 import { parseState, XenbusState } from "../device/states.ts";
 import { ABSENT, type Observation } from "../lifecycle/observation.ts";
+import { TOKEN_NODE } from "./token.ts";
 import { absentOrHidden, type NodeAccess } from "../xenstore/access.ts";
 
 /** A look at a device, with what was odd about it. */
@@ -20,12 +21,21 @@ export async function observe(
   const directory = backendPath(id);
   const expectedFrontend = frontendPath(id, frontendKind);
   const read = (name: string) => absentOrHidden(store.readText(`${directory}/${name}`));
-  const [stateText, onlineText, frontendId, frontend, status, frontendPresent] = await Promise.all([
+  const [
+    stateText,
+    onlineText,
+    frontendId,
+    frontend,
+    status,
+    token,
+    frontendPresent,
+  ] = await Promise.all([
     read("state"),
     read("online"),
     read("frontend-id"),
     read("frontend"),
     read("hotplug-status"),
+    read(TOKEN_NODE),
     visible(store, expectedFrontend),
   ]);
   if (stateText === undefined && onlineText === undefined && !await visible(store, directory)) {
@@ -40,6 +50,7 @@ export async function observe(
       state,
       frontendPresent,
       served: status === "connected" || state === XenbusState.Connected,
+      token: token ?? null,
       fault: identityFault(id, frontendId, frontend, expectedFrontend),
     },
     oddity: state === undefined && stateText !== undefined

@@ -4,14 +4,20 @@
  */
 import type { LifecycleTimes } from "./constants.ts";
 import { ABSENT, type Observation } from "./observation.ts";
-import { guards, TABLE } from "./table.ts";
+import { guards, type Row, TABLE, TIMERS } from "./table.ts";
 
 /** Where a device is in its life. */
 export type Phase =
   /** Nothing is known of it, nothing is held for it. */
   | "absent"
+  /** Known from the journal; processes that an earlier daemon started for it may still run. */
+  | "recovering"
+  /** Those processes have ended; what the store says now decides. */
+  | "recovered"
   /** Waiting for the kernel backend to reach InitWait. */
   | "waiting"
+  /** The journal is being told, and the directory marked, before anything is acquired. */
+  | "recording"
   /** The plugin's `add` runs. */
   | "adding"
   /** `add` succeeded; the rest is between kernel and guest. */
@@ -20,55 +26,106 @@ export type Phase =
   | "aborting"
   /** `add` failed; the plugin's `remove` runs. */
   | "undoing"
+  /** What is held is undone, to start anew with what is in the store now. */
+  | "redoing"
   /** `add` failed and was undone; the toolstack is to remove the device. */
   | "failed"
-  /** The toolstack wants it removed; waiting for the backend to close. */
+  /** It is to be removed; waiting for the backend to close. */
   | "closing"
+  /** The guest is dead; its QEMU is given time to close its files. */
+  | "lingering"
   /** Closed; waiting for the kernel to let go of the device. */
   | "settling"
   /** The plugin's `remove` runs. */
   | "removing"
+  /** `remove` takes too long for the toolstack: the directory is being deleted without it. */
+  | "overdue"
+  /** The directory is gone; `remove` still runs. */
+  | "finishing"
   /** All undone; the toolstack is given time to see Closed. */
   | "holding"
   /** The directory is being deleted. */
-  | "deleting";
+  | "deleting"
+  /** All undone, but the directory could not be deleted: tried again with every look. */
+  | "stuck";
+
+/** What of a device's life outlives the daemon: it is in the journal. */
+export type Stage =
+  /** `add` may have begun. */
+  | "adding"
+  /** `add` has succeeded. */
+  | "connected"
+  /** `add` has failed; the undoing `remove` may have begun. */
+  | "undoing"
+  /** `add` has failed and was undone. */
+  | "failed"
+  /** `remove` may have begun. */
+  | "removing"
+  /** `remove` has ended. */
+  | "removed";
 
 /** What can happen to a device. */
 export type LifecycleEvent =
   | { readonly type: "seen"; readonly observation: Observation }
+  /** The daemon is to close all devices before it ends. */
+  | { readonly type: "close" }
+  /** No process of an earlier daemon's operation runs any more. */
+  | { readonly type: "orphans-gone" }
+  /** The journal knows, and the directory bears the token. */
+  | { readonly type: "recorded"; readonly token: string }
+  | { readonly type: "record-failed"; readonly error: string }
+  /** The token of a device that was set up before, null if it could not be marked. */
+  | { readonly type: "adopted"; readonly token: string | null }
   | { readonly type: "add-done" }
   | { readonly type: "add-failed"; readonly error: string }
   | { readonly type: "remove-done" }
   | { readonly type: "remove-failed"; readonly error: string }
-  | { readonly type: "wait-expired" }
-  | { readonly type: "hold-expired" }
   /** The kernel unregistered the device, or took too long over it. */
   | { readonly type: "kernel-released" }
   | { readonly type: "deleted" }
-  /** The directory was not deleted: it is wanted again, or the store refused. */
-  | { readonly type: "delete-refused"; readonly error: string };
+  /** The directory was not deleted, since it is wanted again or is another one by now. */
+  | { readonly type: "delete-refused"; readonly error: string }
+  /** The store would not delete the directory. */
+  | { readonly type: "delete-failed"; readonly error: string }
+  | { readonly type: `${TimerName}-expired` };
 
 /** Name of a timer; each device has at most one of each. */
-export type TimerName = "wait" | "hold";
+export type TimerName = "wait" | "destroy" | "linger" | "hold" | "budget";
 
-/** What the runner has to do. `add`, `remove`, `await-kernel` and `delete` answer with an event. */
+/** What the runner has to do, in the order given. */
 export type Effect =
-  /** Starts a timer unless it runs already; it answers with `wait-expired` or `hold-expired`. */
+  /** Starts a timer unless it runs already; it answers with `…-expired`. */
   | { readonly do: "start-timer"; readonly timer: TimerName; readonly ms: number }
   | { readonly do: "stop-timer"; readonly timer: TimerName }
+  /** Waits for processes of an earlier daemon, and ends them after `ms`: `orphans-gone`. */
+  | { readonly do: "await-orphans"; readonly ms: number }
+  /** Writes the journal's record, then the token: `recorded` or `record-failed`. */
+  | { readonly do: "record" }
+  /** Brings the journal's record up to date; a failure is reported and no more. */
+  | { readonly do: "note"; readonly stage: Stage; readonly error?: string }
+  /** Removes the journal's record: nothing is held, nothing is left to do. */
+  | { readonly do: "drop" }
+  /** Calls the plugin: `add-done` or `add-failed`. */
   | { readonly do: "add" }
   | { readonly do: "abort-add" }
+  /** Calls the plugin: `remove-done` or `remove-failed`. */
   | { readonly do: "remove" }
-  /** Lets the plugin learn what undoing needs, of a device set up under an earlier daemon. */
+  /** Lets the plugin learn of a device set up under an earlier daemon: `adopted`. */
   | { readonly do: "adopt" }
+  /** Removes from the directory what an undone `add` has left there: another one follows. */
+  | { readonly do: "cleanse" }
   /** Makes sure that `hotplug-status` and `hotplug-error` tell of the failure. */
   | { readonly do: "publish-error"; readonly error: string }
+  /** Asks for removal as a toolstack does: `online`=0, state Closing. */
+  | { readonly do: "request-close" }
   /** Takes the backend to Closing, then Closed, so that guest and toolstack see the end. */
   | { readonly do: "close-backend" }
+  /** Waits for the kernel, no longer than `ms`: `kernel-released`. */
   | { readonly do: "await-kernel"; readonly ms: number }
+  /** Deletes the directory: `deleted`, `delete-refused` or `delete-failed`. */
   | { readonly do: "delete" }
   | { readonly do: "report"; readonly level: "info" | "warning" | "error"; readonly text: string }
-  /** Nothing is left of the device: its record can go. */
+  /** Nothing is left of the device: its lane can go. */
   | { readonly do: "forget" };
 
 /** All that is remembered of a device. */
@@ -78,8 +135,16 @@ export interface LifecycleState {
   readonly observation: Observation;
   /** Whether an `add` may hold something that only `remove` gives back. */
   readonly acquired: boolean;
+  /** Whether that `add` has succeeded. */
+  readonly complete: boolean;
+  /** The mark that the directory of this very attach bears, null if none is known. */
+  readonly token: string | null;
+  /** Of a device known from the journal: how far it was. */
+  readonly stage: Stage | null;
   /** Whether the toolstack has had its time to see Closed. */
   readonly held: boolean;
+  /** Whether the daemon is to close it. */
+  readonly asked: boolean;
   /** Why it failed, or null. */
   readonly error: string | null;
 }
@@ -89,15 +154,36 @@ export const INITIAL: LifecycleState = {
   phase: "absent",
   observation: ABSENT,
   acquired: false,
+  complete: false,
+  token: null,
+  stage: null,
   held: false,
+  asked: false,
   error: null,
 };
+
+/** A device of which the journal knows; the first effect is to wait for what still runs. */
+export function resumed(
+  record: { readonly stage: Stage; readonly token: string | null; readonly error: string | null },
+  rules: LifecycleRules,
+): Step {
+  const { stage, token, error } = record;
+  const acquired = stage !== "failed" && stage !== "removed";
+  return {
+    state: { ...INITIAL, phase: "recovering", stage, token, error, acquired },
+    effects: [{ do: "await-orphans", ms: rules.times.orphans }],
+  };
+}
 
 /** What differs between kinds and installations. */
 export interface LifecycleRules {
   readonly times: LifecycleTimes;
   /** Whether a kernel backend has to reach InitWait first (false for kinds that QEMU serves). */
   readonly waitsForBackend: boolean;
+  /** Whether QEMU serves the kind: it gets time to close its files when its guest has died. */
+  readonly servedByQemu: boolean;
+  /** Whether `remove` can go on when the directory has been deleted under it. */
+  readonly removesWithoutDirectory: boolean;
 }
 
 /** Result of a transition. */
@@ -108,22 +194,46 @@ export interface Step {
 
 /**
  * Takes one event. The first row of the table that fits decides; an event that no row expects
- * changes nothing but the observation.
+ * changes nothing but what is known. Timers that have no meaning in the new phase are stopped.
+ * @param table another table, for the tests that change it
  */
 export function transition(
   before: LifecycleState,
   event: LifecycleEvent,
   rules: LifecycleRules,
+  table: readonly Row[] = TABLE,
 ): Step {
-  let state = before;
-  if (event.type === "seen") state = { ...state, observation: event.observation };
-  for (const row of TABLE) {
+  const state = learn(before, event);
+  for (const row of table) {
     if (!row.from.includes(state.phase) || row.on !== event.type) continue;
     if (row.when !== undefined && !row.when.every((name) => guards[name](state, rules))) continue;
-    const effects = row.effects?.(state, event, rules) ?? [];
+    const stopped = TIMERS[state.phase].filter((timer) => !TIMERS[row.to].includes(timer))
+      .map((timer): Effect => ({ do: "stop-timer", timer }));
+    const effects = [...stopped, ...row.effects?.(state, event, rules) ?? []];
     const failure = effects.find((effect) => effect.do === "publish-error");
     const error = failure?.error ?? state.error;
-    return { state: { ...state, error, ...row.set?.(event, state), phase: row.to }, effects };
+    const next = { ...state, error, ...row.set?.(event, state), phase: row.to };
+    // A life has ended: the next one starts with nothing but what is in the store.
+    if (row.to === "absent") {
+      const { observation, asked } = next;
+      return { state: { ...INITIAL, observation, asked }, effects };
+    }
+    return { state: next, effects };
   }
   return { state, effects: [] };
+}
+
+function learn(state: LifecycleState, event: LifecycleEvent): LifecycleState {
+  switch (event.type) {
+    case "seen":
+      return { ...state, observation: event.observation };
+    case "close":
+      return { ...state, asked: true };
+    case "adopted":
+      return state.acquired ? { ...state, token: event.token ?? state.token } : state;
+    case "recorded":
+      return { ...state, token: event.token };
+    default:
+      return state;
+  }
 }

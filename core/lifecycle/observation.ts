@@ -13,6 +13,8 @@ export interface Observation {
   readonly frontendPresent: boolean;
   /** Whether the nodes show that an add has succeeded before, maybe under an earlier daemon. */
   readonly served: boolean;
+  /** The mark that our `record` left in the directory; null without one. */
+  readonly token: string | null;
   /** Why the directory must not be served (it contradicts its own path, say), or null. */
   readonly fault: string | null;
 }
@@ -24,6 +26,7 @@ export const ABSENT: Observation = {
   state: undefined,
   frontendPresent: false,
   served: false,
+  token: null,
   fault: null,
 };
 
@@ -51,8 +54,8 @@ export function wishOf(seen: Observation): Wish {
   if (!seen.present) return "gone";
   if (seen.online === undefined || seen.state === undefined) return "unclear";
   if (!seen.online) return seen.state === XenbusState.Closed ? "removal" : "closing";
-  if (seen.fault !== null) return "refused";
   if (!seen.frontendPresent) return "dead";
+  if (seen.fault !== null) return "refused";
   const closed = seen.state === XenbusState.Closing || seen.state === XenbusState.Closed;
   return closed ? "idle" : "present";
 }

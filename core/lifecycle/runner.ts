@@ -6,6 +6,9 @@ import {
   type LifecycleEvent,
   type LifecycleRules,
   type LifecycleState,
+  type Phase,
+  resumed,
+  type Stage,
   type TimerName,
   transition,
 } from "./machine.ts";
@@ -15,12 +18,30 @@ import type { Observation } from "./observation.ts";
 export interface LaneActions {
   /** Reads the device's nodes. */
   observe(): Promise<Observation>;
+  /**
+   * Writes the journal's record of an attach that begins, then marks the directory; returns the
+   * mark. When it rejects, nothing must have been acquired.
+   */
+  record(): Promise<string>;
+  /** Brings the journal's record up to date. */
+  note(stage: Stage, error: string | undefined): Promise<void>;
+  /** Removes the journal's record. */
+  drop(): Promise<void>;
+  /** Resolves when no process of an earlier daemon's operation runs; ends them after `ms`. */
+  awaitOrphans(ms: number): Promise<void>;
   /** Sets the device up. Rejecting means that it failed; the message is for the toolstack. */
   add(signal: AbortSignal): Promise<void>;
   /** Undoes what `add` did, also when it failed half way. Must not assume anything to be there. */
   remove(signal: AbortSignal): Promise<void>;
-  /** Learns what `remove` will need, of a device set up under an earlier daemon. */
-  adopt(signal: AbortSignal): Promise<void>;
+  /**
+   * Learns what `remove` will need, of a device set up under an earlier daemon, and marks it if it
+   * is not marked; returns the mark, or null when that could not be done.
+   */
+  adopt(signal: AbortSignal): Promise<string | null>;
+  /** Removes from the directory what an undone add has left there. */
+  cleanse(): Promise<void>;
+  /** Asks for removal as a toolstack does. */
+  requestClose(): Promise<void>;
   publishError(error: string): Promise<void>;
   closeBackend(): Promise<void>;
   /** Resolves when the kernel has unregistered the device, or after `ms` milliseconds. */
@@ -29,6 +50,19 @@ export interface LaneActions {
   deleteDirectory(): Promise<string | null>;
   report(level: "debug" | "info" | "warning" | "error", text: string): void;
 }
+
+/** Phases in which nothing of ours is under way. */
+const RESTING: ReadonlySet<Phase> = new Set<Phase>([
+  "absent",
+  "recovering",
+  "recovered",
+  "waiting",
+  "connected",
+  "failed",
+  "closing",
+  "lingering",
+  "stuck",
+]);
 
 /** The operations of one device, one after the other. */
 export class Lane {
@@ -42,10 +76,16 @@ export class Lane {
   #chain: Promise<void> = Promise.resolve();
   /** Effects queued and not done: what was read before they are done may be out of date. */
   #unfinished = 0;
+  /** Effects ever queued. */
+  #effects = 0;
   #dirty = false;
   #looking = false;
   #abort: AbortController | null = null;
   #running: Promise<void> | null = null;
+  /** Nothing new is looked at. */
+  #stopping = false;
+  #onRest: (() => void) | null = null;
+  /** Nothing is done any more. */
   #stopped = false;
   /** Nothing was left of the device when last it was looked at. */
   #forgettable = false;
@@ -63,6 +103,13 @@ export class Lane {
     this.#onForgotten = onForgotten;
   }
 
+  /** Takes up a device that the journal knows. To be called before anything else. */
+  resume(record: { stage: Stage; token: string | null; error: string | null }): void {
+    const { state, effects } = resumed(record, this.#rules);
+    this.#state = state;
+    for (const effect of effects) this.#enqueue(effect);
+  }
+
   /** What is known of the device. */
   get state(): LifecycleState {
     return this.#state;
@@ -76,31 +123,53 @@ export class Lane {
   /** Something about the device may have changed: look again, once, however often this is called. */
   touch(): void {
     this.#dirty = true;
-    if (this.#looking || this.#stopped) return;
+    if (this.#looking || this.#stopping) return;
     this.#looking = true;
     this.#look();
   }
 
+  /** Closes the device, as a toolstack would have it. */
+  close(): void {
+    this.#dispatch({ type: "close" });
+    this.touch();
+  }
+
   /**
-   * Starts nothing new, and resolves when what runs has ended; it is told to stop after `graceMs`
-   * milliseconds. The device stays as it is.
+   * Looks at nothing new, and resolves when what is under way has come to rest. What is not done
+   * after `graceMs` milliseconds is told to stop and left as the journal has it. The device stays
+   * as it is.
    */
   async stop(graceMs: number): Promise<void> {
-    this.#stopped = true;
-    for (const cancel of this.#timers.values()) cancel();
-    this.#timers.clear();
-    if (this.#running === null) return;
-    const cancel = this.#clock.after(graceMs, () => this.#abort?.abort(new Error("stopping")));
-    await this.#running;
+    this.#stopping = true;
+    const { promise: late, resolve } = Promise.withResolvers<void>();
+    const cancel = this.#clock.after(graceMs, resolve);
+    await Promise.race([late, this.#rest()]);
     cancel();
-    await this.#chain;
+    this.#stopped = true;
+    for (const cancelTimer of this.#timers.values()) cancelTimer();
+    this.#timers.clear();
+    this.#abort?.abort(new Error("stopping"));
+    await this.#running;
+  }
+
+  /** Resolves when the phase is one in which only the store or the guest is waited for. */
+  #rest(): Promise<void> {
+    if (this.#atRest()) return Promise.resolve();
+    const { promise, resolve } = Promise.withResolvers<void>();
+    this.#onRest = resolve;
+    return promise;
+  }
+
+  #atRest(): boolean {
+    return RESTING.has(this.#state.phase) && this.#unfinished === 0 && this.#running === null;
   }
 
   /** Never rejects. Its end and the last look at `#dirty` are one step: no touch gets lost. */
   async #look(): Promise<void> {
-    while (this.#dirty && !this.#stopped) {
+    while (this.#dirty && !this.#stopping) {
       this.#dirty = false;
       await this.#chain;
+      const effects = this.#effects;
       let observation: Observation;
       try {
         observation = await this.#actions.observe();
@@ -108,15 +177,17 @@ export class Lane {
         this.#actions.report("warning", `its nodes cannot be read: ${message(error)}`);
         continue;
       }
-      // What was decided meanwhile is not in it yet: look once more when that is done.
-      if (this.#unfinished > 0) {
+      // What was decided or done meanwhile is not in it yet: look once more when that is done.
+      if (this.#unfinished > 0 || this.#effects !== effects) {
         this.#dirty = true;
         continue;
       }
       const before = this.#state.phase;
       this.#dispatch({ type: "seen", observation });
-      // What was just seen may already be what is now waited for.
-      if (this.#state.phase === "waiting" && before !== "waiting") this.#dirty = true;
+      // What was just seen may already be what is now waited for; and of a life that has ended with
+      // a directory left, nobody else will tell.
+      const { phase } = this.#state;
+      if (phase !== before && (phase !== "absent" || observation.present)) this.#dirty = true;
     }
     this.#looking = false;
     if (this.#forgettable) this.#forget();
@@ -135,6 +206,7 @@ export class Lane {
 
   #enqueue(effect: Effect): void {
     this.#unfinished++;
+    this.#effects++;
     this.#chain = this.#chain.then(async () => {
       try {
         await this.#perform(effect);
@@ -142,6 +214,7 @@ export class Lane {
         this.#actions.report("warning", `${effect.do}: ${message(error)}`);
       } finally {
         this.#unfinished--;
+        if (this.#atRest()) this.#onRest?.();
       }
     });
   }
@@ -160,8 +233,21 @@ export class Lane {
         return this.#run((signal) => actions.add(signal), "add-done", "add-failed");
       case "remove":
         return this.#run((signal) => actions.remove(signal), "remove-done", "remove-failed");
+      case "await-orphans":
+        this.#answer(actions.awaitOrphans(effect.ms), () => ({ type: "orphans-gone" }));
+        return;
+      case "record":
+        return await this.#record();
+      case "note":
+        return await actions.note(effect.stage, effect.error);
+      case "drop":
+        return await actions.drop();
       case "adopt":
-        return await actions.adopt(new AbortController().signal);
+        return await this.#adopt();
+      case "cleanse":
+        return await actions.cleanse();
+      case "request-close":
+        return await actions.requestClose();
       case "abort-add":
         this.#abort?.abort(new Error("the device is no longer wanted"));
         return;
@@ -170,9 +256,7 @@ export class Lane {
       case "close-backend":
         return await actions.closeBackend();
       case "await-kernel":
-        actions.awaitKernel(effect.ms).catch(() => {}).then(() =>
-          this.#dispatch({ type: "kernel-released" })
-        );
+        this.#answer(actions.awaitKernel(effect.ms), () => ({ type: "kernel-released" }));
         return;
       case "delete":
         return await this.#delete();
@@ -180,6 +264,34 @@ export class Lane {
         return actions.report(effect.level, effect.text);
       case "forget":
         return this.#forget();
+    }
+  }
+
+  /** Waits beside the chain; the event comes in any case. */
+  #answer(work: Promise<void>, event: () => LifecycleEvent): void {
+    work.catch((error) => this.#actions.report("warning", message(error))).then(() => {
+      this.#dispatch(event());
+      this.touch();
+    });
+  }
+
+  async #record(): Promise<void> {
+    let event: LifecycleEvent;
+    try {
+      event = { type: "recorded", token: await this.#actions.record() };
+    } catch (error) {
+      event = { type: "record-failed", error: message(error) };
+    }
+    this.#dispatch(event);
+    this.touch();
+  }
+
+  async #adopt(): Promise<void> {
+    let token: string | null = null;
+    try {
+      token = await this.#actions.adopt(new AbortController().signal);
+    } finally {
+      this.#dispatch({ type: "adopted", token });
     }
   }
 
@@ -198,6 +310,7 @@ export class Lane {
       this.#running = null;
       this.#abort = null;
       this.#dispatch(event);
+      if (this.#atRest()) this.#onRest?.();
       // The store may have changed in a way that mattered only now.
       this.touch();
     });
@@ -213,17 +326,16 @@ export class Lane {
   }
 
   async #delete(): Promise<void> {
-    let refusal: string | null;
+    let event: LifecycleEvent;
     try {
-      refusal = await this.#actions.deleteDirectory();
-      // Wanted again: a new life begins with the next look.
+      const refusal = await this.#actions.deleteDirectory();
+      event = refusal === null ? { type: "deleted" } : { type: "delete-refused", error: refusal };
+      // Wanted again, or another one: a new life begins with the next look.
       if (refusal !== null) this.touch();
     } catch (error) {
-      refusal = message(error);
+      event = { type: "delete-failed", error: message(error) };
     }
-    this.#dispatch(
-      refusal === null ? { type: "deleted" } : { type: "delete-refused", error: refusal },
-    );
+    this.#dispatch(event);
   }
 
   /**

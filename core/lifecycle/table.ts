@@ -1,10 +1,11 @@
 /**
- * The lifecycle's transition table.
+ * The lifecycle's transition table. Its diagram is docs/lifecycle.md (`xdevd lifecycle`).
  *
  * ```
- *            waiting ── adding ── connected ── closing ── settling ── removing ── holding ── deleting
- *  absent ──┤              │ └ aborting ────────┘            │                                  │
- *            └ (adopted)   └ undoing ── failed ──────────────┘                            absent ┘
+ *   absent ─ waiting ─ recording ─ adding ─ connected ─ closing ─ settling ─ removing ─ holding ─ deleting
+ *      │                             │ └ aborting ─┘                 │
+ *      │                             └ undoing ─ failed ─────────────┘
+ *      └ (known from the journal) recovering ─ recovered ─ any of them, or redoing
  * ```
  */
 import { stateName, XenbusState } from "../device/states.ts";
@@ -14,6 +15,7 @@ import type {
   LifecycleRules,
   LifecycleState,
   Phase,
+  Stage,
   TimerName,
 } from "./machine.ts";
 import { type Wish, wishOf } from "./observation.ts";
@@ -29,6 +31,8 @@ export const guards = {
   detached: wants("removal"),
   dead: wants("dead"),
   idle: wants("idle"),
+  present: wants("present"),
+  unclear: wants("unclear"),
   /** No longer to be served, for whatever reason. */
   unwanted: wants("gone", "closing", "removal", "dead"),
   /** To be served, or kept for a guest that may come back. */
@@ -36,13 +40,31 @@ export const guards = {
   /** The backend can be set up now. Initialised and Connected count: a fast backend passes 2 by. */
   ready: (state: LifecycleState, rules: LifecycleRules): boolean => {
     const { observation } = state;
-    if (wishOf(observation) !== "present") return false;
+    if (state.asked || wishOf(observation) !== "present") return false;
     return !rules.waitsForBackend || (observation.state ?? 0) >= XenbusState.InitWait;
   },
   served: (state: LifecycleState): boolean => state.observation.served,
+  /** There is a directory, but not the one that was set up: it was deleted and made anew. */
+  replaced: ({ token, observation }: LifecycleState): boolean =>
+    token !== null && observation.present && observation.token !== token,
+  /** It failed before anything was done, and now could be served: what was wrong is no more. */
+  mended: ({ token, asked, observation }: LifecycleState): boolean =>
+    token === null && !asked && wishOf(observation) === "present",
+  /** The guest's directory is gone, and with it whoever could close it. */
+  abandoned: ({ observation }: LifecycleState): boolean =>
+    observation.present && !observation.frontendPresent,
   acquired: (state: LifecycleState): boolean => state.acquired,
   clean: (state: LifecycleState): boolean => !state.acquired,
+  complete: (state: LifecycleState): boolean => state.complete,
   held: (state: LifecycleState): boolean => state.held,
+  asked: (state: LifecycleState): boolean => state.asked,
+  qemu: (_: LifecycleState, rules: LifecycleRules): boolean => rules.servedByQemu,
+  independent: (_: LifecycleState, rules: LifecycleRules): boolean => rules.removesWithoutDirectory,
+  "was-adding": was("adding"),
+  "was-connected": was("connected"),
+  "was-undoing": was("undoing"),
+  "was-failed": was("failed"),
+  "was-removed": was("removed"),
 } satisfies Record<string, (state: LifecycleState, rules: LifecycleRules) => boolean>;
 
 /** Name of a condition. */
@@ -65,19 +87,50 @@ export interface Row {
   ) => Partial<Omit<LifecycleState, "phase" | "observation">>;
 }
 
+/** Which timers may run in which phase. */
+export const TIMERS: Readonly<Record<Phase, readonly TimerName[]>> = {
+  absent: [],
+  recovering: [],
+  recovered: [],
+  waiting: ["wait"],
+  recording: [],
+  adding: [],
+  connected: [],
+  aborting: [],
+  undoing: [],
+  redoing: [],
+  failed: [],
+  closing: ["destroy"],
+  lingering: ["linger"],
+  settling: ["hold", "budget"],
+  removing: ["hold", "budget"],
+  overdue: [],
+  finishing: [],
+  holding: ["hold"],
+  deleting: [],
+  stuck: [],
+};
+
 function wants(...wishes: Wish[]): (state: LifecycleState) => boolean {
   return (state) => wishes.includes(wishOf(state.observation));
 }
 
-const stop = (timer: TimerName): Effect => ({ do: "stop-timer", timer });
+function was(stage: Stage): (state: LifecycleState) => boolean {
+  return (state) => state.stage === stage;
+}
+
 const report = (level: "info" | "warning" | "error", text: string): Effect => ({
   do: "report",
   level,
   text,
 });
-const add: Effect = { do: "add" };
+const note = (stage: Stage): Effect => ({ do: "note", stage });
 const remove: Effect = { do: "remove" };
+const drop: Effect = { do: "drop" };
 const forget: Effect = { do: "forget" };
+const adopt: Effect = { do: "adopt" };
+const cleanse: Effect = { do: "cleanse" };
+const closeBackend: Effect = { do: "close-backend" };
 
 function errorOf(event: LifecycleEvent): string {
   return "error" in event ? event.error : "";
@@ -86,29 +139,52 @@ function errorOf(event: LifecycleEvent): string {
 /** On the way to removal: the toolstack gets its time, the kernel gets its own. */
 function settle(_: LifecycleState, __: LifecycleEvent, { times }: LifecycleRules): Effect[] {
   return [
-    { do: "start-timer", timer: "hold", ms: times.holdMs },
-    { do: "await-kernel", ms: times.kernelReleaseMs },
+    { do: "start-timer", timer: "hold", ms: times.hold },
+    { do: "start-timer", timer: "budget", ms: times.budget },
+    { do: "await-kernel", ms: times.kernelRelease },
   ];
 }
 
 function startWaiting(_: LifecycleState, __: LifecycleEvent, { times }: LifecycleRules): Effect[] {
-  return [{ do: "start-timer", timer: "wait", ms: times.initWaitMs }];
+  return [{ do: "start-timer", timer: "wait", ms: times.initWait }];
 }
 
+function limitClosing(_: LifecycleState, __: LifecycleEvent, { times }: LifecycleRules): Effect[] {
+  return [{ do: "start-timer", timer: "destroy", ms: times.destroy }];
+}
+
+/** The toolstack waits to see Closed. */
+const watched = () => ({ held: false });
 /** Removal by force: nobody is there who could want to see Closed. */
-const byForce = { held: true } as const;
+const byForce = () => ({ held: true });
+/** What an earlier daemon, of which there is no record, set up is still held. */
+const inherited = () => ({ acquired: true, held: false });
 
 function fail(error: string): Effect[] {
-  return [{ do: "publish-error", error }, { do: "close-backend" }, report("error", error)];
+  return [{ do: "publish-error", error }, closeBackend, report("error", error)];
 }
 
 function waitExpired(state: LifecycleState, rules: LifecycleRules): string {
   const seen = state.observation.state;
   return `the kernel backend did not reach state ${stateName(XenbusState.InitWait)} within ` +
-    `${rules.times.initWaitMs / 1000} s; it is in ${
+    `${rules.times.initWait / 1000} s; it is in ${
       seen === undefined ? "none" : stateName(seen)
     } (is its module loaded?)`;
 }
+
+const deletedByForce = report("warning", "its directory was deleted: removing by force");
+const anotherOne = report("warning", "its directory was deleted and made anew: starting anew");
+/** Undoes what is held and starts anew. */
+const redo = [note("removing"), remove];
+/** Nothing is held any more, but there is a directory: it starts over. */
+const fresh = () => ({
+  acquired: false,
+  complete: false,
+  held: false,
+  token: null,
+  stage: null,
+  error: null,
+});
 
 /** The table: order matters, the first row that fits decides. */
 export const TABLE: readonly Row[] = [
@@ -119,27 +195,25 @@ export const TABLE: readonly Row[] = [
     on: "seen",
     when: ["refused"],
     to: "failed",
-    effects: (state) => [stop("wait"), ...fail(state.observation.fault ?? "")],
+    effects: (state) => fail(state.observation.fault ?? ""),
+    // By an earlier daemon that did not look.
+    set: (_, state) => ({ acquired: state.observation.served }),
   },
   {
     from: ["absent", "waiting"],
     on: "seen",
     when: ["wanted", "served"],
     to: "connected",
-    effects: () => [
-      stop("wait"),
-      { do: "adopt" },
-      report("info", "was set up before: adopted as it is"),
-    ],
-    set: () => ({ acquired: true }),
+    effects: () => [adopt, report("info", "was set up before: adopted as it is")],
+    set: () => ({ acquired: true, complete: true }),
   },
   {
     from: ["absent", "waiting"],
     on: "seen",
     when: ["ready"],
-    to: "adding",
-    effects: () => [stop("wait"), add],
-    set: () => ({ acquired: true, error: null }),
+    to: "recording",
+    effects: () => [{ do: "record" }],
+    set: () => ({ error: null }),
   },
   {
     from: ["absent"],
@@ -150,21 +224,103 @@ export const TABLE: readonly Row[] = [
   },
   // Without a guest's directory: it may be about to be written, or is a leftover.
   { from: ["absent", "waiting"], on: "seen", when: ["dead"], to: "waiting", effects: startWaiting },
-  // The detach began, or was over, while no daemon ran: what an earlier one set up is still held.
+  // The detach began, or was over, while no daemon ran.
   {
     from: ["absent"],
     on: "seen",
     when: ["detached"],
     to: "settling",
     effects: settle,
-    set: () => ({ acquired: true, held: false }),
+    set: inherited,
+  },
+  { from: ["absent"], on: "seen", when: ["closing"], to: "closing", set: inherited },
+
+  // Known from the journal.
+  { from: ["recovering"], on: "orphans-gone", to: "recovered" },
+  {
+    from: ["recovered"],
+    on: "seen",
+    when: ["gone", "acquired"],
+    to: "settling",
+    effects: (...args) => [deletedByForce, ...settle(...args)],
+    set: byForce,
+  },
+  { from: ["recovered"], on: "seen", when: ["gone"], to: "absent", effects: () => [drop, forget] },
+  {
+    from: ["recovered"],
+    on: "seen",
+    when: ["replaced", "acquired"],
+    to: "redoing",
+    effects: () => [anotherOne, ...redo],
   },
   {
-    from: ["absent"],
+    from: ["recovered"],
     on: "seen",
-    when: ["closing"],
-    to: "closing",
-    set: () => ({ acquired: true, held: false }),
+    when: ["replaced"],
+    to: "waiting",
+    effects: () => [drop],
+    set: fresh,
+  },
+  { from: ["recovered"], on: "seen", when: ["was-failed"], to: "failed" },
+  {
+    from: ["recovered"],
+    on: "seen",
+    when: ["was-undoing"],
+    to: "undoing",
+    effects: () => [remove],
+  },
+  {
+    from: ["recovered"],
+    on: "seen",
+    when: ["was-removed", "wanted"],
+    to: "waiting",
+    effects: () => [cleanse, drop],
+    set: fresh,
+  },
+  {
+    from: ["recovered"],
+    on: "seen",
+    when: ["was-removed"],
+    to: "settling",
+    effects: settle,
+    set: watched,
+  },
+  {
+    from: ["recovered"],
+    on: "seen",
+    when: ["was-connected"],
+    to: "connected",
+    effects: () => [adopt, report("info", "was set up before: adopted as it is")],
+    set: () => ({ complete: true }),
+  },
+  {
+    from: ["recovered"],
+    on: "seen",
+    when: ["was-adding", "wanted", "served"],
+    to: "connected",
+    effects: () => [
+      note("connected"),
+      adopt,
+      report("info", "its setup had succeeded meanwhile: adopted"),
+    ],
+    set: () => ({ complete: true }),
+  },
+  { from: ["recovered"], on: "seen", when: ["closing"], to: "closing" },
+  {
+    from: ["recovered"],
+    on: "seen",
+    when: ["removal"],
+    to: "settling",
+    effects: settle,
+    set: watched,
+  },
+  // Until the nodes make sense again.
+  { from: ["recovered"], on: "seen", when: ["unclear"], to: "recovered" },
+  {
+    from: ["recovered"],
+    on: "seen",
+    to: "redoing",
+    effects: () => [report("warning", "was interrupted half way: undoing it first"), ...redo],
   },
 
   // Waiting for the kernel backend.
@@ -173,23 +329,26 @@ export const TABLE: readonly Row[] = [
     on: "seen",
     when: ["gone"],
     to: "absent",
-    effects: () => [stop("wait"), forget],
+    effects: () => [forget],
+  },
+  {
+    from: ["waiting"],
+    on: "seen",
+    when: ["detached", "served"],
+    to: "settling",
+    effects: settle,
+    set: inherited,
   },
   {
     from: ["waiting"],
     on: "seen",
     when: ["detached"],
     to: "settling",
-    effects: (...args) => [stop("wait"), ...settle(...args)],
-    set: () => ({ held: false }),
+    effects: settle,
+    set: watched,
   },
-  {
-    from: ["waiting"],
-    on: "seen",
-    when: ["closing"],
-    to: "closing",
-    effects: () => [stop("wait")],
-  },
+  { from: ["waiting"], on: "seen", when: ["closing", "served"], to: "closing", set: inherited },
+  { from: ["waiting"], on: "seen", when: ["closing"], to: "closing" },
   {
     from: ["waiting"],
     on: "wait-expired",
@@ -199,10 +358,12 @@ export const TABLE: readonly Row[] = [
       report("warning", "its frontend does not exist: removing what is left"),
       ...settle(...args),
     ],
-    set: () => ({ acquired: true, held: false }),
+    set: (_, state) => ({ acquired: state.observation.served, held: false }),
   },
   // Closed by a guest that may come back: there is no hurry.
   { from: ["waiting"], on: "wait-expired", when: ["idle"], to: "waiting" },
+  // Its nodes make no sense just now.
+  { from: ["waiting"], on: "wait-expired", when: ["unclear"], to: "waiting" },
   {
     from: ["waiting"],
     on: "wait-expired",
@@ -210,19 +371,80 @@ export const TABLE: readonly Row[] = [
     effects: (state, _, rules) => fail(waitExpired(state, rules)),
   },
 
+  // The record comes first: nothing is ever held of which the journal does not know.
+  {
+    from: ["recording"],
+    on: "recorded",
+    when: ["ready"],
+    to: "adding",
+    effects: () => [{ do: "add" }],
+    set: () => ({ acquired: true }),
+  },
+  {
+    from: ["recording"],
+    on: "recorded",
+    when: ["gone"],
+    to: "absent",
+    effects: () => [drop, forget],
+  },
+  {
+    from: ["recording"],
+    on: "recorded",
+    when: ["detached"],
+    to: "settling",
+    effects: (...args) => [drop, ...settle(...args)],
+    set: watched,
+  },
+  {
+    from: ["recording"],
+    on: "recorded",
+    when: ["closing"],
+    to: "closing",
+    effects: () => [drop],
+  },
+  {
+    from: ["recording"],
+    on: "recorded",
+    to: "waiting",
+    effects: (...args) => [drop, ...startWaiting(...args)],
+    set: () => ({ token: null }),
+  },
+  {
+    from: ["recording"],
+    on: "record-failed",
+    when: ["gone"],
+    to: "absent",
+    effects: () => [drop, forget],
+  },
+  {
+    from: ["recording"],
+    on: "record-failed",
+    to: "failed",
+    effects: (_, event) => [drop, ...fail(errorOf(event))],
+    set: () => ({ token: null }),
+  },
+
   // Setting up.
+  ...(["unwanted", "replaced"] as const).map((guard): Row => ({
+    from: ["adding"],
+    on: "seen",
+    when: [guard],
+    to: "aborting",
+    effects: () => [{ do: "abort-add" }],
+  })),
   {
     from: ["adding"],
     on: "seen",
-    when: ["unwanted"],
+    when: ["asked"],
     to: "aborting",
-    effects: () => [{ do: "abort-add" }],
+    effects: () => [{ do: "abort-add" }, { do: "request-close" }],
   },
   {
     from: ["adding"],
     on: "add-done",
     to: "connected",
-    effects: () => [report("info", "connected")],
+    effects: () => [note("connected"), report("info", "connected")],
+    set: () => ({ complete: true }),
   },
   {
     from: ["adding"],
@@ -231,6 +453,7 @@ export const TABLE: readonly Row[] = [
     effects: (_, event) => [
       { do: "publish-error", error: errorOf(event) },
       report("error", errorOf(event)),
+      { do: "note", stage: "undoing", error: errorOf(event) },
       remove,
     ],
   },
@@ -239,9 +462,16 @@ export const TABLE: readonly Row[] = [
       from: ["aborting"],
       on,
       when: ["gone"],
-      to: "removing",
-      effects: () => [remove],
-      set: () => byForce,
+      to: "settling",
+      effects: (...args) => [deletedByForce, ...settle(...args)],
+      set: byForce,
+    },
+    {
+      from: ["aborting"],
+      on,
+      when: ["replaced"],
+      to: "redoing",
+      effects: () => [anotherOne, ...redo],
     },
     {
       from: ["aborting"],
@@ -249,16 +479,11 @@ export const TABLE: readonly Row[] = [
       when: ["removal"],
       to: "settling",
       effects: settle,
-      set: () => ({ held: false }),
+      set: watched,
     },
     { from: ["aborting"], on, when: ["closing"], to: "closing" },
     // It is wanted again, though its setup was stopped half way.
-    {
-      from: ["aborting"],
-      on,
-      to: "undoing",
-      effects: () => [{ do: "publish-error", error: "the setup was interrupted" }, remove],
-    },
+    { from: ["aborting"], on, to: "redoing", effects: () => redo },
   ]),
 
   // A failed setup is undone; the directory stays, its fate is the toolstack's.
@@ -266,7 +491,7 @@ export const TABLE: readonly Row[] = [
     from: ["undoing"],
     on: "remove-done",
     to: "failed",
-    effects: () => [{ do: "close-backend" }],
+    effects: () => [note("failed"), closeBackend],
     set: () => ({ acquired: false }),
   },
   {
@@ -275,16 +500,41 @@ export const TABLE: readonly Row[] = [
     to: "failed",
     effects: (_, event) => [
       report("warning", `undoing the failed setup failed too: ${errorOf(event)}`),
-      { do: "close-backend" },
+      note("failed"),
+      closeBackend,
     ],
     set: () => ({ acquired: false }),
   },
   {
     from: ["failed"],
     on: "seen",
-    when: ["gone"],
-    to: "absent",
-    effects: () => [forget],
+    when: ["gone", "acquired"],
+    to: "settling",
+    effects: (...args) => [deletedByForce, ...settle(...args)],
+    set: byForce,
+  },
+  { from: ["failed"], on: "seen", when: ["gone"], to: "absent", effects: () => [drop, forget] },
+  {
+    from: ["failed", "closing", "stuck"],
+    on: "seen",
+    when: ["replaced", "clean"],
+    to: "waiting",
+    effects: () => [drop],
+    set: fresh,
+  },
+  {
+    from: ["failed"],
+    on: "seen",
+    when: ["mended", "acquired"],
+    to: "redoing",
+    effects: () => redo,
+  },
+  {
+    from: ["failed"],
+    on: "seen",
+    when: ["mended"],
+    to: "waiting",
+    effects: startWaiting,
     set: () => ({ error: null }),
   },
   {
@@ -293,7 +543,7 @@ export const TABLE: readonly Row[] = [
     when: ["removal"],
     to: "settling",
     effects: settle,
-    set: () => ({ held: false }),
+    set: watched,
   },
   // The toolstack's Closing came after our Closed: nobody else would close it again.
   {
@@ -301,36 +551,127 @@ export const TABLE: readonly Row[] = [
     on: "seen",
     when: ["closing"],
     to: "failed",
-    effects: () => [{ do: "close-backend" }],
+    effects: () => [closeBackend],
   },
 
+  // What was half done, or done for a directory that is no more, is undone; then all starts anew.
+  ...(["remove-done", "remove-failed"] as const).map((on): Row => ({
+    from: ["redoing"],
+    on,
+    to: "waiting",
+    effects: (_, event) => [
+      ...(on === "remove-failed"
+        ? [report("warning", `undoing it failed: ${errorOf(event)}`)]
+        : []),
+      cleanse,
+      drop,
+    ],
+    set: fresh,
+  })),
+
   // In use, until it is not wanted any more.
-  { from: ["connected"], on: "seen", when: ["closing"], to: "closing" },
   {
-    from: ["connected", "closing"],
-    on: "seen",
-    when: ["removal"],
-    to: "settling",
-    effects: settle,
-    set: () => ({ held: false }),
-  },
-  {
-    from: ["connected", "closing"],
+    from: ["connected", "closing", "lingering"],
     on: "seen",
     when: ["gone", "acquired"],
-    to: "removing",
-    effects: () => [report("warning", "its directory was deleted: removing by force"), remove],
-    set: () => byForce,
+    to: "settling",
+    effects: (...args) => [deletedByForce, ...settle(...args)],
+    set: byForce,
   },
-  { from: ["closing"], on: "seen", when: ["gone"], to: "absent", effects: () => [forget] },
+  {
+    from: ["closing"],
+    on: "seen",
+    when: ["gone"],
+    to: "absent",
+    effects: () => [drop, forget],
+  },
+  {
+    from: ["connected", "closing", "lingering"],
+    on: "seen",
+    when: ["replaced", "acquired"],
+    to: "redoing",
+    effects: () => [anotherOne, ...redo],
+  },
+  { from: ["connected", "lingering"], on: "seen", when: ["closing"], to: "closing" },
+  {
+    from: ["connected", "closing", "lingering"],
+    on: "seen",
+    when: ["detached"],
+    to: "settling",
+    effects: settle,
+    set: watched,
+  },
+  {
+    from: ["connected"],
+    on: "seen",
+    when: ["dead", "qemu"],
+    to: "lingering",
+    effects: (_, __, { times }) => [
+      report("info", "its guest is gone: its QEMU gets time to end"),
+      { do: "start-timer", timer: "linger", ms: times.qemuExit },
+    ],
+  },
+  {
+    from: ["connected", "closing"],
+    on: "seen",
+    when: ["dead"],
+    to: "settling",
+    effects: (...args) => [report("info", "its guest is gone: removing it"), ...settle(...args)],
+    set: watched,
+  },
+  {
+    from: ["lingering"],
+    on: "linger-expired",
+    to: "settling",
+    effects: (...args) => [closeBackend, ...settle(...args)],
+    set: watched,
+  },
+  { from: ["lingering"], on: "seen", when: ["wanted"], to: "connected" },
+  // The daemon closes it.
+  {
+    from: ["connected", "waiting"],
+    on: "seen",
+    when: ["wanted", "asked"],
+    to: "closing",
+    effects: (...args) => [{ do: "request-close" }, ...limitClosing(...args)],
+  },
+  { from: ["waiting"], on: "seen", when: ["present"], to: "waiting", effects: startWaiting },
   // The toolstack thought better of it.
-  { from: ["closing"], on: "seen", when: ["wanted", "acquired"], to: "connected" },
+  { from: ["closing"], on: "seen", when: ["wanted", "complete"], to: "connected" },
+  {
+    from: ["closing"],
+    on: "seen",
+    when: ["wanted", "acquired"],
+    to: "redoing",
+    effects: () => redo,
+  },
   {
     from: ["closing"],
     on: "seen",
     when: ["wanted", "clean"],
     to: "waiting",
     effects: startWaiting,
+  },
+  ...(["asked", "abandoned"] as const).map((guard): Row => ({
+    from: ["closing"],
+    on: "seen",
+    when: [guard],
+    to: "closing",
+    effects: limitClosing,
+  })),
+  {
+    from: ["closing"],
+    on: "destroy-expired",
+    to: "settling",
+    effects: (state, event, rules) => [
+      report(
+        "warning",
+        `its guest did not close it within ${rules.times.destroy / 1000} s: removing by force`,
+      ),
+      closeBackend,
+      ...settle(state, event, rules),
+    ],
+    set: watched,
   },
 
   // Closed: wait for the kernel, undo, wait for the toolstack, delete.
@@ -345,7 +686,7 @@ export const TABLE: readonly Row[] = [
     on: "kernel-released",
     when: ["acquired"],
     to: "removing",
-    effects: () => [remove],
+    effects: () => [note("removing"), remove],
   },
   {
     from: ["settling"],
@@ -355,6 +696,27 @@ export const TABLE: readonly Row[] = [
     effects: () => [{ do: "delete" }],
   },
   { from: ["settling"], on: "kernel-released", to: "holding" },
+  {
+    from: ["removing"],
+    on: "budget-expired",
+    when: ["independent"],
+    to: "overdue",
+    effects: () => [
+      report("warning", "its removal takes long: it goes on without the directory"),
+      { do: "delete" },
+    ],
+  },
+  {
+    from: ["removing"],
+    on: "budget-expired",
+    to: "removing",
+    effects: (_, __, { times }) => [
+      report(
+        "warning",
+        `its removal takes more than ${times.budget / 1000} s: the toolstack may give up waiting`,
+      ),
+    ],
+  },
   ...(["remove-done", "remove-failed"] as const).flatMap((on): Row[] => {
     const complain = (event: LifecycleEvent) =>
       on === "remove-failed" ? [report("warning", `its removal failed: ${errorOf(event)}`)] : [];
@@ -365,12 +727,38 @@ export const TABLE: readonly Row[] = [
         on,
         when: ["held"],
         to: "deleting",
-        effects: (_, event) => [...complain(event), { do: "delete" }],
+        effects: (_, event) => [...complain(event), note("removed"), { do: "delete" }],
         set,
       },
-      { from: ["removing"], on, to: "holding", effects: (_, event) => complain(event), set },
+      {
+        from: ["removing"],
+        on,
+        to: "holding",
+        effects: (_, event) => [...complain(event), note("removed")],
+        set,
+      },
+      {
+        from: ["overdue"],
+        on,
+        to: "deleting",
+        effects: (_, event) => [...complain(event), note("removed")],
+        set,
+      },
+      {
+        from: ["finishing"],
+        on,
+        to: "absent",
+        effects: (_, event) => [...complain(event), drop, report("info", "removed"), forget],
+      },
     ];
   }),
+  { from: ["overdue"], on: "deleted", to: "finishing" },
+  ...(["delete-refused", "delete-failed"] as const).map((on): Row => ({
+    from: ["overdue"],
+    on,
+    to: "removing",
+    set: () => ({ held: true }),
+  })),
   {
     from: ["holding"],
     on: "hold-expired",
@@ -381,18 +769,41 @@ export const TABLE: readonly Row[] = [
     from: ["deleting"],
     on: "deleted",
     to: "absent",
-    effects: () => [stop("hold"), report("info", "removed"), forget],
-    set: () => ({ acquired: false, held: false, error: null }),
+    effects: () => [drop, report("info", "removed"), forget],
   },
   {
     from: ["deleting"],
     on: "delete-refused",
-    to: "absent",
+    to: "waiting",
     effects: (_, event) => [
-      stop("hold"),
-      report("warning", `its directory stays: ${errorOf(event)}`),
-      forget,
+      report("info", `removed; its directory stays: ${errorOf(event)}`),
+      cleanse,
+      drop,
     ],
-    set: () => ({ acquired: false, held: false, error: null }),
+    set: fresh,
+  },
+  {
+    from: ["deleting"],
+    on: "delete-failed",
+    to: "stuck",
+    effects: (_, event) => [
+      report("warning", `removed, but its directory cannot be deleted: ${errorOf(event)}`),
+    ],
+  },
+  { from: ["stuck"], on: "seen", when: ["gone"], to: "absent", effects: () => [drop, forget] },
+  {
+    from: ["stuck"],
+    on: "seen",
+    when: ["unwanted"],
+    to: "deleting",
+    effects: () => [{ do: "delete" }],
+  },
+  {
+    from: ["stuck"],
+    on: "seen",
+    when: ["wanted"],
+    to: "waiting",
+    effects: () => [cleanse, drop],
+    set: fresh,
   },
 ];

@@ -34,6 +34,11 @@ export interface RealXenstored {
   shutdown(domid: number): Promise<void>;
   /** The domain is gone; resolves when the server has noticed. */
   destroy(domid: number): Promise<void>;
+  /**
+   * Kills the server, as a crash would, and starts another one in its place: an empty store, and no
+   * domains.
+   */
+  restart(): Promise<void>;
   /** What the server has printed. */
   log(): Promise<string>;
   /** Ends the server and removes its directory. May be called again. */
@@ -69,7 +74,7 @@ export async function startXenstored(options: XenstoredOptions = {}): Promise<Re
   try {
     await fs.mkdir(path.join(dir, "domains"));
     const server = await startServer(dir, options.args ?? []);
-    const instance = wrap(dir, server, discard);
+    const instance = wrap(dir, server, () => startServer(dir, options.args ?? []), discard);
     try {
       await untilAnswering(instance, server);
       for (const domid of options.domains ?? []) await instance.introduce(domid);
@@ -177,7 +182,13 @@ function fakedom(dir: string, ...args: string[]): Promise<void> {
   return run([path.join(shimBuild, "fakedom"), ...args], environment(dir));
 }
 
-function wrap(dir: string, server: Server, discard: () => Promise<void>): RealXenstored {
+function wrap(
+  dir: string,
+  first: Server,
+  startAnother: () => Promise<Server>,
+  discard: () => Promise<void>,
+): RealXenstored {
+  let server = first;
   let stopped: Promise<void> | null = null;
   const stop = async () => {
     server.child.kill("SIGTERM");
@@ -186,9 +197,20 @@ function wrap(dir: string, server: Server, discard: () => Promise<void>): RealXe
     await server.exited;
     await discard();
   };
-  return {
+  const instance: RealXenstored = {
     dir,
-    pid: server.pid,
+    get pid() {
+      return server.pid;
+    },
+    async restart() {
+      server.child.kill("SIGKILL");
+      await server.exited;
+      for (const name of await fs.readdir(path.join(dir, "domains"))) {
+        await fs.rm(path.join(dir, "domains", name), { recursive: true, force: true });
+      }
+      server = await startAnother();
+      await untilAnswering(instance, server);
+    },
     socketPath: (domid) => path.join(dir, domid === 0 ? "socket" : `domain-${domid}.sock`),
     introduce: (domid) => fakedom(dir, "introduce", String(domid)),
     release: (domid) => fakedom(dir, "release", String(domid)),
@@ -198,6 +220,7 @@ function wrap(dir: string, server: Server, discard: () => Promise<void>): RealXe
     log: () => fs.readFile(path.join(dir, "log"), "utf8"),
     stop: () => stopped ??= stop(),
   };
+  return instance;
 }
 
 /**

@@ -5,6 +5,9 @@ import { fileURLToPath } from "node:url";
 
 const root = path.join(path.dirname(fileURLToPath(import.meta.url)), "..", "..");
 
+/** How much is kept of the log of a daemon that runs for long, in characters. */
+const QUIET_LOG_MAX = 100_000;
+
 /** Longest wait for anything the daemon should do, in ms. */
 const PATIENCE_MS = 10_000;
 
@@ -54,19 +57,25 @@ export class DaemonProcess {
   readonly #exited: Promise<number | null>;
   #log = "";
 
-  private constructor(args: readonly string[]) {
+  private constructor(args: readonly string[], quiet: boolean) {
     const [file, ...before] = programCommand();
     this.#child = spawn(file, [...before, "devd", "-F", ...args], {
       env: { PATH: process.env["PATH"] ?? "" },
       stdio: ["ignore", "ignore", "pipe"],
     });
-    this.#child.stderr?.on("data", (chunk) => this.#log += chunk);
+    this.#child.stderr?.on("data", (chunk) => {
+      this.#log += chunk;
+      if (quiet) this.#log = this.#log.slice(-QUIET_LOG_MAX);
+    });
     this.#exited = new Promise((resolve) => this.#child.once("exit", (code) => resolve(code)));
   }
 
   /** Starts it and waits until it serves. @throws Error with its log when it does not */
-  static async start(args: readonly string[]): Promise<DaemonProcess> {
-    const daemon = new DaemonProcess(args);
+  static async start(
+    args: readonly string[],
+    options: { quiet?: boolean } = {},
+  ): Promise<DaemonProcess> {
+    const daemon = new DaemonProcess(args, options.quiet ?? false);
     await daemon.says(/serving domain/);
     return daemon;
   }

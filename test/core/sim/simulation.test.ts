@@ -1,5 +1,10 @@
 /** The simulated actors, each well-behaved and not, with the real daemon's code between them. */
 import { afterEach, beforeEach, describe, expect, test } from "bun:test";
+import { Exclusive } from "../../../core/daemon/exclusive.ts";
+import { MemoryJournal } from "../../../core/daemon/journal/memory.ts";
+import { Orphans } from "../../../core/daemon/orphans.ts";
+import { Slots } from "../../../core/daemon/slots.ts";
+import { systemProcessTable } from "../../../core/platform/process_table.ts";
 import { Daemon } from "../../../core/daemon/daemon.ts";
 import { backendPath, type DeviceId, frontendPath } from "../../../core/device/id.ts";
 import { DEFAULT_LIMITS } from "../../../core/hotplug/run_script.ts";
@@ -58,6 +63,7 @@ class World {
   dom0!: StoreClient;
   kernel!: SimulatedKernel;
   daemon!: Daemon;
+  readonly journal = new MemoryJournal();
 
   connect(domid: number): Promise<StoreClient> {
     return StoreClient.connect({
@@ -89,7 +95,11 @@ class World {
         path: "/bin",
         environment: {},
       },
-      times: { ...DEFAULT_TIMES, initWaitMs: 200, holdMs: 30 },
+      times: { ...DEFAULT_TIMES, initWait: 200, hold: 30 },
+      journal: this.journal,
+      slots: new Slots(),
+      orphans: new Orphans(systemProcessTable, systemClock),
+      exclusive: new Exclusive(),
     });
     await this.daemon.start();
     return this;

@@ -1,0 +1,57 @@
+/** Loop devices: whose they are, and getting rid of them. */
+import type { Device, DeviceSystem } from "../../plugins/contract.ts";
+import type { VbdUndo } from "./undo.ts";
+
+/** Where losetup may be. */
+const LOSETUP = ["/usr/sbin/losetup", "/sbin/losetup", "/usr/bin/losetup", "/bin/losetup"];
+
+/** Names of the loop devices that carry a file: `loop0`. */
+export async function loopsOf(system: DeviceSystem, params: string): Promise<string[]> {
+  if (!params.startsWith("/")) return [];
+  const real = await system.realPath(params);
+  const carriers: string[] = [];
+  for (const loop of await system.list("/sys/block")) {
+    if (!/^loop\d+$/.test(loop)) continue;
+    const file = await system.readText(`/sys/block/${loop}/loop/backing_file`);
+    // The kernel appends this to the name of a file that has been unlinked.
+    const name = file?.replace(/ \(deleted\)$/, "");
+    if (name !== undefined && (name === params || name === real)) carriers.push(loop);
+  }
+  return carriers;
+}
+
+/** Number of a loop device's present use (Linux 5.15 and later); undefined without one. */
+async function sequenceOf(system: DeviceSystem, node: string): Promise<string | undefined> {
+  const loop = /^\/dev\/(loop\d+)$/.exec(node)?.[1];
+  return loop === undefined ? undefined : await system.readText(`/sys/block/${loop}/diskseq`);
+}
+
+/** Names one use of a loop device: numbers are taken again at once. */
+export async function useOf(system: DeviceSystem, node: string): Promise<string> {
+  return `${node}#${await sequenceOf(system, node) ?? ""}`;
+}
+
+/** Detaches the loop device of an attach, as far as there (still) is one and it is surely ours. */
+export async function detach(device: Device, undo: VbdUndo, signal: AbortSignal): Promise<void> {
+  const { params = "", node, use } = undo;
+  const before = new Set((undo.loops ?? "").split(" "));
+  for (const loop of await loopsOf(device.system, params)) {
+    const path = `/dev/${loop}`;
+    if (node !== undefined && path !== node) continue;
+    const present = await useOf(device.system, path);
+    if (use === undefined ? device.heldElsewhere("use", present) : use !== present) continue;
+    // Killed before it could say which it took: one that was not there when it began.
+    if (node === undefined && (undo.loops === undefined || before.has(loop))) continue;
+    await run(device, path, signal);
+  }
+}
+
+async function run(device: Device, path: string, signal: AbortSignal): Promise<void> {
+  for (const losetup of LOSETUP) {
+    if (!await device.system.exists(losetup)) continue;
+    await device.system.run([losetup, "-d", path], signal);
+    device.log.warning(`the script left ${path}: detached`);
+    return;
+  }
+  device.log.warning(`the script left ${path}, and there is no losetup to detach it`);
+}

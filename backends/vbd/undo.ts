@@ -1,0 +1,13 @@
+/** What undoing a block device's attach needs when the store cannot tell any more. */
+export interface VbdUndo {
+  /** Path of the script. */
+  readonly script?: string;
+  /** The target as the toolstack wrote it. */
+  readonly params?: string;
+  /** Loop devices that carried the target before the attach, by name, separated by blanks. */
+  readonly loops?: string;
+  /** The loop device that the script set up, if any: `/dev/loop0`. */
+  readonly node?: string;
+  /** The same with what tells its uses apart: `/dev/loop0#17`. */
+  readonly use?: string;
+}

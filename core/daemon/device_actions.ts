@@ -1,0 +1,182 @@
+/** What the lane of one device does in the world: the store, the journal, the plugin, the kernel. */
+import { type DeviceId, deviceName, frontendPath } from "../device/id.ts";
+import type { Stage } from "../lifecycle/machine.ts";
+import type { Observation } from "../lifecycle/observation.ts";
+import type { LaneActions } from "../lifecycle/runner.ts";
+import type { Log } from "../log/log.ts";
+import type { BackendPlugin, Device } from "../../plugins/contract.ts";
+import {
+  cleanse,
+  closeBackend,
+  deleteDirectory,
+  publishError,
+  requestClose,
+  writeToken,
+} from "./backend_nodes.ts";
+import { type ContextParts, deviceContext } from "./device_context.ts";
+import type { JournalEntry } from "./journal/entry.ts";
+import type { JournalStore } from "./journal/memory.ts";
+import { awaitKernelRelease } from "./kernel.ts";
+import { observe } from "./observe.ts";
+import { OPERATION_VARIABLE, type Orphans } from "./orphans.ts";
+import type { Slots } from "./slots.ts";
+
+/** What actions are made of. */
+export interface ActionParts extends ContextParts {
+  readonly journal: JournalStore;
+  readonly slots: Slots;
+  readonly orphans: Orphans;
+}
+
+/** The actions of one device. */
+export class DeviceActions implements LaneActions {
+  readonly #id: DeviceId;
+  readonly #name: string;
+  readonly #plugin: BackendPlugin;
+  readonly #frontendKind: string;
+  readonly #parts: ActionParts;
+  readonly #log: Log;
+  #lastOddity: string | null = null;
+
+  constructor(id: DeviceId, plugin: BackendPlugin, parts: ActionParts, log: Log) {
+    this.#id = id;
+    this.#name = deviceName(id);
+    this.#plugin = plugin;
+    this.#frontendKind = plugin.frontendKind ?? id.kind;
+    this.#parts = parts;
+    this.#log = log;
+  }
+
+  async observe(): Promise<Observation> {
+    const { observation, oddity } = await observe(this.#parts.store, this.#id, this.#frontendKind);
+    if (oddity !== null && oddity !== this.#lastOddity) this.#log.warning(oddity);
+    this.#lastOddity = oddity;
+    return observation;
+  }
+
+  async record(): Promise<string> {
+    const token = crypto.randomUUID();
+    this.#put({ stage: "adding", token, operation: crypto.randomUUID(), error: null, undo: {} });
+    await writeToken(this.#parts.store, this.#id, token);
+    return token;
+  }
+
+  async note(stage: Stage, error: string | undefined): Promise<void> {
+    // What the processes of an operation bear; there are none once it has ended.
+    const runs = stage === "undoing" || stage === "removing";
+    const done = stage === "failed" || stage === "removed";
+    this.#put({
+      stage,
+      ...(done ? { undo: {} } : {}),
+      operation: runs ? crypto.randomUUID() : null,
+      ...(error === undefined ? {} : { error }),
+    });
+  }
+
+  async drop(): Promise<void> {
+    this.#parts.journal.drop(this.#name);
+  }
+
+  async awaitOrphans(ms: number): Promise<void> {
+    const operation = this.#entry?.operation ?? null;
+    if (operation === null) return;
+    if (await this.#parts.orphans.ended(operation, ms)) {
+      this.#log.warning("processes that an earlier daemon had started were ended");
+    }
+  }
+
+  async add(signal: AbortSignal): Promise<void> {
+    this.#log.info(`attach: ${frontendPath(this.#id, this.#frontendKind)}`);
+    await this.#inSlot(signal, () => this.#plugin.add(this.#context(), signal));
+  }
+
+  async remove(signal: AbortSignal): Promise<void> {
+    await this.#inSlot(signal, () => this.#plugin.remove(this.#context(), signal));
+  }
+
+  async adopt(signal: AbortSignal): Promise<string | null> {
+    const known = this.#entry;
+    const token = known?.token || crypto.randomUUID();
+    if (known === undefined || known.token === "") {
+      this.#put({ stage: "connected", token, operation: null });
+      await writeToken(this.#parts.store, this.#id, token);
+    }
+    try {
+      await this.#plugin.adopt?.(this.#context(), signal);
+    } catch (error) {
+      this.#log.warning(`the plugin cannot adopt it: ${(error as Error).message}`);
+    }
+    return token;
+  }
+
+  async cleanse(): Promise<void> {
+    await cleanse(this.#parts.store, this.#id, this.#plugin.results ?? []);
+  }
+
+  async requestClose(): Promise<void> {
+    await requestClose(this.#parts.store, this.#id, this.#token);
+  }
+
+  async publishError(error: string): Promise<void> {
+    await publishError(this.#parts.store, this.#id, error, this.#token);
+  }
+
+  async closeBackend(): Promise<void> {
+    await closeBackend(this.#parts.store, this.#id, this.#token);
+  }
+
+  async awaitKernel(ms: number): Promise<void> {
+    const { files, clock } = this.#parts;
+    await awaitKernelRelease(files, clock, this.#id, ms);
+  }
+
+  async deleteDirectory(): Promise<string | null> {
+    const { store } = this.#parts;
+    return await deleteDirectory(store, this.#id, this.#frontendKind, this.#token);
+  }
+
+  report(level: "debug" | "info" | "warning" | "error", text: string): void {
+    this.#log[level](text);
+  }
+
+  /** The mark of this attach's directory; null if it never had one. */
+  get #token(): string | null {
+    return this.#entry?.token || null;
+  }
+
+  get #entry(): JournalEntry | undefined {
+    return this.#parts.journal.get(this.#name);
+  }
+
+  /** Changes the journal's record. @throws JournalError */
+  #put(change: Partial<Omit<JournalEntry, "id">>): void {
+    const before = this.#entry ??
+      { id: this.#id, token: "", stage: "removing", operation: null, error: null, undo: {} };
+    this.#parts.journal.put({ ...before, ...change });
+  }
+
+  async #inSlot(signal: AbortSignal, work: () => Promise<void>): Promise<void> {
+    const release = await this.#parts.slots.acquire(this.#id.frontendDomid, signal);
+    try {
+      await work();
+    } finally {
+      release();
+    }
+  }
+
+  #context(): Device {
+    const { journal } = this.#parts;
+    const entry = this.#entry;
+    const environment: Record<string, string> = entry?.operation
+      ? { [OPERATION_VARIABLE]: entry.operation }
+      : {};
+    return deviceContext(this.#id, this.#parts, this.#log, {
+      get: () => this.#entry?.undo ?? {},
+      add: (more) => this.#put({ undo: { ...this.#entry?.undo, ...more } }),
+      heldElsewhere: (name, value) =>
+        journal.entries().some((other) =>
+          other.undo[name] === value && deviceName(other.id) !== this.#name
+        ),
+    }, { token: this.#token, environment });
+  }
+}

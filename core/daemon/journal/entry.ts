@@ -1,0 +1,18 @@
+/** What the journal holds of one device: what undoing needs, and how far it was. Pure. */
+import type { DeviceId } from "../../device/id.ts";
+import type { Stage } from "../../lifecycle/machine.ts";
+import type { Undo } from "../../../plugins/contract.ts";
+
+/** A record; the newest one of a device counts. */
+export interface JournalEntry {
+  readonly id: DeviceId;
+  /** The mark that the device's backend directory bears; empty if it never had one. */
+  readonly token: string;
+  readonly stage: Stage;
+  /** What marks the processes of the operation under way; null when none is. */
+  readonly operation: string | null;
+  /** Why it failed; null if it did not. */
+  readonly error: string | null;
+  /** What the plugin recorded. */
+  readonly undo: Undo;
+}

@@ -1,0 +1,165 @@
+/** The journal in a file: what a daemon that is killed leaves to the next one. */
+import { deviceName } from "../../device/id.ts";
+import type { AppendFile, AppendFiles } from "../../platform/append_file.ts";
+import type { JournalEntry } from "./entry.ts";
+import {
+  encodeDrop,
+  encodeHeader,
+  encodePut,
+  JOURNAL_VERSION,
+  type JournalHeader,
+  replay,
+} from "./format.ts";
+import type { JournalStore } from "./memory.ts";
+
+/** The journal cannot be read or written; the message names the file. */
+export class JournalError extends Error {
+  override name = "JournalError";
+}
+
+/** The file is compacted when it is larger than this, in bytes, and … */
+const COMPACT_FROM = 64 * 1024;
+/** … larger than what counts in it by this factor. */
+const COMPACT_FACTOR = 4;
+
+/** What a journal is made of. */
+export interface JournalParts extends JournalHeader {
+  readonly files: AppendFiles;
+  readonly path: string;
+  report(level: "info" | "warning" | "error", text: string): void;
+}
+
+/**
+ * Records of devices, each written before the next statement runs. Nothing is forced to the disk:
+ * loop devices and processes, of which it tells, do not survive the machine either, and the header
+ * names the start of the machine that it belongs to.
+ */
+export class Journal implements JournalStore {
+  readonly #parts: JournalParts;
+  readonly #entries: Map<string, JournalEntry>;
+  #file: AppendFile;
+  /** Size at which compaction is tried next, in bytes. */
+  #compactAt = COMPACT_FROM;
+
+  private constructor(
+    parts: JournalParts,
+    entries: Map<string, JournalEntry>,
+    file: AppendFile,
+  ) {
+    this.#parts = parts;
+    this.#entries = entries;
+    this.#file = file;
+    this.#setLimit();
+  }
+
+  /**
+   * Reads what an earlier daemon left, and begins a file of its own with it.
+   * @throws JournalError when the file is not ours, or cannot be written
+   */
+  static open(parts: JournalParts): Journal {
+    try {
+      const entries = readEntries(parts);
+      return new Journal(parts, entries, parts.files.replace(parts.path, snapshot(parts, entries)));
+    } catch (error) {
+      throw new JournalError(`cannot use the journal ${parts.path}: ${(error as Error).message}`);
+    }
+  }
+
+  entries(): JournalEntry[] {
+    return [...this.#entries.values()];
+  }
+
+  get(name: string): JournalEntry | undefined {
+    return this.#entries.get(name);
+  }
+
+  put(entry: JournalEntry): void {
+    this.#append(() => encodePut(entry));
+    this.#entries.set(deviceName(entry.id), entry);
+    this.#compact();
+  }
+
+  drop(name: string): void {
+    if (!this.#entries.has(name)) return;
+    this.#append(() => encodeDrop(name));
+    this.#entries.delete(name);
+    this.#compact();
+  }
+
+  /** Ends the use of the file. */
+  close(): void {
+    this.#file.close();
+  }
+
+  #append(encode: () => Uint8Array): void {
+    try {
+      this.#file.append(encode());
+    } catch (error) {
+      throw new JournalError(
+        `the journal ${this.#parts.path} cannot be written: ${(error as Error).message}`,
+      );
+    }
+  }
+
+  #compact(): void {
+    if (this.#file.size < this.#compactAt) return;
+    const { files, path, report } = this.#parts;
+    try {
+      const file = files.replace(path, snapshot(this.#parts, this.#entries));
+      this.#file.close();
+      this.#file = file;
+      this.#setLimit();
+    } catch (error) {
+      // The old one goes on; the next try comes when it has grown as much again.
+      this.#compactAt = this.#file.size + COMPACT_FROM;
+      report("warning", `the journal ${path} cannot be compacted: ${(error as Error).message}`);
+    }
+  }
+
+  #setLimit(): void {
+    this.#compactAt = Math.max(COMPACT_FROM, COMPACT_FACTOR * this.#file.size);
+  }
+}
+
+function snapshot(header: JournalHeader, entries: Map<string, JournalEntry>): Uint8Array {
+  const records = [encodeHeader(header), ...[...entries.values()].map(encodePut)];
+  const bytes = new Uint8Array(records.reduce((sum, { length }) => sum + length, 0));
+  let offset = 0;
+  for (const record of records) {
+    bytes.set(record, offset);
+    offset += record.length;
+  }
+  return bytes;
+}
+
+function readEntries({ files, path, domid, bootId, report }: JournalParts) {
+  const nothing = new Map<string, JournalEntry>();
+  let bytes: Uint8Array;
+  try {
+    bytes = files.read(path);
+  } catch (error) {
+    if ((error as { code?: string }).code === "ENOENT") return nothing;
+    throw error;
+  }
+  const { header, entries, damage, goodLength } = replay(bytes);
+  if (damage !== null && damage !== "torn") {
+    files.rename(path, `${path}.bad`);
+    const what = damage === "foreign"
+      ? "is no journal"
+      : damage === "version"
+      ? `is of another version than ${JOURNAL_VERSION}`
+      : `is damaged after ${goodLength} of ${bytes.length} bytes`;
+    report(
+      "error",
+      `the journal ${path} ${what}: kept as ${path}.bad; the store must tell the rest`,
+    );
+  }
+  if (header === null) return nothing;
+  if (header.domid !== domid || header.bootId !== bootId) {
+    const cause = header.domid === domid ? "an earlier boot" : `domain ${header.domid}`;
+    const count = entries.size === 0 ? "" : `: its ${entries.size} records are dropped`;
+    report("info", `the journal ${path} is of ${cause}${count}`);
+    return nothing;
+  }
+  return entries;
+}

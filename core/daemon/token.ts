@@ -1,0 +1,5 @@
+/**
+ * Name of the node that marks the directory of one attach, in every backend directory that we
+ * serve: only it tells a directory from another one of the same name and content.
+ */
+export const TOKEN_NODE = "xdevd-attach";

@@ -1,0 +1,121 @@
+/** Files that only grow, for the journal. */
+import * as fs from "node:fs";
+import type { SystemError } from "./types.ts";
+
+/** A file that records are appended to. */
+export interface AppendFile {
+  /** Bytes in it. */
+  readonly size: number;
+  /**
+   * Appends all of it before it returns, or nothing: what was written of it before an error (a full
+   * file system, say) is cut off again. Synchronous on purpose: what it announces may begin with
+   * the next statement.
+   * @throws SystemError
+   */
+  append(bytes: Uint8Array): void;
+  close(): void;
+}
+
+/** Opening them. */
+export interface AppendFiles {
+  /**
+   * Reads a whole file, which must be a regular one, ours, and not writable by others.
+   * @throws SystemError (ENOENT when there is none), Error when it is not what it must be
+   */
+  read(path: string): Uint8Array;
+  /**
+   * Puts a new file with this content in the place of `path`, at once as far as anybody can see,
+   * and opens it.
+   * @throws SystemError
+   */
+  replace(path: string, content: Uint8Array): AppendFile;
+  /** Gives a file another name, in place of what has that name. @throws SystemError */
+  rename(from: string, to: string): void;
+}
+
+const { O_APPEND, O_CREAT, O_EXCL, O_NOFOLLOW, O_RDONLY, O_WRONLY } = fs.constants;
+
+/** The machine's files. The runtime opens all with O_CLOEXEC. */
+export const systemAppendFiles: AppendFiles = {
+  read(path) {
+    const fd = fs.openSync(path, O_RDONLY | O_NOFOLLOW);
+    try {
+      const { uid, mode } = checkKind(path, fs.fstatSync(fd));
+      const self = process.geteuid?.() ?? 0;
+      if (uid !== self) {
+        throw new Error(`${path} belongs to user ${uid}; expected ${self}: remove it`);
+      }
+      if ((mode & 0o022) !== 0) {
+        const text = (mode & 0o777).toString(8);
+        throw new Error(`${path} has mode ${text}; expected no one else to write it: remove it`);
+      }
+      return new Uint8Array(fs.readFileSync(fd));
+    } finally {
+      fs.closeSync(fd);
+    }
+  },
+  replace(path, content) {
+    const temporary = `${path}.new`;
+    fs.rmSync(temporary, { force: true });
+    const fd = fs.openSync(
+      temporary,
+      O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW | O_APPEND,
+      0o600,
+    );
+    try {
+      writeAll(fd, content, 0);
+      fs.renameSync(temporary, path);
+    } catch (error) {
+      fs.closeSync(fd);
+      fs.rmSync(temporary, { force: true });
+      throw error;
+    }
+    return new OpenFile(fd, content.length);
+  },
+  rename: (from, to) => fs.renameSync(from, to),
+};
+
+function checkKind(path: string, stats: fs.Stats): fs.Stats {
+  if (!stats.isFile()) throw new Error(`${path} is no regular file: remove it`);
+  return stats;
+}
+
+class OpenFile implements AppendFile {
+  readonly #fd: number;
+  #size: number;
+  #closed = false;
+
+  constructor(fd: number, size: number) {
+    this.#fd = fd;
+    this.#size = size;
+  }
+
+  get size(): number {
+    return this.#size;
+  }
+
+  append(bytes: Uint8Array): void {
+    writeAll(this.#fd, bytes, this.#size);
+    this.#size += bytes.length;
+  }
+
+  close(): void {
+    if (this.#closed) return;
+    this.#closed = true;
+    fs.closeSync(this.#fd);
+  }
+}
+
+/** @throws SystemError with the file as long as it was before */
+function writeAll(fd: number, bytes: Uint8Array, size: number): void {
+  try {
+    for (let done = 0; done < bytes.length;) {
+      const written = fs.writeSync(fd, bytes, done);
+      if (written === 0) throw Object.assign(new Error("nothing was written"), { code: "EIO" });
+      done += written;
+    }
+  } catch (error) {
+    fs.ftruncateSync(fd, size);
+    throw error as SystemError;
+  }
+}

@@ -1,0 +1,299 @@
+/** Random walks through the world of `world.ts`. */
+import * as fc from "fast-check";
+import type { LifecycleRules } from "../../../core/lifecycle/machine.ts";
+import { ABSENT } from "../../../core/lifecycle/observation.ts";
+import type { Row } from "../../../core/lifecycle/table.ts";
+import { DeviceWorld, Violation } from "./world.ts";
+
+/** What is walked through: two devices of one guest, and two of another with other rules. */
+const DEVICES: readonly { guest: number; rules: Partial<LifecycleRules> }[] = [
+  { guest: 1, rules: {} },
+  { guest: 1, rules: { servedByQemu: true, waitsForBackend: false } },
+  { guest: 2, rules: { removesWithoutDirectory: true } },
+  { guest: 2, rules: {} },
+];
+
+/** Everything that anybody can do; the number chooses a device, or more. */
+const ACTIONS = {
+  run: 8,
+  look: 3,
+  perform: 5,
+  performAll: 3,
+  state: 2,
+  create: 2,
+  createServed: 0.1,
+  offline: 0.7,
+  online: 0.3,
+  nuke: 0.3,
+  replace: 0.3,
+  guestDies: 0.3,
+  hideFrontend: 0.2,
+  showFrontend: 0.4,
+  garbage: 0.2,
+  fault: 0.1,
+  mend: 0.2,
+  finish: 3,
+  finishBadly: 1.5,
+  hang: 0.5,
+  refuseDeletion: 0.2,
+  finishOrphan: 2,
+  timer: 2,
+  kernel: 2,
+  close: 0.05,
+  crash: 1,
+} as const;
+
+/** Name of an action. */
+export type Action = keyof typeof ACTIONS;
+
+/** One step of a walk. */
+export interface WalkStep {
+  readonly action: Action;
+  readonly device: number;
+  readonly value: number;
+}
+
+/** Where a walk ends: what everybody wants then, and whether it comes to be. */
+const ENDINGS = [
+  "gone",
+  "detached",
+  "closed in the end",
+  "dead",
+  "abandoned",
+  "wanted",
+  "never ready",
+  "wrong",
+  "drained",
+  "as it is",
+] as const;
+
+/** One of them. */
+export type Ending = (typeof ENDINGS)[number];
+
+/** A walk. */
+export interface Walk {
+  readonly steps: readonly WalkStep[];
+  readonly ending: Ending;
+}
+
+/** Any walk. */
+export const walks: fc.Arbitrary<Walk> = fc.record({
+  steps: fc.array(
+    fc.record({
+      action: fc.oneof(
+        ...Object.entries(ACTIONS).map(([action, weight]) => ({
+          weight: weight * 20,
+          arbitrary: fc.constant(action as Action),
+        })),
+      ),
+      // Mostly the first one, so that something comes about.
+      device: fc.constantFrom(0, 0, 0, 0, 0, 1, 2, 2, 3),
+      value: fc.nat(8),
+    }),
+    { maxLength: 120, size: "max" },
+  ),
+  ending: fc.constantFrom(...ENDINGS),
+});
+
+/**
+ * Walks, and comes to the end.
+ * @throws Violation with the way that led to it
+ */
+export function walk({ steps, ending }: Walk, table?: readonly Row[]): void {
+  const worlds = DEVICES.map(({ rules }) => new DeviceWorld(rules, table));
+  const guests = DEVICES.map(({ guest }) => guest);
+  let at = worlds[0]!;
+  try {
+    for (const step of steps) {
+      at = worlds[step.device]!;
+      if (step.action === "crash") { for (const world of worlds) world.crash(); }
+      else if (step.action === "close") { for (const world of worlds) world.close(); }
+      else if (step.action === "guestDies") {
+        const guest = guests[step.device];
+        worlds.forEach((world, index) => {
+          if (guests[index] === guest) world.change({ frontendPresent: false });
+        });
+      } else act(at, step);
+    }
+    for (const world of worlds) {
+      at = world;
+      end(world, ending);
+    }
+  } catch (error) {
+    if (!(error instanceof Violation)) throw error;
+    throw new Violation(`${error.message}; after:\n${at.log.slice(-50).join("\n")}`);
+  }
+}
+
+function act(world: DeviceWorld, { action, value }: WalkStep): void {
+  switch (action) {
+    case "run":
+      for (let round = 0; round < 2; round++) {
+        world.look();
+        while (world.perform());
+      }
+      return;
+    case "look":
+      return world.look();
+    case "perform":
+      world.perform();
+      return;
+    case "performAll":
+      while (world.perform());
+      return;
+    case "state":
+      return world.setState(value);
+    case "create":
+      world.create();
+      return world.setState(1 + value % 2);
+    case "createServed":
+      return world.createServed();
+    case "offline":
+      return world.change({ online: false, state: value % 2 === 0 ? 5 : 6 });
+    case "online":
+      return world.change({ online: true });
+    case "nuke":
+      return world.nuke();
+    case "replace":
+      world.nuke();
+      return world.create();
+    case "hideFrontend":
+      return world.change({ frontendPresent: false });
+    case "showFrontend":
+      return world.change({ frontendPresent: true });
+    case "garbage":
+      return world.change(value % 2 === 0 ? { state: undefined } : { online: undefined });
+    case "fault":
+      return world.change({ fault: "it is wrong" });
+    case "mend":
+      return world.change({ fault: null });
+    case "finish":
+      world.finish(true);
+      return;
+    case "finishBadly":
+      world.finish(false);
+      return;
+    case "hang":
+      return world.hang();
+    case "refuseDeletion":
+      world.refusals = 1;
+      return;
+    case "finishOrphan":
+      world.finishOrphan(value % 2 === 0);
+      return;
+    case "timer":
+      world.expire(value);
+      return;
+    case "kernel":
+      world.releaseKernel();
+      return;
+  }
+}
+
+function demand(holds: boolean, what: string): void {
+  if (!holds) throw new Violation(what);
+}
+
+const rest = (world: DeviceWorld, limit?: boolean) =>
+  demand(world.settle(limit), "it does not come to rest");
+
+function end(world: DeviceWorld, ending: Ending): void {
+  switch (ending) {
+    case "gone":
+      world.nuke();
+      return ended(world, ending);
+    case "detached":
+      world.change({ online: false, state: 6 });
+      return ended(world, ending);
+    case "closed in the end":
+      world.change({ online: false, state: 4, frontendPresent: true });
+      rest(world, false);
+      world.change({ online: false, state: 6 });
+      return ended(world, ending);
+    case "dead":
+      world.change({ online: true, state: 6, frontendPresent: false });
+      return ended(world, ending);
+    case "abandoned":
+      world.change({ online: false, state: 5, frontendPresent: false });
+      return ended(world, ending);
+    case "wanted":
+      return wanted(world);
+    case "never ready":
+      return neverReady(world);
+    case "wrong":
+      return wrong(world);
+    case "drained":
+      return drained(world);
+    case "as it is":
+      return rest(world);
+  }
+}
+
+function holdsNothing(world: DeviceWorld): boolean {
+  return !world.held && world.running === null && world.orphan === null;
+}
+
+/** A script that hangs does not keep anybody from ending it. */
+function ended(world: DeviceWorld, ending: Ending): void {
+  rest(world, false);
+  const { phase } = world.state;
+  demand(world.seen === ABSENT, `${ending}, but the directory is still there`);
+  demand(holdsNothing(world), `${ending}, but something is held`);
+  demand(phase === "absent", `${ending}, but ${phase}`);
+  demand(world.journal === null, `${ending}, but there is a record`);
+  demand(world.forgotten, `${ending}, but it is not forgotten`);
+}
+
+function wanted(world: DeviceWorld): void {
+  rest(world);
+  if (world.directory === null || world.state.asked) return;
+  const before = world.state;
+  const failed = before.phase === "failed" && (before.token !== null || before.acquired);
+  world.change({ online: true, state: 2, frontendPresent: true, fault: null });
+  rest(world);
+  const { phase, error } = world.state;
+  if (phase === "failed") {
+    demand(failed, "wanted, and nothing went wrong, but failed");
+    demand(error !== null && world.published !== null, "failed, and nobody knows why");
+    return demand(holdsNothing(world), "failed, and something is held");
+  }
+  demand(phase === "connected", `wanted, but ${phase}`);
+  demand(world.held && world.succeeded, "connected, but nothing is set up");
+  demand(world.journal?.stage === "connected", "connected, but the journal does not know");
+  demand(world.journal?.token === world.seen.token, "connected, but it is another directory");
+}
+
+/** The kernel never gets ready: whoever waits for it is told. */
+function neverReady(world: DeviceWorld): void {
+  if (world.directory !== null || world.state.asked) return;
+  rest(world);
+  world.create();
+  rest(world);
+  const qemu = world.servedByQemu;
+  demand(world.state.phase === (qemu ? "connected" : "failed"), `not ready: ${world.state.phase}`);
+}
+
+/** A directory that contradicts its path is not served. */
+function wrong(world: DeviceWorld): void {
+  if (world.directory !== null || world.state.asked) return;
+  rest(world);
+  world.create();
+  world.change({ state: 2, fault: "it is wrong" });
+  rest(world);
+  demand(world.state.phase === "failed", `wrong, but ${world.state.phase}`);
+  demand(world.published === "it is wrong", "wrong, and nobody knows");
+  world.change({ state: 2, fault: null });
+  rest(world);
+  demand(world.state.phase === "connected", `mended, but ${world.state.phase}`);
+}
+
+function drained(world: DeviceWorld): void {
+  const { directory } = world;
+  world.change({ online: true, state: 4, frontendPresent: true, fault: null });
+  world.close();
+  rest(world, false);
+  if (directory === null) return;
+  const { phase } = world.state;
+  demand(phase === "absent" || phase === "failed", `drained, but ${phase}`);
+  demand(holdsNothing(world) || world.legacy, "drained, but something is held");
+}

@@ -1,0 +1,451 @@
+/**
+ * A world of several devices of several guests, in which the toolstack, the guests, the kernel, the
+ * plugins, the clock and whoever kills the daemon each do what they may, in any order. It performs
+ * the machine's effects one by one, so that anything can come between two of them, and keeps the
+ * invariants (`docs/lifecycle.md` names them).
+ */
+import { DEFAULT_TIMES } from "../../../core/lifecycle/constants.ts";
+import {
+  type Effect,
+  INITIAL,
+  type LifecycleEvent,
+  type LifecycleRules,
+  type LifecycleState,
+  resumed,
+  type Stage,
+  type Step,
+  type TimerName,
+  transition,
+} from "../../../core/lifecycle/machine.ts";
+import { ABSENT, type Observation, wishOf } from "../../../core/lifecycle/observation.ts";
+import type { Row } from "../../../core/lifecycle/table.ts";
+import type { XenbusState } from "../../../core/device/states.ts";
+
+/** An invariant does not hold. */
+export class Violation extends Error {
+  override name = "Violation";
+}
+
+function check(holds: boolean, invariant: string): asserts holds {
+  if (!holds) throw new Violation(invariant);
+}
+
+/** A plugin's call, under this daemon or, as an orphan, under a dead one. */
+interface Running {
+  readonly call: "add" | "remove";
+  /** The directory it works on. */
+  readonly directory: object | null;
+}
+
+/** The directory of a device: an object of its own for each one that is created. */
+interface Directory {
+  seen: Observation;
+}
+
+interface Entry {
+  readonly stage: Stage;
+  readonly token: string | null;
+  readonly error: string | null;
+}
+
+/** One device and all that surrounds it. */
+export class DeviceWorld {
+  readonly #rules: LifecycleRules;
+  readonly #table: readonly Row[] | undefined;
+  readonly log: string[] = [];
+  state: LifecycleState = INITIAL;
+  directory: Directory | null = null;
+  journal: Entry | null = null;
+  /** What a plugin has acquired and not given back. */
+  held = false;
+  /** The add that acquired it has ended well. */
+  succeeded = false;
+  running: Running | null = null;
+  orphan: Running | null = null;
+  published: string | null = null;
+  /** Whether its lane has gone, as it must when nothing is left. */
+  forgotten = true;
+  /** The store refuses to delete, some time. */
+  refusals = 0;
+  readonly #queue: Effect[] = [];
+  readonly #timers = new Set<TimerName>();
+  #aborted = false;
+  #hung = false;
+  #kernelAwaited = false;
+  #orphansAwaited = false;
+  #tokens = 0;
+  /** This daemon has undone it, and nothing was done since. */
+  #undone = false;
+  /** It was set up by a daemon that kept no journal. */
+  legacy = false;
+  #legacyDirectory: Directory | null = null;
+
+  constructor(rules: Partial<LifecycleRules>, table?: readonly Row[]) {
+    this.#rules = {
+      times: DEFAULT_TIMES,
+      waitsForBackend: true,
+      servedByQemu: false,
+      removesWithoutDirectory: false,
+      ...rules,
+    };
+    this.#table = table;
+  }
+
+  get servedByQemu(): boolean {
+    return this.#rules.servedByQemu;
+  }
+
+  get seen(): Observation {
+    return this.directory?.seen ?? ABSENT;
+  }
+
+  set seen(seen: Observation) {
+    if (this.directory !== null) this.directory.seen = seen;
+  }
+
+  /** Only what has been decided and done is in what one sees (see the runner). */
+  look(): void {
+    if (this.#queue.length > 0) return;
+    this.#feed({ type: "seen", observation: this.seen });
+  }
+
+  /** Performs the next effect that is due. */
+  perform(): boolean {
+    const effect = this.#queue.shift();
+    if (effect === undefined) return false;
+    this.log.push(`  ${effect.do}`);
+    this.#perform(effect);
+    return true;
+  }
+
+  /** The plugin's call ends. */
+  finish(ok: boolean, limit = false): boolean {
+    const { running } = this;
+    if (running === null) return false;
+    // Only the end of its time, or of the daemon's patience, ends a script that hangs.
+    if (this.#hung && !this.#aborted && !limit) return false;
+    this.#hung = false;
+    this.running = null;
+    const well = ok && !(this.#aborted && running.call === "add");
+    this.#ends(running, well);
+    const { call } = running;
+    this.#undone = call === "remove";
+    if (well) this.#feed({ type: `${call}-done` });
+    else this.#feed({ type: `${call}-failed`, error: "no" });
+    return true;
+  }
+
+  /** An add script that runs will not end by itself. */
+  hang(): void {
+    this.#hung = this.running?.call === "add";
+  }
+
+  /** A script that outlived its daemon ends, unheard. */
+  finishOrphan(ok: boolean): boolean {
+    const { orphan } = this;
+    if (orphan !== null) {
+      this.orphan = null;
+      this.#ends(orphan, ok);
+    }
+    if (!this.#orphansAwaited) return orphan !== null;
+    this.#orphansAwaited = false;
+    this.#feed({ type: "orphans-gone" });
+    return true;
+  }
+
+  expire(which: number): boolean {
+    const timers = [...this.#timers];
+    const timer = timers[which % Math.max(1, timers.length)];
+    if (timer === undefined) return false;
+    this.#timers.delete(timer);
+    this.#feed({ type: `${timer}-expired` });
+    return true;
+  }
+
+  releaseKernel(): boolean {
+    if (!this.#kernelAwaited) return false;
+    this.#kernelAwaited = false;
+    this.#feed({ type: "kernel-released" });
+    return true;
+  }
+
+  /** The daemon is told to close all. */
+  close(): void {
+    this.#feed({ type: "close" });
+  }
+
+  create(): void {
+    if (this.directory !== null) return;
+    this.directory = {
+      seen: { ...ABSENT, present: true, online: true, state: 1, frontendPresent: true },
+    };
+  }
+
+  /** Set up by a daemon that kept no journal. */
+  createServed(): void {
+    if (this.directory !== null || this.held || this.running !== null || this.orphan !== null) {
+      return;
+    }
+    // Whatever is recorded belongs to an earlier life.
+    if (this.journal !== null || this.state.phase !== "absent") return;
+    this.create();
+    this.seen = { ...this.seen, state: 4, served: true };
+    this.held = true;
+    this.succeeded = true;
+    this.legacy = true;
+    this.#legacyDirectory = this.directory;
+    this.#undone = false;
+  }
+
+  nuke(): void {
+    this.directory = null;
+    this.#forgive();
+  }
+
+  /** Set up by a daemon without a journal, and gone before we ever saw it: nobody can know. */
+  #forgive(): void {
+    const known = this.journal !== null || this.state.acquired;
+    if (known || !this.legacy || this.directory === this.#legacyDirectory) return;
+    this.held = false;
+  }
+
+  /** The daemon is killed and started again; what it had started goes on. */
+  crash(): void {
+    this.log.push("CRASH");
+    if (this.running !== null) {
+      check(this.orphan === null, "two calls of one device at the same time");
+      this.orphan = this.running;
+    }
+    this.running = null;
+    this.#hung = false;
+    this.#undone = false;
+    this.forgotten = this.journal === null && this.directory === null;
+    this.#queue.length = 0;
+    this.#timers.clear();
+    this.#kernelAwaited = false;
+    this.#orphansAwaited = false;
+    this.state = INITIAL;
+    this.#forgive();
+    if (this.journal !== null) this.#take(resumed(this.journal, this.#rules));
+  }
+
+  #ends(running: Running, well: boolean): void {
+    if (running.call === "remove") {
+      // A failing remove gives up what is held all the same: nothing more can be done about it.
+      this.held = false;
+      this.succeeded = false;
+      return;
+    }
+    this.succeeded = well;
+    const same = this.directory !== null && running.directory === this.directory;
+    if (well && same) this.seen = { ...this.seen, served: true };
+  }
+
+  #feed(event: LifecycleEvent): void {
+    this.log.push(event.type + (event.type === "seen" ? ` ${wishOf(event.observation)}` : ""));
+    this.#take(transition(this.state, event, this.#rules, this.#table));
+  }
+
+  #take({ state, effects }: Step): void {
+    const before = this.state.phase;
+    if (before === "recovered" && state.phase !== before) this.#checkRecovery(state);
+    this.state = state;
+    if (state.phase !== "absent") this.forgotten = false;
+    if (state.phase !== before) this.log.push(`    ${before} → ${state.phase}`);
+    this.#queue.push(...effects);
+    if (state.phase === "connected" && before !== "connected") {
+      check(this.running === null && this.orphan === null, "connected while a call runs");
+      check(
+        this.succeeded || state.observation.served || before === "recovered",
+        "connected only after the script succeeded",
+      );
+      check(this.held, "connected, and nothing is set up");
+    }
+    if (state.phase === "failed" && !this.legacy) {
+      check(!this.#mayHold(), "failed with something held");
+    }
+  }
+
+  /** What a dead daemon had achieved stays, as long as it is wanted. */
+  #checkRecovery({ phase, observation }: LifecycleState): void {
+    const { stage, token } = this.journal ?? {};
+    const wish = wishOf(observation);
+    if (wish !== "present" && wish !== "idle") return;
+    if (token !== observation.token) return;
+    const stays = stage === "connected" || (stage === "adding" && observation.served);
+    if (stays) check(phase === "connected", "what was set up before is undone");
+    if (stage === "failed") check(phase === "failed", "what had failed is tried again");
+  }
+
+  /** What is held of which the machine is to know. */
+  #mayHold(): boolean {
+    return this.held || this.running !== null;
+  }
+
+  #perform(effect: Effect): void {
+    switch (effect.do) {
+      case "start-timer":
+        this.#timers.add(effect.timer);
+        return;
+      case "stop-timer":
+        this.#timers.delete(effect.timer);
+        return;
+      case "await-orphans":
+        this.#orphansAwaited = true;
+        return;
+      case "record": {
+        if (this.directory === null) {
+          return this.#feed({ type: "record-failed", error: "its directory was deleted" });
+        }
+        check(this.journal === null, "a record is written over that of another life");
+        const token = `t${++this.#tokens}`;
+        this.journal = { stage: "adding", token, error: null };
+        this.seen = { ...this.seen, token };
+        return this.#feed({ type: "recorded", token });
+      }
+      case "note":
+        if (effect.stage === "undoing" || effect.stage === "removing") {
+          const done = this.journal?.stage === "failed" || this.journal?.stage === "removed";
+          check(!done && !this.#undone, "undone twice");
+        }
+        this.journal = {
+          token: this.journal?.token ?? null,
+          error: effect.error ?? this.journal?.error ?? null,
+          stage: effect.stage,
+        };
+        return;
+      case "drop":
+        check(this.legacy || !this.#mayHold(), "the record of something held is dropped");
+        this.journal = null;
+        return;
+      case "add":
+        check(this.running === null && this.orphan === null, "two calls of one device at once");
+        check(!this.held, "added twice without a remove between");
+        check(this.journal?.stage === "adding", "acquired before the journal knew");
+        this.running = { call: "add", directory: this.directory };
+        this.#undone = false;
+        this.held = true;
+        this.legacy = false;
+        this.succeeded = false;
+        this.#aborted = false;
+        return;
+      case "abort-add":
+        // It may just have ended.
+        this.#aborted = this.running?.call === "add";
+        return;
+      case "remove":
+        check(this.running === null && this.orphan === null, "two calls of one device at once");
+        check(this.journal !== null, "undone without a record of it");
+        check(
+          ["undoing", "removing"].includes(this.journal.stage),
+          "undone without a record that it began",
+        );
+        this.running = { call: "remove", directory: this.directory };
+        return;
+      case "adopt": {
+        const token = this.journal?.token ?? `t${++this.#tokens}`;
+        if (this.journal?.token === undefined || this.journal.token === null) {
+          this.journal = { stage: "connected", token, error: null };
+          this.seen = { ...this.seen, token };
+        }
+        return this.#feed({ type: "adopted", token });
+      }
+      case "cleanse":
+        check(this.running === null && this.orphan === null, "cleansed while a call runs");
+        this.seen = { ...this.seen, served: false, token: null };
+        return;
+      case "publish-error":
+        check(effect.error !== "", "failed without a reason");
+        this.published = effect.error;
+        return;
+      case "request-close":
+        if (!this.#isOurs()) return;
+        if (this.directory !== null) this.seen = { ...this.seen, online: false };
+        if (this.seen.state !== 6) this.seen = { ...this.seen, state: 5 };
+        return;
+      case "close-backend":
+        if (this.#isOurs()) this.seen = { ...this.seen, state: 6 };
+        return;
+      case "await-kernel":
+        check(!this.#kernelAwaited, "the kernel is awaited twice");
+        this.#kernelAwaited = true;
+        return;
+      case "delete":
+        return this.#delete();
+      case "report":
+        return;
+      case "forget":
+        if (this.legacy) {
+          this.forgotten = true;
+          this.#undone = false;
+          return;
+        }
+        check(!this.#mayHold() && this.orphan === null, "forgotten while something is held");
+        check(this.journal === null, "forgotten with a record left");
+        this.forgotten = this.state.phase === "absent";
+        // The next lane knows nothing of this one.
+        this.#undone = false;
+        return;
+    }
+  }
+
+  /** The actions change no other directory than the one they are meant for. */
+  #isOurs(): boolean {
+    const token = this.journal?.token ?? null;
+    return this.directory !== null && (token === null || token === this.seen.token);
+  }
+
+  /** As `deleteDirectory` does: not when it is wanted again, or another one. */
+  #delete(): void {
+    const { directory, seen } = this;
+    if (directory !== null) {
+      const token = this.journal?.token ?? null;
+      if (token !== null && seen.token !== token) {
+        return this.#feed({ type: "delete-refused", error: "another one" });
+      }
+      if (seen.online === true && seen.frontendPresent) {
+        return this.#feed({ type: "delete-refused", error: "wanted again" });
+      }
+      const early = this.#rules.removesWithoutDirectory && this.running?.call === "remove";
+      check(early || !this.#mayHold(), "the directory is deleted before all is undone");
+    }
+    if (this.refusals > 0) {
+      this.refusals--;
+      return this.#feed({ type: "delete-failed", error: "the store refuses" });
+    }
+    this.directory = null;
+    this.#feed({ type: "deleted" });
+  }
+
+  /**
+   * Lets everybody do what is due until nothing more happens; returns whether that came to be.
+   * @param limit whether scripts that hang come to the end of their time
+   */
+  settle(limit = true): boolean {
+    let before = "";
+    for (let round = 0; round < 100; round++) {
+      while (this.perform());
+      this.finishOrphan(true);
+      this.finish(true, limit);
+      this.releaseKernel();
+      while (this.perform());
+      this.look();
+      while (this.perform());
+      const now = JSON.stringify([this.state, this.seen, this.journal, this.held]);
+      // Time passes when nothing else is left to happen.
+      if (now === before && !this.expire(0)) return this.running === null;
+      before = now;
+    }
+    return false;
+  }
+
+  /** Changes the directory's nodes, if there is one. */
+  change(nodes: Partial<Observation>): void {
+    if (this.directory !== null) this.seen = { ...this.seen, ...nodes };
+  }
+
+  /** A kernel moves a device on only while it is online, or to its end. */
+  setState(state: number): void {
+    this.change({ state: state as XenbusState });
+  }
+}

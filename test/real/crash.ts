@@ -1,0 +1,412 @@
+/**
+ * A driver domain under fire: attaches and detaches at random, on the real xenstored, the real
+ * `block` script and real loop devices, while the daemon (and, if asked for, xenstored) is killed
+ * again and again. Counts what was lost and what was left.
+ */
+import { appendFileSync } from "node:fs";
+import * as fs from "node:fs/promises";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { deviceName } from "../../core/device/id.ts";
+import type { StoreClient } from "../../core/xenstore/client.ts";
+import { DaemonProcess } from "../support/daemon_process.ts";
+import { HandMadeDevice, makeDomain } from "../support/hand_made.ts";
+import { connectTo } from "../support/store_connection.ts";
+import { type RealXenstored, startXenstored } from "./xenstored.ts";
+
+/** How much is done. */
+export interface CrashOptions {
+  /** How often the daemon is killed. */
+  readonly kills: number;
+  /** How often xenstored is killed, in between. */
+  readonly storeKills?: number;
+  readonly seed: number;
+  /** Where all the daemons' logs, and the diary of the scripts, are collected. */
+  readonly logFile?: string;
+  /** Called now and then. */
+  progress?(line: string): void;
+}
+
+/** What came of it; all that should be zero is in `faults`. */
+export interface CrashReport {
+  readonly kills: number;
+  readonly storeKills: number;
+  readonly attaches: number;
+  readonly detaches: number;
+  readonly scriptRuns: number;
+  readonly adopted: number;
+  readonly redone: number;
+  readonly faults: {
+    /** Attaches that never became `connected`, or the wrong file, or not any more later. */
+    readonly lost: string[];
+    /** Detaches that never ended, loop devices, journal records or processes at the end. */
+    readonly left: string[];
+    /** Add scripts of one attach without a remove between, or two scripts at the same time. */
+    readonly twice: string[];
+  };
+}
+
+const DRIVER = 1;
+const GUESTS = [7, 8, 9];
+const SLOTS_PER_GUEST = 2;
+/** Longer than any script or kill may delay a device, in ms. */
+const PATIENCE_MS = 45_000;
+
+/** A small generator (mulberry32), so that a run can be repeated as far as timing allows. */
+function random(seed: number): () => number {
+  let state = seed >>> 0;
+  return () => {
+    state = (state + 0x6d2b79f5) >>> 0;
+    let value = state;
+    value = Math.imul(value ^ (value >>> 15), value | 1);
+    value ^= value + Math.imul(value ^ (value >>> 7), value | 61);
+    return ((value ^ (value >>> 14)) >>> 0) / 2 ** 32;
+  };
+}
+
+const sleep = (ms: number) => new Promise<void>((resolve) => setTimeout(resolve, ms));
+
+/** The script that devices name: Debian's, with a diary. */
+function diaryScript(diary: string): string {
+  return `#!/bin/bash
+attach=$(xenstore-read "$XENBUS_PATH/incarnation" 2>/dev/null)
+echo "begin $1 $XENBUS_PATH \${attach:-none} $$ $(date +%T.%N)" >> ${diary}
+trap 'echo "end $1 $XENBUS_PATH \${attach:-none} $$ stopped" >> ${diary}; exit 143' TERM
+/etc/xen/scripts/block "$@"
+code=$?
+echo "end $1 $XENBUS_PATH \${attach:-none} $$ $code $(date +%T.%N)" >> ${diary}
+exit $code
+`;
+}
+
+/** Runs it. @throws Error when the machine itself fails, not the daemon */
+export async function crashRun(options: CrashOptions): Promise<CrashReport> {
+  const run = new CrashRun(options);
+  try {
+    return await run.run();
+  } finally {
+    await run.end();
+  }
+}
+
+class CrashRun {
+  readonly #options: CrashOptions;
+  readonly #random: () => number;
+  readonly #lost: string[] = [];
+  readonly #left: string[] = [];
+  readonly #twice: string[] = [];
+  #directory = "";
+  #diary = "";
+  #store!: RealXenstored;
+  #dom0!: StoreClient;
+  #daemon: DaemonProcess | null = null;
+  #attaches = 0;
+  #detaches = 0;
+  #adopted = 0;
+  #redone = 0;
+  #incarnation = 0;
+  /** Raised with each restart of xenstored: what was in the store is gone. */
+  #epoch = 0;
+  #storeUp: Promise<void> = Promise.resolve();
+  #over = false;
+
+  constructor(options: CrashOptions) {
+    this.#options = options;
+    this.#random = random(options.seed);
+  }
+
+  async run(): Promise<CrashReport> {
+    this.#directory = await fs.mkdtemp(join(tmpdir(), "xdevd-crash-"));
+    this.#diary = join(this.#directory, "diary");
+    await fs.writeFile(this.#diary, "");
+    await fs.writeFile(join(this.#directory, "block-diary"), diaryScript(this.#diary), {
+      mode: 0o755,
+    });
+    this.#store = await startXenstored({ domains: [DRIVER, ...GUESTS] });
+    await this.#openStore();
+    await this.#startDaemon();
+    const slots: Promise<void>[] = [];
+    for (const guest of GUESTS) {
+      for (let slot = 0; slot < SLOTS_PER_GUEST; slot++) {
+        slots.push(this.#slot(guest, 51712 + 16 * slot));
+      }
+    }
+    await this.#killers();
+    this.#over = true;
+    await Promise.all(slots);
+    await this.#checkEnd();
+    const scriptRuns = await this.#checkDiary();
+    const { logFile } = this.#options;
+    if (logFile !== undefined) {
+      await fs.appendFile(logFile, `==== diary\n${await fs.readFile(this.#diary, "utf8")}`);
+    }
+    const { kills, storeKills = 0 } = this.#options;
+    return {
+      kills,
+      storeKills,
+      attaches: this.#attaches,
+      detaches: this.#detaches,
+      scriptRuns,
+      adopted: this.#adopted,
+      redone: this.#redone,
+      faults: { lost: this.#lost, left: this.#left, twice: this.#twice },
+    };
+  }
+
+  async end(): Promise<void> {
+    await this.#daemon?.stop("SIGKILL");
+    this.#dom0?.close();
+    await this.#store?.stop();
+    for (const line of await this.#losetup()) {
+      const loop = /^(\/dev\/loop\d+):/.exec(line)?.[1];
+      if (loop !== undefined) await run(["losetup", "-d", loop]);
+    }
+    if (this.#directory !== "") await fs.rm(this.#directory, { recursive: true, force: true });
+  }
+
+  #pause(from: number, to: number): Promise<void> {
+    return sleep(from + this.#random() * (to - from));
+  }
+
+  async #openStore(): Promise<void> {
+    this.#dom0 = await connectTo(this.#store.socketPath(0));
+    for (const domid of [DRIVER, ...GUESTS]) await makeDomain(this.#dom0, domid);
+  }
+
+  async #startDaemon(): Promise<void> {
+    this.#daemon = await DaemonProcess.start([
+      "--store",
+      this.#store.socketPath(DRIVER),
+      "--scripts",
+      this.#directory,
+      "--run-dir",
+      join(this.#directory, "run"),
+      "--log-level",
+      "debug",
+    ]);
+  }
+
+  /** Kills the daemon at random moments, and xenstored every now and then. */
+  async #killers(): Promise<void> {
+    const { kills, storeKills = 0 } = this.#options;
+    const every = storeKills === 0 ? Infinity : Math.max(1, Math.floor(kills / storeKills));
+    let stores = 0;
+    for (let kill = 1; kill <= Math.max(kills, storeKills); kill++) {
+      await this.#pause(20, 700);
+      if (kill <= kills) {
+        await this.#daemon?.stop("SIGKILL");
+        this.#readLog();
+        await this.#startDaemon();
+      }
+      if (kill % every === 0 && stores < storeKills) {
+        stores++;
+        await this.#pause(0, 300);
+        await this.#restartStore();
+      }
+      if (kill % 25 === 0) {
+        this.#options.progress?.(
+          `${kill} kills, ${this.#attaches} attaches, ${this.#detaches} detaches, ` +
+            `${this.#lost.length} lost`,
+        );
+      }
+    }
+  }
+
+  #readLog(): void {
+    if (this.#options.logFile !== undefined) {
+      appendFileSync(this.#options.logFile, `---- ${this.#daemon?.log}`);
+    }
+    this.#adopted += this.#daemon?.lines("adopted").length ?? 0;
+    this.#redone += this.#daemon?.lines("undoing it first").length ?? 0;
+  }
+
+  async #restartStore(): Promise<void> {
+    this.#epoch++;
+    const { promise, resolve } = Promise.withResolvers<void>();
+    this.#storeUp = promise;
+    this.#dom0.close();
+    await this.#store.restart();
+    for (const domid of [DRIVER, ...GUESTS]) await this.#store.introduce(domid);
+    await this.#openStore();
+    resolve();
+  }
+
+  /** One device after the other, as the toolstack, the kernel and the guest would have it. */
+  async #slot(guest: number, devid: number): Promise<void> {
+    const image = join(this.#directory, `disk-${guest}-${devid}`);
+    await fs.writeFile(image, Buffer.alloc(64 * 1024, guest));
+    while (!this.#over) {
+      await this.#storeUp;
+      const epoch = this.#epoch;
+      try {
+        await this.#cycle(guest, devid, image);
+      } catch (error) {
+        // Its store was taken away under it: the next one starts anew.
+        if (this.#epoch === epoch) throw error;
+      }
+    }
+  }
+
+  async #cycle(guest: number, devid: number, image: string): Promise<void> {
+    await this.#pause(0, 200);
+    const id = { backendDomid: DRIVER, kind: "vbd", frontendDomid: guest, devid };
+    const device = new HandMadeDevice(this.#dom0, id);
+    const create = () => {
+      this.#attaches++;
+      return device.create({
+        script: join(this.#directory, "block-diary"),
+        params: image,
+        incarnation: String(++this.#incarnation),
+      });
+    };
+    await create();
+    await this.#pause(0, 50);
+    await device.write("state", "2");
+    // Some are given up before they are ready.
+    const chance = this.#random();
+    if (chance < 0.75 || this.#over) {
+      const node = await this.#connected(device, image);
+      if (node !== null) {
+        await device.write("state", "4");
+        await this.#pause(0, 300);
+        if (!(await this.#carriers(image)).includes(node)) {
+          this.#lost.push(`${deviceName(id)}: ${node} was taken away while in use`);
+        }
+      }
+    } else await this.#pause(0, 150);
+    const way = this.#random();
+    if (way < 0.15) {
+      await device.nuke();
+    } else if (way < 0.3) {
+      // Made anew at once, under the same name.
+      await device.nuke();
+      await create();
+      await device.write("state", "2");
+      await this.#connected(device, image);
+      await this.#detach(device);
+    } else if (way < 0.45) {
+      // The guest dies; its kernel side sees that.
+      await this.#dom0.removeOptional(device.frontend);
+      await device.write("state", "6").catch(() => {});
+    } else await this.#detach(device);
+    await this.#gone(device);
+    this.#detaches++;
+  }
+
+  async #detach(device: HandMadeDevice): Promise<void> {
+    await device.write("online", "0");
+    await device.write("state", "5");
+    await this.#pause(0, 100);
+    await device.write("state", "6");
+  }
+
+  /** Waits for the setup; returns its loop device, which carries the right file. */
+  async #connected(device: HandMadeDevice, image: string): Promise<string | null> {
+    const what = deviceName(device.id);
+    const done = await this.#waitFor(async () =>
+      await device.read("hotplug-status") === "connected"
+    );
+    if (!done) {
+      this.#lost.push(`${what}: never connected: ${JSON.stringify(await device.nodes())}`);
+      return null;
+    }
+    const node = await device.read("node") ?? "";
+    if (!(await this.#carriers(image)).includes(node)) {
+      this.#lost.push(`${what}: connected, but ${node || "nothing"} does not carry its file`);
+      return null;
+    }
+    return node;
+  }
+
+  async #gone(device: HandMadeDevice): Promise<void> {
+    if (await this.#waitFor(async () => !await this.#dom0.exists(device.backend))) return;
+    const nodes = JSON.stringify(await device.nodes());
+    this.#left.push(`${deviceName(device.id)}: never deleted: ${nodes}`);
+    await device.nuke();
+  }
+
+  async #waitFor(condition: () => Promise<boolean>): Promise<boolean> {
+    const epoch = this.#epoch;
+    const end = performance.now() + PATIENCE_MS;
+    while (!await condition()) {
+      if (this.#epoch !== epoch) throw new Error("another store");
+      if (performance.now() > end) return false;
+      await sleep(15);
+    }
+    return true;
+  }
+
+  /** Loop devices that carry a file. */
+  async #carriers(image: string): Promise<string[]> {
+    const loops: string[] = [];
+    for (const name of await fs.readdir("/sys/block")) {
+      const file = await fs.readFile(`/sys/block/${name}/loop/backing_file`, "utf8").catch(() =>
+        ""
+      );
+      if (file.trimEnd() === image) loops.push(`/dev/${name}`);
+    }
+    return loops;
+  }
+
+  async #losetup(): Promise<string[]> {
+    const lines = (await run(["losetup", "-a"])).split("\n");
+    return this.#directory === "" ? [] : lines.filter((line) => line.includes(this.#directory));
+  }
+
+  /** What is left when nothing is wanted any more. */
+  async #checkEnd(): Promise<void> {
+    await this.#waitFor(async () => (await this.#losetup()).length === 0);
+    this.#left.push(...(await this.#losetup()).map((line) => `loop device ${line}`));
+    await sleep(500);
+    const code = await this.#daemon?.stop();
+    this.#readLog();
+    if (code !== 0) this.#left.push(`the daemon's exit status: ${code}\n${this.#daemon?.log}`);
+    const journal = join(this.#directory, "run", `devd-${DRIVER}.journal`);
+    const records = (await fs.readFile(journal)).toString("latin1").match(/vbd\/|frontendDomid/g);
+    // The newest journal was compacted when the daemon started; anything since has been dropped.
+    if (records !== null && !await this.#journalIsEmpty(journal)) {
+      this.#left.push("the journal is not empty");
+    }
+    const processes = await run([
+      "sh",
+      "-c",
+      `pgrep -f "$1" | grep -v "^$$\\$" || true`,
+      "sh",
+      this.#diary,
+    ]);
+    if (processes.trim() !== "") this.#left.push(`processes: ${processes.trim()}`);
+  }
+
+  async #journalIsEmpty(path: string): Promise<boolean> {
+    const { replay } = await import("../../core/daemon/journal/format.ts");
+    return replay(new Uint8Array(await fs.readFile(path))).entries.size === 0;
+  }
+
+  /** The diary: no two scripts of a device at once, no two adds of one attach in a row. */
+  async #checkDiary(): Promise<number> {
+    const running = new Map<string, string>();
+    const added = new Map<string, string>();
+    let runs = 0;
+    for (const line of (await fs.readFile(this.#diary, "utf8")).split("\n")) {
+      const [when, action, path = "", attach = "", pid] = line.split(" ");
+      if (when === "begin") {
+        runs++;
+        const other = running.get(path);
+        if (other !== undefined) this.#twice.push(`at the same time: ${other} and ${line}`);
+        running.set(path, line);
+        if (action === "add") {
+          if (added.get(path) === attach) this.#twice.push(`added again: ${line}`);
+          added.set(path, attach);
+        } else added.delete(path);
+      } else if (when === "end" && running.get(path)?.split(" ")[4] === pid) running.delete(path);
+    }
+    return runs;
+  }
+}
+
+async function run(argv: string[]): Promise<string> {
+  const child = Bun.spawn(argv, { stdout: "pipe", stderr: "ignore" });
+  const text = await new Response(child.stdout).text();
+  await child.exited;
+  return text;
+}
