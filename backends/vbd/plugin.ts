@@ -47,10 +47,13 @@ export default definePlugin({
       ...device.undo,
     };
     await device.system.exclusively(`vbd ${undo.params ?? ""}`, signal, async () => {
-      // Without its directory a script knows nothing.
-      if (named !== undefined && undo.script) await runRemove(device, undo, named, signal);
-      // Debian's script leaves the loop device when its directory or its file is gone.
-      await detach(device, undo, signal);
+      try {
+        // Without its directory a script knows nothing.
+        if (named !== undefined && undo.script) await runRemove(device, undo, named, signal);
+      } finally {
+        // Debian's script leaves the loop device when its directory, its file or the store is gone.
+        await detach(device, undo, signal);
+      }
     });
   },
 });

@@ -263,12 +263,14 @@ class CrashRun {
     await this.#pause(0, 50);
     await device.write("state", "2");
     // Some are given up before they are ready.
+    const epoch = this.#epoch;
     const chance = this.#random();
     if (chance < 0.75 || this.#over) {
       const node = await this.#connected(device, image);
       if (node !== null) {
         await device.write("state", "4");
         await this.#pause(0, 300);
+        if (this.#epoch !== epoch) throw new Error("another store");
         if (!(await this.#carriers(image)).includes(node)) {
           this.#lost.push(`${deviceName(id)}: ${node} was taken away while in use`);
         }
