@@ -57,6 +57,11 @@ export interface DeviceSystem {
   readText(path: string): Promise<string | undefined>;
   /** Names in a directory; none if it does not exist. */
   list(path: string): Promise<string[]>;
+  /**
+   * What tells a file or block device from all others, whatever it is called: device and inode
+   * number, or device number; undefined if it does not exist.
+   */
+  identityOf(path: string): Promise<string | undefined>;
   /** The canonical path; undefined if it does not exist. */
   realPath(path: string): Promise<string | undefined>;
   /**
@@ -98,8 +103,11 @@ export interface Device {
    * @throws Error when it cannot be written: then nothing must be acquired
    */
   recordUndo(more: Undo): Promise<void>;
-  /** Whether another device's undo record has this value under this name. */
-  heldElsewhere(name: string, value: string): boolean;
+  /**
+   * Whether another device's undo record has this value under this name; `by` leaves out those of
+   * the same guest.
+   */
+  heldElsewhere(name: string, value: string, by?: "any" | "other guests"): boolean;
 }
 
 /** An implementation of one or more backend kinds. */
@@ -138,6 +146,11 @@ export interface BackendPlugin {
   remove(device: Device, signal: AbortSignal): Promise<void>;
   /** Called instead of `add` for a device that was set up under an earlier daemon. */
   adopt?(device: Device, signal: AbortSignal): Promise<void>;
+  /**
+   * Called every few seconds for a device that is set up: why it can no longer work (what stands
+   * behind it was unplugged, say), or null. The guest and the toolstack are then told.
+   */
+  check?(device: Device, signal: AbortSignal): Promise<string | null>;
 }
 
 /** Checks and returns a plugin; gives authors types without annotations. */

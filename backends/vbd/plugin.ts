@@ -1,5 +1,6 @@
 /** Block devices served by the kernel (blkback), set up by the hotplug script the backend names. */
 import { definePlugin, type Device } from "../../plugins/contract.ts";
+import { checkSharing, claimOf } from "./sharing.ts";
 import { detach, loopsOf, useOf } from "./loop.ts";
 import type { VbdUndo } from "./undo.ts";
 
@@ -18,7 +19,9 @@ export default definePlugin({
     // not be told otherwise.
     await device.system.exclusively(`vbd ${params}`, signal, async () => {
       const loops = await loopsOf(device.system, params);
-      await device.recordUndo({ script, params, loops: loops.join(" ") });
+      const claim = await claimOf(device, params);
+      await device.recordUndo({ script, params, loops: loops.join(" "), ...claim });
+      await checkSharing(device, params, claim, signal);
       await device.scripts.run("block", script, "add", signal);
       await recordResult(device);
     });
@@ -33,9 +36,19 @@ export default definePlugin({
       device.nodes.read("params"),
     ]);
     if (script !== undefined && device.undo["script"] === undefined) {
-      await device.recordUndo({ script, params: params ?? "" });
+      const claim = await claimOf(device, params ?? "");
+      await device.recordUndo({ script, params: params ?? "", ...claim });
     }
     if (device.undo["node"] === undefined) await recordResult(device);
+  },
+
+  async check(device) {
+    const number = await device.nodes.read("physical-device");
+    const match = /^([0-9a-f]+):([0-9a-f]+)$/.exec(number ?? "");
+    if (match === null) return null;
+    const [major, minor] = match.slice(1).map((text) => parseInt(text, 16));
+    const path = `/sys/dev/block/${major}:${minor}`;
+    return await device.system.exists(path) ? null : `its block device ${number} is gone`;
   },
 
   async remove(device, signal) {

@@ -1,5 +1,5 @@
 /** What the daemon itself writes into a backend directory. */
-import { backendPath, type DeviceId, frontendPath } from "../device/id.ts";
+import { backendPath, type DeviceId, frontendPath, relativeBackendPath } from "../device/id.ts";
 import { parseState, XenbusState } from "../device/states.ts";
 import { printable } from "../log/log.ts";
 import { absentOrHidden, type NodeAccess } from "../xenstore/access.ts";
@@ -47,6 +47,12 @@ export async function cleanse(
   });
 }
 
+/** The last error of the kernel's backend (xenbus_dev_error, drivers/xen/xenbus/xenbus_client.c). */
+async function kernelError(store: NodeAccess, id: DeviceId): Promise<string | undefined> {
+  const path = `/local/domain/${id.backendDomid}/error/${relativeBackendPath(id)}/error`;
+  return await absentOrHidden(store.readText(path));
+}
+
 /** Whether there is a directory, and it bears this mark (null: any will do). */
 async function isMarked(t: NodeAccess, id: DeviceId, token: string | null): Promise<boolean> {
   return token === null ? await visible(t, backendPath(id)) : await readToken(t, id) === token;
@@ -88,11 +94,28 @@ export async function publishError(
     if (!await isMarked(t, id, token)) return;
     const status = await t.readOptional(`${directory}/hotplug-status`);
     if (!await t.readOptional(`${directory}/hotplug-error`)) {
-      await t.write(`${directory}/hotplug-error`, printable(error).slice(0, ERROR_MAX));
+      const kernel = await kernelError(t, id);
+      const text = kernel === undefined ? error : `${error}; the kernel says: ${kernel}`;
+      await t.write(`${directory}/hotplug-error`, printable(text).slice(0, ERROR_MAX));
     }
     if (status !== "error" && status !== "busy") {
       await t.write(`${directory}/hotplug-status`, "error");
     }
+  });
+}
+
+/** Lets guest and toolstack see that a device no longer works: state Closing, and no more. */
+export async function signalClosing(
+  store: StoreClient,
+  id: DeviceId,
+  token: string | null,
+): Promise<void> {
+  const path = `${backendPath(id)}/state`;
+  await store.transaction(async (t) => {
+    if (!await isMarked(t, id, token)) return;
+    const state = parseState(await absentOrHidden(t.readText(path)) ?? "");
+    if (state === XenbusState.Closing || state === XenbusState.Closed) return;
+    await t.write(path, String(XenbusState.Closing));
   });
 }
 

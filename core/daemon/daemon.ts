@@ -36,10 +36,15 @@ export async function ownDomid(store: StoreClient): Promise<number> {
 /** How often everything is looked at, in ms, whether the store tells of changes or not. */
 export const RESYNC_MS = 45_000;
 
+/** How often what stands behind devices is looked at, in ms. */
+export const CHECK_MS = 5_000;
+
 /** What a daemon is made of. */
 export interface DaemonParts extends Omit<DevicesParts, "onGuest"> {
   /** Milliseconds between looks at everything; default {@link RESYNC_MS}. */
   readonly resyncMs?: number;
+  /** Milliseconds between looks at what stands behind devices; default {@link CHECK_MS}. */
+  readonly checkMs?: number;
 }
 
 /** Serves the devices of a driver domain, from `start` to `stop`. */
@@ -49,12 +54,15 @@ export class Daemon {
   readonly #domid: number;
   readonly #clock: Clock;
   readonly #resyncMs: number;
+  readonly #checkMs: number;
   readonly #guests: Guests;
   readonly #log = openLog();
   #watch: Watch | null = null;
   #listing: Promise<void> = Promise.resolve();
   #listAgain = false;
+  #emptyHundreds = 0;
   #cancelResync: Cancel = () => {};
+  #cancelCheck: Cancel = () => {};
 
   /** @param domid the driver domain's own domid */
   constructor(domid: number, parts: DaemonParts) {
@@ -62,6 +70,7 @@ export class Daemon {
     this.#store = parts.store;
     this.#clock = parts.clock;
     this.#resyncMs = parts.resyncMs ?? RESYNC_MS;
+    this.#checkMs = parts.checkMs ?? CHECK_MS;
     this.#guests = new Guests(parts.store, (guest) => this.#touchGuest(guest));
     this.devices = new Devices({ ...parts, onGuest: (guest) => this.#updateGuest(guest) });
   }
@@ -79,6 +88,7 @@ export class Daemon {
       (path) => this.#changed(path),
     );
     this.#scheduleResync();
+    this.#scheduleCheck();
   }
 
   /** Closes all devices, so that guests and toolstack notice; takes no longer than `ms`. */
@@ -89,6 +99,7 @@ export class Daemon {
   /** Stops watching, waits for what runs (see `Devices.stop`), leaves devices as they are. */
   async stop(graceMs: number): Promise<void> {
     this.#cancelResync();
+    this.#cancelCheck();
     await this.#watch?.close({ timeoutMs: 1_000 }).catch(() => {});
     await this.#guests.stop();
     await this.devices.stop(graceMs);
@@ -100,6 +111,13 @@ export class Daemon {
       this.devices.touchAll();
       this.#list();
       this.#scheduleResync();
+    });
+  }
+
+  #scheduleCheck(): void {
+    this.#cancelCheck = this.#clock.after(this.#checkMs, () => {
+      this.devices.checkAll();
+      this.#scheduleCheck();
     });
   }
 
@@ -140,14 +158,30 @@ export class Daemon {
 
   async #listDevices(): Promise<void> {
     const root = backendRoot(this.#domid);
+    let empty = 0;
     for (const kind of await this.#children(root)) {
       for (const guest of await this.#children(`${root}/${kind}`)) {
-        for (const devid of await this.#children(`${root}/${kind}/${guest}`)) {
+        const devids = await this.#children(`${root}/${kind}/${guest}`);
+        if (devids.length === 0) empty++;
+        for (const devid of devids) {
           const place = placeOf(`${root}/${kind}/${guest}/${devid}`, this.#domid);
           if (place.at === "device") this.devices.touch(place.id);
         }
       }
     }
+    this.#reportEmpty(empty);
+  }
+
+  /** A driver domain may not delete them, and they count against its quota. */
+  #reportEmpty(count: number): void {
+    const hundreds = Math.floor(count / 100);
+    if (hundreds > this.#emptyHundreds) {
+      this.#log.warning(
+        `there are ${count} empty directories of guests below ${backendRoot(this.#domid)}, which ` +
+          "only domain 0 may delete; at about 1000 nodes no device can be added any more",
+      );
+    }
+    this.#emptyHundreds = hundreds;
   }
 
   async #children(path: string): Promise<string[]> {

@@ -11,6 +11,7 @@ import {
   deleteDirectory,
   publishError,
   requestClose,
+  signalClosing,
   writeToken,
 } from "./backend_nodes.ts";
 import { type ContextParts, deviceContext } from "./device_context.ts";
@@ -109,6 +110,14 @@ export class DeviceActions implements LaneActions {
     return token;
   }
 
+  async check(): Promise<string | null> {
+    return await this.#plugin.check?.(this.#context(), new AbortController().signal) ?? null;
+  }
+
+  async signalClosing(): Promise<void> {
+    await signalClosing(this.#parts.store, this.#id, this.#token);
+  }
+
   async cleanse(): Promise<void> {
     await cleanse(this.#parts.store, this.#id, this.#plugin.results ?? []);
   }
@@ -173,9 +182,10 @@ export class DeviceActions implements LaneActions {
     return deviceContext(this.#id, this.#parts, this.#log, {
       get: () => this.#entry?.undo ?? {},
       add: (more) => this.#put({ undo: { ...this.#entry?.undo, ...more } }),
-      heldElsewhere: (name, value) =>
+      heldElsewhere: (name, value, by) =>
         journal.entries().some((other) =>
-          other.undo[name] === value && deviceName(other.id) !== this.#name
+          other.undo[name] === value && deviceName(other.id) !== this.#name &&
+          (by === "any" || other.id.frontendDomid !== this.#id.frontendDomid)
         ),
     }, { token: this.#token, environment });
   }

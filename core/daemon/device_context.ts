@@ -27,7 +27,7 @@ export interface UndoStore {
   get(): Undo;
   /** @throws Error when it cannot be written */
   add(more: Undo): void;
-  heldElsewhere(name: string, value: string): boolean;
+  heldElsewhere(name: string, value: string, by: "any" | "other guests"): boolean;
 }
 
 /** One call of a plugin. */
@@ -58,7 +58,7 @@ export function deviceContext(
       return undo.get();
     },
     recordUndo: async (more) => undo.add(more),
-    heldElsewhere: (name, value) => undo.heldElsewhere(name, value),
+    heldElsewhere: (name, value, by = "any") => undo.heldElsewhere(name, value, by),
   };
 }
 
@@ -121,6 +121,12 @@ function deviceSystem(
   return {
     exists: async (path) => await optional(files.stat(path)) !== undefined,
     readText: async (path) => (await optional(files.readText(path)))?.trimEnd(),
+    async identityOf(path) {
+      const status = await optional(files.stat(path));
+      if (status === undefined) return undefined;
+      const { kind, dev, ino, rdev } = status;
+      return kind === "block" || kind === "character" ? `${kind} ${rdev}` : `${dev}:${ino}`;
+    },
     list: async (path) => await optional(files.list(path)) ?? [],
     realPath: (path) => optional(files.realPath(path)),
     async run(argv, signal) {

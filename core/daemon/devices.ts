@@ -88,6 +88,11 @@ export class Devices {
     for (const { lane } of this.#lanes.values()) lane.touch();
   }
 
+  /** Has all devices that are set up checked. */
+  checkAll(): void {
+    for (const { lane } of this.#lanes.values()) lane.check();
+  }
+
   /** Closes all devices as a toolstack would; resolves when all are gone, or after `ms`. */
   async close(ms: number): Promise<void> {
     this.#closing = true;

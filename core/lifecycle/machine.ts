@@ -67,6 +67,8 @@ export type Stage =
 /** What can happen to a device. */
 export type LifecycleEvent =
   | { readonly type: "seen"; readonly observation: Observation }
+  /** What stands behind a device that is set up has ceased to work. */
+  | { readonly type: "broken"; readonly error: string }
   /** The daemon is to close all devices before it ends. */
   | { readonly type: "close" }
   /** No process of an earlier daemon's operation runs any more. */
@@ -118,6 +120,8 @@ export type Effect =
   | { readonly do: "publish-error"; readonly error: string }
   /** Asks for removal as a toolstack does: `online`=0, state Closing. */
   | { readonly do: "request-close" }
+  /** Takes the backend to Closing: the device no longer works. */
+  | { readonly do: "signal-closing" }
   /** Takes the backend to Closing, then Closed, so that guest and toolstack see the end. */
   | { readonly do: "close-backend" }
   /** Waits for the kernel, no longer than `ms`: `kernel-released`. */

@@ -40,6 +40,10 @@ export interface LaneActions {
   adopt(signal: AbortSignal): Promise<string | null>;
   /** Removes from the directory what an undone add has left there. */
   cleanse(): Promise<void>;
+  /** Why a device that is set up can no longer work, or null. */
+  check(): Promise<string | null>;
+  /** Lets guest and toolstack see that. */
+  signalClosing(): Promise<void>;
   /** Asks for removal as a toolstack does. */
   requestClose(): Promise<void>;
   publishError(error: string): Promise<void>;
@@ -80,6 +84,7 @@ export class Lane {
   #effects = 0;
   #dirty = false;
   #looking = false;
+  #checking = false;
   #abort: AbortController | null = null;
   #running: Promise<void> | null = null;
   /** Nothing new is looked at. */
@@ -126,6 +131,20 @@ export class Lane {
     if (this.#looking || this.#stopping) return;
     this.#looking = true;
     this.#look();
+  }
+
+  /** Has a device that is set up checked, unless it is being checked. */
+  async check(): Promise<void> {
+    if (this.#checking || this.#stopping || this.#state.phase !== "connected") return;
+    this.#checking = true;
+    try {
+      const error = await this.#actions.check();
+      if (error !== null) this.#dispatch({ type: "broken", error });
+    } catch (error) {
+      this.#actions.report("warning", `it cannot be checked: ${message(error)}`);
+    } finally {
+      this.#checking = false;
+    }
   }
 
   /** Closes the device, as a toolstack would have it. */
@@ -246,6 +265,8 @@ export class Lane {
         return await this.#adopt();
       case "cleanse":
         return await actions.cleanse();
+      case "signal-closing":
+        return await actions.signalClosing();
       case "request-close":
         return await actions.requestClose();
       case "abort-add":

@@ -56,6 +56,7 @@ export const guards = {
   acquired: (state: LifecycleState): boolean => state.acquired,
   clean: (state: LifecycleState): boolean => !state.acquired,
   complete: (state: LifecycleState): boolean => state.complete,
+  sound: (state: LifecycleState): boolean => state.error === null,
   held: (state: LifecycleState): boolean => state.held,
   asked: (state: LifecycleState): boolean => state.asked,
   qemu: (_: LifecycleState, rules: LifecycleRules): boolean => rules.servedByQemu,
@@ -627,6 +628,18 @@ export const TABLE: readonly Row[] = [
     set: watched,
   },
   { from: ["lingering"], on: "seen", when: ["wanted"], to: "connected" },
+  // Unplugged, say: guest and toolstack are told, once; the toolstack is to remove it.
+  {
+    from: ["connected"],
+    on: "broken",
+    when: ["sound"],
+    to: "connected",
+    effects: (_, event) => [
+      { do: "publish-error", error: errorOf(event) },
+      { do: "signal-closing" },
+      report("error", errorOf(event)),
+    ],
+  },
   // The daemon closes it.
   {
     from: ["connected", "waiting"],

@@ -8,15 +8,19 @@ const seed = Date.now() % 1_000_000;
 const none = { lost: [], left: [], twice: [] };
 
 if (requireReal("the daemon killed at random under a real workload", needs)) {
-  test(`the daemon killed 12 times at random: nothing lost, left or run twice (seed ${seed})`, async () => {
-    const report = await crashRun({ kills: 12, seed });
-    expect(report.faults).toEqual(none);
-    expect(report.attaches).toBeGreaterThan(10);
-    console.log(
-      `${report.attaches} attaches, ${report.detaches} detaches, ${report.adopted} adopted, ` +
-        `${report.redone} redone`,
-    );
-  }, 120_000);
+  test(
+    `the daemon killed 12 times at random: nothing lost, left or run twice (seed ${seed})`,
+    async () => {
+      const report = await crashRun({ kills: 12, seed });
+      expect(report.faults).toEqual(none);
+      expect(report.attaches).toBeGreaterThan(10);
+      console.log(
+        `${report.attaches} attaches, ${report.detaches} detaches, ${report.adopted} adopted, ` +
+          `${report.redone} redone`,
+      );
+    },
+    120_000,
+  );
 
   test(`xenstored killed 4 times under load, the daemon too: the same (seed ${seed})`, async () => {
     const report = await crashRun({ kills: 4, storeKills: 4, seed });

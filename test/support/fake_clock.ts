@@ -26,20 +26,38 @@ export class FakeClock implements Clock {
     return this.#timers.size;
   }
 
+  /** Moves on at once, firing what falls due; promises do not settle in between. */
+  skip(ms: number): void {
+    const end = this.#now + ms;
+    for (;;) {
+      const due = this.#next(end);
+      if (due === undefined) break;
+      this.#fire(due);
+    }
+    this.#now = end;
+  }
+
   /** Moves on, firing what falls due, and lets promises settle in between. */
   async advance(ms: number): Promise<void> {
     const end = this.#now + ms;
     for (;;) {
       await settle();
-      const due = [...this.#timers].filter((timer) => timer.at <= end)
-        .sort((a, b) => a.at - b.at)[0];
+      const due = this.#next(end);
       if (due === undefined) break;
-      this.#timers.delete(due);
-      this.#now = Math.max(this.#now, due.at);
-      due.fn();
+      this.#fire(due);
     }
     this.#now = end;
     await settle();
+  }
+
+  #next(end: number): Timer | undefined {
+    return [...this.#timers].filter((timer) => timer.at <= end).sort((a, b) => a.at - b.at)[0];
+  }
+
+  #fire(due: Timer): void {
+    this.#timers.delete(due);
+    this.#now = Math.max(this.#now, due.at);
+    due.fn();
   }
 }
 

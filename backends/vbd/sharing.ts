@@ -1,0 +1,54 @@
+/**
+ * Keeps writable storage from being shared by mistake. Debian's script has such a check too, but in
+ * a driver domain it cannot see what it asks for.
+ */
+import type { Device } from "../../plugins/contract.ts";
+
+/** What is recorded of a device's target: who `writes` it, and who `uses` it in whatever way. */
+export interface Claim {
+  readonly uses?: string;
+  readonly writes?: string;
+}
+
+/**
+ * How long another guest's device may take to let go, in ms: it may have been removed by force, with
+ * its undoing still under way.
+ */
+const PATIENCE_MS = 3_000;
+const PAUSE_MS = 50;
+
+/** What a device is going to do with its target; nothing if the target is no file. */
+export async function claimOf(device: Device, params: string): Promise<Claim> {
+  const target = params.startsWith("/") ? await device.system.identityOf(params) : undefined;
+  if (target === undefined) return {};
+  const mode = await modeOf(device);
+  return { uses: target, ...(mode.startsWith("w") ? { writes: target } : {}) };
+}
+
+/**
+ * To be called when the claim is recorded, so that of two at the same time at least one sees the
+ * other. A mode that ends in `!` means: shared on purpose. Devices of one guest may share.
+ * @throws Error when another guest's device writes it, or is using it and this one is to write it
+ */
+export async function checkSharing(
+  device: Device,
+  params: string,
+  { uses, writes }: Claim,
+  signal: AbortSignal,
+): Promise<void> {
+  const mode = await modeOf(device);
+  if (uses === undefined || mode.endsWith("!")) return;
+  const isShared = () =>
+    device.heldElsewhere(writes === undefined ? "writes" : "uses", uses, "other guests");
+  for (let waited = 0; isShared(); waited += PAUSE_MS) {
+    if (waited >= PATIENCE_MS) {
+      const how = writes === undefined ? "writes it" : "uses it, and this one is to write it";
+      throw new Error(`${params} cannot be shared: another guest's device ${how} (mode ${mode})`);
+    }
+    await device.system.sleep(PAUSE_MS, signal);
+  }
+}
+
+async function modeOf(device: Device): Promise<string> {
+  return await device.nodes.read("mode") ?? "w";
+}
