@@ -144,9 +144,9 @@ function dom0Image(kernel: Kernel, agent: string): Archive {
   addPrograms(archive, ["/usr/bin/bash", "/usr/bin/flock"]);
   addXenstoreTools(archive);
   addXl(archive);
-  const daemons = ["xenstored", "xenconsoled", "xen-init-dom0"];
-  addPrograms(archive, daemons.map((name) => `${xenPrograms}/${name}`));
-  for (const name of daemons) {
+  const programs = ["xenstored", "xenconsoled", "xen-init-dom0", "xenstore-control"];
+  addPrograms(archive, programs.map((name) => `${xenPrograms}/${name}`));
+  for (const name of programs) {
     archive.set(`usr/bin/${name}`, { type: "link", target: `${xenPrograms}/${name}` });
   }
   return finish(archive, kernel, agent, []);

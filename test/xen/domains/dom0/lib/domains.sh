@@ -65,3 +65,14 @@ guests() {
 
 on_driver() { lab run "$DRIVER_ID" "$1"; }
 on_guest() { lab run "$GUEST_ID" "$1"; }
+
+# live_update: xenstored becomes its own successor, in the same process, when no transaction is open.
+live_update() {
+  local answer status cmdline
+  # It says nothing when all is well.
+  answer=$(xenstore-control live-update -t 60 "$(readlink -f "$(command -v xenstored)")" 2>&1)
+  status=$?
+  cmdline=$(tr '\0' ' ' < "/proc/$(cat /run/xenstored.pid)/cmdline")
+  echo "live update: status $status ${answer:+($answer)}; now runs $cmdline"
+  [ "$status" = 0 ] && [[ $cmdline == *" -U"* || $cmdline == *--live-update* ]]
+}
