@@ -197,8 +197,6 @@ export const TABLE: readonly Row[] = [
     when: ["refused"],
     to: "failed",
     effects: (state) => fail(state.observation.fault ?? ""),
-    // By an earlier daemon that did not look.
-    set: (_, state) => ({ acquired: state.observation.served }),
   },
   {
     from: ["absent", "waiting"],
@@ -246,22 +244,6 @@ export const TABLE: readonly Row[] = [
     effects: (...args) => [deletedByForce, ...settle(...args)],
     set: byForce,
   },
-  { from: ["recovered"], on: "seen", when: ["gone"], to: "absent", effects: () => [drop, forget] },
-  {
-    from: ["recovered"],
-    on: "seen",
-    when: ["replaced", "acquired"],
-    to: "redoing",
-    effects: () => [anotherOne, ...redo],
-  },
-  {
-    from: ["recovered"],
-    on: "seen",
-    when: ["replaced"],
-    to: "waiting",
-    effects: () => [drop],
-    set: fresh,
-  },
   { from: ["recovered"], on: "seen", when: ["was-failed"], to: "failed" },
   {
     from: ["recovered"],
@@ -269,14 +251,6 @@ export const TABLE: readonly Row[] = [
     when: ["was-undoing"],
     to: "undoing",
     effects: () => [remove],
-  },
-  {
-    from: ["recovered"],
-    on: "seen",
-    when: ["was-removed", "wanted"],
-    to: "waiting",
-    effects: () => [cleanse, drop],
-    set: fresh,
   },
   {
     from: ["recovered"],
@@ -384,38 +358,9 @@ export const TABLE: readonly Row[] = [
   {
     from: ["recording"],
     on: "recorded",
-    when: ["gone"],
-    to: "absent",
-    effects: () => [drop, forget],
-  },
-  {
-    from: ["recording"],
-    on: "recorded",
-    when: ["detached"],
-    to: "settling",
-    effects: (...args) => [drop, ...settle(...args)],
-    set: watched,
-  },
-  {
-    from: ["recording"],
-    on: "recorded",
-    when: ["closing"],
-    to: "closing",
-    effects: () => [drop],
-  },
-  {
-    from: ["recording"],
-    on: "recorded",
     to: "waiting",
     effects: (...args) => [drop, ...startWaiting(...args)],
     set: () => ({ token: null }),
-  },
-  {
-    from: ["recording"],
-    on: "record-failed",
-    when: ["gone"],
-    to: "absent",
-    effects: () => [drop, forget],
   },
   {
     from: ["recording"],
@@ -470,20 +415,13 @@ export const TABLE: readonly Row[] = [
     {
       from: ["aborting"],
       on,
-      when: ["replaced"],
-      to: "redoing",
-      effects: () => [anotherOne, ...redo],
-    },
-    {
-      from: ["aborting"],
-      on,
       when: ["removal"],
       to: "settling",
       effects: settle,
       set: watched,
     },
     { from: ["aborting"], on, when: ["closing"], to: "closing" },
-    // It is wanted again, though its setup was stopped half way.
+    // It is wanted again, or another one is, though its setup was stopped half way.
     { from: ["aborting"], on, to: "redoing", effects: () => redo },
   ]),
 
@@ -506,14 +444,6 @@ export const TABLE: readonly Row[] = [
     ],
     set: () => ({ acquired: false }),
   },
-  {
-    from: ["failed"],
-    on: "seen",
-    when: ["gone", "acquired"],
-    to: "settling",
-    effects: (...args) => [deletedByForce, ...settle(...args)],
-    set: byForce,
-  },
   { from: ["failed"], on: "seen", when: ["gone"], to: "absent", effects: () => [drop, forget] },
   {
     from: ["failed", "closing", "stuck"],
@@ -522,13 +452,6 @@ export const TABLE: readonly Row[] = [
     to: "waiting",
     effects: () => [drop],
     set: fresh,
-  },
-  {
-    from: ["failed"],
-    on: "seen",
-    when: ["mended", "acquired"],
-    to: "redoing",
-    effects: () => redo,
   },
   {
     from: ["failed"],
@@ -803,7 +726,6 @@ export const TABLE: readonly Row[] = [
       report("warning", `removed, but its directory cannot be deleted: ${errorOf(event)}`),
     ],
   },
-  { from: ["stuck"], on: "seen", when: ["gone"], to: "absent", effects: () => [drop, forget] },
   {
     from: ["stuck"],
     on: "seen",

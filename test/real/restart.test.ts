@@ -98,7 +98,9 @@ if (requireReal("stopping and starting the daemon", { packages: xenstoredPackage
       await attach();
       await device.reaches("hotplug-status", "connected");
       const listing = await fs.readFile(join(directory, "descriptors"), "utf8");
-      const descriptors = [...listing.matchAll(/ (\d+) -> (\S+)/g)].map(([, fd, to]) => `${fd} ${to}`);
+      const descriptors = [...listing.matchAll(/ (\d+) -> (\S+)/g)].map(([, fd, to]) =>
+        `${fd} ${to}`
+      );
       // The last one is that of ls itself, for the directory.
       expect(descriptors.filter((line) => !/^[012] |\/proc\/\d+\/fd$/.test(line))).toEqual([]);
       expect(descriptors[0]).toBe("0 /dev/null");

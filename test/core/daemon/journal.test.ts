@@ -207,7 +207,9 @@ describe("the file", () => {
     fs.writeFileSync(path, bytes);
     expect(open(path).entries()).toEqual([one!]);
     expect(reports).toHaveLength(1);
-    expect(reports[0]).toMatch(/^error: the journal .* is damaged after \d+ of \d+ bytes: kept as /);
+    expect(reports[0]).toMatch(
+      /^error: the journal .* is damaged after \d+ of \d+ bytes: kept as /,
+    );
     expect(fs.readFileSync(`${path}.bad`)).toEqual(bytes);
   });
 
@@ -291,7 +293,8 @@ describe("the file", () => {
       journal.put({ ...one!, token: String(round) });
     }
     expect(tries).toBe(3);
-    expect(reports.every((line) => line.startsWith("warning: ") && /compacted/.test(line))).toBeTrue();
+    expect(reports.every((line) => line.startsWith("warning: ") && /compacted/.test(line)))
+      .toBeTrue();
     broken = false;
     journal.close();
     expect(open(path).get(deviceName(one!.id))).toEqual(journal.get(deviceName(one!.id))!);

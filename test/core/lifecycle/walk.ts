@@ -40,6 +40,7 @@ const ACTIONS = {
   timer: 2,
   kernel: 2,
   close: 0.05,
+  waver: 0.5,
   crash: 1,
 } as const;
 
@@ -61,6 +62,12 @@ const ENDINGS = [
   "dead",
   "abandoned",
   "wanted",
+  "replaced",
+  "unplugged",
+  "slow to remove",
+  "cannot be deleted",
+  "thought better of",
+  "inherited",
   "never ready",
   "wrong",
   "drained",
@@ -117,7 +124,7 @@ export function walk({ steps, ending }: Walk, table?: readonly Row[]): void {
     }
     for (const world of worlds) {
       at = world;
-      end(world, ending);
+      end(world, ending, steps.length);
     }
   } catch (error) {
     if (!(error instanceof Violation)) throw error;
@@ -132,6 +139,14 @@ function act(world: DeviceWorld, { action, value }: WalkStep): void {
         world.look();
         while (world.perform());
       }
+      return;
+    case "waver":
+      world.change({ online: false });
+      world.look();
+      while (world.perform());
+      world.change({ online: true });
+      world.look();
+      while (world.perform());
       return;
     case "look":
       return world.look();
@@ -164,17 +179,18 @@ function act(world: DeviceWorld, { action, value }: WalkStep): void {
     case "garbage":
       return world.change(value % 2 === 0 ? { state: undefined } : { online: undefined });
     case "fault":
-      return world.change({ fault: "it is wrong" });
+      // What was set up in spite of it, by somebody else, is nobody's business.
+      return world.legacy ? undefined : world.change({ fault: "it is wrong" });
     case "mend":
       return world.change({ fault: null });
     case "finish":
-      world.finish(true);
+      world.finish(true, false, value % 2 === 0);
       return;
     case "finishBadly":
       world.finish(false);
       return;
     case "hang":
-      return world.hang();
+      return world.hang("add");
     case "refuseDeletion":
       world.refusals = 1;
       return;
@@ -197,7 +213,7 @@ function demand(holds: boolean, what: string): void {
 const rest = (world: DeviceWorld, limit?: boolean) =>
   demand(world.settle(limit), "it does not come to rest");
 
-function end(world: DeviceWorld, ending: Ending): void {
+function end(world: DeviceWorld, ending: Ending, variant: number): void {
   switch (ending) {
     case "gone":
       world.nuke();
@@ -218,6 +234,18 @@ function end(world: DeviceWorld, ending: Ending): void {
       return ended(world, ending);
     case "wanted":
       return wanted(world);
+    case "replaced":
+      return replaced(world);
+    case "unplugged":
+      return unplugged(world);
+    case "slow to remove":
+      return slowToRemove(world, variant);
+    case "cannot be deleted":
+      return cannotBeDeleted(world);
+    case "thought better of":
+      return thoughtBetterOf(world);
+    case "inherited":
+      return inherited(world, variant);
     case "never ready":
       return neverReady(world);
     case "wrong":
@@ -234,11 +262,11 @@ function holdsNothing(world: DeviceWorld): boolean {
 }
 
 /** A script that hangs does not keep anybody from ending it. */
-function ended(world: DeviceWorld, ending: Ending): void {
+function ended(world: DeviceWorld, ending: string): void {
   rest(world, false);
   const { phase } = world.state;
   demand(world.seen === ABSENT, `${ending}, but the directory is still there`);
-  demand(holdsNothing(world), `${ending}, but something is held`);
+  demand(holdsNothing(world) || world.legacy, `${ending}, but something is held`);
   demand(phase === "absent", `${ending}, but ${phase}`);
   demand(world.journal === null, `${ending}, but there is a record`);
   demand(world.forgotten, `${ending}, but it is not forgotten`);
@@ -263,13 +291,149 @@ function wanted(world: DeviceWorld): void {
   demand(world.journal?.token === world.seen.token, "connected, but it is another directory");
 }
 
+/** Another directory of the same name, while who knows what is under way. */
+function replaced(world: DeviceWorld): void {
+  if (world.state.asked) return;
+  // What is not marked yet cannot be told apart.
+  if (world.journal === null) { while (world.perform()); }
+  world.nuke();
+  world.create();
+  world.change({ state: 2 });
+  rest(world, false);
+  const { phase } = world.state;
+  demand(phase === "connected", `replaced, but ${phase}`);
+  demand(world.held && world.succeeded, "connected, but nothing is set up");
+  demand(world.journal?.token === world.seen.token, "connected, but it is another directory");
+}
+
+/** Set up, if nothing is in the way. */
+function setUp(world: DeviceWorld): boolean {
+  rest(world);
+  if (world.directory !== null || world.state.asked) return false;
+  world.create();
+  world.change({ state: 2 });
+  rest(world);
+  demand(world.state.phase === "connected", `nothing is in the way, but ${world.state.phase}`);
+  return true;
+}
+
+function unplugged(world: DeviceWorld): void {
+  if (!setUp(world)) return;
+  world.setState(4);
+  world.unplug();
+  world.unplug();
+  rest(world);
+  demand(world.published === "it is gone" && world.seen.state === 5, "unplugged, and nobody knows");
+  const said = world.reports.filter((text) => text === "it is gone");
+  demand(said.length === 1, `unplugged, and it is said ${said.length} times`);
+  world.change({ online: false, state: 6 });
+  ended(world, "unplugged");
+}
+
+/** Beyond the toolstack's patience; the store may not delete the directory, or it is wanted again. */
+function slowToRemove(world: DeviceWorld, variant: number): void {
+  if (!setUp(world)) return;
+  world.refusals = 0;
+  world.change({ online: false, state: 6 });
+  for (let round = 0; round < 4 && world.running === null; round++) {
+    world.look();
+    while (world.perform());
+    world.releaseKernel();
+    while (world.perform());
+  }
+  world.hang("remove");
+  demand(world.running !== null, "it is not removed");
+  const way = (["deleted", "failed", "refused", "ended", "ended badly"] as const)[variant % 5]!;
+  if (way === "failed") world.refusals = 1;
+  if (way === "refused") world.change({ online: true });
+  for (let round = 0; round < 4; round++) {
+    world.expire(0);
+    // It ends just when it was given up.
+    if (way.startsWith("ended") && world.state.phase === "overdue") {
+      world.finish(way === "ended", true);
+    }
+    while (world.perform());
+  }
+  const warned = world.reports.some((text) => /takes (long|more)/.test(text));
+  demand(warned, "slow, and nobody is told");
+  if (way === "deleted") {
+    const { removesWithoutDirectory } = world.rules;
+    demand((world.directory === null) === removesWithoutDirectory, "the toolstack waits in vain");
+  }
+  if (variant % 2 === 0) world.finish(false, true);
+  rest(world);
+  world.change({ online: false, state: 6 });
+  ended(world, `slow to remove, ${way}`);
+}
+
+/** All is undone, and the store does not let go of the directory. */
+function cannotBeDeleted(world: DeviceWorld): void {
+  if (!setUp(world)) return;
+  world.change({ online: false, state: 6 });
+  world.refusals = Infinity;
+  rest(world);
+  demand(holdsNothing(world), "removed, but something is held");
+  world.change({ online: true, state: 2 });
+  world.refusals = 0;
+  rest(world);
+  demand(world.state.phase === "connected", `wanted again, but ${world.state.phase}`);
+}
+
+/** The toolstack, or the guest, is gone for a moment only. */
+function thoughtBetterOf(world: DeviceWorld): void {
+  if (!setUp(world)) return;
+  const { token } = world.seen;
+  const glance = () => {
+    world.look();
+    while (world.perform());
+  };
+  world.change({ online: false, state: 4 });
+  glance();
+  world.change({ online: true });
+  rest(world);
+  if (world.rules.servedByQemu) {
+    world.change({ frontendPresent: false });
+    glance();
+    world.change({ frontendPresent: true });
+    rest(world);
+  }
+  demand(world.state.phase === "connected", `wanted again, but ${world.state.phase}`);
+  demand(world.seen.token === token && world.held, "wanted again, but it was set up anew");
+}
+
+/** Set up by a daemon without a journal, its guest dead, and removed before we did anything. */
+function inherited(world: DeviceWorld, variant: number): void {
+  rest(world);
+  world.createServed();
+  if (!world.legacy || world.state.asked) return;
+  world.change({ frontendPresent: false });
+  world.look();
+  while (world.perform());
+  world.change({ online: false, state: variant % 2 === 0 ? 6 : 4 });
+  rest(world);
+  world.change({ state: 6 });
+  rest(world);
+  demand(!world.held, "inherited, and never undone");
+}
+
 /** The kernel never gets ready: whoever waits for it is told. */
 function neverReady(world: DeviceWorld): void {
   if (world.directory !== null || world.state.asked) return;
   rest(world);
   world.create();
   rest(world);
-  const qemu = world.servedByQemu;
+  const qemu = world.rules.servedByQemu;
+  if (!qemu) {
+    demand(world.state.error !== null && world.published !== null, "not ready, nobody knows");
+    // Nor after its guest had closed it for a while.
+    world.nuke();
+    rest(world);
+    world.create();
+    world.setState(6);
+    rest(world);
+    world.setState(1);
+    rest(world);
+  }
   demand(world.state.phase === (qemu ? "connected" : "failed"), `not ready: ${world.state.phase}`);
 }
 

@@ -53,6 +53,7 @@ export class DeviceWorld {
   readonly #rules: LifecycleRules;
   readonly #table: readonly Row[] | undefined;
   readonly log: string[] = [];
+  readonly reports: string[] = [];
   state: LifecycleState = INITIAL;
   directory: Directory | null = null;
   journal: Entry | null = null;
@@ -91,8 +92,8 @@ export class DeviceWorld {
     this.#table = table;
   }
 
-  get servedByQemu(): boolean {
-    return this.#rules.servedByQemu;
+  get rules(): LifecycleRules {
+    return this.#rules;
   }
 
   get seen(): Observation {
@@ -118,15 +119,19 @@ export class DeviceWorld {
     return true;
   }
 
-  /** The plugin's call ends. */
-  finish(ok: boolean, limit = false): boolean {
+  /**
+   * The plugin's call ends.
+   * @param limit its time is up
+   * @param beforeAbort it ended well just before it was told to stop
+   */
+  finish(ok: boolean, limit = false, beforeAbort = false): boolean {
     const { running } = this;
     if (running === null) return false;
     // Only the end of its time, or of the daemon's patience, ends a script that hangs.
     if (this.#hung && !this.#aborted && !limit) return false;
     this.#hung = false;
     this.running = null;
-    const well = ok && !(this.#aborted && running.call === "add");
+    const well = ok && (beforeAbort || !(this.#aborted && running.call === "add"));
     this.#ends(running, well);
     const { call } = running;
     this.#undone = call === "remove";
@@ -135,9 +140,14 @@ export class DeviceWorld {
     return true;
   }
 
-  /** An add script that runs will not end by itself. */
-  hang(): void {
-    this.#hung = this.running?.call === "add";
+  /** What runs will not end by itself. */
+  hang(call: "add" | "remove"): void {
+    this.#hung = this.running?.call === call;
+  }
+
+  /** What stands behind the device is unplugged. */
+  unplug(): void {
+    this.#feed({ type: "broken", error: "it is gone" });
   }
 
   /** A script that outlived its daemon ends, unheard. */
@@ -248,6 +258,7 @@ export class DeviceWorld {
 
   #take({ state, effects }: Step): void {
     const before = this.state.phase;
+    this.#checkStep(state);
     if (before === "recovered" && state.phase !== before) this.#checkRecovery(state);
     this.state = state;
     if (state.phase !== "absent") this.forgotten = false;
@@ -266,10 +277,36 @@ export class DeviceWorld {
     }
   }
 
+  /** What must not lead from one phase to another. */
+  #checkStep({ phase, observation, token, asked }: LifecycleState): void {
+    const before = this.state.phase;
+    const wish = wishOf(observation);
+    const replaced = token !== null && observation.present && observation.token !== token;
+    if (phase === "redoing" && before !== phase && !replaced) {
+      const unwanted = ["gone", "closing", "removal", "dead"].includes(wish);
+      check(!unwanted, "undone to start anew, and nobody wants it");
+      const works = this.journal?.stage === "connected" && (wish === "present" || wish === "idle");
+      check(!works, "what works is undone");
+    }
+    if (before === "waiting" && phase === "failed") {
+      check(wish === "present" || wish === "refused", "failed while there was nothing to wait for");
+    }
+    if (this.#rules.servedByQemu && before === "connected" && phase === "settling" && !asked) {
+      check(wish !== "dead", "the QEMU of a dead guest gets no time");
+    }
+  }
+
   /** What a dead daemon had achieved stays, as long as it is wanted. */
   #checkRecovery({ phase, observation }: LifecycleState): void {
     const { stage, token } = this.journal ?? {};
     const wish = wishOf(observation);
+    const same = token === observation.token;
+    if (same && stage === "undoing" && wish !== "gone") {
+      check(phase === "undoing", "what had failed is tried again");
+    }
+    if (same && wish === "unclear") {
+      check(phase !== "redoing", "undone although nobody can tell what is wanted");
+    }
     if (wish !== "present" && wish !== "idle") return;
     if (token !== observation.token) return;
     const stays = stage === "connected" || (stage === "adding" && observation.served);
@@ -373,6 +410,10 @@ export class DeviceWorld {
       case "delete":
         return this.#delete();
       case "report":
+        this.reports.push(effect.text);
+        return;
+      case "signal-closing":
+        if (this.#isOurs()) this.seen = { ...this.seen, state: 5 };
         return;
       case "forget":
         if (this.legacy) {
@@ -407,7 +448,10 @@ export class DeviceWorld {
         return this.#feed({ type: "delete-refused", error: "wanted again" });
       }
       const early = this.#rules.removesWithoutDirectory && this.running?.call === "remove";
-      check(early || !this.#mayHold(), "the directory is deleted before all is undone");
+      check(
+        early || this.legacy || !this.#mayHold(),
+        "the directory is deleted before all is undone",
+      );
     }
     if (this.refusals > 0) {
       this.refusals--;
