@@ -52,6 +52,9 @@ export interface DevdOptions {
   readonly detached?: boolean;
 }
 
+/** How long the store may be silent before that is worth a line, in ms. */
+const SILENCE_MS = 10_000;
+
 /** Tells one start of the machine from another (random(4)). */
 const BOOT_ID = "/proc/sys/kernel/random/boot_id";
 
@@ -109,6 +112,15 @@ async function serve(
   const lost = Promise.withResolvers<string>();
   const { store, location } = await connectStore(options.store, {
     reconnect: true,
+    // The kernel's backends share the domain's quota of 10 (xenstored/domain.c).
+    transactions: 1,
+    silenceMs: SILENCE_MS,
+    onSilence: (state, ms) => {
+      const seconds = Math.round(ms / 1000);
+      if (state === "silent") log.warning(`the store has not answered for ${seconds} s; waiting`);
+      else log.info(`the store answers again, after ${seconds} s`);
+    },
+    onWatchRefused: (path, error) => log.warning(`no watch on ${path} for now: ${error.message}`),
     onOddity: (message) => log.debug(message),
     onConnection: (state, error) => {
       if (state === "restored") log.warning("the store is back; looking at everything again");

@@ -29,6 +29,17 @@ export interface ClientOptions {
   readonly reconnect?: boolean;
   /** Requests outstanding at a time; 1 or more. */
   readonly window?: number;
+  /** Transactions open at a time, 1 or more; default: no limit but the store's (10 a domain). */
+  readonly transactions?: number;
+  /** How long a request may go without an answer before `onSilence` is told, in ms. */
+  readonly silenceMs?: number;
+  /**
+   * Told, once, that the store has not answered for as long as `silenceMs`; and, once, that it does
+   * again, with how long it took.
+   */
+  onSilence?(state: "silent" | "answering", ms: number): void;
+  /** Told that the store refuses to arm a watch again after a loss; it is tried again later. */
+  onWatchRefused?(path: string, error: Error): void;
   /** Told when the connection is lost, and when it is back and all watches are armed again. */
   onConnection?(state: "lost" | "restored", error: Error | null): void;
   /** Told of oddities that harm nobody, and of errors that watch handlers throw. */
@@ -57,6 +68,25 @@ interface WatchEntry {
 /** First pause before a reconnection attempt, in ms; it doubles up to the maximum. */
 const RECONNECT_PAUSE_MS = 20;
 const RECONNECT_PAUSE_MAX_MS = 2_000;
+/** A connection that lasts so long, in ms, ends the doubling. */
+const RECONNECT_PROVEN_MS = 1_000;
+
+/** First pause before a refused watch is armed again, in ms; it doubles up to the maximum. */
+const REARM_PAUSE_MS = 1_000;
+const REARM_PAUSE_MAX_MS = 30_000;
+
+/**
+ * What is asked again, unnoticed, when the connection was lost before the answer came. Changes are
+ * not: the store that comes back may be another, empty one.
+ */
+const QUESTIONS: ReadonlySet<number> = new Set([
+  Op.READ,
+  Op.DIRECTORY,
+  Op.DIRECTORY_PART,
+  Op.GET_PERMS,
+  Op.GET_DOMAIN_PATH,
+  Op.IS_DOMAIN_INTRODUCED,
+]);
 
 /** A client of one store. All functions of {@link NodeAccess} work outside any transaction. */
 export class StoreClient extends NodeAccess {
@@ -67,10 +97,16 @@ export class StoreClient extends NodeAccess {
   #recovery: Promise<void> | null = null;
   #closed = false;
   #lastToken = 0;
+  #openTransactions = 0;
+  readonly #waitingForTransaction: (() => void)[] = [];
+  /** When the connection was made, by the clock. */
+  #connectedAt: number;
+  #reconnectPauseMs = RECONNECT_PAUSE_MS;
 
   private constructor(options: ClientOptions, transport: Transport) {
     super();
     this.#options = options;
+    this.#connectedAt = options.clock.now();
     this.#connection = this.#attach(transport);
   }
 
@@ -97,6 +133,11 @@ export class StoreClient extends NodeAccess {
     return this.#connection.transport.maxPayload;
   }
 
+  /** Watches that are held: they count against the domain's quota (128, xenstored/domain.c). */
+  get watchCount(): number {
+    return this.#watches.size;
+  }
+
   /** Closes the connection; outstanding requests are rejected, watches and transactions end. */
   close(): void {
     this.#closed = true;
@@ -106,43 +147,79 @@ export class StoreClient extends NodeAccess {
 
   /**
    * Runs `body` in a transaction and commits it; on a conflict everything is done again, reads
-   * included, so `body` must be repeatable. If it throws, the transaction is aborted.
+   * included, so `body` must be repeatable. So it is when the connection is lost and comes back;
+   * if that happens during the commit, nobody knows whether it took effect. If `body` throws, the
+   * transaction is aborted. `timeoutMs` applies to each request of it.
    * @throws what `body` throws; ServerError EAGAIN when it conflicted `attempts` times
    */
   async transaction<T>(
     body: (transaction: Transaction) => Promise<T>,
     options: TransactionOptions = {},
   ): Promise<T> {
-    const attempts = options.attempts ?? DEFAULT_ATTEMPTS;
-    for (let attempt = 1;; attempt++) {
-      const id = await this.#startTransaction(options);
-      const connection = this.#connection;
-      const transaction = new Transaction(id, (type, payload, txId, path, given) => {
-        // Ids mean nothing on another connection than the one they were made on.
-        if (connection !== this.#connection) {
-          return Promise.reject(new ConnectionError("the transaction's connection was lost"));
+    await this.#enterTransaction();
+    try {
+      const attempts = options.attempts ?? DEFAULT_ATTEMPTS;
+      for (let attempt = 1;; attempt++) {
+        try {
+          return await this.#runTransaction(body, options);
+        } catch (error) {
+          if (this.#comesBack(error)) continue;
+          if (!(error instanceof Conflict)) throw error;
+          if (attempt >= attempts) throw error.cause;
         }
-        return connection.request({ type, payload, txId, path }, given);
-      }, options);
-      let result: T;
-      try {
-        result = await body(transaction);
-      } catch (error) {
-        endTransaction(connection, id, false, {}).catch(() => {});
-        throw error;
+        await this.#pause(retryPauseMs(attempt, Math.random()), options.signal);
       }
-      try {
-        await endTransaction(connection, id, true, options);
-        return result;
-      } catch (error) {
-        // Given up before it was sent, maybe: then the transaction is still open.
-        if (!(error instanceof ServerError)) {
-          endTransaction(connection, id, false, {}).catch(() => {});
-        }
-        if (!isServerError(error, "EAGAIN") || attempt >= attempts) throw error;
-      }
-      await this.#pause(retryPauseMs(attempt, Math.random()), options.signal);
+    } finally {
+      this.#openTransactions--;
+      this.#waitingForTransaction.shift()?.();
     }
+  }
+
+  async #enterTransaction(): Promise<void> {
+    const { transactions = Infinity } = this.#options;
+    while (this.#openTransactions >= transactions) {
+      await new Promise<void>((resolve) => this.#waitingForTransaction.push(resolve));
+    }
+    this.#openTransactions++;
+  }
+
+  /** @throws Conflict when another writer came first */
+  async #runTransaction<T>(
+    body: (transaction: Transaction) => Promise<T>,
+    options: TransactionOptions,
+  ): Promise<T> {
+    const id = await this.#startTransaction(options);
+    const connection = this.#connection;
+    const transaction = new Transaction(id, (type, payload, txId, path, given) => {
+      // Ids mean nothing on another connection than the one they were made on.
+      if (connection !== this.#connection) {
+        return Promise.reject(new ConnectionError("the transaction's connection was lost"));
+      }
+      return connection.request({ type, payload, txId, path }, given);
+    }, options);
+    let result: T;
+    try {
+      result = await body(transaction);
+    } catch (error) {
+      endTransaction(connection, id, false, {}).catch(() => {});
+      throw error;
+    }
+    try {
+      await endTransaction(connection, id, true, options);
+      return result;
+    } catch (error) {
+      // Given up before it was sent, maybe: then the transaction is still open.
+      if (!(error instanceof ServerError)) {
+        endTransaction(connection, id, false, {}).catch(() => {});
+      }
+      throw isServerError(error, "EAGAIN") ? new Conflict(error) : error;
+    }
+  }
+
+  /** Whether this is the loss of a connection that is going to be made again. */
+  #comesBack(error: unknown): boolean {
+    return error instanceof ConnectionError && !this.#closed && this.#options.reconnect === true &&
+      this.#connection.transport.reconnects;
   }
 
   /**
@@ -311,14 +388,31 @@ export class StoreClient extends NodeAccess {
     return this.send(type, nulTerminated(...args.map(String)), undefined, options);
   }
 
+  /**
+   * While the connection is lost, requests wait for its return, as long as `timeoutMs` allows:
+   * without it, for ever.
+   */
   protected override async send(
     type: number,
     payload: Uint8Array,
     path: string | undefined,
     options: RequestOptions | undefined,
   ): Promise<Message> {
-    if (this.#recovery !== null) await this.#waitForRecovery(options);
-    return await this.#connection.request({ type, payload, path }, options);
+    const { clock } = this.#options;
+    const start = clock.now();
+    /** What is left of the deadline. */
+    const left = (): RequestOptions | undefined =>
+      options?.timeoutMs === undefined
+        ? options
+        : { ...options, timeoutMs: Math.max(0, options.timeoutMs - (clock.now() - start)) };
+    for (;;) {
+      if (this.#recovery !== null) await this.#waitForRecovery(left());
+      try {
+        return await this.#connection.request({ type, payload, path }, left());
+      } catch (error) {
+        if (!QUESTIONS.has(type) || !this.#comesBack(error)) throw error;
+      }
+    }
   }
 
   async #startTransaction(options: RequestOptions): Promise<number> {
@@ -345,9 +439,11 @@ export class StoreClient extends NodeAccess {
         event: (path, token) => this.#fire(path, token),
         closed: (error) => this.#lost(error),
         oddity: (message) => this.#options.onOddity?.(message),
+        silence: (state, ms) => this.#options.onSilence?.(state, ms),
       },
       this.#options.clock,
       this.#options.window,
+      this.#options.onSilence === undefined ? undefined : this.#options.silenceMs,
     );
   }
 
@@ -372,23 +468,21 @@ export class StoreClient extends NodeAccess {
   }
 
   async #recover(): Promise<void> {
-    for (let pause = RECONNECT_PAUSE_MS;; pause = Math.min(pause * 2, RECONNECT_PAUSE_MAX_MS)) {
-      await this.#pause(pause, undefined);
+    const { clock } = this.#options;
+    if (clock.now() - this.#connectedAt >= RECONNECT_PROVEN_MS) {
+      this.#reconnectPauseMs = RECONNECT_PAUSE_MS;
+    }
+    for (;;) {
+      await this.#pause(this.#reconnectPauseMs, undefined);
+      this.#reconnectPauseMs = Math.min(this.#reconnectPauseMs * 2, RECONNECT_PAUSE_MAX_MS);
       if (this.#closed) return;
       let attached: Connection | null = null;
       try {
         const transport = await this.#options.connect();
         if (this.#closed) return transport.close();
+        this.#connectedAt = clock.now();
         attached = this.#connection = this.#attach(transport);
-        await Promise.all(
-          [...this.#watches.values()].map(({ path, token }) =>
-            this.#connection.request({
-              type: Op.WATCH,
-              payload: nulTerminated(path, token),
-              path,
-            })
-          ),
-        );
+        await Promise.all([...this.#watches.values()].map((entry) => this.#rearm(entry)));
         // Lost again, perhaps, without anything to arm that would have told.
         if (!attached.isClosed) break;
       } catch (error) {
@@ -398,6 +492,27 @@ export class StoreClient extends NodeAccess {
     }
     this.#recovery = null;
     this.#options.onConnection?.("restored", null);
+  }
+
+  /**
+   * Arms a watch on the present connection. One that the store refuses (its quota, say) does not
+   * keep the others from working.
+   * @throws ConnectionError, DeadlineError
+   */
+  async #rearm(entry: WatchEntry, pauseMs: number = REARM_PAUSE_MS): Promise<void> {
+    const { path, token } = entry;
+    const connection = this.#connection;
+    try {
+      await connection.request({ type: Op.WATCH, payload: nulTerminated(path, token), path });
+    } catch (error) {
+      if (!(error instanceof ServerError)) throw error;
+      this.#options.onWatchRefused?.(path, error);
+      this.#options.clock.after(pauseMs, () => {
+        const wanted = this.#watches.get(token) === entry && connection === this.#connection;
+        if (this.#closed || !wanted) return;
+        this.#rearm(entry, Math.min(pauseMs * 2, REARM_PAUSE_MAX_MS)).catch(() => {});
+      });
+    }
   }
 
   async #waitForRecovery(options: RequestOptions | undefined): Promise<void> {
@@ -434,6 +549,16 @@ export class StoreClient extends NodeAccess {
       });
       signal?.addEventListener("abort", onAbort, { once: true });
     });
+  }
+}
+
+/** A transaction met another one; the cause is the store's answer. */
+class Conflict extends Error {
+  override readonly cause: Error;
+
+  constructor(cause: Error) {
+    super(cause.message);
+    this.cause = cause;
   }
 }
 

@@ -50,6 +50,8 @@ export interface ConnectionEvents {
   closed(error: ConnectionError): void;
   /** Something odd that harms nobody: a reply without a request, say. */
   oddity?(message: string): void;
+  /** No answer has come for as long as is allowed; or one has, after so many milliseconds. */
+  silence?(state: "silent" | "answering", ms: number): void;
 }
 
 interface Outstanding {
@@ -66,15 +68,23 @@ export class Connection {
   readonly #window: number;
   readonly #outstanding = new Map<number, Outstanding>();
   readonly #queue: Outstanding[] = [];
+  readonly #silenceMs: number | undefined;
+  /** When something was last heard, or first asked after all was answered; by the clock. */
+  #heardAt = 0;
+  #silent = false;
+  #silenceTimer: Cancel | null = null;
   #lastId = 0;
   #closed: ConnectionError | null = null;
 
+  /** @param silenceMs how long there may be no answer before it is reported; default: for ever */
   constructor(
     transport: Transport,
     events: ConnectionEvents,
     clock: Clock,
     window: number = DEFAULT_WINDOW,
+    silenceMs?: number,
   ) {
+    this.#silenceMs = silenceMs;
     this.transport = transport;
     this.#events = events;
     this.#clock = clock;
@@ -170,6 +180,7 @@ export class Connection {
       if (entry === undefined) return;
       const reqId = this.#nextId();
       const { type, payload, txId = 0 } = entry.request;
+      if (this.#outstanding.size === 0) this.#startListening();
       this.#outstanding.set(reqId, entry);
       try {
         this.transport.send(encodeMessage({ type, reqId, txId, payload }));
@@ -182,6 +193,34 @@ export class Connection {
         );
       }
     }
+  }
+
+  #startListening(): void {
+    this.#heardAt = this.#clock.now();
+    if (this.#silenceMs !== undefined) this.#listen(this.#silenceMs);
+  }
+
+  /** A timer that runs only while there is something to wait for. */
+  #listen(ms: number): void {
+    if (this.#silenceTimer !== null) return;
+    this.#silenceTimer = this.#clock.after(ms, () => {
+      this.#silenceTimer = null;
+      if (this.#outstanding.size === 0 || this.#silent || this.#silenceMs === undefined) return;
+      const passed = this.#clock.now() - this.#heardAt;
+      if (passed < this.#silenceMs) return this.#listen(this.#silenceMs - passed);
+      this.#silent = true;
+      this.#events.silence?.("silent", passed);
+    });
+  }
+
+  #heard(): void {
+    const now = this.#clock.now();
+    if (this.#silent) {
+      this.#silent = false;
+      this.#events.silence?.("answering", now - this.#heardAt);
+      if (this.#silenceMs !== undefined) this.#listen(this.#silenceMs);
+    }
+    this.#heardAt = now;
   }
 
   #nextId(): number {
@@ -220,6 +259,7 @@ export class Connection {
       return;
     }
     this.#outstanding.delete(reqId);
+    this.#heard();
     const { type, path } = entry.request;
     if (message.type === Op.ERROR) {
       const [name] = splitNul(message.payload);
@@ -247,6 +287,7 @@ export class Connection {
       typeof code === "string" ? code : undefined,
     );
     this.#closed = reason;
+    this.#silenceTimer?.();
     const entries = [...this.#outstanding.values(), ...this.#queue];
     this.#outstanding.clear();
     this.#queue.length = 0;

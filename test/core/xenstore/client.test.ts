@@ -431,15 +431,16 @@ describe("transactions", () => {
 });
 
 describe("a lost store", () => {
-  test("outstanding requests fail, watches are armed again, and then requests go on", async () => {
+  test("outstanding changes fail, questions are asked again, watches are armed again", async () => {
     const events: string[] = [];
     const watching = client.watch("/a", (path) => events.push(path));
     await answer(Op.WATCH, "OK\0");
     await watching;
-    const outstanding = client.read("/a");
+    const question = client.readText("/a");
+    const change = client.write("/a", "x");
     await settle();
     wire().lose();
-    await expect(outstanding).rejects.toBeInstanceOf(ConnectionError);
+    await expect(change).rejects.toBeInstanceOf(ConnectionError);
     await settle();
     expect(states).toEqual(["lost"]);
     const later = client.readText("/b");
@@ -451,8 +452,80 @@ describe("a lost store", () => {
     expect(states).toEqual(["lost", "restored"]);
     wire().event("/a", token);
     expect(events).toEqual(["/a"]);
-    await answer(Op.READ, "B");
+    expect(await answer(Op.READ, "A")).toBe("/a\0");
+    expect(await question).toBe("A");
+    expect(await answer(Op.READ, "B")).toBe("/b\0");
     expect(await later).toBe("B");
+  });
+
+  test("a question that is asked again has one deadline for all", async () => {
+    const question = client.read("/a", { timeoutMs: 500 });
+    question.catch(() => {});
+    await clock.advance(400);
+    wire().lose();
+    await clock.advance(50);
+    expect(wire().take()).toHaveLength(1);
+    await clock.advance(50);
+    await expect(question).rejects.toBeInstanceOf(DeadlineError);
+  });
+
+  test("a watch that is refused then does not keep the rest from working, and is tried again", async () => {
+    client.close();
+    const refused: string[] = [];
+    client = await StoreClient.connect({
+      clock,
+      reconnect: true,
+      connect: async () => {
+        transports.push(new FakeTransport());
+        return wire();
+      },
+      onConnection: (state) => states.push(state),
+      onWatchRefused: (path, error) => refused.push(`${path}: ${error.message}`),
+    });
+    const events: string[] = [];
+    for (const path of ["/a", "/b"]) {
+      const watching = client.watch(path, (changed) => events.push(changed));
+      await answer(Op.WATCH, "OK\0");
+      await watching;
+    }
+    wire().lose();
+    await clock.advance(100);
+    await answer(Op.WATCH, null, "E2BIG");
+    await answer(Op.WATCH, "OK\0");
+    expect(states).toEqual(["lost", "restored"]);
+    expect(refused).toEqual([expect.stringMatching(/^\/a: E2BIG/)]);
+    await clock.advance(1_000);
+    await answer(Op.WATCH, null, "E2BIG");
+    await clock.advance(1_999);
+    expect(wire().sent).toEqual([]);
+    await clock.advance(1);
+    const token = (await answer(Op.WATCH, "OK\0")).split("\0")[1]!;
+    wire().event("/a/x", token);
+    expect(events).toEqual(["/a/x"]);
+    expect(client.watchCount).toBe(2);
+    await clock.advance(100_000);
+    expect(wire().sent).toEqual([]);
+  });
+
+  test("a store that takes connections and drops them at once is not asked all the time", async () => {
+    client.close();
+    let made = 0;
+    client = await StoreClient.connect({
+      clock,
+      reconnect: true,
+      connect: async () => {
+        made++;
+        const transport = new FakeTransport();
+        transports.push(transport);
+        if (made > 1) clock.after(5, () => transport.lose());
+        return transport;
+      },
+    });
+    wire().lose();
+    await clock.advance(60_000);
+    // 20, 40 … 1280 ms, then every 2 s.
+    expect(made).toBeLessThan(40);
+    expect(made).toBeGreaterThan(25);
   });
 
   test("a request during the loss has its deadline", async () => {
@@ -639,15 +712,88 @@ describe("a lost store", () => {
     expect(clock.pending).toBe(0);
   });
 
-  test("a transaction does not go on over another connection", async () => {
+  test("a transaction does not go on over another connection: it is done again", async () => {
+    let runs = 0;
     const outcome = client.transaction(async (t) => {
-      wire().lose();
-      await clock.advance(100);
-      await t.write("/a", "1");
-    }).catch((thrown) => thrown);
+      if (++runs === 1) {
+        wire().lose();
+        await clock.advance(100);
+      }
+      await t.write("/a", String(runs));
+      return runs;
+    });
     await answer(Op.TRANSACTION_START, "5\0");
-    expect(await outcome).toBeInstanceOf(ConnectionError);
+    for (let turn = 0; turn < 5; turn++) await settle();
     expect(transports).toHaveLength(2);
+    await answer(Op.TRANSACTION_START, "6\0");
+    expect(await answer(Op.WRITE, "OK\0")).toBe("/a\x002");
+    await answer(Op.TRANSACTION_END, "OK\0");
+    expect(await outcome).toBe(2);
     expect(wire().sent).toEqual([]);
+  });
+
+  test("no more transactions are open at a time than allowed", async () => {
+    client.close();
+    client = await StoreClient.connect({
+      clock,
+      transactions: 1,
+      connect: async () => {
+        transports.push(new FakeTransport());
+        return wire();
+      },
+    });
+    const order: string[] = [];
+    const one = client.transaction((t) => t.write("/a", "1")).then(() => order.push("one"));
+    const two = client.transaction(async () => {
+      order.push("fails");
+      throw new Error("no");
+    }).catch(() => {});
+    const three = client.transaction((t) => t.write("/a", "3")).then(() => order.push("three"));
+    await answer(Op.TRANSACTION_START, "5\0");
+    await answer(Op.WRITE, "OK\0");
+    expect(wire().sent.map(({ type }) => opName(type))).toEqual(["TRANSACTION_END"]);
+    await answer(Op.TRANSACTION_END, "OK\0");
+    await answer(Op.TRANSACTION_START, "6\0");
+    await answer(Op.TRANSACTION_END, "OK\0");
+    await answer(Op.TRANSACTION_START, "7\0");
+    await answer(Op.WRITE, "OK\0");
+    await answer(Op.TRANSACTION_END, "OK\0");
+    await Promise.all([one, two, three]);
+    expect(order).toEqual(["one", "fails", "three"]);
+  });
+});
+
+describe("a silent store", () => {
+  test("is told of once, and once more when it answers; nothing is looked at meanwhile", async () => {
+    client.close();
+    const told: string[] = [];
+    client = await StoreClient.connect({
+      clock,
+      silenceMs: 10_000,
+      onSilence: (state, ms) => told.push(`${state} ${ms}`),
+      connect: async () => {
+        transports.push(new FakeTransport());
+        return wire();
+      },
+    });
+    await clock.advance(60_000);
+    expect(told).toEqual([]);
+    const first = client.readText("/a", { timeoutMs: 300_000 });
+    await clock.advance(6_000);
+    const second = client.readText("/b", { timeoutMs: 300_000 });
+    await clock.advance(3_999);
+    expect(told).toEqual([]);
+    await clock.advance(1);
+    expect(told).toEqual(["silent 10000"]);
+    await clock.advance(100_000);
+    await answer(Op.READ, "A");
+    expect(told).toEqual(["silent 10000", "answering 110000"]);
+    await clock.advance(10_000);
+    expect(told).toHaveLength(3);
+    await answer(Op.READ, "B");
+    expect(await Promise.all([first, second])).toEqual(["A", "B"]);
+    await clock.advance(60_000);
+    expect(told).toHaveLength(4);
+    expect(clock.pending).toBe(0);
   });
 });
