@@ -70,8 +70,8 @@ const sleep = (ms: number) => new Promise<void>((resolve) => setTimeout(resolve,
 function diaryScript(diary: string): string {
   return `#!/bin/bash
 attach=$(xenstore-read "$XENBUS_PATH/incarnation" 2>/dev/null)
-echo "begin $1 $XENBUS_PATH \${attach:-none} $$ $(date +%T.%N)" >> ${diary}
 trap 'echo "end $1 $XENBUS_PATH \${attach:-none} $$ stopped" >> ${diary}; exit 143' TERM
+echo "begin $1 $XENBUS_PATH \${attach:-none} $$ $(date +%T.%N)" >> ${diary}
 /etc/xen/scripts/block "$@"
 code=$?
 echo "end $1 $XENBUS_PATH \${attach:-none} $$ $code $(date +%T.%N)" >> ${diary}
@@ -305,14 +305,17 @@ class CrashRun {
   /** Waits for the setup; returns its loop device, which carries the right file. */
   async #connected(device: HandMadeDevice, image: string): Promise<string | null> {
     const what = deviceName(device.id);
+    const epoch = this.#epoch;
     const done = await this.#waitFor(async () =>
       await device.read("hotplug-status") === "connected"
     );
+    if (this.#epoch !== epoch) throw new Error("another store");
     if (!done) {
       this.#lost.push(`${what}: never connected: ${JSON.stringify(await device.nodes())}`);
       return null;
     }
     const node = await device.read("node") ?? "";
+    if (this.#epoch !== epoch) throw new Error("another store");
     if (!(await this.#carriers(image)).includes(node)) {
       this.#lost.push(`${what}: connected, but ${node || "nothing"} does not carry its file`);
       return null;
