@@ -1,0 +1,158 @@
+/** The vbd plugin: whose a loop device is, and what may not be shared. */
+import { beforeEach, describe, expect, test } from "bun:test";
+import vbd from "../../backends/vbd/plugin.ts";
+import { FakeDevice, FakeMachine } from "../support/fake_device.ts";
+
+const FILE = "/images/disk";
+const patient = new AbortController().signal;
+
+describe("vbd", () => {
+  let machine: FakeMachine;
+
+  beforeEach(() => {
+    machine = new FakeMachine();
+    machine.files.set(FILE, "");
+    machine.identities.set(FILE, "1:17");
+    machine.script = async (action, device) => {
+      const loop = `loop${device.id.frontendDomid}`;
+      if (action === "add") {
+        machine.losetup(loop, FILE);
+        await device.nodes.write({ node: `/dev/${loop}`, "physical-device": "7:0" });
+      } else machine.detach((await device.nodes.read("node"))?.slice(5) ?? "");
+    };
+  });
+
+  function disk(guest: number, more: Record<string, string> = {}): FakeDevice {
+    const id = { backendDomid: 1, kind: "vbd", frontendDomid: guest, devid: 51712 };
+    return new FakeDevice(machine, id, { script: "/s/block", params: FILE, mode: "r", ...more });
+  }
+
+  test("added and removed", async () => {
+    const device = disk(7);
+    await vbd.add(device, patient);
+    expect(machine.loops).toEqual(["loop7"]);
+    await vbd.remove(device, patient);
+    expect(machine.loops).toEqual([]);
+    expect(machine.runs).toEqual(["block /s/block add", "block /s/block remove"]);
+  });
+
+  test("fault 17: with its directory gone, the record alone undoes it; twice does no harm", async () => {
+    const device = disk(7);
+    await vbd.add(device, patient);
+    device.store = null;
+    await vbd.remove(device, patient);
+    await vbd.remove(device, patient);
+    expect(machine.loops).toEqual([]);
+    expect(machine.runs).toEqual(["block /s/block add", "/usr/sbin/losetup -d /dev/loop7"]);
+  });
+
+  test("fault 17: with its file gone, likewise", async () => {
+    const device = disk(7);
+    await vbd.add(device, patient);
+    machine.files.delete(FILE);
+    machine.files.set("/sys/block/loop7/loop/backing_file", `${FILE} (deleted)\n`);
+    machine.script = async () => {};
+    await vbd.remove(device, patient);
+    expect(machine.loops).toEqual([]);
+  });
+
+  test("fault 18: a loop device that is another one's by now is left alone", async () => {
+    const device = disk(7);
+    await vbd.add(device, patient);
+    machine.detach("loop7");
+    // The same number, even the same file, but another use.
+    machine.losetup("loop7", FILE);
+    device.store = null;
+    await vbd.remove(device, patient);
+    expect(machine.loops).toEqual(["loop7"]);
+  });
+
+  test("fault 18: nor does a script that is run again get its number", async () => {
+    const device = disk(7);
+    await vbd.add(device, patient);
+    machine.detach("loop7");
+    machine.losetup("loop7", "/images/another");
+    await vbd.remove(device, patient);
+    expect(machine.loops).toEqual(["loop7"]);
+    expect(machine.runs).toEqual(["block /s/block add"]);
+  });
+
+  test("fault 19: a script that was killed before it could say what it took", async () => {
+    machine.losetup("loop3", FILE);
+    machine.script = async (action) => {
+      if (action === "add") machine.losetup("loop4", FILE);
+      throw new Error("was killed by SIGKILL");
+    };
+    const device = disk(7);
+    await expect(vbd.add(device, patient)).rejects.toThrow("SIGKILL");
+    await vbd.remove(device, patient).catch(() => {});
+    // The one that was there before is somebody else's.
+    expect(machine.loops).toEqual(["loop3"]);
+  });
+
+  test("fault 19: a remove script that fails does not keep the loop device", async () => {
+    const device = disk(7);
+    await vbd.add(device, patient);
+    machine.script = () => Promise.reject(new Error("no store"));
+    await expect(vbd.remove(device, patient)).rejects.toThrow("no store");
+    expect(machine.loops).toEqual([]);
+  });
+
+  test("fault 20: what one guest writes, no other guest gets; two may read", async () => {
+    const first = disk(7, { mode: "w" });
+    await vbd.add(first, patient);
+    for (const mode of ["r", "w"]) {
+      const second = disk(8, { mode });
+      await expect(vbd.add(second, patient)).rejects.toThrow(/\/images\/disk cannot be shared/);
+      expect(second.now).toBeGreaterThanOrEqual(3_000);
+      second.forget();
+    }
+    await vbd.remove(first, patient);
+    first.forget();
+    await vbd.add(disk(8), patient);
+    await vbd.add(disk(9), patient);
+    await expect(vbd.add(disk(10, { mode: "w" }), patient)).rejects.toThrow(/is to write it/);
+  });
+
+  test("fault 20: by whatever name; unless it is meant so, or is the same guest", async () => {
+    machine.files.set("/images/link", "");
+    machine.identities.set("/images/link", "1:17");
+    await vbd.add(disk(7, { mode: "w" }), patient);
+    await expect(vbd.add(disk(8, { mode: "w", params: "/images/link" }), patient)).rejects
+      .toThrow(/cannot be shared/);
+    await vbd.add(disk(9, { mode: "w!" }), patient);
+    const id = { backendDomid: 1, kind: "vbd", frontendDomid: 9, devid: 1 };
+    const nodes = { script: "/s/block", params: FILE, mode: "w" };
+    machine.undoRecords.delete("vbd/7/51712");
+    machine.undoRecords.delete("vbd/8/51712");
+    await vbd.add(new FakeDevice(machine, id, nodes), patient);
+  });
+
+  test("fault 20: a device that is just letting go is waited for", async () => {
+    const first = disk(7, { mode: "w" });
+    await vbd.add(first, patient);
+    const second = disk(8, { mode: "w" });
+    second.system.sleep = async () => first.forget();
+    await vbd.add(second, patient);
+  });
+
+  test("fault 16: its block device is gone", async () => {
+    const device = disk(7);
+    await vbd.add(device, patient);
+    await device.nodes.write({ "physical-device": "fd:1f" });
+    machine.files.set("/sys/dev/block/253:31/size", "8");
+    expect(await vbd.check?.(device, patient)).toBeNull();
+    machine.files.delete("/sys/dev/block/253:31/size");
+    expect(await vbd.check?.(device, patient)).toBe("its block device fd:1f is gone");
+  });
+
+  test("adopted without a record, it can be undone as well", async () => {
+    const device = disk(7);
+    await vbd.add(device, patient);
+    device.forget();
+    await vbd.adopt?.(device, patient);
+    device.store = null;
+    await vbd.remove(device, patient);
+    expect(machine.loops).toEqual([]);
+  });
+});

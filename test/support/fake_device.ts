@@ -1,0 +1,124 @@
+/** A device for plugins, on a machine made up for the test. */
+import type { Device, DeviceIdentity, Undo } from "../../plugins/contract.ts";
+
+/** Files of the made-up machine: texts, and what each path is the same as. */
+export class FakeMachine {
+  readonly files = new Map<string, string>();
+  /** Identity of files and devices. */
+  readonly identities = new Map<string, string>();
+  readonly undoRecords = new Map<string, { guest: number; undo: Undo }>();
+  /** Programs and scripts that were run. */
+  readonly runs: string[] = [];
+  /** What a script does. */
+  script: (action: "add" | "remove", device: FakeDevice) => Promise<void> = async () => {};
+  #sequence = 0;
+
+  constructor() {
+    this.files.set("/usr/sbin/losetup", "");
+  }
+
+  /** Attaches a file to a loop device. */
+  losetup(loop: string, file: string): void {
+    this.files.set(`/sys/block/${loop}/loop/backing_file`, `${file}\n`);
+    this.files.set(`/sys/block/${loop}/diskseq`, `${++this.#sequence}\n`);
+  }
+
+  /** Detaches it. */
+  detach(loop: string): void {
+    this.files.delete(`/sys/block/${loop}/loop/backing_file`);
+  }
+
+  /** Loop devices that carry something. */
+  get loops(): string[] {
+    return [...this.files.keys()].flatMap((path) =>
+      /^\/sys\/block\/(\w+)\/loop\/backing_file$/.exec(path)?.[1] ?? []
+    );
+  }
+}
+
+/** One device. */
+export class FakeDevice implements Device {
+  readonly id: DeviceIdentity;
+  readonly machine: FakeMachine;
+  /** null when the directory is gone. */
+  store: Map<string, string> | null;
+  readonly lines: string[] = [];
+  now = 0;
+  readonly #key: string;
+
+  constructor(machine: FakeMachine, id: DeviceIdentity, nodes: Record<string, string>) {
+    this.machine = machine;
+    this.id = id;
+    this.store = new Map(Object.entries(nodes));
+    this.#key = `${id.kind}/${id.frontendDomid}/${id.devid}`;
+  }
+
+  readonly nodes: Device["nodes"] = {
+    read: async (name) => this.store?.get(name),
+    write: async (nodes) => {
+      for (const [name, value] of Object.entries(nodes)) this.store?.set(name, value);
+    },
+    remove: async (name) => {
+      this.store?.delete(name);
+    },
+  };
+
+  readonly scripts: Device["scripts"] = {
+    run: async (family, script, action) => {
+      this.machine.runs.push(`${family} ${script} ${action}`);
+      await this.machine.script(action, this);
+    },
+  };
+
+  readonly system: Device["system"] = {
+    exists: async (path) => [...this.machine.files.keys()].some((file) => within(file, path)),
+    readText: async (path) => this.machine.files.get(path)?.trimEnd(),
+    list: async (path) => [
+      ...new Set(
+        [...this.machine.files.keys()].filter((file) => file.startsWith(`${path}/`))
+          .map((file) => file.slice(path.length + 1).split("/")[0]!),
+      ),
+    ],
+    realPath: async (path) => this.machine.files.has(path) ? path : undefined,
+    identityOf: async (path) => this.machine.identities.get(path),
+    run: async (argv) => {
+      this.machine.runs.push(argv.join(" "));
+      const loop = /losetup -d \/dev\/(\w+)$/.exec(argv.join(" "))?.[1];
+      if (loop !== undefined) this.machine.detach(loop);
+    },
+    sleep: async (ms) => {
+      this.now += ms;
+    },
+    exclusively: (_, __, work) => work(),
+  };
+
+  readonly log: Device["log"] = {
+    info: (text) => this.lines.push(text),
+    warning: (text) => this.lines.push(text),
+  };
+
+  get undo(): Undo {
+    return this.machine.undoRecords.get(this.#key)?.undo ?? {};
+  }
+
+  async recordUndo(more: Undo): Promise<void> {
+    const guest = this.id.frontendDomid;
+    this.machine.undoRecords.set(this.#key, { guest, undo: { ...this.undo, ...more } });
+  }
+
+  heldElsewhere(name: string, value: string, by: "any" | "other guests" = "any"): boolean {
+    return [...this.machine.undoRecords].some(([key, { guest, undo }]) =>
+      key !== this.#key && undo[name] === value &&
+      (by === "any" || guest !== this.id.frontendDomid)
+    );
+  }
+
+  /** All is undone. */
+  forget(): void {
+    this.machine.undoRecords.delete(this.#key);
+  }
+}
+
+function within(file: string, path: string): boolean {
+  return file === path || file.startsWith(`${path}/`);
+}
