@@ -11,6 +11,7 @@ import { VERSION } from "../version.ts";
 import type { DevdOptions } from "./devd.ts";
 import { CommandError, ExitCode } from "./exit_codes.ts";
 import type { XenstoredOptions } from "./xenstored.ts";
+import { DIAGRAM_FORMATS, type DiagramFormat } from "./lifecycle_formats.ts";
 import type { StoreAction } from "./store.ts";
 
 /** Log file of the daemon; the stock daemon's, so that log rotation finds it. */
@@ -57,6 +58,7 @@ function makeProgram(
   addStore(program, finish);
   addXenstored(program, finish);
   addDemo(program, finish);
+  addLifecycle(program);
   return program;
 }
 
@@ -179,6 +181,19 @@ function addDemo(program: Command, finish: (status: number) => void): void {
     .action(async (options: { real?: boolean }) => {
       const { demo } = await import("../demo/demo.ts");
       finish(await demo(options));
+    });
+}
+
+function addLifecycle(program: Command): void {
+  program.command("lifecycle")
+    .description("print the diagram of a device's life, from the table that drives it")
+    .addOption(
+      new Option("--format <format>", "what it is printed as").choices(DIAGRAM_FORMATS)
+        .default("mermaid"),
+    )
+    .action(async ({ format }: { format: DiagramFormat }) => {
+      const { printLifecycle } = await import("./lifecycle.ts");
+      await printLifecycle(format);
     });
 }
 

@@ -1,0 +1,106 @@
+/** The lifecycle's diagram, made from its table. Pure. */
+import { DEFAULT_TIMES } from "./constants.ts";
+import { type Effect, INITIAL, type LifecycleEvent, type LifecycleRules } from "./machine.ts";
+import type { Phase } from "./machine.ts";
+import { type Row, TABLE, TIMERS } from "./table.ts";
+
+/** One row, as one reads it. */
+export interface Rule {
+  readonly from: Phase;
+  readonly to: Phase;
+  readonly on: string;
+  readonly when: readonly string[];
+  /** Names of what is done, in order; timers and reports are left out. */
+  readonly effects: readonly string[];
+}
+
+const RULES: LifecycleRules = {
+  times: DEFAULT_TIMES,
+  waitsForBackend: true,
+  servedByQemu: false,
+  removesWithoutDirectory: false,
+};
+
+/** All rows, one for each phase that they start from, in the table's order. */
+export function rulesOf(table: readonly Row[] = TABLE): Rule[] {
+  return table.flatMap((row) =>
+    row.from.map((from): Rule => ({
+      from,
+      to: row.to,
+      on: row.on,
+      when: row.when ?? [],
+      effects: effectsOf(row),
+    }))
+  );
+}
+
+/** What a row does depends on nothing but the row. */
+function effectsOf(row: Row): string[] {
+  const event = { type: row.on, error: "…" } as LifecycleEvent;
+  const state = { ...INITIAL, phase: row.from[0]! };
+  return (row.effects?.(state, event, RULES) ?? []).flatMap(nameOf);
+}
+
+function nameOf(effect: Effect): string[] {
+  if (effect.do === "start-timer") return [];
+  if (effect.do === "report") return [];
+  return [effect.do === "note" ? `note ${effect.stage}` : effect.do];
+}
+
+/** The phases, in the order in which a device comes by them. */
+export const PHASES = Object.keys(TIMERS) as Phase[];
+
+interface Edge {
+  readonly from: Phase;
+  readonly to: Phase;
+  readonly labels: string[];
+}
+
+/** One edge for each pair of phases. Rows that stay where they are and do nothing are left out. */
+function edgesOf(rules: readonly Rule[]): Edge[] {
+  const edges = new Map<string, Edge>();
+  for (const { from, to, on, when, effects } of rules) {
+    if (from === to && effects.length === 0) continue;
+    const key = `${from} ${to}`;
+    const edge: Edge = edges.get(key) ?? { from, to, labels: [] };
+    const guard = when.length === 0 ? "" : ` [${when.join(", ")}]`;
+    const done = effects.length === 0 ? "" : ` / ${effects.join(", ")}`;
+    const label = `${on}${guard}${done}`;
+    if (!edge.labels.includes(label)) edge.labels.push(label);
+    edges.set(key, edge);
+  }
+  return [...edges.values()];
+}
+
+/** As Mermaid's state diagram, for documents that are shown with it. */
+export function toMermaid(table: readonly Row[] = TABLE): string {
+  const id = (phase: Phase) => phase.replaceAll("-", "_");
+  const lines = ["stateDiagram-v2", "  [*] --> absent", "  [*] --> recovering : in the journal"];
+  for (const { from, to, labels } of edgesOf(rulesOf(table))) {
+    // Colons and line ends have a meaning of their own.
+    const text = labels.join("<br/>").replaceAll(":", "꞉");
+    lines.push(`  ${id(from)} --> ${id(to)} : ${text}`);
+  }
+  return `${lines.join("\n")}\n`;
+}
+
+/** As Graphviz's dot. */
+export function toDot(table: readonly Row[] = TABLE): string {
+  const quote = (text: string) => `"${text.replace(/["\\]/g, "\\$&")}"`;
+  const lines = [
+    "digraph lifecycle {",
+    "  rankdir=TB;",
+    '  node [shape=box, style="rounded,filled", fillcolor="#eef3f8", fontname="sans-serif"];',
+    '  edge [fontname="sans-serif", fontsize=9];',
+    '  start [shape=point]; journal [shape=plaintext, style="", label="in the journal"];',
+    "  start -> absent;",
+    "  journal -> recovering;",
+    ...PHASES.map((phase) => `  ${quote(phase)};`),
+  ];
+  for (const { from, to, labels } of edgesOf(rulesOf(table))) {
+    const text = labels.map((label) => `${quote(label).slice(1, -1)}\\l`).join("");
+    lines.push(`  ${quote(from)} -> ${quote(to)} [label="${text}"];`);
+  }
+  lines.push("}");
+  return `${lines.join("\n")}\n`;
+}
