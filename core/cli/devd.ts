@@ -181,14 +181,13 @@ async function serve(
     }
     await daemon.stop(options.stopTimeout * 1000);
     ignoreSignals();
-    const left = daemon.devices.known;
-    log.info(
-      left.length === 0
-        ? "stopped; no devices are left"
-        : `stopped; ${left.length} ${
-          left.length === 1 ? "device stays as it is" : "devices stay as they are"
-        }`,
-    );
+    const { held } = daemon.devices;
+    const what = held === 0
+      ? "no devices are left"
+      : held === 1
+      ? "1 device stays as it is"
+      : `${held} devices stay as they are`;
+    log.info(`stopped; ${what}`);
     return code;
   } finally {
     journal?.close();

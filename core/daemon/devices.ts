@@ -44,6 +44,11 @@ export class Devices {
     return [...this.#lanes.values()].map(({ id }) => id);
   }
 
+  /** How many devices are set up, or half so. */
+  get held(): number {
+    return [...this.#lanes.values()].filter(({ lane }) => lane.state.acquired).length;
+  }
+
   /** Where a device is in its life; undefined when it is not known. */
   stateOf(id: DeviceId): LifecycleState | undefined {
     return this.#lanes.get(backendPath(id))?.lane.state;
