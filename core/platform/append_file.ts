@@ -8,11 +8,12 @@ export interface AppendFile {
   readonly size: number;
   /**
    * Appends all of it before it returns, or nothing: what was written of it before an error (a full
-   * file system, say) is cut off again. Synchronous on purpose: what it announces may begin with
-   * the next statement.
-   * @throws SystemError
+   * file system, say) is cut off again. If even that fails, nothing more is appended until it has
+   * succeeded. Synchronous on purpose: what it announces may begin with the next statement.
+   * @throws SystemError; EBADF after `close`
    */
   append(bytes: Uint8Array): void;
+  /** Calling it twice is harmless. */
   close(): void;
 }
 
@@ -29,16 +30,21 @@ export interface AppendFiles {
    * @throws SystemError
    */
   replace(path: string, content: Uint8Array): AppendFile;
-  /** Gives a file another name, in place of what has that name. @throws SystemError */
-  rename(from: string, to: string): void;
+  /**
+   * Gives a file one more name, in place of the file that has it; it can then be replaced and still
+   * be found. Needs a file system with hard links.
+   * @throws SystemError
+   */
+  keep(path: string, as: string): void;
 }
 
-const { O_APPEND, O_CREAT, O_EXCL, O_NOFOLLOW, O_RDONLY, O_WRONLY } = fs.constants;
+const { O_APPEND, O_CREAT, O_EXCL, O_NOFOLLOW, O_NONBLOCK, O_RDONLY, O_WRONLY } = fs.constants;
 
 /** The machine's files. The runtime opens all with O_CLOEXEC. */
 export const systemAppendFiles: AppendFiles = {
   read(path) {
-    const fd = fs.openSync(path, O_RDONLY | O_NOFOLLOW);
+    // Without O_NONBLOCK a pipe of that name would be waited for before it can be refused.
+    const fd = fs.openSync(path, O_RDONLY | O_NOFOLLOW | O_NONBLOCK);
     try {
       const { uid, mode } = checkKind(path, fs.fstatSync(fd));
       const self = process.geteuid?.() ?? 0;
@@ -63,7 +69,7 @@ export const systemAppendFiles: AppendFiles = {
       0o600,
     );
     try {
-      writeAll(fd, content, 0);
+      writeAll(fd, content);
       fs.renameSync(temporary, path);
     } catch (error) {
       fs.closeSync(fd);
@@ -72,7 +78,10 @@ export const systemAppendFiles: AppendFiles = {
     }
     return new OpenFile(fd, content.length);
   },
-  rename: (from, to) => fs.renameSync(from, to),
+  keep(path, as) {
+    fs.rmSync(as, { force: true });
+    fs.linkSync(path, as);
+  },
 };
 
 function checkKind(path: string, stats: fs.Stats): fs.Stats {
@@ -83,6 +92,8 @@ function checkKind(path: string, stats: fs.Stats): fs.Stats {
 class OpenFile implements AppendFile {
   readonly #fd: number;
   #size: number;
+  /** Whether there may be part of a record behind `#size`. */
+  #ragged = false;
   #closed = false;
 
   constructor(fd: number, size: number) {
@@ -95,8 +106,26 @@ class OpenFile implements AppendFile {
   }
 
   append(bytes: Uint8Array): void {
-    writeAll(this.#fd, bytes, this.#size);
-    this.#size += bytes.length;
+    // The number may be another file's by now.
+    if (this.#closed) throw systemError("EBADF", "it is closed");
+    if (this.#ragged) this.#cut();
+    try {
+      writeAll(this.#fd, bytes);
+      this.#size += bytes.length;
+    } catch (error) {
+      this.#ragged = true;
+      try {
+        this.#cut();
+      } catch {
+        // The first error tells more; the next call tries again.
+      }
+      throw error;
+    }
+  }
+
+  #cut(): void {
+    fs.ftruncateSync(this.#fd, this.#size);
+    this.#ragged = false;
   }
 
   close(): void {
@@ -106,16 +135,15 @@ class OpenFile implements AppendFile {
   }
 }
 
-/** @throws SystemError with the file as long as it was before */
-function writeAll(fd: number, bytes: Uint8Array, size: number): void {
-  try {
-    for (let done = 0; done < bytes.length;) {
-      const written = fs.writeSync(fd, bytes, done);
-      if (written === 0) throw Object.assign(new Error("nothing was written"), { code: "EIO" });
-      done += written;
-    }
-  } catch (error) {
-    fs.ftruncateSync(fd, size);
-    throw error as SystemError;
+/** @throws SystemError when some of it, or nothing, may have been written */
+function writeAll(fd: number, bytes: Uint8Array): void {
+  for (let done = 0; done < bytes.length;) {
+    const written = fs.writeSync(fd, bytes, done);
+    if (written === 0) throw systemError("EIO", "nothing was written");
+    done += written;
   }
+}
+
+function systemError(code: string, text: string): SystemError {
+  return Object.assign(new Error(`${code}: ${text}`), { code });
 }

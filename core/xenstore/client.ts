@@ -97,6 +97,8 @@ export class StoreClient extends NodeAccess {
   #recovery: Promise<void> | null = null;
   #closed = false;
   #lastToken = 0;
+  /** Something has been answered: there is a store, and not just anything. */
+  #proven = false;
   #openTransactions = 0;
   readonly #waitingForTransaction: (() => void)[] = [];
   /** When the connection was made, by the clock. */
@@ -218,8 +220,8 @@ export class StoreClient extends NodeAccess {
 
   /** Whether this is the loss of a connection that is going to be made again. */
   #comesBack(error: unknown): boolean {
-    return error instanceof ConnectionError && !this.#closed && this.#options.reconnect === true &&
-      this.#connection.transport.reconnects;
+    return this.#proven && error instanceof ConnectionError && !this.#closed &&
+      this.#options.reconnect === true && this.#connection.transport.reconnects;
   }
 
   /**
@@ -459,6 +461,7 @@ export class StoreClient extends NodeAccess {
 
   #lost(error: ConnectionError): void {
     if (this.#closed) return;
+    this.#proven ||= this.#connection.answered;
     const reconnect = this.#options.reconnect === true &&
       this.#connection.transport.reconnects;
     // A loss while recovering is seen by the recovery itself.

@@ -75,6 +75,7 @@ export class Connection {
   #silenceTimer: Cancel | null = null;
   #lastId = 0;
   #closed: ConnectionError | null = null;
+  #answered = false;
 
   /** @param silenceMs how long there may be no answer before it is reported; default: for ever */
   constructor(
@@ -98,6 +99,11 @@ export class Connection {
   /** Whether it is lost or closed. */
   get isClosed(): boolean {
     return this.#closed !== null;
+  }
+
+  /** Whether any request has been answered. */
+  get answered(): boolean {
+    return this.#answered;
   }
 
   /** Requests sent and not answered, or waiting to be sent. */
@@ -259,6 +265,7 @@ export class Connection {
       return;
     }
     this.#outstanding.delete(reqId);
+    this.#answered = true;
     this.#heard();
     const { type, path } = entry.request;
     if (message.type === Op.ERROR) {

@@ -124,8 +124,10 @@ if (requireReal("guests that would delay each other", { packages: xenstoredPacka
         kernel.close();
         expect(flips).toBeGreaterThan(1_000);
         await restless.write("state", "4");
-        const adds = (await diary()).filter((line) => line === `begin add backend/vbd/${GREEDY}/0`);
-        expect(adds).toHaveLength(2);
+        // Its own device was set up once, however often it came and went.
+        const again = (await diary()).slice(before)
+          .filter((line) => line.startsWith(`begin add backend/vbd/${GREEDY}/`));
+        expect(again).toEqual([]);
         await restless.detach();
         await restless.gone();
       },

@@ -62,9 +62,15 @@ export function encodeHeader({ domid, bootId }: JournalHeader): Uint8Array {
   return encode({ magic: MAGIC, version: JOURNAL_VERSION, domid, bootId });
 }
 
-/** @throws RangeError when the entry is too large */
+/**
+ * The record that sets an entry.
+ * @throws RangeError when the entry is too large; TypeError when it has a field that would not be
+ * read again (a plugin's undo with a null, say): such a record would end what is trusted of the file
+ */
 export function encodePut(entry: JournalEntry): Uint8Array {
-  return encode({ put: entry });
+  const put = entryOf(entry);
+  if (put === null) throw new TypeError("a field of the record has a value that cannot be kept");
+  return encode({ put });
 }
 
 /** The record that removes an entry. */
@@ -129,16 +135,31 @@ function decode(
   const view = new DataView(bytes.buffer, bytes.byteOffset + offset);
   const length = view.getUint32(0, true);
   if (length > PAYLOAD_MAX) return "corrupt";
+  const crc = view.getUint32(4, true);
   const end = offset + PREFIX + length;
-  if (end > bytes.length) return "torn";
+  if (end > bytes.length) {
+    return hasPrefix(bytes.subarray(offset + PREFIX), crc) ? "corrupt" : "torn";
+  }
   const payload = bytes.slice(offset + PREFIX, end);
-  if (crc32(payload) !== view.getUint32(4, true)) return "corrupt";
+  if (crc32(payload) !== crc) return "corrupt";
   try {
     const value = fieldsOf(packr.unpack(payload));
     return value === null ? "corrupt" : { value, end };
   } catch {
     return "corrupt";
   }
+}
+
+/**
+ * Whether some bytes begin with a payload of this checksum. Then it is the length in front of them
+ * that is damaged: a record that was cut off lacks the end of its payload.
+ */
+function hasPrefix(bytes: Uint8Array, crc: number): boolean {
+  let sum = 0;
+  return bytes.subarray(0, PAYLOAD_MAX).some((_, index) => {
+    sum = crc32(bytes.subarray(index, index + 1), sum);
+    return sum === crc;
+  });
 }
 
 function fieldsOf(value: unknown): Fields | null {

@@ -105,10 +105,10 @@ export class Journal implements JournalStore {
     if (this.#file.size < this.#compactAt) return;
     const { files, path, report } = this.#parts;
     try {
-      const file = files.replace(path, snapshot(this.#parts, this.#entries));
-      this.#file.close();
-      this.#file = file;
+      const old = this.#file;
+      this.#file = files.replace(path, snapshot(this.#parts, this.#entries));
       this.#setLimit();
+      old.close();
     } catch (error) {
       // The old one goes on; the next try comes when it has grown as much again.
       this.#compactAt = this.#file.size + COMPACT_FROM;
@@ -143,7 +143,8 @@ function readEntries({ files, path, domid, bootId, report }: JournalParts) {
   }
   const { header, entries, damage, goodLength } = replay(bytes);
   if (damage !== null && damage !== "torn") {
-    files.rename(path, `${path}.bad`);
+    // It stays where it is, too: a kill before the new file is there must not cost what is good.
+    files.keep(path, `${path}.bad`);
     const what = damage === "foreign"
       ? "is no journal"
       : damage === "version"

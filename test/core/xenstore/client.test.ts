@@ -458,7 +458,18 @@ describe("a lost store", () => {
     expect(await later).toBe("B");
   });
 
+  test("nothing is asked again of what has never answered: it may be no store at all", async () => {
+    const question = client.read("/a");
+    question.catch(() => {});
+    await settle();
+    wire().lose();
+    await expect(question).rejects.toBeInstanceOf(ConnectionError);
+  });
+
   test("a question that is asked again has one deadline for all", async () => {
+    const first = client.read("/b");
+    await answer(Op.READ, "B");
+    await first;
     const question = client.read("/a", { timeoutMs: 500 });
     question.catch(() => {});
     await clock.advance(400);
