@@ -39,6 +39,7 @@ export interface DeviceScripts {
   /**
    * Runs a script by the version 1 convention, all passes of it. `script` is the node's value: it
    * is checked (owner, modes, directory) before it is run, and its failure to exist is a failure.
+   * @param nodes runs it on a copy of the device with these nodes, since the directory is gone
    * @throws Error with a line fit for `hotplug-error` when it is refused, fails or takes too long
    */
   run(
@@ -46,6 +47,7 @@ export interface DeviceScripts {
     script: string,
     action: "add" | "remove",
     signal: AbortSignal,
+    nodes?: Readonly<Record<string, string>>,
   ): Promise<void>;
 }
 
@@ -97,6 +99,8 @@ export interface Device {
   readonly log: DeviceLog;
   /** What was recorded by an earlier call, or empty. */
   readonly undo: Undo;
+  /** The device's nodes as they were when it was set up; empty if that is not known. */
+  readonly copy: Readonly<Record<string, string>>;
   /**
    * Records what undoing will need. To be called before the thing itself is done, so that nothing
    * is ever held of which no record exists; later calls add to it. It outlives the daemon.

@@ -31,6 +31,13 @@ export async function useOf(system: DeviceSystem, node: string): Promise<string>
   return `${node}#${await sequenceOf(system, node) ?? ""}`;
 }
 
+/** Whether a loop device is (still) the one of an attach. */
+export async function isOurs(device: Device, undo: VbdUndo, loop: string): Promise<boolean> {
+  const carriers = await loopsOf(device.system, undo.params ?? "");
+  if (!carriers.includes(loop)) return false;
+  return undo.use === undefined || await useOf(device.system, `/dev/${loop}`) === undo.use;
+}
+
 /** Detaches the loop device of an attach, as far as there (still) is one and it is surely ours. */
 export async function detach(device: Device, undo: VbdUndo, signal: AbortSignal): Promise<void> {
   const { params = "", node, use } = undo;

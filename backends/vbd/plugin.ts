@@ -1,7 +1,7 @@
 /** Block devices served by the kernel (blkback), set up by the hotplug script the backend names. */
 import { definePlugin, type Device } from "../../plugins/contract.ts";
 import { checkSharing, claimOf } from "./sharing.ts";
-import { detach, loopsOf, useOf } from "./loop.ts";
+import { detach, isOurs, loopsOf, useOf } from "./loop.ts";
 import type { VbdUndo } from "./undo.ts";
 
 export default definePlugin({
@@ -61,34 +61,39 @@ export default definePlugin({
     };
     await device.system.exclusively(`vbd ${undo.params ?? ""}`, signal, async () => {
       try {
-        // Without its directory a script knows nothing.
-        if (named !== undefined && undo.script) await runRemove(device, undo, named, signal);
+        await runRemove(device, undo, named, signal);
       } finally {
-        // Debian's script leaves the loop device when its directory, its file or the store is gone.
+        // Debian's script leaves the loop device when its file or the store is gone.
         await detach(device, undo, signal);
       }
     });
   },
 });
 
+/** @param named the script that the directory names; undefined when there is no directory */
 async function runRemove(
   device: Device,
   undo: VbdUndo,
-  named: string,
+  named: string | undefined,
   signal: AbortSignal,
 ): Promise<void> {
   const { script = named } = undo;
-  if (script !== named) {
+  if (!script) return;
+  if (named !== undefined && script !== named) {
     device.log.warning(`script changed since the attach; ${script} undoes it`);
   }
-  const node = await device.nodes.read("node");
+  const copy = named === undefined ? { ...device.copy } : undefined;
+  // Without its directory, and without a copy of it, a script knows nothing.
+  if (copy !== undefined && Object.keys(copy).length === 0) return;
+  const node = copy === undefined ? await device.nodes.read("node") : copy["node"];
   const loop = /^\/dev\/(loop\d+)$/.exec(node ?? "")?.[1];
-  if (loop !== undefined && !(await loopsOf(device.system, undo.params ?? "")).includes(loop)) {
+  if (loop !== undefined && !await isOurs(device, undo, loop)) {
     // Detached already, by an earlier run perhaps: by now it may be another device's.
     await device.nodes.remove("node");
     if (undo.node !== undefined) return;
+    delete copy?.["node"];
   }
-  await device.scripts.run("block", script, "remove", signal);
+  await device.scripts.run("block", script, "remove", signal, copy);
 }
 
 /** What the script has set up, as far as the store tells. */

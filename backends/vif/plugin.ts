@@ -24,10 +24,20 @@ export default definePlugin({
   },
 
   async remove(device, signal) {
-    const script = device.undo["script"] ?? await device.nodes.read("script");
-    // Without its directory the interface is gone too, and with it what the script set up.
-    if (!script || await device.nodes.read("script") === undefined) return;
-    await device.scripts.run("network", String(script), "remove", signal);
+    const named = await device.nodes.read("script");
+    const script = device.undo["script"] ?? named;
+    if (!script) return;
+    if (named !== undefined) {
+      return await device.scripts.run("network", String(script), "remove", signal);
+    }
+    // The interface has gone with its directory, and with it most of what the script did. What else
+    // there is (packet filter rules, say) it can undo with a copy of the nodes.
+    if (Object.keys(device.copy).length === 0) return;
+    try {
+      await device.scripts.run("network", String(script), "remove", signal, device.copy);
+    } catch (error) {
+      device.log.info(`its script had nothing to undo: ${(error as Error).message}`);
+    }
   },
 });
 

@@ -4,7 +4,6 @@ import { Exclusive } from "../daemon/exclusive.ts";
 import { Journal } from "../daemon/journal/journal.ts";
 import { Orphans } from "../daemon/orphans.ts";
 import { Slots } from "../daemon/slots.ts";
-import { DEFAULT_LIMITS } from "../hotplug/run_script.ts";
 import { DEFAULT_TIMES, type LifecycleTimes } from "../lifecycle/constants.ts";
 import { configureLog, type LogLevel, openLog } from "../log/log.ts";
 import { type LockedFile, lockFile } from "../platform/flock.ts";
@@ -36,24 +35,17 @@ export interface DevdOptions {
   readonly store?: string;
   readonly scripts: readonly string[];
   readonly scriptPath: string;
-  readonly scriptTimeout: number;
+  /** Seconds. */
+  readonly scriptTimeout?: number;
   readonly log: string;
   readonly logLevel: LogLevel;
   readonly runDir: string;
   readonly allowDom0?: boolean;
   readonly drain?: boolean;
-  /** Seconds. */
-  readonly stopTimeout: number;
-  readonly drainTimeout: number;
-  /** Seconds between looks at everything. */
-  readonly resync: number;
   readonly times: Partial<LifecycleTimes>;
   /** Internal: this is the detached child, which reports how its start went. */
   readonly detached?: boolean;
 }
-
-/** How long the store may be silent before that is worth a line, in ms. */
-const SILENCE_MS = 10_000;
 
 /** Tells one start of the machine from another (random(4)). */
 const BOOT_ID = "/proc/sys/kernel/random/boot_id";
@@ -108,13 +100,18 @@ async function serve(
   ready: () => void,
 ): Promise<number> {
   const log = openLog();
+  const times: LifecycleTimes = {
+    ...DEFAULT_TIMES,
+    ...(options.scriptTimeout === undefined ? {} : { hotplug: options.scriptTimeout * 1000 }),
+    ...options.times,
+  };
   const registry = new PluginRegistry(plugins);
   const lost = Promise.withResolvers<string>();
   const { store, location } = await connectStore(options.store, {
     reconnect: true,
     // The kernel's backends share the domain's quota of 10 (xenstored/domain.c).
     transactions: 1,
-    silenceMs: SILENCE_MS,
+    silenceMs: times.silence,
     onSilence: (state, ms) => {
       const seconds = Math.round(ms / 1000);
       if (state === "silent") log.warning(`the store has not answered for ${seconds} s; waiting`);
@@ -146,11 +143,10 @@ async function serve(
       slots: new Slots(),
       orphans: new Orphans(systemProcessTable, systemClock),
       exclusive: new Exclusive(),
-      resyncMs: options.resync * 1000,
-      times: { ...DEFAULT_TIMES, ...options.times },
+      times,
       scripts: {
         policy: { directories: options.scripts, trustedUids: [0, effectiveUid()] },
-        limits: { ...DEFAULT_LIMITS, timeoutMs: options.scriptTimeout * 1000 },
+        limits: { timeoutMs: times.hotplug, killGraceMs: times.killGrace },
         path: options.scriptPath,
         environment: storeEnvironment(location),
       },
@@ -177,9 +173,9 @@ async function serve(
     log.info(why);
     if (options.drain && code === ExitCode.Success) {
       log.info("closing all devices");
-      await Promise.race([daemon.drain(options.drainTimeout * 1000), again.promise]);
+      await Promise.race([daemon.drain(times.drain), again.promise]);
     }
-    await daemon.stop(options.stopTimeout * 1000);
+    await daemon.stop(times.stop);
     ignoreSignals();
     const { held } = daemon.devices;
     const what = held === 0

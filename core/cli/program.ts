@@ -84,7 +84,7 @@ function addDevd(
       DEFAULT_SCRIPT_DIRECTORY,
     ])
     .option("--script-path <path>", "the PATH that scripts get", DEFAULT_PATH)
-    .option("--script-timeout <s>", "limit of one run of a script, in seconds", seconds, 40)
+    .option("--script-timeout <s>", "the same as --time hotplug=S", seconds)
     .addOption(
       new Option("--log <file>", "log file when in the background").default(DEFAULT_LOG)
         .argParser(absoluteFile),
@@ -98,11 +98,8 @@ function addDevd(
     )
     .option("--allow-dom0", "serve domain 0 too")
     .option("--drain", "close all devices when told to stop, so that guests notice")
-    .option("--drain-timeout <s>", "limit of that, in seconds", seconds, 60)
-    .option("--stop-timeout <s>", "how long running scripts have to end then", seconds, 5)
-    .option("--resync <s>", "how often everything is looked at, in seconds", seconds, 45)
     .addOption(
-      new Option("--time <name=s>", "set a time of the lifecycle, in seconds; may be repeated")
+      new Option("--time <name=s>", "set a time, in seconds; may be repeated")
         .argParser(collectTime).default({}, "see docs/lifecycle.md"),
     )
     .addOption(new Option("--detached").hideHelp())
@@ -219,7 +216,7 @@ function collectDirectory(value: string, previous: string[]): string[] {
   return [...before, absoluteFile(value)];
 }
 
-/** `NAME=SECONDS`, a time of the lifecycle. */
+/** `NAME=SECONDS`. */
 function collectTime(text: string, previous: Record<string, number>): Record<string, number> {
   const [, name = "", value = ""] = /^([^=]*)=(.*)$/.exec(text) ?? [];
   const constant = Object.hasOwn(TIMES, name) ? TIMES[name as TimeName] : undefined;

@@ -30,15 +30,17 @@ export async function readToken(store: NodeAccess, id: DeviceId): Promise<string
 /**
  * Removes what an undone add has left, so that scripts do not take the device for set up.
  * `hotplug-status` is emptied where it exists, as the toolstack creates it for some kinds.
+ * @param token the mark that the directory must bear; null: any will do
  */
 export async function cleanse(
   store: StoreClient,
   id: DeviceId,
   results: readonly string[],
+  token: string | null,
 ): Promise<void> {
   const directory = backendPath(id);
   await store.transaction(async (t) => {
-    if (!await visible(t, directory)) return;
+    if (!await isMarked(t, id, token)) return;
     for (const name of [...results, "hotplug-error", TOKEN_NODE]) {
       await absentOrHidden(t.remove(`${directory}/${name}`));
     }

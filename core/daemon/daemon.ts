@@ -6,6 +6,7 @@ import type { StoreClient, Watch } from "../xenstore/client.ts";
 import { isWithin } from "../xenstore/paths.ts";
 import { backendPath } from "../device/id.ts";
 import type { Cancel, Clock } from "../platform/types.ts";
+import { DEFAULT_TIMES, type LifecycleTimes } from "../lifecycle/constants.ts";
 import { Devices, type DevicesParts } from "./devices.ts";
 import { Guests } from "./guests.ts";
 
@@ -33,19 +34,8 @@ export async function ownDomid(store: StoreClient): Promise<number> {
   return domid;
 }
 
-/** How often everything is looked at, in ms, whether the store tells of changes or not. */
-export const RESYNC_MS = 45_000;
-
-/** How often what stands behind devices is looked at, in ms. */
-export const CHECK_MS = 5_000;
-
 /** What a daemon is made of. */
-export interface DaemonParts extends Omit<DevicesParts, "onGuest"> {
-  /** Milliseconds between looks at everything; default {@link RESYNC_MS}. */
-  readonly resyncMs?: number;
-  /** Milliseconds between looks at what stands behind devices; default {@link CHECK_MS}. */
-  readonly checkMs?: number;
-}
+export type DaemonParts = Omit<DevicesParts, "onGuest">;
 
 /** Serves the devices of a driver domain, from `start` to `stop`. */
 export class Daemon {
@@ -53,8 +43,7 @@ export class Daemon {
   readonly #store: StoreClient;
   readonly #domid: number;
   readonly #clock: Clock;
-  readonly #resyncMs: number;
-  readonly #checkMs: number;
+  readonly #times: LifecycleTimes;
   readonly #guests: Guests;
   readonly #log = openLog();
   #watch: Watch | null = null;
@@ -69,8 +58,7 @@ export class Daemon {
     this.#domid = domid;
     this.#store = parts.store;
     this.#clock = parts.clock;
-    this.#resyncMs = parts.resyncMs ?? RESYNC_MS;
-    this.#checkMs = parts.checkMs ?? CHECK_MS;
+    this.#times = parts.times ?? DEFAULT_TIMES;
     this.#guests = new Guests(parts.store, (guest) => this.#touchGuest(guest));
     this.devices = new Devices({ ...parts, onGuest: (guest) => this.#updateGuest(guest) });
   }
@@ -107,7 +95,7 @@ export class Daemon {
 
   /** What no event told: a lost one, a guest without a watch of its own, a refusal that has ended. */
   #scheduleResync(): void {
-    this.#cancelResync = this.#clock.after(this.#resyncMs, () => {
+    this.#cancelResync = this.#clock.after(this.#times.resync, () => {
       this.devices.touchAll();
       this.#list();
       this.#scheduleResync();
@@ -115,7 +103,7 @@ export class Daemon {
   }
 
   #scheduleCheck(): void {
-    this.#cancelCheck = this.#clock.after(this.#checkMs, () => {
+    this.#cancelCheck = this.#clock.after(this.#times.check, () => {
       this.devices.checkAll();
       this.#scheduleCheck();
     });

@@ -1,5 +1,5 @@
 /** What the lane of one device does in the world: the store, the journal, the plugin, the kernel. */
-import { type DeviceId, deviceName, frontendPath } from "../device/id.ts";
+import { backendPath, type DeviceId, deviceName, frontendPath } from "../device/id.ts";
 import type { Stage } from "../lifecycle/machine.ts";
 import type { Observation } from "../lifecycle/observation.ts";
 import type { LaneActions } from "../lifecycle/runner.ts";
@@ -10,10 +10,12 @@ import {
   closeBackend,
   deleteDirectory,
   publishError,
+  readToken,
   requestClose,
   signalClosing,
   writeToken,
 } from "./backend_nodes.ts";
+import { copyOf } from "./copy.ts";
 import { type ContextParts, deviceContext } from "./device_context.ts";
 import type { JournalEntry } from "./journal/entry.ts";
 import type { JournalStore } from "./journal/memory.ts";
@@ -57,7 +59,14 @@ export class DeviceActions implements LaneActions {
 
   async record(): Promise<string> {
     const token = crypto.randomUUID();
-    this.#put({ stage: "adding", token, operation: crypto.randomUUID(), error: null, undo: {} });
+    this.#put({
+      stage: "adding",
+      token,
+      operation: crypto.randomUUID(),
+      error: null,
+      undo: {},
+      nodes: {},
+    });
     await writeToken(this.#parts.store, this.#id, token);
     return token;
   }
@@ -68,7 +77,7 @@ export class DeviceActions implements LaneActions {
     const done = stage === "failed" || stage === "removed";
     this.#put({
       stage,
-      ...(done ? { undo: {} } : {}),
+      ...(done ? { undo: {}, nodes: {} } : {}),
       operation: runs ? crypto.randomUUID() : null,
       ...(error === undefined ? {} : { error }),
     });
@@ -88,7 +97,16 @@ export class DeviceActions implements LaneActions {
 
   async add(signal: AbortSignal): Promise<void> {
     this.#log.info(`attach: ${frontendPath(this.#id, this.#frontendKind)}`);
-    await this.#inSlot(signal, () => this.#plugin.add(this.#context(), signal));
+    await this.#inSlot(signal, async () => {
+      // Beside it, since nobody waits for it: what a script will ask for when the directory is gone.
+      const copied = this.#copy();
+      try {
+        await this.#plugin.add(this.#context(), signal);
+      } finally {
+        await copied;
+      }
+    });
+    await this.#copy();
   }
 
   async remove(signal: AbortSignal): Promise<void> {
@@ -102,6 +120,7 @@ export class DeviceActions implements LaneActions {
       this.#put({ stage: "connected", token, operation: null });
       await writeToken(this.#parts.store, this.#id, token);
     }
+    if (Object.keys(known?.nodes ?? {}).length === 0) await this.#copy();
     try {
       await this.#plugin.adopt?.(this.#context(), signal);
     } catch (error) {
@@ -118,8 +137,9 @@ export class DeviceActions implements LaneActions {
     await signalClosing(this.#parts.store, this.#id, this.#token);
   }
 
-  async cleanse(): Promise<void> {
-    await cleanse(this.#parts.store, this.#id, this.#plugin.results ?? []);
+  async cleanse(own: boolean): Promise<void> {
+    const token = own ? this.#token : null;
+    await cleanse(this.#parts.store, this.#id, this.#plugin.results ?? [], token);
   }
 
   async requestClose(): Promise<void> {
@@ -160,8 +180,30 @@ export class DeviceActions implements LaneActions {
   /** Changes the journal's record. @throws JournalError */
   #put(change: Partial<Omit<JournalEntry, "id">>): void {
     const before = this.#entry ??
-      { id: this.#id, token: "", stage: "removing", operation: null, error: null, undo: {} };
+      {
+        id: this.#id,
+        token: "",
+        stage: "removing",
+        operation: null,
+        error: null,
+        undo: {},
+        nodes: {},
+      };
     this.#parts.journal.put({ ...before, ...change });
+  }
+
+  /** Keeps the device's nodes; a failure only means that a script cannot be given them later. */
+  async #copy(): Promise<void> {
+    const { store } = this.#parts;
+    const known = this.#entry?.nodes;
+    const volatile = ["state", "hotplug-status", ...this.#plugin.results ?? []];
+    try {
+      const nodes = await copyOf(store, backendPath(this.#id), known, volatile);
+      // Of this attach's directory, and not of one that took its place.
+      if (await readToken(store, this.#id) === this.#token) this.#put({ nodes });
+    } catch (error) {
+      this.#log.debug(`its nodes are not kept: ${(error as Error).message}`);
+    }
   }
 
   async #inSlot(signal: AbortSignal, work: () => Promise<void>): Promise<void> {
@@ -187,6 +229,6 @@ export class DeviceActions implements LaneActions {
           other.undo[name] === value && deviceName(other.id) !== this.#name &&
           (by === "any" || other.id.frontendDomid !== this.#id.frontendDomid)
         ),
-    }, { token: this.#token, environment });
+    }, { token: this.#token, environment, copy: entry?.nodes ?? {} });
   }
 }

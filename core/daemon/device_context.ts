@@ -36,6 +36,8 @@ export interface Call {
   readonly token: string | null;
   /** Variables that all child processes get. */
   readonly environment: Readonly<Record<string, string>>;
+  /** The device's nodes as they were when it was set up. */
+  readonly copy: Readonly<Record<string, string>>;
 }
 
 /** Puts a device together for one call of a plugin. */
@@ -57,6 +59,7 @@ export function deviceContext(
     get undo() {
       return undo.get();
     },
+    copy: call.copy,
     recordUndo: async (more) => undo.add(more),
     heldElsewhere: (name, value, by = "any") => undo.heldElsewhere(name, value, by),
   };

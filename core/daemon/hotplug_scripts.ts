@@ -3,6 +3,7 @@ import type { DeviceId } from "../device/id.ts";
 import { checkScript, type ScriptPolicy } from "../hotplug/path_rules.ts";
 import { runScript, ScriptFailed, type ScriptLimits } from "../hotplug/run_script.ts";
 import {
+  BACKEND_BASE,
   blockPasses,
   networkPasses,
   type ScriptAction,
@@ -13,6 +14,8 @@ import {
 import { type Log, printable } from "../log/log.ts";
 import type { DeviceNodes, DeviceScripts, DeviceSystem } from "../../plugins/contract.ts";
 import type { Clock, Files, Processes } from "../platform/types.ts";
+import type { StoreClient } from "../xenstore/client.ts";
+import { COPY_BASE, withCopy } from "./copy.ts";
 import { quote } from "./observe.ts";
 
 /** How scripts are run. */
@@ -27,6 +30,7 @@ export interface ScriptSettings {
 
 /** What running takes. */
 export interface ScriptParts {
+  readonly store: StoreClient;
   readonly clock: Clock;
   readonly files: Files;
   readonly processes: Processes;
@@ -67,12 +71,31 @@ export class HotplugScripts implements DeviceScripts {
     script: string,
     action: ScriptAction,
     signal: AbortSignal,
+    nodes?: Readonly<Record<string, string>>,
+  ): Promise<void> {
+    if (nodes === undefined) return await this.#run(family, script, action, signal);
+    await withCopy(
+      this.#parts.store,
+      this.#id,
+      nodes,
+      () => this.#run(family, script, action, signal, nodes),
+    );
+  }
+
+  async #run(
+    family: ScriptFamily,
+    script: string,
+    action: ScriptAction,
+    signal: AbortSignal,
+    nodes?: Readonly<Record<string, string>>,
   ): Promise<void> {
     const { files, processes, clock, scripts } = this.#parts;
     const program = await checkScript(files, script, scripts.policy);
+    const base = nodes === undefined ? BACKEND_BASE : COPY_BASE;
+    const read = async (name: string) => nodes === undefined ? this.#nodes.read(name) : nodes[name];
     const passes = family === "block"
-      ? blockPasses(this.#id, script, action)
-      : await this.#networkPasses(script, action);
+      ? blockPasses(this.#id, script, action, base)
+      : await this.#networkPasses(script, action, read, base);
     for (const pass of passes) {
       this.#log.debug(`runs ${program} ${pass.args.join(" ")}`);
       try {
@@ -96,11 +119,13 @@ export class HotplugScripts implements DeviceScripts {
     return words ? new ScriptFailed(`${error.message}: ${printable(words)}`) : error;
   }
 
-  async #networkPasses(script: string, action: ScriptAction): Promise<ScriptPass[]> {
-    const [type, gateway = ""] = await Promise.all([
-      this.#nodes.read("type"),
-      this.#nodes.read("gatewaydev"),
-    ]);
+  async #networkPasses(
+    script: string,
+    action: ScriptAction,
+    read: (name: string) => Promise<string | undefined>,
+    base: string,
+  ): Promise<ScriptPass[]> {
+    const [type, gateway = ""] = await Promise.all([read("type"), read("gatewaydev")]);
     if (type !== "vif" && type !== "vif_ioemu") {
       throw new Error(`node type is ${quote(type)}; expected vif or vif_ioemu`);
     }
@@ -112,6 +137,6 @@ export class HotplugScripts implements DeviceScripts {
       gatewayDevice: gateway,
       tapExists: type === "vif_ioemu" &&
         await this.#system.exists(`/sys/class/net/${tapName(this.#id)}`),
-    });
+    }, base);
   }
 }

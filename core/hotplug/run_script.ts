@@ -1,4 +1,5 @@
 /** Running one hotplug script, with limits. */
+import { TIMES } from "../lifecycle/constants.ts";
 import type { Clock, Processes } from "../platform/types.ts";
 
 /** A script did not succeed; the message says how, in words fit for `hotplug-error`. */
@@ -15,7 +16,10 @@ export interface ScriptLimits {
 }
 
 /** The defaults. */
-export const DEFAULT_LIMITS: ScriptLimits = { timeoutMs: 40_000, killGraceMs: 2_000 };
+export const DEFAULT_LIMITS: ScriptLimits = {
+  timeoutMs: TIMES.hotplug.ms,
+  killGraceMs: TIMES.killGrace.ms,
+};
 
 /** What PATH a script gets: nothing of the daemon's environment reaches it. */
 export const DEFAULT_PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin";

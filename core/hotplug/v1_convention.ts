@@ -38,18 +38,29 @@ export function tapName(id: DeviceId): string {
   return `${interfaceName(id)}-emu`;
 }
 
-function common(id: DeviceId, script: string): Record<string, string> {
+/** Where a script finds backends, relative to its domain's home. */
+export const BACKEND_BASE = "backend";
+
+function common(id: DeviceId, script: string, base: string): Record<string, string> {
   return {
     script,
     XENBUS_TYPE: id.kind,
-    XENBUS_PATH: relativeBackendPath(id),
-    XENBUS_BASE_PATH: "backend",
+    XENBUS_PATH: relativeBackendPath(id).replace(/^backend/, base),
+    XENBUS_BASE_PATH: base,
   };
 }
 
-/** The single pass of a block script. */
-export function blockPasses(id: DeviceId, script: string, action: ScriptAction): ScriptPass[] {
-  return [{ args: [action], env: common(id, script) }];
+/**
+ * The single pass of a block script.
+ * @param base where the device's directory is, if it is a copy
+ */
+export function blockPasses(
+  id: DeviceId,
+  script: string,
+  action: ScriptAction,
+  base: string = BACKEND_BASE,
+): ScriptPass[] {
+  return [{ args: [action], env: common(id, script, base) }];
 }
 
 /**
@@ -62,10 +73,11 @@ export function networkPasses(
   script: string,
   action: ScriptAction,
   facts: NetworkFacts,
+  base: string = BACKEND_BASE,
 ): ScriptPass[] {
   const emulated = facts.type === "vif_ioemu";
   const env = {
-    ...common(id, script),
+    ...common(id, script, base),
     netdev: facts.gatewayDevice,
     vif: interfaceName(id),
     ...(emulated ? { INTERFACE: tapName(id) } : {}),

@@ -1,6 +1,6 @@
-/** Times and limits of the device lifecycle, in one place, each with its source. */
+/** All times of the daemon, in one place, each with its source. */
 
-/** A time of the lifecycle. */
+/** A time. */
 export interface TimeConstant {
   /** The default, in milliseconds. */
   readonly ms: number;
@@ -60,12 +60,61 @@ export const TIMES = {
     meaning: "How long the QEMU of a dead guest has to close its files by itself.",
     source: "LIBXL_QEMU_BODGE_TIMEOUT, tools/libs/light/libxl_internal.h",
   },
+  hotplug: {
+    ms: 40_000,
+    min: 100,
+    max: 3_600_000,
+    meaning: "How long one run of a script may take.",
+    source: "LIBXL_HOTPLUG_TIMEOUT, tools/libs/light/libxl_internal.h",
+  },
+  killGrace: {
+    ms: 2_000,
+    min: 0,
+    max: 60_000,
+    meaning: "How long a script's process group has between TERM and KILL.",
+    source: "none of Xen's, which kills at once",
+  },
   orphans: {
     ms: 40_000,
     min: 0,
     max: 600_000,
     meaning: "How long scripts of an earlier daemon may go on before they are ended.",
     source: "LIBXL_HOTPLUG_TIMEOUT, tools/libs/light/libxl_internal.h",
+  },
+  resync: {
+    ms: 45_000,
+    min: 1_000,
+    max: 3_600_000,
+    meaning: "How often everything is looked at, whether the store told of a change or not.",
+    source: "none of Xen's, which never does",
+  },
+  check: {
+    ms: 5_000,
+    min: 100,
+    max: 3_600_000,
+    meaning: "How often what stands behind devices is looked at.",
+    source: "none of Xen's, which never does",
+  },
+  silence: {
+    ms: 10_000,
+    min: 100,
+    max: 3_600_000,
+    meaning: "How long the store may owe an answer before that is worth a line.",
+    source: "none of Xen's",
+  },
+  stop: {
+    ms: 5_000,
+    min: 0,
+    max: 3_600_000,
+    meaning: "How long what is under way has to end when the daemon is told to stop.",
+    source: "none of Xen's; below systemd's 90 s",
+  },
+  drain: {
+    ms: 60_000,
+    min: 0,
+    max: 3_600_000,
+    meaning: "How long closing all devices may take then, with `--drain`.",
+    source: "none of Xen's; destroy, kernelRelease and a script's usual time",
   },
 } as const satisfies Record<string, TimeConstant>;
 

@@ -114,8 +114,11 @@ export type Effect =
   | { readonly do: "remove" }
   /** Lets the plugin learn of a device set up under an earlier daemon: `adopted`. */
   | { readonly do: "adopt" }
-  /** Removes from the directory what an undone `add` has left there: another one follows. */
-  | { readonly do: "cleanse" }
+  /**
+   * Removes from the directory what an undone `add` has left there, since another one follows;
+   * `own`: only from the directory that it was for.
+   */
+  | { readonly do: "cleanse"; readonly own?: boolean }
   /** Makes sure that `hotplug-status` and `hotplug-error` tell of the failure. */
   | { readonly do: "publish-error"; readonly error: string }
   /** Asks for removal as a toolstack does: `online`=0, state Closing. */

@@ -38,8 +38,8 @@ export interface LaneActions {
    * is not marked; returns the mark, or null when that could not be done.
    */
   adopt(signal: AbortSignal): Promise<string | null>;
-  /** Removes from the directory what an undone add has left there. */
-  cleanse(): Promise<void>;
+  /** Removes from the directory (only from this attach's, if `own`) what an add has left there. */
+  cleanse(own: boolean): Promise<void>;
   /** Why a device that is set up can no longer work, or null. */
   check(): Promise<string | null>;
   /** Lets guest and toolstack see that. */
@@ -264,7 +264,7 @@ export class Lane {
       case "adopt":
         return await this.#adopt();
       case "cleanse":
-        return await actions.cleanse();
+        return await actions.cleanse(effect.own ?? false);
       case "signal-closing":
         return await actions.signalClosing();
       case "request-close":

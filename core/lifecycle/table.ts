@@ -713,7 +713,7 @@ export const TABLE: readonly Row[] = [
     to: "waiting",
     effects: (_, event) => [
       report("info", `removed; its directory stays: ${errorOf(event)}`),
-      cleanse,
+      { do: "cleanse", own: true },
       drop,
     ],
     set: fresh,

@@ -56,6 +56,20 @@ describe("vbd", () => {
     expect(machine.loops).toEqual([]);
   });
 
+  test("fault 17: with its directory gone, the script gets a copy of what it needs", async () => {
+    const device = disk(7);
+    await vbd.add(device, patient);
+    device.copy = { node: "/dev/loop7", params: FILE };
+    device.store = null;
+    await vbd.remove(device, patient);
+    expect(machine.runs.at(-2)).toBe(
+      `block /s/block remove on {"node":"/dev/loop7","params":"${FILE}"}`,
+    );
+    expect(machine.loops).toEqual([]);
+    await vbd.remove(device, patient);
+    expect(machine.runs.at(-1)).toBe("/usr/sbin/losetup -d /dev/loop7");
+  });
+
   test("fault 18: a loop device that is another one's by now is left alone", async () => {
     const device = disk(7);
     await vbd.add(device, patient);

@@ -17,9 +17,11 @@ const GUEST = 7;
 /** Says what it does in a diary; takes as long as a file says. */
 const SCRIPT = `#!/bin/sh
 here=$(dirname "$0")
+takes=$(cat "$here/$1-takes" 2>/dev/null || echo 0)
 echo "begin $1" >> "$here/diary"
 ls -l /proc/self/fd > "$here/descriptors"
-sleep "$(cat "$here/$1-takes" 2>/dev/null || echo 0)"
+xenstore-read "$XENBUS_PATH/params" "$XENBUS_PATH/physical-device" > "$here/$1-sees" 2>&1
+sleep "$takes"
 if [ "$1" = add ]; then
   xenstore-write "$XENBUS_PATH/physical-device" 7:0 "$XENBUS_PATH/hotplug-status" connected
 fi
@@ -106,6 +108,19 @@ if (requireReal("stopping and starting the daemon", { packages: xenstoredPackage
       expect(descriptors[0]).toBe("0 /dev/null");
     });
 
+    test("fault 17: a directory deleted by force: the script undoes it on a copy of its nodes", async () => {
+      await start();
+      await attach();
+      await device.reaches("hotplug-status", "connected");
+      await daemon?.says(/: connected/);
+      await device.nuke();
+      await diarySays("begin add", "end add", "begin remove", "end remove");
+      await daemon?.says(/: removed/);
+      expect(await fs.readFile(join(directory, "remove-sees"), "utf8")).toBe("/dev/x\n7:0\n");
+      expect(await dom0.listOptional(`/local/domain/${DRIVER}/data`)).toEqual([]);
+      expect(daemon?.lines("warning")).toHaveLength(1);
+    });
+
     test("told to stop, it lets a script come to its end", async () => {
       await start();
       await takes("add", 0.7);
@@ -119,7 +134,7 @@ if (requireReal("stopping and starting the daemon", { packages: xenstoredPackage
     });
 
     test("a script that takes too long then is ended; the next daemon undoes and redoes it", async () => {
-      await start("--stop-timeout", "0.3");
+      await start("--time", "stop=0.3");
       await takes("add", 30);
       await attach();
       await diarySays("begin add");
@@ -135,7 +150,7 @@ if (requireReal("stopping and starting the daemon", { packages: xenstoredPackage
     test("told to stop while it removes, it finishes: the toolstack waits for that", async () => {
       await start();
       await attach();
-      await device.reaches("hotplug-status", "connected");
+      await daemon?.says(/: connected/);
       await takes("remove", 0.5);
       await device.detach();
       await diarySays("begin add", "end add", "begin remove");
@@ -172,6 +187,7 @@ if (requireReal("stopping and starting the daemon", { packages: xenstoredPackage
       await start("--drain");
       await attach();
       await device.reaches("hotplug-status", "connected");
+      await daemon?.says(/: connected/);
       await device.write("state", "4");
       const ended = daemon?.stop();
       await device.reaches("online", "0");
@@ -188,6 +204,7 @@ if (requireReal("stopping and starting the daemon", { packages: xenstoredPackage
       await start("--drain");
       await attach();
       await device.reaches("hotplug-status", "connected");
+      await daemon?.says(/: connected/);
       await device.write("state", "4");
       daemon?.stop();
       await device.reaches("state", "5");

@@ -64,8 +64,10 @@ export class FakeDevice implements Device {
   };
 
   readonly scripts: Device["scripts"] = {
-    run: async (family, script, action) => {
-      this.machine.runs.push(`${family} ${script} ${action}`);
+    run: async (family, script, action, _, nodes) => {
+      this.machine.runs.push(
+        `${family} ${script} ${action}${nodes === undefined ? "" : ` on ${JSON.stringify(nodes)}`}`,
+      );
       await this.machine.script(action, this);
     },
   };
@@ -96,6 +98,8 @@ export class FakeDevice implements Device {
     info: (text) => this.lines.push(text),
     warning: (text) => this.lines.push(text),
   };
+
+  copy: Readonly<Record<string, string>> = {};
 
   get undo(): Undo {
     return this.machine.undoRecords.get(this.#key)?.undo ?? {};

@@ -15,4 +15,6 @@ export interface JournalEntry {
   readonly error: string | null;
   /** What the plugin recorded. */
   readonly undo: Undo;
+  /** The device's nodes as they were when it was set up, for scripts that undo it later. */
+  readonly nodes: Readonly<Record<string, string>>;
 }

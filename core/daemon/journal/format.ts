@@ -185,11 +185,13 @@ function entryOf(value: unknown): JournalEntry | null {
   const fields = fieldsOf(value);
   const id = idOf(fieldsOf(fields?.["id"]));
   const undo = undoOf(fieldsOf(fields?.["undo"]));
-  if (fields === null || id === null || undo === null) return null;
+  const nodes = undoOf(fieldsOf(fields?.["nodes"]));
+  if (fields === null || id === null || undo === null || nodes === null) return null;
+  if (!isTexts(nodes)) return null;
   const { token, stage, operation, error } = fields;
   if (typeof token !== "string" || !STAGES.has(stage)) return null;
   if (!isTextOrNull(operation) || !isTextOrNull(error)) return null;
-  return { id, token, stage: stage as Stage, operation, error, undo };
+  return { id, token, stage: stage as Stage, operation, error, undo, nodes };
 }
 
 function idOf(fields: Fields | null): DeviceId | null {
@@ -211,6 +213,10 @@ function undoOf(fields: Fields | null): Undo | null {
 
 function isNumber(value: unknown, max: number): value is number {
   return typeof value === "number" && Number.isInteger(value) && value >= 0 && value <= max;
+}
+
+function isTexts(values: Undo): values is Readonly<Record<string, string>> {
+  return Object.values(values).every((value) => typeof value === "string");
 }
 
 function isTextOrNull(value: unknown): value is string | null {

@@ -47,6 +47,12 @@ describe("usage", () => {
     [["devd", "--frob"], /^xdevd: unknown option '--frob'/],
     [["devd", "--script-timeout", "soon"], /'soon' is invalid. Expected seconds/],
     [["devd", "--script-timeout", "0"], /Expected seconds, more than 0/],
+    [
+      ["devd", "--time", "patience=1"],
+      /'patience=1' is invalid. Expected NAME=SECONDS, NAME one of/,
+    ],
+    [["devd", "--time", "hold=99"], /Expected hold in seconds, 0 to 10\./],
+    [["devd", "--time", "hold"], /Expected NAME=SECONDS/],
     [["devd", "--log-level", "loud"], /Allowed choices are debug, info, warning, error/],
     [["xenstored", "--domain", "0"], /Expected a domid, 1 to 32751/],
     [["xenstored", "--domain", "32752"], /Expected a domid, 1 to 32751/],

@@ -226,7 +226,7 @@ describe("faults of the stock daemon", () => {
   test("fault 16: guest and toolstack are told when what stands behind a device is gone", async () => {
     let gone = false;
     world.plugin = { check: async () => gone ? "its block device 7:0 is gone" : null };
-    world.parts = { checkMs: 20 };
+    world.parts = { times: { ...times, check: 20 } };
     await world.start();
     const frontend = await connectedDisk();
     await settled();
@@ -274,6 +274,24 @@ describe("faults of the stock daemon", () => {
     expect(calls()).toEqual(["add vbd/51712", "remove vbd/51712"]);
   });
 
+  test("fault 22: a domid that is used again, while no daemon runs", async () => {
+    await world.start();
+    await connectedDisk();
+    world.killDaemon();
+    await world.kernel.stop();
+    world.server.destroy(7);
+    await world.dom0.remove("/libxl/7");
+    await world.dom0.remove(BACKEND);
+    world.server.introduce(7);
+    await world.toolstack().create(disk);
+    await world.startDaemon();
+    await until(() => calls().length === 2, () => world.log.join(""));
+    expect(calls()).toEqual(["add vbd/51712", "remove vbd/51712"]);
+    await world.dom0.write(`${BACKEND}/state`, "2");
+    await world.reaches(`${BACKEND}/hotplug-status`, "connected");
+    expect(calls()).toEqual(["add vbd/51712", "remove vbd/51712", "add vbd/51712"]);
+  });
+
   test("fault 23: a setup that failed does not keep the guest's next device waiting", async () => {
     await world.start();
     world.recorder.fails = true;
@@ -315,7 +333,7 @@ describe("faults of the stock daemon", () => {
   });
 
   test("fault 31: what no event told of is found by looking at everything now and then", async () => {
-    world.parts = { resyncMs: 50 };
+    world.parts = { times: { ...times, resync: 50 } };
     await world.start();
     await connectedDisk();
     world.deaf = true;

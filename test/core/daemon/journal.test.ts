@@ -35,6 +35,8 @@ const entries: fc.Arbitrary<JournalEntry> = fc.record({
     { maxKeys: 4 },
     // msgpackr gives this one another name; no plugin needs it.
   ).map(({ ["__proto__"]: _, ...undo }) => undo),
+  nodes: fc.dictionary(fc.stringMatching(/^[a-z-]{1,8}$/), fc.string(), { maxKeys: 3 })
+    .map((nodes) => ({ ...nodes })),
 });
 
 const operations = fc.array(

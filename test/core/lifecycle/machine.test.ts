@@ -8,7 +8,7 @@ import { walk, walks } from "./walk.ts";
 describe("lifecycle machine", () => {
   test("random walks of four devices of two guests keep the invariants, and come to an end", () => {
     fc.assert(fc.property(walks, (some) => walk(some)), { numRuns: 40_000 });
-  });
+  }, 60_000);
 
   test("a table that lacks any of its rows does not keep them", () => {
     const survivors = TABLE.filter((row) => {

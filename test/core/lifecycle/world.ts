@@ -389,6 +389,7 @@ export class DeviceWorld {
       }
       case "cleanse":
         check(this.running === null && this.orphan === null, "cleansed while a call runs");
+        if (effect.own && !this.#isOurs()) return;
         this.seen = { ...this.seen, served: false, token: null };
         return;
       case "publish-error":

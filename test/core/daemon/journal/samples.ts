@@ -12,6 +12,7 @@ export function entry(devid: number, more: Partial<JournalEntry> = {}): JournalE
     stage: "connected",
     operation: null,
     error: null,
+    nodes: { params: "/images/disk" },
     undo: { loop: `/dev/loop${devid}`, shared: false, pid: 4711 },
     ...more,
   };
