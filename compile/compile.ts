@@ -16,6 +16,8 @@ const result = await Bun.build({
   entrypoints: ["main.ts"],
   target: "bun",
   minify: { whitespace: true, syntax: true, identifiers: false },
+  // What a command imports when it runs stays out of memory until then.
+  splitting: true,
   compile: { outfile: values.outfile },
 });
 for (const message of result.logs) console.error(message);
