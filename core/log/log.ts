@@ -50,11 +50,12 @@ function formatRecord(record: LogRecord): string {
 
 /**
  * Makes text from elsewhere harmless on one line: guests and scripts must not be able to forge
- * lines or send escape sequences to a terminal.
+ * lines, send escape sequences to a terminal, or change the order in which text is shown. Control
+ * and format characters and half surrogates are escaped.
  */
 export function printable(text: string): string {
-  return text.replace(
-    /[\p{Cc}\u2028\u2029]/gu,
-    (char) => `\\x${char.charCodeAt(0).toString(16).padStart(2, "0")}`,
-  );
+  return text.replace(/[\p{Cc}\p{Cf}\p{Cs}\u2028\u2029]/gu, (char) => {
+    const code = char.codePointAt(0) ?? 0;
+    return code > 0xffff ? `\\u{${code.toString(16)}}` : `\\x${code.toString(16).padStart(2, "0")}`;
+  });
 }

@@ -39,6 +39,7 @@ export async function locateStore(
   explicit?: string,
 ): Promise<StoreLocation> {
   const candidates = storeCandidates(environment, explicit);
+  const hidden: string[] = [];
   for (const path of candidates) {
     try {
       const status = await files.stat(path);
@@ -48,7 +49,14 @@ export async function locateStore(
       return { kind: status.kind === "socket" ? "socket" : "device", path };
     } catch (error) {
       if (error instanceof ConnectionError) throw error;
+      if ((error as { code?: string }).code === "EACCES") hidden.push(path);
     }
+  }
+  if (hidden.length > 0) {
+    throw new ConnectionError(
+      `cannot look for the store at ${hidden.join(", ")}: permission denied; are you root?`,
+      "EACCES",
+    );
   }
   throw new ConnectionError(
     `no xenstore here: ${candidates.join(", ")} ${

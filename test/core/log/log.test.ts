@@ -51,6 +51,10 @@ test("nothing from elsewhere can forge a line or reach the terminal", () => {
   expect(printable("a\nb\r\x1b[31m\x00\x7f\u2028é")).toBe(
     "a\\x0ab\\x0d\\x1b[31m\\x00\\x7f\\x2028é",
   );
+  // Right-to-left override and isolates, invisible marks, a tag.
+  expect(printable("a\u202eb\u2066c\ufeff\u200f\u{e0041}")).toBe(
+    "a\\x202eb\\x2066c\\xfeff\\x200f\\u{e0041}",
+  );
   const lines: string[] = [];
   configureLog("info", (line) => lines.push(line));
   openLog().info("one\n2026-01-01 forged");

@@ -48,6 +48,13 @@ describe("where the store is", () => {
       .toEqual({ kind: "device", path: "/y" });
   });
 
+  test("a place that may not be looked at is not one that does not exist", async () => {
+    const stat = () => Promise.reject(Object.assign(new Error("no"), { code: "EACCES" }));
+    await expect(locateStore({ stat }, {}, "/y/socket")).rejects.toThrow(
+      /cannot look for the store at \/y\/socket: permission denied; are you root\?/,
+    );
+  });
+
   test("none: every place is named; an explicit one does not fall back", async () => {
     const all = { "/run/xenstored/socket": "socket" } as const;
     const error = await locateStore(files({}), {}).catch((thrown) => thrown);
