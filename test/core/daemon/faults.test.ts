@@ -105,6 +105,19 @@ describe("faults of the stock daemon", () => {
     expect(calls()).toEqual(["add vbd/51712", "remove vbd/51712", "add vbd/51712"]);
   });
 
+  test("fault 4: with its journal lost, it goes by what the store tells", async () => {
+    await world.start();
+    await connectedDisk();
+    world.killDaemon();
+    world.journal.drop("vbd/7/51712");
+    await world.startDaemon();
+    await until(() => world.journal.entries().length === 1, () => world.log.join(""));
+    expect(world.journal.entries()[0]).toMatchObject({ stage: "connected" });
+    await world.toolstack().remove(disk);
+    expect(calls()).toEqual(["add vbd/51712", "remove vbd/51712"]);
+    expect(world.journal.entries()).toEqual([]);
+  });
+
   test("fault 5: two devices of a guest are detached at once", async () => {
     await world.start();
     const specs = [nic, diskNumber(1), diskNumber(2)];
