@@ -13,12 +13,17 @@ import type { Transaction } from "../xenstore/transaction.ts";
 /** Longest `hotplug-error`, in characters. The guest can read it: short, and no secrets. */
 const ERROR_MAX = 512;
 
-/** Marks a directory. @throws Error when there is none */
-export async function writeToken(store: StoreClient, id: DeviceId, token: string): Promise<void> {
+/** Marks a directory; false when there is none. */
+export async function writeToken(
+  store: StoreClient,
+  id: DeviceId,
+  token: string,
+): Promise<boolean> {
   const directory = backendPath(id);
-  await store.transaction(async (t) => {
-    if (!await visible(t, directory)) throw new Error("its backend directory was deleted");
+  return await store.transaction(async (t) => {
+    if (!await visible(t, directory)) return false;
     await t.write(`${directory}/${TOKEN_NODE}`, token);
+    return true;
   });
 }
 
@@ -30,17 +35,15 @@ export async function readToken(store: NodeAccess, id: DeviceId): Promise<string
 /**
  * Removes what an undone add has left, so that scripts do not take the device for set up.
  * `hotplug-status` is emptied where it exists, as the toolstack creates it for some kinds.
- * @param token the mark that the directory must bear; null: any will do
  */
 export async function cleanse(
   store: StoreClient,
   id: DeviceId,
   results: readonly string[],
-  token: string | null,
 ): Promise<void> {
   const directory = backendPath(id);
   await store.transaction(async (t) => {
-    if (!await isMarked(t, id, token)) return;
+    if (!await visible(t, directory)) return;
     for (const name of [...results, "hotplug-error", TOKEN_NODE]) {
       await absentOrHidden(t.remove(`${directory}/${name}`));
     }

@@ -57,7 +57,7 @@ export class DeviceActions implements LaneActions {
     return observation;
   }
 
-  async record(): Promise<string> {
+  async record(): Promise<string | null> {
     const token = crypto.randomUUID();
     this.#put({
       stage: "adding",
@@ -67,8 +67,7 @@ export class DeviceActions implements LaneActions {
       undo: {},
       nodes: {},
     });
-    await writeToken(this.#parts.store, this.#id, token);
-    return token;
+    return await writeToken(this.#parts.store, this.#id, token) ? token : null;
   }
 
   async note(stage: Stage, error: string | undefined): Promise<void> {
@@ -137,9 +136,8 @@ export class DeviceActions implements LaneActions {
     await signalClosing(this.#parts.store, this.#id, this.#token);
   }
 
-  async cleanse(own: boolean): Promise<void> {
-    const token = own ? this.#token : null;
-    await cleanse(this.#parts.store, this.#id, this.#plugin.results ?? [], token);
+  async cleanse(): Promise<void> {
+    await cleanse(this.#parts.store, this.#id, this.#plugin.results ?? []);
   }
 
   async requestClose(): Promise<void> {

@@ -76,6 +76,8 @@ export type LifecycleEvent =
   /** The journal knows, and the directory bears the token. */
   | { readonly type: "recorded"; readonly token: string }
   | { readonly type: "record-failed"; readonly error: string }
+  /** There was no directory any more to be marked. */
+  | { readonly type: "record-missed" }
   /** The token of a device that was set up before, null if it could not be marked. */
   | { readonly type: "adopted"; readonly token: string | null }
   | { readonly type: "add-done" }
@@ -101,7 +103,7 @@ export type Effect =
   | { readonly do: "stop-timer"; readonly timer: TimerName }
   /** Waits for processes of an earlier daemon, and ends them after `ms`: `orphans-gone`. */
   | { readonly do: "await-orphans"; readonly ms: number }
-  /** Writes the journal's record, then the token: `recorded` or `record-failed`. */
+  /** Writes the journal's record, then the token: `recorded`, `record-failed`, `record-missed`. */
   | { readonly do: "record" }
   /** Brings the journal's record up to date; a failure is reported and no more. */
   | { readonly do: "note"; readonly stage: Stage; readonly error?: string }
@@ -115,10 +117,10 @@ export type Effect =
   /** Lets the plugin learn of a device set up under an earlier daemon: `adopted`. */
   | { readonly do: "adopt" }
   /**
-   * Removes from the directory what an undone `add` has left there, since another one follows;
-   * `own`: only from the directory that it was for.
+   * Removes from the directory what an undone `add` has left there, since another one follows: also
+   * from one that took the place of the first, since a script may have met it half way.
    */
-  | { readonly do: "cleanse"; readonly own?: boolean }
+  | { readonly do: "cleanse" }
   /** Makes sure that `hotplug-status` and `hotplug-error` tell of the failure. */
   | { readonly do: "publish-error"; readonly error: string }
   /** Asks for removal as a toolstack does: `online`=0, state Closing. */

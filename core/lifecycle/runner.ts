@@ -20,9 +20,9 @@ export interface LaneActions {
   observe(): Promise<Observation>;
   /**
    * Writes the journal's record of an attach that begins, then marks the directory; returns the
-   * mark. When it rejects, nothing must have been acquired.
+   * mark, or null when there is no directory. When it rejects, nothing must have been acquired.
    */
-  record(): Promise<string>;
+  record(): Promise<string | null>;
   /** Brings the journal's record up to date. */
   note(stage: Stage, error: string | undefined): Promise<void>;
   /** Removes the journal's record. */
@@ -38,8 +38,8 @@ export interface LaneActions {
    * is not marked; returns the mark, or null when that could not be done.
    */
   adopt(signal: AbortSignal): Promise<string | null>;
-  /** Removes from the directory (only from this attach's, if `own`) what an add has left there. */
-  cleanse(own: boolean): Promise<void>;
+  /** Removes from the directory what an undone add has left there. */
+  cleanse(): Promise<void>;
   /** Why a device that is set up can no longer work, or null. */
   check(): Promise<string | null>;
   /** Lets guest and toolstack see that. */
@@ -264,7 +264,7 @@ export class Lane {
       case "adopt":
         return await this.#adopt();
       case "cleanse":
-        return await actions.cleanse(effect.own ?? false);
+        return await actions.cleanse();
       case "signal-closing":
         return await actions.signalClosing();
       case "request-close":
@@ -299,7 +299,8 @@ export class Lane {
   async #record(): Promise<void> {
     let event: LifecycleEvent;
     try {
-      event = { type: "recorded", token: await this.#actions.record() };
+      const token = await this.#actions.record();
+      event = token === null ? { type: "record-missed" } : { type: "recorded", token };
     } catch (error) {
       event = { type: "record-failed", error: message(error) };
     }

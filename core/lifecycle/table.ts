@@ -30,6 +30,8 @@ export const guards = {
   /** The toolstack asks for removal, and the backend has closed. */
   detached: wants("removal"),
   dead: wants("dead"),
+  /** The backend has closed. */
+  over: ({ observation }: LifecycleState): boolean => observation.state === XenbusState.Closed,
   idle: wants("idle"),
   present: wants("present"),
   unclear: wants("unclear"),
@@ -221,7 +223,15 @@ export const TABLE: readonly Row[] = [
     to: "waiting",
     effects: startWaiting,
   },
-  // Without a guest's directory: it may be about to be written, or is a leftover.
+  // Without a guest's directory: it may be about to be written, or is a leftover; closed, it is one.
+  {
+    from: ["absent", "waiting"],
+    on: "seen",
+    when: ["dead", "over"],
+    to: "settling",
+    effects: (...args) => [report("info", "its guest is gone: removing it"), ...settle(...args)],
+    set: (_, state) => ({ acquired: state.observation.served, held: false }),
+  },
   { from: ["absent", "waiting"], on: "seen", when: ["dead"], to: "waiting", effects: startWaiting },
   // The detach began, or was over, while no daemon ran.
   {
@@ -358,6 +368,13 @@ export const TABLE: readonly Row[] = [
   {
     from: ["recording"],
     on: "recorded",
+    to: "waiting",
+    effects: (...args) => [drop, ...startWaiting(...args)],
+    set: () => ({ token: null }),
+  },
+  {
+    from: ["recording"],
+    on: "record-missed",
     to: "waiting",
     effects: (...args) => [drop, ...startWaiting(...args)],
     set: () => ({ token: null }),
@@ -713,7 +730,7 @@ export const TABLE: readonly Row[] = [
     to: "waiting",
     effects: (_, event) => [
       report("info", `removed; its directory stays: ${errorOf(event)}`),
-      { do: "cleanse", own: true },
+      cleanse,
       drop,
     ],
     set: fresh,

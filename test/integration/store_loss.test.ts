@@ -3,7 +3,7 @@ import { expect, test } from "bun:test";
 import { chmod, mkdir, mkdtemp, readFile, rm, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
-import { DaemonProcess } from "../support/daemon_process.ts";
+import { DaemonProcess, programCommand } from "../support/daemon_process.ts";
 import { startEmbeddedStore } from "../support/embedded_store.ts";
 import { HandMadeDevice, makeDomain } from "../support/hand_made.ts";
 import { connectTo } from "../support/store_connection.ts";
@@ -15,7 +15,14 @@ test("a store that dies under the daemon, and its successor", async () => {
   const scripts = join(directory, "scripts");
   await mkdir(scripts, { mode: 0o755 });
   const script = join(scripts, "script");
-  await writeFile(script, `#!/bin/sh\necho "$1" >> ${directory}/calls\n`);
+  const write = `${programCommand().join(" ")} store write`;
+  await writeFile(
+    script,
+    `#!/bin/sh
+echo "$1" >> ${directory}/calls
+[ "$1" = remove ] || exec ${write} "$XENBUS_PATH/physical-device" 7:0
+`,
+  );
   await chmod(script, 0o755);
 
   const first = await startEmbeddedStore([1, 7], {}, join(directory, "store"));
@@ -24,7 +31,7 @@ test("a store that dies under the daemon, and its successor", async () => {
     await makeDomain(dom0, 1);
     await makeDomain(dom0, 7);
     const device = new HandMadeDevice(dom0, ID);
-    await device.create({ script, "physical-device": "7:0" });
+    await device.create({ script });
     await device.write("state", "2");
     return { dom0, device };
   };

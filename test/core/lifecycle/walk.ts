@@ -68,6 +68,8 @@ const ENDINGS = [
   "cannot be deleted",
   "thought better of",
   "inherited",
+  "left over",
+  "journal full",
   "never ready",
   "wrong",
   "drained",
@@ -246,6 +248,10 @@ function end(world: DeviceWorld, ending: Ending, variant: number): void {
       return thoughtBetterOf(world);
     case "inherited":
       return inherited(world, variant);
+    case "left over":
+      return leftOver(world);
+    case "journal full":
+      return journalFull(world);
     case "never ready":
       return neverReady(world);
     case "wrong":
@@ -414,6 +420,38 @@ function inherited(world: DeviceWorld, variant: number): void {
   world.change({ state: 6 });
   rest(world);
   demand(!world.held, "inherited, and never undone");
+}
+
+/** Left over by somebody: if it is closed, nobody can be about to complete it. */
+function leftOver(world: DeviceWorld): void {
+  rest(world);
+  if (world.directory !== null || world.state.asked) return;
+  world.create();
+  world.change({ frontendPresent: false, state: 1 });
+  world.look();
+  while (world.perform());
+  demand(world.state.phase === "waiting", `its frontend may be to come, but ${world.state.phase}`);
+  world.setState(6);
+  world.look();
+  while (world.perform());
+  demand(world.state.phase === "settling", `a leftover, but ${world.state.phase}`);
+  ended(world, "left over");
+}
+
+/** Nothing is begun of which no record can be made; when one can be, the toolstack tries again. */
+function journalFull(world: DeviceWorld): void {
+  rest(world);
+  if (world.directory !== null || world.state.asked) return;
+  world.full = true;
+  world.create();
+  world.setState(2);
+  rest(world);
+  demand(world.state.phase === "failed", `no record can be made, but ${world.state.phase}`);
+  demand(world.published === "the journal is full" && !world.held, "no record, and nobody knows");
+  world.full = false;
+  world.nuke();
+  rest(world);
+  demand(setUp(world), "it cannot be set up");
 }
 
 /** The kernel never gets ready: whoever waits for it is told. */

@@ -66,6 +66,8 @@ export class DeviceWorld {
   published: string | null = null;
   /** Whether its lane has gone, as it must when nothing is left. */
   forgotten = true;
+  /** Nothing more can be recorded. */
+  full = false;
   /** The store refuses to delete, some time. */
   refusals = 0;
   readonly #queue: Effect[] = [];
@@ -331,9 +333,8 @@ export class DeviceWorld {
         this.#orphansAwaited = true;
         return;
       case "record": {
-        if (this.directory === null) {
-          return this.#feed({ type: "record-failed", error: "its directory was deleted" });
-        }
+        if (this.directory === null) return this.#feed({ type: "record-missed" });
+        if (this.full) return this.#feed({ type: "record-failed", error: "the journal is full" });
         check(this.journal === null, "a record is written over that of another life");
         const token = `t${++this.#tokens}`;
         this.journal = { stage: "adding", token, error: null };
@@ -389,7 +390,6 @@ export class DeviceWorld {
       }
       case "cleanse":
         check(this.running === null && this.orphan === null, "cleansed while a call runs");
-        if (effect.own && !this.#isOurs()) return;
         this.seen = { ...this.seen, served: false, token: null };
         return;
       case "publish-error":
