@@ -69,10 +69,12 @@ const sleep = (ms: number) => new Promise<void>((resolve) => setTimeout(resolve,
 /** The script that devices name: Debian's, with a diary. */
 function diaryScript(diary: string): string {
   return `#!/bin/bash
+# What the shell itself says (that a child was ended, say) would end it when the daemon is dead.
+exec 3>&2 2>/dev/null
 attach=$(xenstore-read "$XENBUS_PATH/incarnation" 2>/dev/null)
 trap 'echo "end $1 $XENBUS_PATH \${attach:-none} $$ stopped" >> ${diary}; exit 143' TERM
 echo "begin $1 $XENBUS_PATH \${attach:-none} $$ $(date +%T.%N)" >> ${diary}
-/etc/xen/scripts/block "$@"
+/etc/xen/scripts/block "$@" 2>&3
 code=$?
 echo "end $1 $XENBUS_PATH \${attach:-none} $$ $code $(date +%T.%N)" >> ${diary}
 exit $code
@@ -302,20 +304,31 @@ class CrashRun {
     await device.write("state", "6");
   }
 
-  /** Waits for the setup; returns its loop device, which carries the right file. */
+  /**
+   * Waits for the setup; returns its loop device, which carries the right file. A directory that was
+   * made anew while the script of the one before still ran can get that script's `connected` for a
+   * moment: only with the daemon's mark does it count.
+   */
   async #connected(device: HandMadeDevice, image: string): Promise<string | null> {
     const what = deviceName(device.id);
     const epoch = this.#epoch;
-    const done = await this.#waitFor(async () =>
-      await device.read("hotplug-status") === "connected"
+    let node = "";
+    const done = await this.#waitFor(() =>
+      this.#dom0.transaction(async (t) => {
+        const [status, token] = await Promise.all(
+          ["hotplug-status", "xdevd-attach"].map((name) =>
+            t.readOptional(`${device.backend}/${name}`)
+          ),
+        );
+        node = await t.readOptional(`${device.backend}/node`) ?? "";
+        return status === "connected" && token !== undefined;
+      })
     );
     if (this.#epoch !== epoch) throw new Error("another store");
     if (!done) {
       this.#lost.push(`${what}: never connected: ${JSON.stringify(await device.nodes())}`);
       return null;
     }
-    const node = await device.read("node") ?? "";
-    if (this.#epoch !== epoch) throw new Error("another store");
     if (!(await this.#carriers(image)).includes(node)) {
       this.#lost.push(`${what}: connected, but ${node || "nothing"} does not carry its file`);
       return null;
