@@ -38,9 +38,9 @@ export async function observe(
     read(TOKEN_NODE),
     visible(store, expectedFrontend),
   ]);
-  if (stateText === undefined && onlineText === undefined && !await visible(store, directory)) {
-    return { observation: ABSENT, oddity: null };
-  }
+  // Deleted while it was read, perhaps: without a token it would pass for another one.
+  const doubtful = stateText === undefined && onlineText === undefined || token === undefined;
+  if (doubtful && !await visible(store, directory)) return { observation: ABSENT, oddity: null };
   const state = parseState(stateText ?? "");
   const online = onlineText === "1" ? true : onlineText === "0" ? false : undefined;
   return {
