@@ -84,14 +84,17 @@ export function toMermaid(table: readonly Row[] = TABLE): string {
   return `${lines.join("\n")}\n`;
 }
 
-/** As Graphviz's dot. */
+/**
+ * As Graphviz's dot. The font is a wide one whose widths Graphviz knows without having it: for
+ * "sans-serif" it takes those of Times, and labels overlap or are cut off.
+ */
 export function toDot(table: readonly Row[] = TABLE): string {
   const quote = (text: string) => `"${text.replace(/["\\]/g, "\\$&")}"`;
   const lines = [
     "digraph lifecycle {",
     "  rankdir=TB;",
-    '  node [shape=box, style="rounded,filled", fillcolor="#eef3f8", fontname="sans-serif"];',
-    '  edge [fontname="sans-serif", fontsize=9];',
+    '  node [shape=box, style="rounded,filled", fillcolor="#eef3f8", fontname="Verdana"];',
+    '  edge [fontname="Verdana", fontsize=9];',
     '  start [shape=point]; journal [shape=plaintext, style="", label="in the journal"];',
     "  start -> absent;",
     "  journal -> recovering;",

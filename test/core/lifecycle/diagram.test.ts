@@ -1,5 +1,6 @@
 /** The lifecycle's diagram: complete, valid, and what the documents show. */
 import { describe, expect, test } from "bun:test";
+import { instance } from "@viz-js/viz";
 import { readFileSync } from "node:fs";
 import { join } from "node:path";
 import { renderLifecycle } from "../../../core/cli/lifecycle.ts";
@@ -57,6 +58,11 @@ describe("the diagram", () => {
     const [head, ...lines] = toMermaid().trimEnd().split("\n");
     expect(head).toBe("stateDiagram-v2");
     for (const line of lines) expect(line).toMatch(/^ {2}(\[\*\]|\w+) --> \w+( : [^:;{}"]+)?$/);
+  });
+
+  test("Graphviz takes the dot text, and has nothing to warn of", async () => {
+    const { status, errors } = (await instance()).render(toDot(), { format: "svg" });
+    expect({ status, errors }).toEqual({ status: "success", errors: [] });
   });
 
   test("the command prints it, and says what else it could", async () => {
