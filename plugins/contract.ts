@@ -1,13 +1,16 @@
 /**
- * The plugin contract: what a backend kind's implementation gets, and what it owes.
+ * The plugin contract, version 1: what a backend kind's implementation gets, and what it owes.
  *
  * A plugin sees its device through capabilities: a view of the device's own nodes, a runner for
  * hotplug scripts that knows the path rules, and little else. It imports nothing of xdevd but this
- * file.
+ * file, as `xdevd/plugin`. docs/plugins.md is the author's guide.
  */
 
 /** The contract's version, to be stated by each plugin. */
 export const CONTRACT_VERSION = 1;
+
+/** Contracts that this host can serve; see {@link CONTRACT_VERSION}. */
+export const CONTRACT_VERSIONS: readonly number[] = [1];
 
 /** Identity of a device. */
 export interface DeviceIdentity {
@@ -32,6 +35,60 @@ export interface DeviceNodes {
   write(nodes: Readonly<Record<string, string>>): Promise<void>;
   /** Removes a node; one that does not exist is no error. */
   remove(name: string): Promise<void>;
+}
+
+/** What a number in a node may be. */
+export interface IntegerRange {
+  readonly min: number;
+  readonly max: number;
+  /** What to take when the node is missing or empty; without it, that is an error. */
+  readonly otherwise?: number;
+}
+
+/**
+ * A device's configuration: its nodes, read at once, and parsed. Every error names the node, its
+ * value, and what would be accepted.
+ */
+export interface DeviceConfig {
+  /** All nodes, as they are. */
+  readonly nodes: Readonly<Record<string, string>>;
+  /**
+   * A text that is not empty.
+   * @param otherwise what to take when the node is missing or empty; without it, that is an error
+   * @throws Error when it is missing, or has control characters
+   */
+  text(name: string, otherwise?: string): string;
+  /** A decimal number. @throws Error when it is missing, no number, or out of range */
+  integer(name: string, range: IntegerRange): number;
+  /** One of several words. @throws Error when it is none of them */
+  oneOf<Word extends string>(name: string, words: readonly Word[], otherwise?: Word): Word;
+}
+
+/**
+ * Processes that serve the device for as long as it is set up. They outlive the call that started
+ * them, and the daemon; what of them is left after `remove` is ended. One that ends by itself makes
+ * the device fail.
+ */
+export interface DeviceChildren {
+  /**
+   * Starts a program, unless it runs already; the undo record of it is written first.
+   * @param name of the process within the device: letters, digits, `-`; at most 32 characters
+   * @param argv program (absolute path, no shell) and arguments
+   * @throws Error when it cannot be started
+   */
+  start(name: string, argv: readonly [string, ...string[]]): Promise<void>;
+  /** Whether it runs, be it since an earlier daemon. */
+  running(name: string): Promise<boolean>;
+  /** Ends it: TERM, and after 2 s KILL. None that runs is no error. */
+  stop(name: string): Promise<void>;
+}
+
+/** Directories of the device's own, mode 0700; made when asked for. */
+export interface DeviceDirectories {
+  /** Kept until the device is gone, also when the daemon is restarted; a path. */
+  state(): Promise<string>;
+  /** Removed when the call has ended; a path. */
+  temporary(): Promise<string>;
 }
 
 /** Runs the hotplug script that the toolstack chose for the device. */
@@ -94,9 +151,23 @@ export type Undo = Readonly<Record<string, string | number | boolean>>;
 export interface Device {
   readonly id: DeviceIdentity;
   readonly nodes: DeviceNodes;
+  /**
+   * The nodes, read at once and parsed. When the directory is gone: as they were when it was set
+   * up, or none.
+   */
+  config(): Promise<DeviceConfig>;
+  /**
+   * The device's hotplug directory, `libxl/hotplug/KIND/DOMID/DEVID` of the driver domain (below
+   * `data/xdevd` where `libxl` is not the domain's own): its plugin's alone, gone with the device.
+   */
+  readonly hotplug: DeviceNodes;
   readonly scripts: DeviceScripts;
   readonly system: DeviceSystem;
+  readonly children: DeviceChildren;
+  readonly directories: DeviceDirectories;
   readonly log: DeviceLog;
+  /** Milliseconds until the call's signal fires by itself; 0 when it has. */
+  timeLeft(): number;
   /** What was recorded by an earlier call, or empty. */
   readonly undo: Undo;
   /** The device's nodes as they were when it was set up; empty if that is not known. */
@@ -114,9 +185,17 @@ export interface Device {
   heldElsewhere(name: string, value: string, by?: "any" | "other guests"): boolean;
 }
 
-/** An implementation of one or more backend kinds. */
-export interface BackendPlugin {
-  /** Short name, such as `vbd`. */
+/** What `xdevd plugin check` makes a device of. `{work}` stands for a directory of its own. */
+export interface PluginSample {
+  /** Nodes of the backend directory. */
+  readonly backend?: Readonly<Record<string, string>>;
+  /** Files that must exist, path and content. */
+  readonly files?: Readonly<Record<string, string>>;
+}
+
+/** What is known of a plugin before its code runs. Plain data. */
+export interface PluginManifest {
+  /** Short name, such as `vbd`: lower case letters, digits, `-` and `_`; at most 32 characters. */
   readonly name: string;
   /** The plugin's own version. */
   readonly version: string;
@@ -124,6 +203,13 @@ export interface BackendPlugin {
   readonly api: number;
   /** Backend kinds it serves. */
   readonly kinds: readonly string[];
+  /** One line for people. */
+  readonly description?: string;
+  /**
+   * What carries it: `module`, imported by the daemon, or `process`, a program that is spoken to
+   * over its standard streams. By default a `.ts`, `.js` or `.mjs` file is a module.
+   */
+  readonly carrier?: "module" | "process";
   /** Kind of the frontend's directory where it differs from the backend's, as qdisk's is `vbd`. */
   readonly frontendKind?: string;
   /** Whether a kernel backend must have reached state 2 before `add`; default true. */
@@ -137,9 +223,15 @@ export interface BackendPlugin {
   readonly removesWithoutDirectory?: boolean;
   /** Nodes that `add` leaves in the backend directory: they are removed before a second try. */
   readonly results?: readonly string[];
+  readonly sample?: PluginSample;
+}
+
+/** What a plugin does. */
+export interface PluginOperations {
   /**
    * Sets a device up. Rejecting fails the attach, and the message becomes its `hotplug-error`;
    * `remove` is then called to undo what was done.
+   * @param signal fires when the device is no longer wanted, or the time is up: give up soon
    */
   add(device: Device, signal: AbortSignal): Promise<void>;
   /**
@@ -157,7 +249,10 @@ export interface BackendPlugin {
   check?(device: Device, signal: AbortSignal): Promise<string | null>;
 }
 
-/** Checks and returns a plugin; gives authors types without annotations. */
+/** An implementation of one or more backend kinds. */
+export interface BackendPlugin extends PluginManifest, PluginOperations {}
+
+/** Returns its argument; gives authors types without annotations. */
 export function definePlugin(plugin: BackendPlugin): BackendPlugin {
   return plugin;
 }

@@ -1,29 +1,29 @@
 /** Which plugin serves which kind. */
-import { type BackendPlugin, CONTRACT_VERSION } from "./contract.ts";
+import type { PluginHost } from "./host/host.ts";
 
 /** Finds the plugin of a kind. */
 export class PluginRegistry {
-  readonly #byKind = new Map<string, BackendPlugin>();
+  readonly #byKind: ReadonlyMap<string, PluginHost>;
 
-  /**
-   * @throws Error when a plugin was written for another contract, or two plugins claim one kind
-   */
-  constructor(plugins: readonly BackendPlugin[]) {
-    for (const plugin of plugins) {
-      if (plugin.api !== CONTRACT_VERSION) {
-        throw new Error(
-          `plugin ${plugin.name} was written for contract ${plugin.api}; ` +
-            `this is contract ${CONTRACT_VERSION}`,
-        );
-      }
-      for (const kind of plugin.kinds) {
-        const other = this.#byKind.get(kind);
+  constructor(byKind: ReadonlyMap<string, PluginHost>) {
+    this.#byKind = byKind;
+  }
+
+  /** Plugins for all the kinds they can serve. @throws Error when two claim one kind */
+  static of(...hosts: PluginHost[]): PluginRegistry {
+    const byKind = new Map<string, PluginHost>();
+    for (const host of hosts) {
+      for (const kind of host.manifest.kinds) {
+        const other = byKind.get(kind);
         if (other !== undefined) {
-          throw new Error(`plugins ${other.name} and ${plugin.name} both serve kind ${kind}`);
+          throw new Error(
+            `plugins ${other.manifest.name} and ${host.manifest.name} both serve kind ${kind}`,
+          );
         }
-        this.#byKind.set(kind, plugin);
+        byKind.set(kind, host);
       }
     }
+    return new PluginRegistry(byKind);
   }
 
   /** Kinds that can be served. */
@@ -32,7 +32,12 @@ export class PluginRegistry {
   }
 
   /** The plugin of a kind, or undefined. */
-  find(kind: string): BackendPlugin | undefined {
+  find(kind: string): PluginHost | undefined {
     return this.#byKind.get(kind);
+  }
+
+  /** Ends what carries the plugins. */
+  async close(): Promise<void> {
+    await Promise.all([...new Set(this.#byKind.values())].map((host) => host.close()));
   }
 }

@@ -1,15 +1,12 @@
 /** Block devices served by the kernel (blkback), set up by the hotplug script the backend names. */
 import { definePlugin, type Device } from "../../plugins/contract.ts";
+import { manifest } from "./manifest.ts";
 import { checkSharing, claimOf } from "./sharing.ts";
 import { detach, isOurs, loopsOf, useOf } from "./loop.ts";
 import type { VbdUndo } from "./undo.ts";
 
 export default definePlugin({
-  name: "vbd",
-  version: "0.2.0",
-  api: 1,
-  kinds: ["vbd", "vbd3"],
-  results: ["physical-device", "physical-device-path", "node"],
+  ...manifest,
 
   async add(device, signal) {
     const script = await device.nodes.read("script");

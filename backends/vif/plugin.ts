@@ -1,14 +1,12 @@
 /** Network interfaces served by the kernel (netback), set up by the script the backend names. */
 import { definePlugin, type Device } from "../../plugins/contract.ts";
+import { manifest } from "./manifest.ts";
 
 /** How long netback may take to create the interface after state 2, in ms (qubes-issues 4446). */
 const INTERFACE_WAIT_MS = 2_000;
 
 export default definePlugin({
-  name: "vif",
-  version: "0.1.0",
-  api: 1,
-  kinds: ["vif"],
+  ...manifest,
 
   async add(device, signal) {
     const script = await device.nodes.read("script");

@@ -1,10 +1,13 @@
 /** `xdevd devd`: the driver domain's daemon. */
 import { Daemon, DaemonError, ownDomid } from "../daemon/daemon.ts";
+import { ChildKeeper } from "../daemon/children.ts";
+import { DirectoryKeeper } from "../daemon/device_directories.ts";
 import { Exclusive } from "../daemon/exclusive.ts";
+import { HotplugDirectories } from "../daemon/hotplug_directory.ts";
 import { Journal } from "../daemon/journal/journal.ts";
 import { Orphans } from "../daemon/orphans.ts";
 import { Slots } from "../daemon/slots.ts";
-import { DEFAULT_TIMES, type LifecycleTimes } from "../lifecycle/constants.ts";
+import { callLimits, DEFAULT_TIMES, type LifecycleTimes } from "../lifecycle/constants.ts";
 import { configureLog, type LogLevel, openLog } from "../log/log.ts";
 import { type LockedFile, lockFile } from "../platform/flock.ts";
 import { systemAppendFiles } from "../platform/append_file.ts";
@@ -21,15 +24,15 @@ import {
   reportStart,
   startDetached,
 } from "../platform/self.ts";
-import { PluginRegistry } from "../../plugins/registry.ts";
-import type { BackendPlugin } from "../../plugins/contract.ts";
+import type { BuiltIn } from "../../plugins/host/host.ts";
 import { storeEnvironment } from "../xenstore/locate.ts";
 import { type Connected, connectStore } from "./connect.ts";
 import { CommandError, ExitCode } from "./exit_codes.ts";
 import { rotateLog } from "./log_files.ts";
+import { choosePlugins, type PluginOptions } from "./plugin_set.ts";
 
 /** The command's options, as parsed. */
-export interface DevdOptions {
+export interface DevdOptions extends PluginOptions {
   readonly foreground?: boolean;
   readonly pidfile?: string;
   readonly store?: string;
@@ -53,17 +56,17 @@ const BOOT_ID = "/proc/sys/kernel/random/boot_id";
 /** Runs the command; resolves with the exit status. */
 export async function devd(
   options: DevdOptions,
-  plugins: readonly BackendPlugin[],
+  builtIns: readonly BuiltIn[],
   argv: readonly string[],
 ): Promise<number> {
   if (options.foreground) {
     configureLog(options.logLevel, (line) => printTo(2, line));
-    return await serve(options, plugins, () => {});
+    return await serve(options, builtIns, () => {});
   }
   if (options.detached) {
     configureLog(options.logLevel, (line) => printTo(2, line));
     try {
-      return await serve(options, plugins, () => {
+      return await serve(options, builtIns, () => {
         changeToRoot();
         reportStart(null);
       });
@@ -96,7 +99,7 @@ async function detach(options: DevdOptions, argv: readonly string[]): Promise<nu
 /** Serves until told to stop, or until the store is lost for good. */
 async function serve(
   options: DevdOptions,
-  plugins: readonly BackendPlugin[],
+  builtIns: readonly BuiltIn[],
   ready: () => void,
 ): Promise<number> {
   const log = openLog();
@@ -105,7 +108,12 @@ async function serve(
     ...(options.scriptTimeout === undefined ? {} : { hotplug: options.scriptTimeout * 1000 }),
     ...options.times,
   };
-  const registry = new PluginRegistry(plugins);
+  const registry = await choosePlugins(options, builtIns, {
+    owner: options.runDir,
+    path: options.scriptPath,
+    answerMs: times.abandon,
+    report: (line) => log.error(line),
+  });
   const lost = Promise.withResolvers<string>();
   const { store, location } = await connectStore(options.store, {
     reconnect: true,
@@ -143,6 +151,10 @@ async function serve(
       slots: new Slots(),
       orphans: new Orphans(systemProcessTable, systemClock),
       exclusive: new Exclusive(),
+      hotplug: new HotplugDirectories(store),
+      children: new ChildKeeper(systemProcesses, systemProcessTable, systemClock),
+      directories: new DirectoryKeeper(systemFiles, `${options.runDir}/devd-${domid}`),
+      calls: callLimits(times),
       times,
       scripts: {
         policy: { directories: options.scripts, trustedUids: [0, effectiveUid()] },
@@ -161,8 +173,12 @@ async function serve(
       stop.resolve(signal);
     });
     await daemon.start();
+    if (registry.kinds.length === 0) {
+      log.warning("there is no plugin, so nothing will be served (see `xdevd plugin list`)");
+    }
     log.info(
-      `serving domain ${domid} through ${store.name}, kinds ${registry.kinds.join(", ")}, ` +
+      `serving domain ${domid} through ${store.name}, ` +
+        `${registry.kinds.length === 0 ? "no kinds" : `kinds ${registry.kinds.join(", ")}`}, ` +
         `scripts from ${options.scripts.join(", ")}`,
     );
     ready();

@@ -1,6 +1,6 @@
 /** The command line. Commands load their code when they are used. */
 import { Command, CommanderError, InvalidArgumentError, Option } from "commander";
-import type { BackendPlugin } from "../../plugins/contract.ts";
+import type { BuiltIn } from "../../plugins/host/host.ts";
 import { DOMID_MAX, parseDomid } from "../device/id.ts";
 import { DEFAULT_PATH } from "../hotplug/run_script.ts";
 import { DEFAULT_SCRIPT_DIRECTORY } from "../hotplug/path_rules.ts";
@@ -12,6 +12,13 @@ import type { DevdOptions } from "./devd.ts";
 import { CommandError, ExitCode } from "./exit_codes.ts";
 import type { XenstoredOptions } from "./xenstored.ts";
 import { DIAGRAM_FORMATS, type DiagramFormat } from "./lifecycle_formats.ts";
+import {
+  addPlugin,
+  configOption,
+  kindOption,
+  pluginOption,
+  pluginsOption,
+} from "./plugin_program.ts";
 import type { StoreAction } from "./store.ts";
 
 /** Log file of the daemon; the stock daemon's, so that log rotation finds it. */
@@ -20,15 +27,15 @@ const DEFAULT_LOG = "/var/log/xen/xldevd.log";
 /**
  * Runs the program.
  * @param args the command line without the program's name
- * @param plugins the backends that are built in
+ * @param builtIns the backends that are compiled in
  * @returns the exit status
  */
 export async function runProgram(
   args: readonly string[],
-  plugins: readonly BackendPlugin[],
+  builtIns: readonly BuiltIn[],
 ): Promise<number> {
   let status: number = ExitCode.Success;
-  const program = makeProgram(plugins, args, (code) => status = code);
+  const program = makeProgram(builtIns, args, (code) => status = code);
   try {
     await program.parseAsync([...args], { from: "user" });
     return status;
@@ -44,7 +51,7 @@ export async function runProgram(
 }
 
 function makeProgram(
-  plugins: readonly BackendPlugin[],
+  builtIns: readonly BuiltIn[],
   args: readonly string[],
   finish: (status: number) => void,
 ): Command {
@@ -54,11 +61,12 @@ function makeProgram(
     .exitOverride()
     .showHelpAfterError("(--help tells more)")
     .configureOutput({ outputError: (text, write) => write(text.replace(/^error:/, "xdevd:")) });
-  addDevd(program, plugins, args, finish);
+  addDevd(program, builtIns, args, finish);
   addStore(program, finish);
   addXenstored(program, finish);
   addDemo(program, finish);
   addLifecycle(program);
+  addPlugin(program, builtIns, finish);
   return program;
 }
 
@@ -69,7 +77,7 @@ function storeOption(): Option {
 
 function addDevd(
   program: Command,
-  plugins: readonly BackendPlugin[],
+  builtIns: readonly BuiltIn[],
   args: readonly string[],
   finish: (status: number) => void,
 ): void {
@@ -102,10 +110,14 @@ function addDevd(
       new Option("--time <name=s>", "set a time, in seconds; may be repeated")
         .argParser(collectTime).default({}, "see docs/lifecycle.md"),
     )
+    .addOption(pluginsOption())
+    .addOption(pluginOption())
+    .addOption(kindOption())
+    .addOption(configOption())
     .addOption(new Option("--detached").hideHelp())
     .action(async ({ time, ...options }: DevdOptions & { time: DevdOptions["times"] }) => {
       const { devd } = await import("./devd.ts");
-      finish(await devd({ ...options, times: time }, plugins, args));
+      finish(await devd({ ...options, times: time }, builtIns, args));
     });
 }
 

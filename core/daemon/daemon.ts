@@ -7,6 +7,7 @@ import { isWithin } from "../xenstore/paths.ts";
 import { backendPath } from "../device/id.ts";
 import type { Cancel, Clock } from "../platform/types.ts";
 import { DEFAULT_TIMES, type LifecycleTimes } from "../lifecycle/constants.ts";
+import type { PluginRegistry } from "../../plugins/registry.ts";
 import { Devices, type DevicesParts } from "./devices.ts";
 import { Guests } from "./guests.ts";
 
@@ -46,6 +47,7 @@ export class Daemon {
   readonly #times: LifecycleTimes;
   readonly #guests: Guests;
   readonly #log = openLog();
+  readonly #plugins: PluginRegistry;
   #watch: Watch | null = null;
   #listing: Promise<void> = Promise.resolve();
   #listAgain = false;
@@ -57,6 +59,7 @@ export class Daemon {
   constructor(domid: number, parts: DaemonParts) {
     this.#domid = domid;
     this.#store = parts.store;
+    this.#plugins = parts.plugins;
     this.#clock = parts.clock;
     this.#times = parts.times ?? DEFAULT_TIMES;
     this.#guests = new Guests(parts.store, (guest) => this.#touchGuest(guest));
@@ -91,6 +94,7 @@ export class Daemon {
     await this.#watch?.close({ timeoutMs: 1_000 }).catch(() => {});
     await this.#guests.stop();
     await this.devices.stop(graceMs);
+    await this.#plugins.close();
   }
 
   /** What no event told: a lost one, a guest without a watch of its own, a refusal that has ended. */

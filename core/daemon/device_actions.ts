@@ -4,7 +4,9 @@ import type { Stage } from "../lifecycle/machine.ts";
 import type { Observation } from "../lifecycle/observation.ts";
 import type { LaneActions } from "../lifecycle/runner.ts";
 import type { Log } from "../log/log.ts";
-import type { BackendPlugin, Device } from "../../plugins/contract.ts";
+import type { Device, PluginOperations } from "../../plugins/contract.ts";
+import { type CallLimits, checkAnswer, guardedCall } from "../../plugins/host/guard.ts";
+import type { PluginHost } from "../../plugins/host/host.ts";
 import {
   cleanse,
   closeBackend,
@@ -15,8 +17,10 @@ import {
   signalClosing,
   writeToken,
 } from "./backend_nodes.ts";
+import { CHILD_RECORD, type ChildKeeper } from "./children.ts";
 import { copyOf } from "./copy.ts";
-import { type ContextParts, deviceContext } from "./device_context.ts";
+import type { DirectoryKeeper } from "./device_directories.ts";
+import { type ContextParts, deviceContext, HOTPLUG_RECORD } from "./device_context.ts";
 import type { JournalEntry } from "./journal/entry.ts";
 import type { JournalStore } from "./journal/memory.ts";
 import { awaitKernelRelease } from "./kernel.ts";
@@ -29,25 +33,37 @@ export interface ActionParts extends ContextParts {
   readonly journal: JournalStore;
   readonly slots: Slots;
   readonly orphans: Orphans;
+  readonly children: ChildKeeper;
+  readonly directories: DirectoryKeeper;
+  readonly calls: CallLimits;
 }
 
 /** The actions of one device. */
 export class DeviceActions implements LaneActions {
   readonly #id: DeviceId;
   readonly #name: string;
-  readonly #plugin: BackendPlugin;
+  readonly #plugin: PluginHost;
   readonly #frontendKind: string;
   readonly #parts: ActionParts;
   readonly #log: Log;
+  readonly #onTrouble: () => void;
   #lastOddity: string | null = null;
 
-  constructor(id: DeviceId, plugin: BackendPlugin, parts: ActionParts, log: Log) {
+  /** @param onTrouble called when the device should be checked at once */
+  constructor(
+    id: DeviceId,
+    plugin: PluginHost,
+    parts: ActionParts,
+    log: Log,
+    onTrouble: () => void,
+  ) {
     this.#id = id;
     this.#name = deviceName(id);
     this.#plugin = plugin;
-    this.#frontendKind = plugin.frontendKind ?? id.kind;
+    this.#frontendKind = plugin.manifest.frontendKind ?? id.kind;
     this.#parts = parts;
     this.#log = log;
+    this.#onTrouble = onTrouble;
   }
 
   async observe(): Promise<Observation> {
@@ -67,6 +83,7 @@ export class DeviceActions implements LaneActions {
       undo: {},
       nodes: {},
     });
+    await this.#parts.directories.remove(this.#id);
     return await writeToken(this.#parts.store, this.#id, token) ? token : null;
   }
 
@@ -100,7 +117,7 @@ export class DeviceActions implements LaneActions {
       // Beside it, since nobody waits for it: what a script will ask for when the directory is gone.
       const copied = this.#copy();
       try {
-        await this.#plugin.add(this.#context(), signal);
+        await this.#call(signal, (plugin, device, signal) => plugin.add(device, signal));
       } finally {
         await copied;
       }
@@ -109,7 +126,16 @@ export class DeviceActions implements LaneActions {
   }
 
   async remove(signal: AbortSignal): Promise<void> {
-    await this.#inSlot(signal, () => this.#plugin.remove(this.#context(), signal));
+    await this.#inSlot(signal, async () => {
+      try {
+        await this.#call(signal, (plugin, device, signal) => plugin.remove(device, signal));
+      } finally {
+        if (this.#childNames.length > 0) await this.#parts.children.stopAll(this.#mark);
+      }
+      const { directories, hotplug } = this.#parts;
+      await directories.remove(this.#id);
+      if (this.#entry?.undo[HOTPLUG_RECORD]) await hotplug.remove(this.#id);
+    });
   }
 
   async adopt(signal: AbortSignal): Promise<string | null> {
@@ -121,7 +147,7 @@ export class DeviceActions implements LaneActions {
     }
     if (Object.keys(known?.nodes ?? {}).length === 0) await this.#copy();
     try {
-      await this.#plugin.adopt?.(this.#context(), signal);
+      await this.#call(signal, async (plugin, device, signal) => plugin.adopt?.(device, signal));
     } catch (error) {
       this.#log.warning(`the plugin cannot adopt it: ${(error as Error).message}`);
     }
@@ -129,7 +155,17 @@ export class DeviceActions implements LaneActions {
   }
 
   async check(): Promise<string | null> {
-    return await this.#plugin.check?.(this.#context(), new AbortController().signal) ?? null;
+    for (const name of this.#childNames) {
+      if (!await this.#parts.children.isRunning(this.#mark, name)) {
+        return `its process ${name} has ended`;
+      }
+    }
+    const { signal } = new AbortController();
+    return await this.#call(
+      signal,
+      async (plugin, device, signal) =>
+        checkAnswer(this.#plugin.manifest.name, await plugin.check?.(device, signal)),
+    );
   }
 
   async signalClosing(): Promise<void> {
@@ -137,7 +173,7 @@ export class DeviceActions implements LaneActions {
   }
 
   async cleanse(): Promise<void> {
-    await cleanse(this.#parts.store, this.#id, this.#plugin.results ?? []);
+    await cleanse(this.#parts.store, this.#id, this.#plugin.manifest.results ?? []);
   }
 
   async requestClose(): Promise<void> {
@@ -194,7 +230,7 @@ export class DeviceActions implements LaneActions {
   async #copy(): Promise<void> {
     const { store } = this.#parts;
     const known = this.#entry?.nodes;
-    const volatile = ["state", "hotplug-status", ...this.#plugin.results ?? []];
+    const volatile = ["state", "hotplug-status", ...this.#plugin.manifest.results ?? []];
     try {
       const nodes = await copyOf(store, backendPath(this.#id), known, volatile);
       // Of this attach's directory, and not of one that took its place.
@@ -213,20 +249,69 @@ export class DeviceActions implements LaneActions {
     }
   }
 
-  #context(): Device {
-    const { journal } = this.#parts;
+  /** What marks the device's processes. */
+  get #mark(): string {
+    return `${this.#name}/${this.#token ?? ""}`;
+  }
+
+  /** Names of the processes that serve it. */
+  get #childNames(): string[] {
+    return Object.keys(this.#entry?.undo ?? {}).filter((name) => name.startsWith(CHILD_RECORD))
+      .map((name) => name.slice(CHILD_RECORD.length));
+  }
+
+  /** Calls the plugin, which is loaded if need be. */
+  async #call<T>(
+    signal: AbortSignal,
+    use: (plugin: PluginOperations, device: Device, signal: AbortSignal) => Promise<T>,
+  ): Promise<T> {
+    const { clock, calls: limits } = this.#parts;
+    const directories = this.#parts.directories.open(this.#id);
+    try {
+      return await guardedCall(
+        this.#plugin.manifest.name,
+        (timeLeft) => this.#context(timeLeft, directories),
+        async (device, signal) => await use(await this.#plugin.operations(), device, signal),
+        signal,
+        { clock, limits },
+      );
+    } finally {
+      await directories.end();
+    }
+  }
+
+  #context(timeLeft: () => number, directories: Device["directories"]): Device {
+    const { journal, children, scripts } = this.#parts;
     const entry = this.#entry;
     const environment: Record<string, string> = entry?.operation
       ? { [OPERATION_VARIABLE]: entry.operation }
       : {};
+    const addUndo = (more: Device["undo"]) =>
+      this.#put({ undo: { ...this.#entry?.undo, ...more } });
     return deviceContext(this.#id, this.#parts, this.#log, {
       get: () => this.#entry?.undo ?? {},
-      add: (more) => this.#put({ undo: { ...this.#entry?.undo, ...more } }),
+      add: addUndo,
+      useHotplug: () => {
+        if (!this.#entry?.undo[HOTPLUG_RECORD]) addUndo({ [HOTPLUG_RECORD]: true });
+      },
       heldElsewhere: (name, value, by) =>
         journal.entries().some((other) =>
           other.undo[name] === value && deviceName(other.id) !== this.#name &&
           (by === "any" || other.id.frontendDomid !== this.#id.frontendDomid)
         ),
-    }, { token: this.#token, environment, copy: entry?.nodes ?? {} });
+    }, {
+      token: this.#token,
+      environment,
+      copy: entry?.nodes ?? {},
+      timeLeft,
+      directories,
+      children: children.of({
+        mark: this.#mark,
+        path: scripts.path,
+        log: this.#log,
+        record: (name, value) => addUndo({ [name]: value }),
+        onExit: () => this.#onTrouble(),
+      }),
+    });
   }
 }

@@ -1,16 +1,23 @@
 /** The device that a plugin is handed: its capabilities, cut to one backend directory. */
 import { backendPath, type DeviceId } from "../device/id.ts";
 import type { Log } from "../log/log.ts";
-import type { Device, DeviceNodes, DeviceSystem, Undo } from "../../plugins/contract.ts";
+import type {
+  Device,
+  DeviceChildren,
+  DeviceDirectories,
+  DeviceSystem,
+  Undo,
+} from "../../plugins/contract.ts";
+import { deviceConfig } from "../../plugins/host/device_config.ts";
 import type { Clock, Files, Processes } from "../platform/types.ts";
-import { absentOrHidden, type NodeAccess } from "../xenstore/access.ts";
-import { ArgumentError } from "../xenstore/errors.ts";
-import { isWithin, joinPath, pathFault } from "../xenstore/paths.ts";
 import type { StoreClient } from "../xenstore/client.ts";
+import { copyOf } from "./copy.ts";
 import type { Exclusive } from "./exclusive.ts";
-import { visible } from "./observe.ts";
-import { TOKEN_NODE } from "./token.ts";
+import type { HotplugDirectories } from "./hotplug_directory.ts";
 import { HotplugScripts, type ScriptSettings } from "./hotplug_scripts.ts";
+import { readToken } from "./backend_nodes.ts";
+import { backendNodes, ownNodes } from "./scoped_nodes.ts";
+import { visible } from "./observe.ts";
 
 /** What devices are made from. */
 export interface ContextParts {
@@ -20,6 +27,7 @@ export interface ContextParts {
   readonly processes: Processes;
   readonly scripts: ScriptSettings;
   readonly exclusive: Exclusive;
+  readonly hotplug: HotplugDirectories;
 }
 
 /** Where a device's undo record is kept between calls. */
@@ -27,8 +35,13 @@ export interface UndoStore {
   get(): Undo;
   /** @throws Error when it cannot be written */
   add(more: Undo): void;
+  /** Notes that there will be a hotplug directory. @throws Error when it cannot be written */
+  useHotplug(): void;
   heldElsewhere(name: string, value: string, by: "any" | "other guests"): boolean;
 }
+
+/** The undo record of a hotplug directory. */
+export const HOTPLUG_RECORD = "hotplug directory";
 
 /** One call of a plugin. */
 export interface Call {
@@ -38,6 +51,9 @@ export interface Call {
   readonly environment: Readonly<Record<string, string>>;
   /** The device's nodes as they were when it was set up. */
   readonly copy: Readonly<Record<string, string>>;
+  readonly children: DeviceChildren;
+  readonly directories: DeviceDirectories;
+  timeLeft(): number;
 }
 
 /** Puts a device together for one call of a plugin. */
@@ -48,13 +64,25 @@ export function deviceContext(
   undo: UndoStore,
   call: Call,
 ): Device {
-  const nodes = scopedNodes(parts.store, backendPath(id), call.token);
+  const { store } = parts;
+  const directory = backendPath(id);
+  const nodes = backendNodes(store, directory, call.token);
   const system = deviceSystem(parts, call.environment);
   return {
     id,
     nodes,
+    hotplug: ownNodes(store, () => parts.hotplug.of(id), () => undo.useHotplug()),
+    async config() {
+      const present = call.token === null
+        ? await visible(store, directory)
+        : await readToken(store, id) === call.token;
+      return deviceConfig(present ? await copyOf(store, directory) : call.copy);
+    },
     scripts: new HotplugScripts(id, nodes, system, parts, log, call.environment),
     system,
+    children: call.children,
+    directories: call.directories,
+    timeLeft: call.timeLeft,
     log: { info: (text) => log.info(text), warning: (text) => log.warning(text) },
     get undo() {
       return undo.get();
@@ -62,49 +90,6 @@ export function deviceContext(
     copy: call.copy,
     recordUndo: async (more) => undo.add(more),
     heldElsewhere: (name, value, by = "any") => undo.heldElsewhere(name, value, by),
-  };
-}
-
-/** A view of one directory that names cannot lead out of. */
-function scopedNodes(store: StoreClient, directory: string, token: string | null): DeviceNodes {
-  const pathOf = (name: string): string => {
-    const path = joinPath(directory, name);
-    const fault = name === "" || name.startsWith("/") || name.startsWith("@")
-      ? "it is not relative"
-      : pathFault(path);
-    if (fault !== null || !isWithin(path, directory)) {
-      throw new ArgumentError(`invalid node name ${JSON.stringify(name)}: ${fault}`);
-    }
-    return path;
-  };
-  /** Whether the directory is there, and is the one that is meant. */
-  const isOurs = async (access: NodeAccess): Promise<boolean> =>
-    token === null
-      ? await visible(access, directory)
-      : await absentOrHidden(access.readText(`${directory}/${TOKEN_NODE}`)) === token;
-  return {
-    async read(name) {
-      const path = pathOf(name);
-      const [value, ours] = await Promise.all([
-        absentOrHidden(store.readText(path)),
-        isOurs(store),
-      ]);
-      return ours ? value : undefined;
-    },
-    async write(nodes) {
-      const paths = Object.entries(nodes).map(([name, value]) => [pathOf(name), value] as const);
-      await store.transaction(async (t) => {
-        // A plain write would bring a deleted directory back.
-        if (!await isOurs(t)) throw new Error("its backend directory was deleted");
-        for (const [path, value] of paths) await t.write(path, value);
-      });
-    },
-    async remove(name) {
-      const path = pathOf(name);
-      await store.transaction(async (t) => {
-        if (await isOurs(t)) await absentOrHidden(t.remove(path));
-      });
-    },
   };
 }
 

@@ -4,7 +4,7 @@ import { DEFAULT_TIMES, type LifecycleTimes } from "../lifecycle/constants.ts";
 import type { LifecycleRules, LifecycleState } from "../lifecycle/machine.ts";
 import { Lane } from "../lifecycle/runner.ts";
 import { openLog } from "../log/log.ts";
-import type { BackendPlugin } from "../../plugins/contract.ts";
+import type { PluginHost } from "../../plugins/host/host.ts";
 import type { PluginRegistry } from "../../plugins/registry.ts";
 import { type ActionParts, DeviceActions } from "./device_actions.ts";
 import { Throttle, type ThrottleLimits } from "./throttle.ts";
@@ -56,7 +56,7 @@ export class Devices {
 
   /** Kind of a device's frontend directory. */
   frontendKindOf(id: DeviceId): string {
-    return this.#parts.plugins.find(id.kind)?.frontendKind ?? id.kind;
+    return this.#parts.plugins.find(id.kind)?.manifest.frontendKind ?? id.kind;
   }
 
   /** Takes up what the journal knows. To be called before the first touch. */
@@ -140,20 +140,23 @@ export class Devices {
     this.#unknownKinds.add(id.kind);
     this.#log.warning(
       `${deviceName(id)}: no plugin serves kind ${id.kind} ` +
-        `(there are ${this.#parts.plugins.kinds.join(", ") || "none"}); its devices are ignored`,
+        `(there are ${this.#parts.plugins.kinds.join(", ") || "none"}); its devices are ignored ` +
+        "until the daemon is started with one, as a file in /etc/xdevd/plugins.d or with " +
+        "--plugin FILE",
     );
   }
 
-  #open(id: DeviceId, plugin: BackendPlugin): Entry {
+  #open(id: DeviceId, plugin: PluginHost): Entry {
     const key = backendPath(id);
     const log = openLog(deviceName(id));
+    const { manifest } = plugin;
     const rules: LifecycleRules = {
       times: this.#parts.times ?? DEFAULT_TIMES,
-      waitsForBackend: plugin.waitsForBackend ?? true,
-      servedByQemu: plugin.servedByQemu ?? false,
-      removesWithoutDirectory: plugin.removesWithoutDirectory ?? false,
+      waitsForBackend: manifest.waitsForBackend ?? true,
+      servedByQemu: manifest.servedByQemu ?? false,
+      removesWithoutDirectory: manifest.removesWithoutDirectory ?? false,
     };
-    const actions = new DeviceActions(id, plugin, this.#parts, log);
+    const actions = new DeviceActions(id, plugin, this.#parts, log, () => lane.check());
     const lane: Lane = new Lane(actions, rules, this.#parts.clock, () => {
       if (this.#lanes.get(key)?.lane === lane) this.#lanes.delete(key);
       this.#parts.onGuest?.(id.frontendDomid);

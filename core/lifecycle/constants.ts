@@ -74,6 +74,23 @@ export const TIMES = {
     meaning: "How long a script's process group has between TERM and KILL.",
     source: "none of Xen's, which kills at once",
   },
+  operation: {
+    ms: 180_000,
+    min: 100,
+    max: 7_200_000,
+    meaning:
+      "How long a plugin may take for one call; twice `hotplug` and 10 s, if that is longer.",
+    source: "none of Xen's; above what two passes of a script may take",
+  },
+  abandon: {
+    ms: 5_000,
+    min: 0,
+    max: 60_000,
+    meaning:
+      "How long a plugin that was told to stop may take (besides `killGrace`), before the daemon " +
+      "goes on without it.",
+    source: "none of Xen's",
+  },
   orphans: {
     ms: 40_000,
     min: 0,
@@ -128,3 +145,11 @@ export type LifecycleTimes = Readonly<Record<TimeName, number>>;
 export const DEFAULT_TIMES: LifecycleTimes = Object.fromEntries(
   Object.entries(TIMES).map(([name, { ms }]) => [name, ms]),
 ) as Record<TimeName, number>;
+
+/** How long calls of plugins may take, by these times. */
+export function callLimits(times: LifecycleTimes): { operationMs: number; graceMs: number } {
+  return {
+    operationMs: Math.max(times.operation, 2 * times.hotplug + 10_000),
+    graceMs: times.abandon + times.killGrace,
+  };
+}

@@ -88,14 +88,17 @@ function launch(spec: ChildSpec, outputs: readonly Output[]): Promise<Child> {
 /** Cuts a byte stream into lines, bounded in length and number. */
 export class LineSplitter {
   readonly #line: (text: string) => void;
+  readonly #linesMax: number;
   readonly #decoder = new TextDecoder("utf-8", { ignoreBOM: true });
   #pending = "";
   #skipping = false;
   #count = 0;
   #ended = false;
 
-  constructor(line: (text: string) => void) {
+  /** @param linesMax how many lines are handed on */
+  constructor(line: (text: string) => void, linesMax = LINES_MAX) {
     this.#line = line;
+    this.#linesMax = linesMax;
   }
 
   /** Takes the next bytes. */
@@ -127,10 +130,10 @@ export class LineSplitter {
 
   #emit(text: string): void {
     this.#count++;
-    if (this.#count <= LINES_MAX) {
+    if (this.#count <= this.#linesMax) {
       this.#line(text.length > LINE_MAX ? `${text.slice(0, LINE_MAX)}… (cut)` : text);
-    } else if (this.#count === LINES_MAX + 1) {
-      this.#line(`(more than ${LINES_MAX} lines; the rest is dropped)`);
+    } else if (this.#count === this.#linesMax + 1) {
+      this.#line(`(more than ${this.#linesMax} lines; the rest is dropped)`);
     }
   }
 }

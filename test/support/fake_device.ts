@@ -1,5 +1,6 @@
 /** A device for plugins, on a machine made up for the test. */
 import type { Device, DeviceIdentity, Undo } from "../../plugins/contract.ts";
+import { deviceConfig } from "../../plugins/host/device_config.ts";
 
 /** Files of the made-up machine: texts, and what each path is the same as. */
 export class FakeMachine {
@@ -62,6 +63,41 @@ export class FakeDevice implements Device {
       this.store?.delete(name);
     },
   };
+
+  readonly #hotplug = new Map<string, string>();
+
+  readonly hotplug: Device["hotplug"] = {
+    read: async (name) => this.#hotplug.get(name),
+    write: async (nodes) => {
+      for (const [name, value] of Object.entries(nodes)) this.#hotplug.set(name, value);
+    },
+    remove: async (name) => {
+      this.#hotplug.delete(name);
+    },
+  };
+
+  async config() {
+    return deviceConfig(this.store === null ? this.copy : Object.fromEntries(this.store));
+  }
+
+  readonly children: Device["children"] = {
+    start: async (_, argv) => {
+      this.machine.runs.push(`starts ${argv.join(" ")}`);
+    },
+    running: async () => true,
+    stop: async (name) => {
+      this.machine.runs.push(`stops ${name}`);
+    },
+  };
+
+  readonly directories: Device["directories"] = {
+    state: async () => "/state",
+    temporary: async () => "/temporary",
+  };
+
+  timeLeft(): number {
+    return 10_000;
+  }
 
   readonly scripts: Device["scripts"] = {
     run: async (family, script, action, _, nodes) => {

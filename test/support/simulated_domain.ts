@@ -1,12 +1,16 @@
 /** A simulated machine (store, toolstack, kernel, guest) around the real daemon's code. */
+import { tmpdir } from "node:os";
 import { Daemon, type DaemonParts } from "../../core/daemon/daemon.ts";
+import { ChildKeeper } from "../../core/daemon/children.ts";
+import { DirectoryKeeper } from "../../core/daemon/device_directories.ts";
 import { Exclusive } from "../../core/daemon/exclusive.ts";
+import { HotplugDirectories } from "../../core/daemon/hotplug_directory.ts";
 import { MemoryJournal } from "../../core/daemon/journal/memory.ts";
 import { Orphans } from "../../core/daemon/orphans.ts";
 import { Slots } from "../../core/daemon/slots.ts";
 import { backendPath, type DeviceId } from "../../core/device/id.ts";
 import { DEFAULT_LIMITS } from "../../core/hotplug/run_script.ts";
-import { DEFAULT_TIMES } from "../../core/lifecycle/constants.ts";
+import { callLimits, DEFAULT_TIMES } from "../../core/lifecycle/constants.ts";
 import { configureLog } from "../../core/log/log.ts";
 import { systemClock } from "../../core/platform/clock.ts";
 import { systemFiles } from "../../core/platform/files.ts";
@@ -20,6 +24,7 @@ import { StoreClient } from "../../core/xenstore/client.ts";
 import { connectInProcess } from "../../core/xenstored/in_process.ts";
 import { XenstoreServer } from "../../core/xenstored/server.ts";
 import { type BackendPlugin, definePlugin, type Device } from "../../plugins/contract.ts";
+import { readyHost } from "../../plugins/host/host.ts";
 import { PluginRegistry } from "../../plugins/registry.ts";
 import { until } from "./daemon_process.ts";
 
@@ -129,7 +134,7 @@ export class World {
       clock: systemClock,
       files: systemFiles,
       processes: systemProcesses,
-      plugins: new PluginRegistry([this.recorder.plugin(this.plugin)]),
+      plugins: PluginRegistry.of(readyHost(this.recorder.plugin(this.plugin))),
       scripts: {
         policy: { directories: ["/nowhere"], trustedUids: [0] },
         limits: DEFAULT_LIMITS,
@@ -141,6 +146,10 @@ export class World {
       slots: new Slots(),
       orphans: new Orphans(systemProcessTable, systemClock),
       exclusive: new Exclusive(),
+      hotplug: new HotplugDirectories(store),
+      children: new ChildKeeper(systemProcesses, systemProcessTable, systemClock),
+      directories: new DirectoryKeeper(systemFiles, `${tmpdir()}/xdevd-test-${process.pid}`),
+      calls: callLimits(DEFAULT_TIMES),
       ...this.parts,
     });
     await this.daemon.start();

@@ -1,0 +1,15 @@
+/** What is known of this plugin before it is loaded. */
+import type { PluginManifest } from "../../plugins/contract.ts";
+
+export const manifest: PluginManifest = {
+  name: "vbd",
+  version: "0.2.0",
+  api: 1,
+  kinds: ["vbd", "vbd3"],
+  description: "block devices, set up by the hotplug script that the backend names",
+  results: ["physical-device", "physical-device-path", "node"],
+  sample: {
+    backend: { params: "{work}/disk.img", script: "{work}/scripts/block", mode: "w", type: "phy" },
+    files: { "{work}/disk.img": "a disk" },
+  },
+};

@@ -1,0 +1,12 @@
+/**
+ * The plugins that are compiled in: all of ours. `npm run compile -- --with NAMES` puts another list
+ * in this one's place.
+ */
+import type { BuiltIn } from "./plugins/host/host.ts";
+import { manifest as vbd } from "./backends/vbd/manifest.ts";
+import { manifest as vif } from "./backends/vif/manifest.ts";
+
+export const builtIns: readonly BuiltIn[] = [
+  { manifest: vbd, load: async () => (await import("./backends/vbd/plugin.ts")).default },
+  { manifest: vif, load: async () => (await import("./backends/vif/plugin.ts")).default },
+];

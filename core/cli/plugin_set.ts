@@ -1,0 +1,171 @@
+/** From the command line and the configuration file to the plugins that are used. */
+import { makeControlGroup } from "../platform/control_group.ts";
+import { provideModule, sha256OfFile, systemModules } from "../platform/modules.ts";
+import { systemClock } from "../platform/clock.ts";
+import { systemFiles } from "../platform/files.ts";
+import { systemProcessTable } from "../platform/process_table.ts";
+import { effectiveUid } from "../platform/self.ts";
+import { systemTalkingChildren } from "../platform/talking_child.ts";
+import * as contract from "../../plugins/contract.ts";
+import { type FoundPlugin, pluginAt, pluginsIn, type Rejected } from "../../plugins/discover.ts";
+import { type BuiltIn, builtInHost, type PluginHost } from "../../plugins/host/host.ts";
+import { moduleHost, type ModuleHostParts } from "../../plugins/host/module_host.ts";
+import { ProcessHost } from "../../plugins/host/process_host.ts";
+import { PluginRegistry } from "../../plugins/registry.ts";
+import {
+  type Candidate,
+  DEFAULT_CONFIG,
+  type Selection,
+  selectPlugins,
+} from "../../plugins/select.ts";
+import { NO_SETTINGS, parseSettings, type Settings } from "../../plugins/settings.ts";
+import { checkPluginFile } from "../../plugins/trust.ts";
+import { PLUGIN_DIRECTORIES } from "../../plugins/discover.ts";
+import { VERSION } from "../version.ts";
+import { CommandError, ExitCode } from "./exit_codes.ts";
+
+/** Options of the command line that choose plugins. */
+export interface PluginOptions {
+  /** Directories that were named; undefined: the usual ones. */
+  readonly plugins?: readonly string[];
+  /** Files that were named. */
+  readonly plugin?: readonly string[];
+  /** By kind: a plugin's name or path. */
+  readonly kind?: Readonly<Record<string, string>>;
+  /** Configuration file that was named. */
+  readonly config?: string;
+}
+
+/** A plugin that can be used; `builtIn` is there for one that is compiled in. */
+export type Available = (FoundPlugin | Candidate) & { readonly builtIn?: BuiltIn };
+
+/** All that was found. */
+export interface PluginSet {
+  readonly available: readonly Available[];
+  readonly rejected: readonly Rejected[];
+  readonly selection: Selection<Available>;
+  readonly settings: Settings;
+}
+
+/** What plugins are run with. */
+export interface HostSettings {
+  /** Tells this daemon's plugins from another's. */
+  readonly owner: string;
+  /** The PATH that they get. */
+  readonly path: string;
+  /** How long they have to end a call that they are told to end, in ms. */
+  readonly answerMs: number;
+}
+
+/** What files are judged by: they belong to root, or to whom this program runs as. */
+export function trustParts(): ModuleHostParts {
+  return {
+    files: systemFiles,
+    trustedUids: [0, effectiveUid()],
+    sha256Of: sha256OfFile,
+    modules: systemModules,
+  };
+}
+
+/**
+ * Finds the plugins; runs none.
+ * @throws CommandError when something that was named cannot be used
+ */
+export async function gatherPlugins(
+  options: PluginOptions,
+  builtIns: readonly BuiltIn[],
+): Promise<PluginSet> {
+  const trust = trustParts();
+  const settings = await readSettings(options);
+  const available: Available[] = builtIns.map((builtIn) => ({
+    manifest: builtIn.manifest,
+    origin: "built-in",
+    builtIn,
+  }));
+  const rejected: Rejected[] = [];
+  for (const directory of options.plugins ?? PLUGIN_DIRECTORIES) {
+    try {
+      const { found, rejected: others } = await pluginsIn(directory, settings, trust);
+      available.push(...found);
+      rejected.push(...others);
+    } catch (error) {
+      if (options.plugins === undefined && (error as { code?: string }).code === "ENOENT") continue;
+      throw new CommandError(`plugin directory ${directory}: ${(error as Error).message}`);
+    }
+  }
+  for (const file of options.plugin ?? []) {
+    if (available.some(({ origin }) => origin === file)) continue;
+    try {
+      available.push(await pluginAt(file, settings, trust));
+    } catch (error) {
+      throw new CommandError((error as Error).message, ExitCode.Refused);
+    }
+  }
+  return { available, rejected, settings, selection: selectPlugins(available, settings) };
+}
+
+/**
+ * The plugins that the daemon uses.
+ * @throws CommandError when it is not clear which, or what was named cannot be used
+ */
+export async function choosePlugins(
+  options: PluginOptions,
+  builtIns: readonly BuiltIn[],
+  host: HostSettings & { report(line: string): void },
+): Promise<PluginRegistry> {
+  const { rejected, selection } = await gatherPlugins(options, builtIns);
+  for (const { reason } of rejected) host.report(reason);
+  if (selection.conflicts.length > 0) {
+    throw new CommandError(selection.conflicts.join("; "), ExitCode.Refused);
+  }
+  const hosts = new Map<Available, PluginHost>();
+  const byKind = new Map<string, PluginHost>();
+  for (const [kind, plugin] of selection.byKind) {
+    const made = hosts.get(plugin) ?? makeHost(plugin, host);
+    hosts.set(plugin, made);
+    byKind.set(kind, made);
+  }
+  return new PluginRegistry(byKind);
+}
+
+/** What carries a plugin. @throws ManifestError when it was written for another contract */
+export function makeHost(plugin: Available, settings: HostSettings): PluginHost {
+  if (plugin.builtIn !== undefined) return builtInHost(plugin.builtIn);
+  const { manifest, origin, carrier, sha256, processes } = plugin as FoundPlugin;
+  if (carrier === "module") {
+    // For modules that were not bundled.
+    provideModule("xdevd/plugin", { ...contract });
+    return moduleHost(origin, manifest, trustParts(), sha256);
+  }
+  return new ProcessHost(origin, manifest, {
+    ...trustParts(),
+    ...settings,
+    children: systemTalkingChildren,
+    table: systemProcessTable,
+    clock: systemClock,
+    host: `xdevd/${VERSION}`,
+    makeGroup: makeControlGroup,
+  }, {
+    ...(sha256 === undefined ? {} : { sha256 }),
+    ...(processes === undefined ? {} : { processes }),
+  });
+}
+
+async function readSettings({ config, kind = {} }: PluginOptions): Promise<Settings> {
+  const path = config ?? DEFAULT_CONFIG;
+  let settings = NO_SETTINGS;
+  try {
+    if (config !== undefined || await exists(path)) {
+      await checkPluginFile(trustParts(), path);
+      settings = parseSettings(await systemFiles.readText(path));
+    }
+  } catch (error) {
+    const message = (error as Error).message.replace(/^plugin (?=\/)/, "");
+    throw new CommandError(message.startsWith(path) ? message : `${path}: ${message}`);
+  }
+  return { ...settings, kinds: new Map([...settings.kinds, ...Object.entries(kind)]) };
+}
+
+function exists(path: string): Promise<boolean> {
+  return systemFiles.stat(path).then(() => true, () => false);
+}

@@ -1,0 +1,96 @@
+/** Views of one directory of the store, that names cannot lead out of. */
+import type { DeviceNodes } from "../../plugins/contract.ts";
+import { absentOrHidden, type NodeAccess } from "../xenstore/access.ts";
+import type { StoreClient } from "../xenstore/client.ts";
+import { ArgumentError } from "../xenstore/errors.ts";
+import { isWithin, joinPath, pathFault } from "../xenstore/paths.ts";
+import { visible } from "./observe.ts";
+import { TOKEN_NODE } from "./token.ts";
+
+/** @throws ArgumentError unless the name is that of a node below the directory */
+function pathBelow(directory: string, name: string): string {
+  const path = joinPath(directory, name);
+  const fault = name === "" || name.startsWith("/") || name.startsWith("@")
+    ? "it is not relative"
+    : pathFault(path);
+  if (fault !== null || !isWithin(path, directory) || path === directory) {
+    throw new ArgumentError(`invalid node name ${JSON.stringify(name)}: ${fault ?? "not below"}`);
+  }
+  return path;
+}
+
+/**
+ * The nodes of a backend directory.
+ * @param token the mark it must bear; null: any will do
+ */
+export function backendNodes(
+  store: StoreClient,
+  directory: string,
+  token: string | null,
+): DeviceNodes {
+  /** Whether the directory is there, and is the one that is meant. */
+  const isOurs = async (access: NodeAccess): Promise<boolean> =>
+    token === null
+      ? await visible(access, directory)
+      : await absentOrHidden(access.readText(`${directory}/${TOKEN_NODE}`)) === token;
+  return {
+    async read(name) {
+      const path = pathBelow(directory, name);
+      const [value, ours] = await Promise.all([
+        absentOrHidden(store.readText(path)),
+        isOurs(store),
+      ]);
+      return ours ? value : undefined;
+    },
+    async write(nodes) {
+      const paths = pathsOf(directory, nodes);
+      await store.transaction(async (t) => {
+        // A plain write would bring a deleted directory back.
+        if (!await isOurs(t)) throw new Error("its backend directory was deleted");
+        for (const [path, value] of paths) await t.write(path, value);
+      });
+    },
+    async remove(name) {
+      const path = pathBelow(directory, name);
+      await store.transaction(async (t) => {
+        if (await isOurs(t)) await absentOrHidden(t.remove(path));
+      });
+    },
+  };
+}
+
+/**
+ * The nodes of a directory that is a plugin's own.
+ * @param beforeWrite called before anything may come into being
+ */
+export function ownNodes(
+  store: StoreClient,
+  directory: () => Promise<string>,
+  beforeWrite: () => void,
+): DeviceNodes {
+  return {
+    read: async (name) => await absentOrHidden(store.readText(pathBelow(await directory(), name))),
+    async write(nodes) {
+      const paths = pathsOf(await directory(), nodes);
+      beforeWrite();
+      await store.transaction(async (t) => {
+        for (const [path, value] of paths) await t.write(path, value);
+      });
+    },
+    async remove(name) {
+      const path = pathBelow(await directory(), name);
+      await store.transaction(async (t) => {
+        await absentOrHidden(t.remove(path));
+      });
+    },
+  };
+}
+
+function pathsOf(directory: string, nodes: Readonly<Record<string, string>>): [string, string][] {
+  return Object.entries(nodes).map(([name, value]) => {
+    if (name === TOKEN_NODE) {
+      throw new ArgumentError(`invalid node name ${JSON.stringify(name)}: it is the daemon's own`);
+    }
+    return [pathBelow(directory, name), value];
+  });
+}

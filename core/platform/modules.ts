@@ -1,0 +1,73 @@
+/** Modules that are loaded at run time, and put together: what only the runtime can do. */
+import * as path from "node:path";
+
+/** Code of plugins. */
+export interface Modules {
+  /** Runs a module file (TypeScript or JavaScript) and returns what it exports. */
+  load(file: string): Promise<Record<string, unknown>>;
+  /** What a module's text imports, as it is written there. @throws Error when it cannot be parsed */
+  importsOf(file: string, text: string): string[];
+}
+
+/** Modules that any module that is loaded later may import by name. */
+export function provideModule(name: string, exports: Record<string, unknown>): void {
+  Bun.plugin({
+    name,
+    setup(build) {
+      build.module(name, () => ({ exports, loader: "object" }));
+    },
+  });
+}
+
+/** The runtime's. */
+export const systemModules: Modules = {
+  load: (file) => import(file),
+  importsOf(file, text) {
+    const loader = file.endsWith(".ts") ? "ts" : "js";
+    return new Bun.Transpiler({ loader }).scanImports(text).map((found) => found.path);
+  },
+};
+
+/** SHA-256 of a file's content, in lower case hexadecimal digits. */
+export async function sha256OfFile(file: string): Promise<string> {
+  const hasher = new Bun.CryptoHasher("sha256");
+  for await (const chunk of Bun.file(file).stream()) hasher.update(chunk);
+  return hasher.digest("hex");
+}
+
+/**
+ * Makes one self-contained module of a module and all it imports.
+ * @param shim text of the module that stands for `xdevd/plugin`
+ * @throws Error with what is wrong, a line each
+ */
+export async function bundleModule(entry: string, shim: string, banner: string): Promise<string> {
+  let result: Bun.BuildOutput;
+  try {
+    result = await Bun.build({
+      entrypoints: [path.resolve(entry)],
+      target: "bun",
+      format: "esm",
+      plugins: [{
+        name: "xdevd",
+        setup(build) {
+          build.onResolve({ filter: /^xdevd\/plugin$/ }, (args) => ({
+            path: args.path,
+            namespace: "xdevd",
+          }));
+          build.onLoad({ filter: /.*/, namespace: "xdevd" }, () => ({
+            contents: shim,
+            loader: "js",
+          }));
+        },
+      }],
+    });
+  } catch (error) {
+    const { errors = [error] } = error as { errors?: unknown[] };
+    throw new Error(errors.map((one) => (one as Error).message).join("; "));
+  }
+  const [output] = result.outputs;
+  if (output === undefined) throw new Error(result.logs.map(String).join("; "));
+  // Paths of the machine it was made on are nobody's business.
+  const text = (await output.text()).replace(/^\/\/ .*\n/gm, "");
+  return `${banner}\n${text}`;
+}

@@ -1,0 +1,110 @@
+/** Whether a file, and every directory on the way to it, is out of everybody else's reach. */
+import type { Files, FileStatus } from "../platform/types.ts";
+
+/** Says no; `why` completes a sentence that begins with the file. */
+export type Refuse = (why: string) => never;
+
+const ALL_WRITERS = 0o022;
+const STICKY = 0o1000;
+
+/** As many symbolic links as the kernel follows (MAXSYMLINKS, linux/namei.h). */
+const LINKS_MAX = 40;
+
+/** The canonical path of a file that has to exist. */
+export async function canonicalPath(files: Files, path: string, refuse: Refuse): Promise<string> {
+  try {
+    return await files.realPath(path);
+  } catch (error) {
+    const { code } = error as { code?: string };
+    if (code === "ENOENT" || code === "ENOTDIR") return refuse("does not exist");
+    return refuse(`cannot be looked at: ${(error as Error).message}`);
+  }
+}
+
+/**
+ * Refuses a file that somebody untrusted could have written or put in its place, or beside it.
+ * @param real its canonical path
+ * @param trustedUids whom it may belong to
+ * @returns the file's status; it is a regular file
+ */
+export async function checkReach(
+  files: Files,
+  path: string,
+  real: string,
+  trustedUids: readonly number[],
+  refuse: Refuse,
+): Promise<FileStatus> {
+  await checkChain(files, path, trustedUids, refuse);
+  for (const directory of new Set([directoryOf(path), directoryOf(real)])) {
+    const status = await files.stat(directory);
+    if ((status.mode & ALL_WRITERS) !== 0) {
+      // Sticky or not: anybody could put helpers there.
+      refuse(
+        `is not safe: its directory ${directory} is writable by others (mode ${octal(status)})`,
+      );
+    }
+  }
+  const status = await files.stat(path);
+  if (status.kind !== "file") refuse(`is a ${status.kind}, not a regular file`);
+  if ((status.mode & ALL_WRITERS) !== 0) {
+    refuse(`is writable by others (mode ${octal(status)}; chmod go-w makes it acceptable)`);
+  }
+  return status;
+}
+
+/**
+ * Everything that is passed on the way from the root to the file, through however many symbolic
+ * links, must be out of others' reach.
+ */
+async function checkChain(
+  files: Files,
+  path: string,
+  trustedUids: readonly number[],
+  refuse: Refuse,
+): Promise<void> {
+  const check = async (entry: string, isFile: boolean): Promise<FileStatus> => {
+    const status = await files.lstat(entry);
+    const what = isFile ? "" : `is not safe: its directory ${entry} `;
+    if (!trustedUids.includes(status.uid)) {
+      refuse(`${what}belongs to uid ${status.uid}${isFile ? ", not to root" : ""}`);
+    }
+    // In a sticky directory nobody can rename or replace what belongs to somebody else.
+    const open = (status.mode & ALL_WRITERS) !== 0 && (status.mode & STICKY) === 0;
+    if (!isFile && open && status.kind !== "symlink") {
+      refuse(`${what}is writable by others (mode ${octal(status)})`);
+    }
+    return status;
+  };
+  const left = namesOf(path);
+  let at: string[] = [];
+  await check("/", false);
+  for (let links = 0; left.length > 0;) {
+    const name = left.shift()!;
+    if (name === "..") {
+      at.pop();
+      continue;
+    }
+    const entry = `/${[...at, name].join("/")}`;
+    if ((await check(entry, left.length === 0)).kind !== "symlink") {
+      at.push(name);
+      continue;
+    }
+    if (++links > LINKS_MAX) refuse("is behind too many symbolic links");
+    const target = await files.readLink(entry);
+    if (target.startsWith("/")) at = [];
+    left.unshift(...namesOf(target));
+  }
+}
+
+function namesOf(path: string): string[] {
+  return path.split("/").filter((name) => name !== "" && name !== ".");
+}
+
+function directoryOf(path: string): string {
+  return path.slice(0, path.lastIndexOf("/")) || "/";
+}
+
+/** Permission bits for people. */
+export function octal(status: FileStatus): string {
+  return status.mode.toString(8).padStart(4, "0");
+}

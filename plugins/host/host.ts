@@ -1,0 +1,40 @@
+/** What carries a plugin. */
+import type { BackendPlugin, PluginManifest, PluginOperations } from "../contract.ts";
+import { checkContract } from "../manifest.ts";
+
+/** A plugin, loaded or not. */
+export interface PluginHost {
+  readonly manifest: PluginManifest;
+  /** Its file; `built-in` for one that is compiled in. */
+  readonly origin: string;
+  /**
+   * Loads it, unless it is loaded.
+   * @throws Error that says in one line why it cannot be loaded; the next call tries again
+   */
+  operations(): Promise<PluginOperations>;
+  /** Ends what carries it, if that is something by itself. */
+  close(): Promise<void>;
+}
+
+/** A plugin that is compiled in: its manifest, and how to get at its code. */
+export interface BuiltIn {
+  readonly manifest: PluginManifest;
+  load(): Promise<BackendPlugin>;
+}
+
+/** @throws ManifestError when it was written for another contract */
+export function builtInHost({ manifest, load }: BuiltIn): PluginHost {
+  checkContract(manifest.api);
+  let loaded: Promise<PluginOperations> | null = null;
+  return {
+    manifest,
+    origin: "built-in",
+    operations: () => loaded ??= load(),
+    close: async () => {},
+  };
+}
+
+/** A plugin that is at hand already. */
+export function readyHost(plugin: BackendPlugin): PluginHost {
+  return builtInHost({ manifest: plugin, load: async () => plugin });
+}

@@ -1,0 +1,110 @@
+/** Carries a plugin that is a module: the daemon imports it. */
+import type { Modules } from "../../core/platform/modules.ts";
+import type { PluginManifest, PluginOperations } from "../contract.ts";
+import { checkContract, checkManifest, difference } from "../manifest.ts";
+import { checkPluginFile, PluginRefused, type TrustParts } from "../trust.ts";
+import { checkOperations } from "./guard.ts";
+import type { PluginHost } from "./host.ts";
+
+/** What a module host needs. */
+export interface ModuleHostParts extends TrustParts {
+  readonly modules: Modules;
+}
+
+/** Most files that one plugin may consist of. */
+const FILES_MAX = 200;
+
+/**
+ * @param path absolute
+ * @param sha256 what the file must have; then it must be the only one
+ * @throws ManifestError when it was written for another contract
+ */
+export function moduleHost(
+  path: string,
+  manifest: PluginManifest,
+  parts: ModuleHostParts,
+  sha256?: string,
+): PluginHost {
+  checkContract(manifest.api);
+  let loaded: Promise<PluginOperations> | null = null;
+  return {
+    manifest,
+    origin: path,
+    operations: () =>
+      loaded ??= load(path, manifest, parts, sha256).catch((error) => {
+        loaded = null;
+        throw error;
+      }),
+    close: async () => {},
+  };
+}
+
+async function load(
+  path: string,
+  manifest: PluginManifest,
+  parts: ModuleHostParts,
+  sha256: string | undefined,
+): Promise<PluginOperations> {
+  await checkFiles(path, parts, sha256);
+  let module: Record<string, unknown>;
+  try {
+    module = await parts.modules.load(path);
+  } catch (error) {
+    throw new PluginRefused(`plugin ${path} cannot be loaded: ${firstLine(error)}`);
+  }
+  const plugin = module["default"];
+  if (typeof plugin !== "object" || plugin === null) {
+    throw new PluginRefused(`plugin ${path} has no default export made by definePlugin`);
+  }
+  try {
+    const difference_ = difference(manifest, checkManifest(plugin));
+    if (difference_ !== null) throw new Error(difference_);
+    return checkOperations(manifest.name, plugin);
+  } catch (error) {
+    throw new PluginRefused(`plugin ${path}: ${firstLine(error)}`);
+  }
+}
+
+/** All files that the module consists of: those beside it that it imports must be safe as well. */
+async function checkFiles(
+  path: string,
+  parts: ModuleHostParts,
+  sha256: string | undefined,
+): Promise<void> {
+  const files = [path];
+  for (const file of files) {
+    await checkPluginFile(parts, file, file === path && sha256 !== undefined ? { sha256 } : {});
+    for (const imported of importsOf(parts, file, await parts.files.readText(file))) {
+      if (imported === "xdevd/plugin" || /^(node|bun):|^bun$/.test(imported)) continue;
+      const refuse = (why: string): never => {
+        throw new PluginRefused(`plugin ${path} imports ${JSON.stringify(imported)}, ${why}`);
+      };
+      if (!/^\.{0,2}\//.test(imported)) {
+        refuse("which a driver domain does not have; `xdevd plugin bundle` makes one file of it");
+      }
+      if (sha256 !== undefined) refuse("which its SHA-256 does not cover; bundle it");
+      const target = resolve(file, imported);
+      if (!files.includes(target)) files.push(target);
+      if (files.length > FILES_MAX) refuse(`and more than ${FILES_MAX} files in all; bundle it`);
+    }
+  }
+}
+
+function importsOf({ modules }: ModuleHostParts, file: string, text: string): string[] {
+  if (!/\.(ts|js|mjs)$/.test(file)) return [];
+  try {
+    return modules.importsOf(file, text);
+  } catch (error) {
+    throw new PluginRefused(`plugin ${file} cannot be parsed: ${firstLine(error)}`);
+  }
+}
+
+function resolve(from: string, specifier: string): string {
+  return decodeURIComponent(new URL(specifier, `file://${from}`).pathname);
+}
+
+function firstLine(error: unknown): string {
+  const { errors } = error as { errors?: unknown[] };
+  const first = Array.isArray(errors) && errors.length > 0 ? errors[0] : error;
+  return (first instanceof Error ? first.message : String(first)).split("\n")[0]!;
+}

@@ -1,0 +1,282 @@
+/** Carries a plugin that is a program: started when it is needed, and again when it has ended. */
+import { type Log, openLog } from "../../core/log/log.ts";
+import type { ControlGroup } from "../../core/platform/control_group.ts";
+import type { ProcessTable } from "../../core/platform/process_table.ts";
+import type { TalkingChild, TalkingChildren } from "../../core/platform/talking_child.ts";
+import type { Cancel, Clock } from "../../core/platform/types.ts";
+import type { Device, PluginManifest, PluginOperations } from "../contract.ts";
+import { checkContract } from "../manifest.ts";
+import type { Operation } from "../process/messages.ts";
+import { PluginSession } from "../process/session.ts";
+import { checkPluginFile, type TrustParts } from "../trust.ts";
+import { errorOf } from "./guard.ts";
+import type { PluginHost } from "./host.ts";
+
+/** The variable that marks a plugin's process and its children. */
+export const PLUGIN_VARIABLE = "XDEVD_PLUGIN";
+
+/** What a process host needs. */
+export interface ProcessHostParts extends TrustParts {
+  readonly children: TalkingChildren;
+  readonly table: ProcessTable;
+  readonly clock: Clock;
+  /** Tells this daemon's plugins from another's: its run directory, say. */
+  readonly owner: string;
+  /** The PATH that plugins get. */
+  readonly path: string;
+  /** How long a plugin may take to end a call that it is told to end, in ms. */
+  readonly answerMs: number;
+  /** Name and version, for the plugin. */
+  readonly host: string;
+  /** @throws Error when there can be none */
+  makeGroup(name: string, processes: number): ControlGroup;
+}
+
+/** How many processes and threads a plugin may have, unless the configuration says otherwise. */
+export const PROCESSES_MAX = 64;
+
+/** How long it may take to introduce itself, in ms. */
+const HELLO_MS = 10_000;
+/** Pauses before it is started again: the first, and the longest, in ms. */
+const BACKOFF_MS = 250;
+const BACKOFF_MAX_MS = 30_000;
+/** How long it has to run well for its failures to be forgotten, in ms. */
+const FORGET_MS = 60_000;
+/** How long one that nobody calls goes on, in ms; and how long it then has to end. */
+const IDLE_MS = 60_000;
+const CLOSE_MS = 2_000;
+const POLL_MS = 20;
+
+/** A plugin that runs. */
+interface Running {
+  readonly session: PluginSession;
+  readonly child: TalkingChild;
+  readonly operations: ReadonlySet<Operation>;
+  readonly since: number;
+}
+
+/** A program. */
+export class ProcessHost implements PluginHost {
+  readonly manifest: PluginManifest;
+  readonly origin: string;
+  readonly #parts: ProcessHostParts;
+  readonly #limits: { sha256?: string; processes?: number };
+  readonly #log: Log = openLog();
+  #starting: Promise<Running> | null = null;
+  #running: Running | null = null;
+  #group: ControlGroup | null = null;
+  #groupless = false;
+  #failures = 0;
+  #notBefore = 0;
+  #cancelIdle: Cancel = () => {};
+  #cleaned = false;
+  #closed = false;
+  /** Operations that it has said it has; all until it was started once. */
+  #operations: ReadonlySet<Operation> = new Set(["add", "remove", "adopt", "check"]);
+
+  /**
+   * @param path absolute
+   * @throws ManifestError when it was written for another contract
+   */
+  constructor(
+    path: string,
+    manifest: PluginManifest,
+    parts: ProcessHostParts,
+    limits: { sha256?: string; processes?: number } = {},
+  ) {
+    checkContract(manifest.api);
+    this.origin = path;
+    this.manifest = manifest;
+    this.#parts = parts;
+    this.#limits = limits;
+  }
+
+  async operations(): Promise<PluginOperations> {
+    return {
+      add: async (device, signal) => void await this.#call("add", device, signal),
+      remove: async (device, signal) => void await this.#call("remove", device, signal),
+      adopt: async (device, signal) => void await this.#call("adopt", device, signal),
+      check: (device, signal) => this.#call("check", device, signal),
+    };
+  }
+
+  async close(): Promise<void> {
+    this.#closed = true;
+    this.#cancelIdle();
+    await this.#starting?.catch(() => {});
+    const running = this.#running;
+    if (running !== null) await this.#stop(running);
+    this.#group?.remove();
+  }
+
+  async #call(operation: Operation, device: Device, signal: AbortSignal): Promise<string | null> {
+    // What it does not have costs nothing.
+    if (!this.#operations.has(operation)) return null;
+    const { session, operations } = await this.#ready(signal);
+    if (!operations.has(operation)) return null;
+    this.#cancelIdle();
+    try {
+      return await session.call(operation, device, signal);
+    } finally {
+      if (session.calls === 0) this.#scheduleIdle();
+    }
+  }
+
+  /** The running plugin, once it runs. @throws the signal's reason; Error when it does not start */
+  async #ready(signal: AbortSignal): Promise<Running> {
+    if (this.#running !== null) return this.#running;
+    signal.throwIfAborted();
+    const starting = this.#starting ??= this.#start().finally(() => this.#starting = null);
+    const aborted = Promise.withResolvers<never>();
+    const onAbort = () => aborted.reject(signal.reason);
+    signal.addEventListener("abort", onAbort, { once: true });
+    try {
+      return await Promise.race([starting, aborted.promise]);
+    } finally {
+      signal.removeEventListener("abort", onAbort);
+    }
+  }
+
+  async #start(): Promise<Running> {
+    const { clock, children, path, host, answerMs } = this.#parts;
+    const { name } = this.manifest;
+    if (this.#closed) throw new Error(`plugin ${name}: the daemon is stopping`);
+    await this.#pause(this.#notBefore - clock.now());
+    await this.#endEarlier();
+    const { sha256 } = this.#limits;
+    await checkPluginFile(this.#parts, this.origin, {
+      executable: true,
+      ...(sha256 === undefined ? {} : { sha256 }),
+    });
+    const group = this.#openGroup();
+    let session: PluginSession | null = null;
+    let child: TalkingChild;
+    try {
+      child = await children.start({
+        argv: [this.origin],
+        env: { PATH: path, [PLUGIN_VARIABLE]: this.#mark },
+        complaint: (line) => session?.complaint(line),
+        ...(group === null ? {} : { around: (make) => group.around(make) }),
+      });
+    } catch (error) {
+      this.#failed();
+      throw new Error(`plugin ${name}: ${this.origin} cannot be started: ${startError(error)}`);
+    }
+    const started = session = new PluginSession(child, {
+      name,
+      api: this.manifest.api,
+      clock,
+      log: this.#log,
+      helloMs: HELLO_MS,
+      answerMs,
+      kill: () => {
+        child.signalGroup("SIGKILL");
+        group?.killAll();
+        if (group === null) this.#killMarked();
+      },
+    });
+    const since = clock.now();
+    started.ended.then(() => this.#onEnd(started, since));
+    const operations = new Set(await started.introduce(host));
+    this.#operations = operations;
+    this.#running = { session: started, child, operations, since };
+    this.#log.debug(`plugin ${name}: process ${child.pid} runs`);
+    return this.#running;
+  }
+
+  #onEnd(session: PluginSession, since: number): void {
+    if (this.#running?.session === session) this.#running = null;
+    this.#cancelIdle();
+    if (this.#parts.clock.now() - since > FORGET_MS) this.#failures = 0;
+    this.#failed();
+  }
+
+  #failed(): void {
+    const pause = Math.min(BACKOFF_MAX_MS, BACKOFF_MS * 2 ** this.#failures);
+    this.#failures++;
+    this.#notBefore = this.#parts.clock.now() + pause;
+  }
+
+  #scheduleIdle(): void {
+    this.#cancelIdle();
+    const running = this.#running;
+    if (running === null || this.#closed) return;
+    this.#cancelIdle = this.#parts.clock.after(IDLE_MS, () => {
+      if (running.session.calls > 0 || this.#running !== running) return;
+      this.#running = null;
+      this.#stop(running).then(() => {
+        // It was asked to.
+        this.#failures = 0;
+        this.#notBefore = 0;
+      });
+    });
+  }
+
+  /** Its input ends; what is left of it after a while is killed. */
+  async #stop({ session }: Running): Promise<void> {
+    session.close();
+    const cancel = this.#parts.clock.after(CLOSE_MS, () => session.end("it did not end"));
+    await session.ended;
+    cancel();
+  }
+
+  /** Processes of a daemon that was killed: they may still be at work. */
+  async #endEarlier(): Promise<void> {
+    if (this.#cleaned) return;
+    const { clock } = this.#parts;
+    const end = clock.now() + CLOSE_MS;
+    while (await this.#killMarked() > 0) {
+      if (clock.now() > end) throw new Error("processes of an earlier daemon's plugin do not end");
+      await this.#pause(POLL_MS);
+    }
+    this.#cleaned = true;
+  }
+
+  /** @returns how many there were */
+  async #killMarked(): Promise<number> {
+    const { table } = this.#parts;
+    const pids = [...await table.withVariable(PLUGIN_VARIABLE)]
+      .filter(([, value]) => value === this.#mark).map(([pid]) => pid);
+    for (const pid of pids) table.signal(pid, "SIGKILL");
+    return pids.length;
+  }
+
+  get #mark(): string {
+    return `${this.#parts.owner}:${this.manifest.name}`;
+  }
+
+  #openGroup(): ControlGroup | null {
+    if (this.#group !== null || this.#groupless) return this.#group;
+    const { name } = this.manifest;
+    try {
+      const group = `xdevd-${hash(this.#parts.owner)}-${name}`;
+      this.#group = this.#parts.makeGroup(group, this.#limits.processes ?? PROCESSES_MAX);
+    } catch (error) {
+      this.#groupless = true;
+      this.#log.info(
+        `plugin ${name}: the number of its processes is not bounded here: ${
+          errorOf(error).message
+        }`,
+      );
+    }
+    return this.#group;
+  }
+
+  async #pause(ms: number): Promise<void> {
+    if (ms > 0) await new Promise<void>((resolve) => void this.#parts.clock.after(ms, resolve));
+  }
+}
+
+function startError(error: unknown): string {
+  const { code } = error as { code?: string };
+  if (code === "ENOEXEC") return "it is no program and has no #! line";
+  if (code === "ENOENT") return "the interpreter of its #! line does not exist";
+  return errorOf(error).message;
+}
+
+/** Tells the groups of several daemons apart. */
+function hash(text: string): string {
+  let value = 0;
+  for (const char of text) value = (value * 31 + char.codePointAt(0)!) >>> 0;
+  return value.toString(36);
+}

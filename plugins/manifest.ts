@@ -1,0 +1,154 @@
+/** Manifests: what a plugin file says of itself, readable without running it. Pure. */
+import { isKind, KIND_LENGTH_MAX } from "../core/device/id.ts";
+import { CONTRACT_VERSIONS, type PluginManifest } from "./contract.ts";
+
+/** A manifest is no manifest; the message says what is wrong, in one line. */
+export class ManifestError extends Error {
+  override name = "ManifestError";
+}
+
+/** How far into a file its manifest may be, in bytes. */
+export const HEADER_MAX = 16 * 1024;
+
+/** Most kinds, results and nodes in one manifest. */
+const ENTRIES_MAX = 64;
+
+const NAME = /^[a-z0-9][a-z0-9_-]{0,31}$/;
+const MARK = /^[^\w\n]*xdevd-plugin:[ \t]*(.*)$/m;
+
+/**
+ * The manifest in the beginning of a file: a comment line `xdevd-plugin: {…}` with a JSON object,
+ * whatever the comments of its language look like.
+ * @returns undefined when there is none
+ * @throws ManifestError when there is one that is damaged
+ */
+export function manifestInText(text: string): PluginManifest | undefined {
+  const line = MARK.exec(text.slice(0, HEADER_MAX))?.[1];
+  if (line === undefined) return undefined;
+  return parseManifest(line.slice(0, line.lastIndexOf("}") + 1));
+}
+
+/** The line that {@link manifestInText} finds. @param comment what opens a comment line */
+export function manifestLine(manifest: PluginManifest, comment = "//"): string {
+  return `${comment} xdevd-plugin: ${JSON.stringify(manifest)}`;
+}
+
+/** A manifest by itself, as in `NAME.json` beside a program. @throws ManifestError */
+export function parseManifest(json: string): PluginManifest {
+  let value: unknown;
+  try {
+    value = JSON.parse(json);
+  } catch (error) {
+    throw new ManifestError(`its manifest is not JSON: ${(error as Error).message}`);
+  }
+  return checkManifest(value);
+}
+
+/** What each field must be: a test, and words for it. */
+const FIELDS: Record<string, readonly [(value: unknown) => boolean, string]> = {
+  name: [
+    (v) => typeof v === "string" && NAME.test(v),
+    "1 to 32 lower case letters, digits, - and _, a letter or digit first",
+  ],
+  version: [(v) => isText(v, 64), "a text of 1 to 64 characters"],
+  api: [(v) => Number.isInteger(v), "a whole number, the contract's version"],
+  kinds: [
+    (v) => isList(v, (kind) => typeof kind === "string" && isKind(kind)) && v.length > 0,
+    `a list of backend kinds (lower case, at most ${KIND_LENGTH_MAX} characters)`,
+  ],
+  description: [(v) => isText(v, 200), "a text of 1 to 200 characters"],
+  carrier: [(v) => v === "module" || v === "process", "module or process"],
+  frontendKind: [(v) => typeof v === "string" && isKind(v), "a kind"],
+  waitsForBackend: [isBoolean, "true or false"],
+  servedByQemu: [isBoolean, "true or false"],
+  removesWithoutDirectory: [isBoolean, "true or false"],
+  results: [(v) => isList(v, isNodeName), "a list of node names"],
+  sample: [isSample, "an object of backend and files, each an object of texts"],
+};
+
+const REQUIRED = ["name", "version", "api", "kinds"];
+
+/**
+ * Checks what claims to be a manifest, and returns its fields alone.
+ * @throws ManifestError that names the field, its value, and what would be accepted
+ */
+export function checkManifest(value: unknown): PluginManifest {
+  if (typeof value !== "object" || value === null || Array.isArray(value)) {
+    throw new ManifestError("its manifest is no object");
+  }
+  const given = value as Record<string, unknown>;
+  for (const name of REQUIRED) {
+    if (given[name] === undefined) throw new ManifestError(`its manifest has no ${name}`);
+  }
+  const manifest: Record<string, unknown> = {};
+  for (const [name, [test, expected]] of Object.entries(FIELDS)) {
+    const field = given[name];
+    if (field === undefined) continue;
+    if (!test(field)) {
+      const shown = (JSON.stringify(field) ?? String(field)).slice(0, 80);
+      throw new ManifestError(`its manifest has ${name} ${shown}; expected ${expected}`);
+    }
+    manifest[name] = field;
+  }
+  return manifest as unknown as PluginManifest;
+}
+
+/** The fields of a manifest that are unknown: of a later version perhaps, or mistyped. */
+export function unknownFields(value: object): string[] {
+  return Object.keys(value).filter((name) => !Object.hasOwn(FIELDS, name));
+}
+
+/**
+ * Negotiates the contract.
+ * @throws ManifestError when the plugin was written for one that this host does not serve
+ */
+export function checkContract(api: number): void {
+  if (CONTRACT_VERSIONS.includes(api)) return;
+  const newest = Math.max(...CONTRACT_VERSIONS);
+  throw new ManifestError(
+    `it was written for contract ${api}; this xdevd serves contract ` +
+      `${CONTRACT_VERSIONS.join(", ")}` +
+      (api > newest ? ": a newer xdevd is needed" : ": a newer version of the plugin is needed"),
+  );
+}
+
+/**
+ * In which field two manifests differ that should be the same; null if in none. What is for people
+ * and for `plugin check` alone may differ.
+ */
+export function difference(promised: PluginManifest, actual: PluginManifest): string | null {
+  for (const name of Object.keys(FIELDS) as (keyof PluginManifest)[]) {
+    if (name === "description" || name === "sample" || name === "carrier") continue;
+    const [before, after] = [promised[name], actual[name]].map((field) => JSON.stringify(field));
+    if (before !== after) {
+      return `its manifest says ${name} ${before ?? "nothing"}, its code ${after ?? "nothing"}`;
+    }
+  }
+  return null;
+}
+
+function isText(value: unknown, max: number): boolean {
+  return typeof value === "string" && value.length > 0 && value.length <= max &&
+    !/[\p{Cc}\p{Cf}]/u.test(value);
+}
+
+function isBoolean(value: unknown): boolean {
+  return typeof value === "boolean";
+}
+
+function isNodeName(value: unknown): boolean {
+  return typeof value === "string" && /^[\w@-]+(\/[\w@-]+)*$/.test(value) && value.length <= 128;
+}
+
+function isList(value: unknown, test: (entry: unknown) => boolean): value is unknown[] {
+  return Array.isArray(value) && value.length <= ENTRIES_MAX && value.every(test);
+}
+
+function isSample(value: unknown): boolean {
+  if (typeof value !== "object" || value === null || Array.isArray(value)) return false;
+  return Object.entries(value).every(([part, texts]) =>
+    (part === "backend" || part === "files") && typeof texts === "object" && texts !== null &&
+    Object.keys(texts).length <= ENTRIES_MAX &&
+    Object.values(texts).every((text) => typeof text === "string")
+  );
+}

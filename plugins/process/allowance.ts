@@ -1,0 +1,41 @@
+/** How much a process plugin may say. Pure but for the clock it is given. */
+import type { Clock } from "../../core/platform/types.ts";
+
+/** Lines that are logged in a second; what is more is counted and dropped. */
+const LINES_PER_SECOND = 100;
+/** Lines in a second that are too many to go on listening. */
+const FLOOD_PER_SECOND = 20_000;
+const SECOND_MS = 1000;
+
+/** What to do with a line. */
+export type Verdict = "log" | "drop" | "flood";
+
+/** Counts a plugin's lines. */
+export class LineAllowance {
+  readonly #clock: Clock;
+  #since: number;
+  #lines = 0;
+
+  constructor(clock: Clock) {
+    this.#clock = clock;
+    this.#since = clock.now();
+  }
+
+  /** Another line. @returns what to do with it, and how many were dropped before it */
+  take(): { verdict: Verdict; dropped: number } {
+    const now = this.#clock.now();
+    let dropped = 0;
+    if (now - this.#since >= SECOND_MS) {
+      dropped = Math.max(0, this.#lines - LINES_PER_SECOND);
+      this.#since = now;
+      this.#lines = 0;
+    }
+    this.#lines++;
+    const verdict = this.#lines > FLOOD_PER_SECOND
+      ? "flood"
+      : this.#lines > LINES_PER_SECOND
+      ? "drop"
+      : "log";
+    return { verdict, dropped };
+  }
+}

@@ -1,0 +1,153 @@
+/** What a process plugin may ask for during a call, by name; the arguments are checked here. */
+import type { Device, Undo } from "../contract.ts";
+
+/** A plugin asked for something in a wrong way; the message says which and what is expected. */
+export class RequestError extends Error {
+  override name = "RequestError";
+}
+
+/** Locks of one call: held until it gives them back, or ends. */
+export class CallLocks {
+  readonly #release = new Map<string, () => void>();
+
+  /** Waits for a lock. */
+  async take(device: Device, name: string, signal: AbortSignal): Promise<void> {
+    if (this.#release.has(name)) {
+      throw new RequestError(`lock ${JSON.stringify(name)} is held already`);
+    }
+    const got = Promise.withResolvers<void>();
+    const done = Promise.withResolvers<void>();
+    this.#release.set(name, done.resolve);
+    device.system.exclusively(name, signal, () => {
+      got.resolve();
+      return done.promise;
+    }).catch((error) => {
+      this.#release.delete(name);
+      got.reject(error);
+    });
+    await got.promise;
+  }
+
+  /** Gives one back; one that is not held is no error. */
+  give(name: string): void {
+    this.#release.get(name)?.();
+    this.#release.delete(name);
+  }
+
+  /** Gives all back. */
+  giveAll(): void {
+    for (const name of [...this.#release.keys()]) this.give(name);
+  }
+}
+
+/** A call as capabilities see it. */
+export interface CapabilityCall {
+  readonly device: Device;
+  readonly signal: AbortSignal;
+  readonly locks: CallLocks;
+}
+
+type Use = (call: CapabilityCall, args: readonly unknown[]) => unknown;
+
+/**
+ * Does what a plugin asks for.
+ * @throws RequestError when there is no such thing or the arguments are wrong; what the device throws
+ */
+export async function useCapability(
+  call: CapabilityCall,
+  name: string,
+  args: readonly unknown[],
+): Promise<unknown> {
+  const use = Object.hasOwn(CAPABILITIES, name) ? CAPABILITIES[name] : undefined;
+  if (use === undefined) {
+    const shown = JSON.stringify(name.slice(0, 40));
+    throw new RequestError(
+      `there is no capability ${shown}; there are ${Object.keys(CAPABILITIES).join(", ")}`,
+    );
+  }
+  return await use(call, args) ?? null;
+}
+
+const nodes = (of: (device: Device) => Device["nodes"], name: string): Record<string, Use> => ({
+  [`${name}.read`]: ({ device }, [node]) => of(device).read(text(node, "the node's name")),
+  [`${name}.write`]: ({ device }, [values]) => of(device).write(texts(values, "nodes")),
+  [`${name}.remove`]: ({ device }, [node]) => of(device).remove(text(node, "the node's name")),
+});
+
+/** All capabilities; docs/plugin-protocol.md has the same list. */
+const CAPABILITIES: Record<string, Use> = {
+  ...nodes((device) => device.nodes, "nodes"),
+  ...nodes((device) => device.hotplug, "hotplug"),
+  "config": async ({ device }) => (await device.config()).nodes,
+  "scripts.run": ({ device, signal }, [family, script, action, copy]) =>
+    device.scripts.run(
+      word(family, ["block", "network"]),
+      text(script, "the script"),
+      word(action, ["add", "remove"]),
+      signal,
+      copy === undefined || copy === null ? undefined : texts(copy, "nodes"),
+    ),
+  "system.exists": ({ device }, [path]) => device.system.exists(text(path, "a path")),
+  "system.readText": ({ device }, [path]) => device.system.readText(text(path, "a path")),
+  "system.list": ({ device }, [path]) => device.system.list(text(path, "a path")),
+  "system.identityOf": ({ device }, [path]) => device.system.identityOf(text(path, "a path")),
+  "system.realPath": ({ device }, [path]) => device.system.realPath(text(path, "a path")),
+  "system.run": ({ device, signal }, [argv]) => device.system.run(argvOf(argv), signal),
+  "system.lock": ({ device, signal, locks }, [name]) =>
+    locks.take(device, text(name, "the lock's name"), signal),
+  "system.unlock": ({ locks }, [name]) => locks.give(text(name, "the lock's name")),
+  "children.start": ({ device }, [name, argv]) =>
+    device.children.start(text(name, "the process's name"), argvOf(argv)),
+  "children.running": ({ device }, [name]) =>
+    device.children.running(text(name, "the process's name")),
+  "children.stop": ({ device }, [name]) => device.children.stop(text(name, "the process's name")),
+  "directories.state": ({ device }) => device.directories.state(),
+  "directories.temporary": ({ device }) => device.directories.temporary(),
+  "recordUndo": ({ device }, [undo]) => device.recordUndo(undoOf(undo)),
+  "heldElsewhere": ({ device }, [name, value, by]) =>
+    device.heldElsewhere(
+      text(name, "a name"),
+      text(value, "a value"),
+      by === undefined || by === null ? "any" : word(by, ["any", "other guests"] as const),
+    ),
+};
+
+/** Names of all capabilities. */
+export const CAPABILITY_NAMES: readonly string[] = Object.keys(CAPABILITIES);
+
+function text(value: unknown, what: string): string {
+  if (typeof value !== "string") throw new RequestError(`expected ${what}, a text`);
+  return value;
+}
+
+function word<Word extends string>(value: unknown, words: readonly Word[]): Word {
+  const found = words.find((one) => one === value);
+  if (found === undefined) throw new RequestError(`expected ${words.join(" or ")}`);
+  return found;
+}
+
+function isMap(value: unknown): value is Record<string, unknown> {
+  return typeof value === "object" && value !== null && !Array.isArray(value);
+}
+
+function texts(value: unknown, what: string): Record<string, string> {
+  if (!isMap(value) || !Object.values(value).every((one) => typeof one === "string")) {
+    throw new RequestError(`expected ${what}, a map of texts`);
+  }
+  return value as Record<string, string>;
+}
+
+function argvOf(value: unknown): [string, ...string[]] {
+  if (!Array.isArray(value) || value.length === 0 || value.some((one) => typeof one !== "string")) {
+    throw new RequestError("expected a program and its arguments, an array of texts");
+  }
+  return value as [string, ...string[]];
+}
+
+function undoOf(value: unknown): Undo {
+  const plain = (one: unknown) => ["string", "number", "boolean"].includes(typeof one);
+  if (!isMap(value) || !Object.values(value).every(plain)) {
+    throw new RequestError("expected an undo record, a map of texts, numbers and booleans");
+  }
+  return value as Undo;
+}

@@ -1,0 +1,266 @@
+/** One running process plugin: the host's side of the protocol, from its first frame to its end. */
+import type { Log } from "../../core/log/log.ts";
+import type { TalkingChild } from "../../core/platform/talking_child.ts";
+import type { Cancel, ChildExit, Clock } from "../../core/platform/types.ts";
+import { CONTRACT_VERSIONS, type Device } from "../contract.ts";
+import { errorOf } from "../host/guard.ts";
+import { LineAllowance } from "./allowance.ts";
+import { CallLocks, useCapability } from "./capabilities.ts";
+import { encodeFrame, FrameParser, type Message, ProtocolFault } from "./frames.ts";
+import { type FromPlugin, type Operation, parseMessage } from "./messages.ts";
+
+/** What a session needs besides the child. */
+export interface SessionParts {
+  /** The plugin's name, which it has to say again. */
+  readonly name: string;
+  /** The contract its manifest states. */
+  readonly api: number;
+  readonly clock: Clock;
+  readonly log: Log;
+  /** How long a plugin may take to introduce itself, and to end a call it is told to end, in ms. */
+  readonly helloMs: number;
+  readonly answerMs: number;
+  /** Ends the child and all it has started. */
+  kill(): void;
+}
+
+/** Requests of a plugin that are answered at a time; it is not listened to beyond. */
+const REQUESTS_MAX = 64;
+
+/** Bytes that a plugin may leave unread. */
+const UNREAD_MAX = 8 * 1024 * 1024;
+
+interface Call {
+  readonly device: Device;
+  readonly signal: AbortSignal;
+  readonly locks: CallLocks;
+  readonly resolve: (answer: string | null) => void;
+  readonly reject: (error: Error) => void;
+}
+
+/** A conversation with a plugin. */
+export class PluginSession {
+  readonly #child: TalkingChild;
+  readonly #parts: SessionParts;
+  readonly #calls = new Map<number, Call>();
+  readonly #allowance: LineAllowance;
+  readonly #ended = Promise.withResolvers<string>();
+  readonly #hello = Promise.withResolvers<readonly Operation[]>();
+  #introduced = false;
+  #lastCall = 0;
+  #requests = 0;
+  #onRoom: (() => void) | null = null;
+  /** Why it was ended; null while it runs. */
+  #fault: string | null = null;
+  #exit: ChildExit | null = null;
+  #closing = false;
+
+  constructor(child: TalkingChild, parts: SessionParts) {
+    this.#child = child;
+    this.#parts = parts;
+    this.#allowance = new LineAllowance(parts.clock);
+    this.#hello.promise.catch(() => {});
+    child.exited.then((exit) => {
+      this.#exit = exit;
+      this.#finish(`it ended (${exit.code === null ? exit.signal : `exit status ${exit.code}`})`);
+    });
+    this.#listen().catch((error) => this.end(errorOf(error).message));
+  }
+
+  /** Resolves with why, when it can be used no longer. */
+  get ended(): Promise<string> {
+    return this.#ended.promise;
+  }
+
+  /** How many calls are under way. */
+  get calls(): number {
+    return this.#calls.size;
+  }
+
+  /** Introduces both sides. @returns the operations that the plugin has @throws Error */
+  async introduce(host: string): Promise<readonly Operation[]> {
+    const { clock, helloMs } = this.#parts;
+    const cancel = clock.after(
+      helloMs,
+      () => this.end(`it did not introduce itself within ${helloMs / 1000} s`),
+    );
+    try {
+      this.#send({ type: "hello", contracts: CONTRACT_VERSIONS, host });
+      return await this.#hello.promise;
+    } finally {
+      cancel();
+    }
+  }
+
+  /** Has an operation done. @throws Error with what the plugin says, or why it cannot say anything */
+  async call(operation: Operation, device: Device, signal: AbortSignal): Promise<string | null> {
+    if (this.#fault !== null) throw this.#gone(operation);
+    const { promise, resolve, reject } = Promise.withResolvers<string | null>();
+    const number = ++this.#lastCall;
+    const call = { device, signal, locks: new CallLocks(), resolve, reject };
+    this.#calls.set(number, call);
+    let cancel: Cancel = () => {};
+    const onAbort = () => {
+      const { clock, answerMs } = this.#parts;
+      this.#send({ type: "abort", call: number, reason: errorOf(signal.reason).message });
+      cancel = clock.after(
+        answerMs,
+        () => this.end(`it did not end its ${operation} within ${answerMs / 1000} s`),
+      );
+    };
+    try {
+      const { backendDomid, kind, frontendDomid, devid } = device.id;
+      this.#send({
+        type: "call",
+        call: number,
+        operation,
+        device: { backendDomid, kind, frontendDomid, devid },
+        undo: device.undo,
+        copy: device.copy,
+        timeLeft: Math.round(device.timeLeft()),
+      });
+      signal.addEventListener("abort", onAbort, { once: true });
+      if (signal.aborted) onAbort();
+      return await promise;
+    } catch (error) {
+      throw this.#fault === null ? error : this.#gone(operation);
+    } finally {
+      cancel();
+      signal.removeEventListener("abort", onAbort);
+      this.#calls.delete(number);
+      call.locks.giveAll();
+    }
+  }
+
+  /** Asks it to end, by ending its input. */
+  close(): void {
+    this.#closing = true;
+    this.#child.closeInput();
+  }
+
+  /** Ends it at once. */
+  end(reason: string): void {
+    if (this.#fault === null && !this.#closing) {
+      this.#parts.log.error(`plugin ${this.#parts.name}: ${reason}: killed`);
+    }
+    this.#finish(reason);
+  }
+
+  #gone(operation: string): Error {
+    return new Error(`plugin ${this.#parts.name} failed during ${operation}: ${this.#fault}`);
+  }
+
+  /** All is over, whatever the reason; once. */
+  #finish(reason: string): void {
+    if (this.#fault !== null) return;
+    this.#fault = reason;
+    if (this.#exit !== null && !this.#closing) {
+      this.#parts.log.error(`plugin ${this.#parts.name}: ${reason}`);
+    }
+    this.#parts.kill();
+    this.#hello.reject(new Error(`plugin ${this.#parts.name}: ${reason}`));
+    for (const { reject } of this.#calls.values()) reject(new Error(reason));
+    this.#onRoom?.();
+    this.#ended.resolve(reason);
+  }
+
+  async #listen(): Promise<void> {
+    const parser = new FrameParser();
+    for await (const chunk of this.#child.output) {
+      for (const message of parser.push(chunk)) {
+        if (this.#fault !== null) return;
+        this.#take(parseMessage(message));
+        if (this.#requests >= REQUESTS_MAX) {
+          await new Promise<void>((resolve) => this.#onRoom = resolve);
+          this.#onRoom = null;
+        }
+      }
+      if (this.#fault !== null) return;
+    }
+  }
+
+  #take(message: FromPlugin): void {
+    if (message.type === "hello") return this.#takeHello(message);
+    if (!this.#introduced) throw new ProtocolFault(`a message ${message.type} before its hello`);
+    switch (message.type) {
+      case "done":
+        return this.#callOf(message).resolve(message.answer);
+      case "failed":
+        return this.#callOf(message).reject(errorOf(new Error(message.error)));
+      case "request":
+        return this.#takeRequest(message);
+      case "log":
+        return this.complaint(message.text, message.level, message.call);
+    }
+  }
+
+  #takeHello(hello: FromPlugin & { type: "hello" }): void {
+    const { name, api } = this.#parts;
+    if (this.#introduced) throw new ProtocolFault("a second hello");
+    if (hello.name !== name) {
+      throw new ProtocolFault(`it says that it is ${JSON.stringify(hello.name)}, not ${name}`);
+    }
+    if (hello.contract !== api) {
+      throw new ProtocolFault(`it takes contract ${hello.contract}; its manifest says ${api}`);
+    }
+    for (const required of ["add", "remove"] as const) {
+      if (!hello.operations.includes(required)) throw new ProtocolFault(`it has no ${required}`);
+    }
+    this.#introduced = true;
+    this.#hello.resolve(hello.operations);
+  }
+
+  /** The call that is answered; it cannot be answered again. */
+  #callOf({ type, call }: { type: string; call: number }): Call {
+    const found = this.#calls.get(call);
+    if (found === undefined) {
+      throw new ProtocolFault(
+        call > this.#lastCall || call === 0
+          ? `${type} for call ${call}, which was never made`
+          : `${type} for call ${call}, which it has answered already`,
+      );
+    }
+    this.#calls.delete(call);
+    return found;
+  }
+
+  #takeRequest({ request, call: number, capability, arguments: args }: FromPlugin & {
+    type: "request";
+  }): void {
+    const call = this.#calls.get(number);
+    const reply = (answer: Message) => {
+      this.#requests--;
+      this.#onRoom?.();
+      this.#send({ type: "reply", request, ...answer });
+    };
+    this.#requests++;
+    if (call === undefined) return reply({ error: `call ${number} has ended` });
+    useCapability(call, capability, args).then(
+      (value) => reply({ value }),
+      (error) => reply({ error: errorOf(error).message }),
+    );
+  }
+
+  /** A line that the plugin has to say. */
+  complaint(text: string, level: "info" | "warning" = "info", call: number | null = null): void {
+    const { log, name } = this.#parts;
+    const { verdict, dropped } = this.#allowance.take();
+    if (dropped > 0) log.warning(`plugin ${name}: ${dropped} lines were dropped`);
+    if (verdict === "flood") return this.end("it floods the log");
+    if (verdict === "drop") return;
+    const device = call === null ? undefined : this.#calls.get(call)?.device;
+    if (device === undefined) log[level](`plugin ${name}: ${text}`);
+    else device.log[level](text);
+  }
+
+  #send(message: Message): void {
+    if (this.#fault !== null) return;
+    try {
+      this.#child.write(encodeFrame(message));
+    } catch (error) {
+      if (message["type"] !== "reply") throw error;
+      this.#child.write(encodeFrame({ ...message, value: null, error: errorOf(error).message }));
+    }
+    if (this.#child.queued > UNREAD_MAX) this.end("it does not read what it is told");
+  }
+}

@@ -1,0 +1,108 @@
+/** The administrator's word on plugins, from the configuration file. Pure. */
+import { parse, TomlError } from "smol-toml";
+import { isKind } from "../core/device/id.ts";
+
+/** Settings of one plugin. */
+export interface PluginSettings {
+  readonly enabled: boolean;
+  /** SHA-256 of its file, 64 hexadecimal digits in lower case; undefined if none is demanded. */
+  readonly sha256?: string;
+  /** How many processes and threads a process plugin may have. */
+  readonly processes?: number;
+}
+
+/** Most that can be set. */
+const PROCESSES_LIMIT = 32_768;
+
+/** What the configuration file says. */
+export interface Settings {
+  /** By kind: which plugin serves it, by name or by path, or `built-in`. */
+  readonly kinds: ReadonlyMap<string, string>;
+  /** By name or path. */
+  readonly plugins: ReadonlyMap<string, PluginSettings>;
+}
+
+/** What holds without a file. */
+export const NO_SETTINGS: Settings = { kinds: new Map(), plugins: new Map() };
+
+/** The file is wrong; the message says where and what would be accepted. */
+export class SettingsError extends Error {
+  override name = "SettingsError";
+}
+
+/** Reads the file's text (TOML). @throws SettingsError */
+export function parseSettings(text: string): Settings {
+  let root: Record<string, unknown>;
+  try {
+    root = parse(text);
+  } catch (error) {
+    if (!(error instanceof TomlError)) throw error;
+    const why = error.message.split("\n")[0];
+    throw new SettingsError(`line ${error.line}, column ${error.column}: ${why}`);
+  }
+  const { kinds = {}, plugins = {}, ...others } = root;
+  refuseOthers(others, "", "[kinds] and [plugins.NAME]");
+  return {
+    kinds: new Map(Object.entries(table(kinds, "kinds")).map(kindChoice)),
+    plugins: new Map(Object.entries(table(plugins, "plugins")).map(pluginSettings)),
+  };
+}
+
+function kindChoice([kind, plugin]: [string, unknown]): [string, string] {
+  if (!isKind(kind)) {
+    throw new SettingsError(`[kinds] has ${JSON.stringify(kind)}; expected a backend kind`);
+  }
+  if (typeof plugin !== "string" || plugin === "") {
+    throw new SettingsError(
+      `[kinds] ${kind} is ${JSON.stringify(plugin)}; expected a plugin's name, its path, ` +
+        'or "built-in"',
+    );
+  }
+  return [kind, plugin];
+}
+
+function pluginSettings([name, value]: [string, unknown]): [string, PluginSettings] {
+  const where = `[plugins.${name}]`;
+  const { enabled = true, sha256, processes, ...others } = table(value, where);
+  refuseOthers(others, `${where} `, "enabled, sha256 and processes");
+  if (typeof enabled !== "boolean") {
+    throw new SettingsError(
+      `${where} enabled is ${JSON.stringify(enabled)}; expected true or false`,
+    );
+  }
+  const settings = {
+    enabled,
+    ...(sha256 === undefined ? {} : { sha256: digest(sha256, where) }),
+    ...(processes === undefined ? {} : { processes: count(processes, where) }),
+  };
+  return [name, settings];
+}
+
+function digest(value: unknown, where: string): string {
+  if (typeof value === "string" && /^[0-9a-fA-F]{64}$/.test(value)) return value.toLowerCase();
+  throw new SettingsError(
+    `${where} sha256 is ${JSON.stringify(value)}; expected 64 hexadecimal digits`,
+  );
+}
+
+function count(value: unknown, where: string): number {
+  if (Number.isInteger(value) && value as number >= 1 && value as number <= PROCESSES_LIMIT) {
+    return value as number;
+  }
+  throw new SettingsError(
+    `${where} processes is ${JSON.stringify(value)}; expected a number, 1 to ${PROCESSES_LIMIT}`,
+  );
+}
+
+function table(value: unknown, where: string): Record<string, unknown> {
+  if (typeof value === "object" && value !== null && !Array.isArray(value)) {
+    return value as Record<string, unknown>;
+  }
+  throw new SettingsError(`${where} is ${JSON.stringify(value)}; expected a table`);
+}
+
+function refuseOthers(others: Record<string, unknown>, where: string, accepted: string): void {
+  const [name] = Object.keys(others);
+  if (name === undefined) return;
+  throw new SettingsError(`${where}${name} is unknown; expected ${accepted}`);
+}
