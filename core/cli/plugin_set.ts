@@ -1,6 +1,6 @@
 /** From the command line and the configuration file to the plugins that are used. */
 import { makeControlGroup } from "../platform/control_group.ts";
-import { provideModule, sha256OfFile, systemModules } from "../platform/modules.ts";
+import { type Modules, provideModule, sha256OfFile, systemModules } from "../platform/modules.ts";
 import { systemClock } from "../platform/clock.ts";
 import { systemFiles } from "../platform/files.ts";
 import { systemProcessTable } from "../platform/process_table.ts";
@@ -128,14 +128,21 @@ export async function choosePlugins(
   return new PluginRegistry(byKind);
 }
 
-/** What carries a plugin. @throws ManifestError when it was written for another contract */
-export function makeHost(plugin: Available, settings: HostSettings): PluginHost {
+/**
+ * What carries a plugin.
+ * @throws ManifestError when it was written for another contract
+ */
+export function makeHost(
+  plugin: Available,
+  settings: HostSettings,
+  modules: Modules = systemModules,
+): PluginHost {
   if (plugin.builtIn !== undefined) return builtInHost(plugin.builtIn);
   const { manifest, origin, carrier, sha256, processes } = plugin as FoundPlugin;
   if (carrier === "module") {
     // For modules that were not bundled.
     provideModule("xdevd/plugin", { ...contract });
-    return moduleHost(origin, manifest, trustParts(), sha256);
+    return moduleHost(origin, manifest, { ...trustParts(), modules }, sha256);
   }
   return new ProcessHost(origin, manifest, {
     ...trustParts(),

@@ -22,6 +22,10 @@ export interface KernelKnobs {
   readonly garbageState?: string;
   /** Takes `physical-device-path`, as FreeBSD's blkback does; it may then be a plain file. */
   readonly pathInPlaceOfNumber?: boolean;
+  /** Takes that if there is no `physical-device`. */
+  readonly pathOrNumber?: boolean;
+  /** Kinds it serves besides `vbd` and `vif`: it connects them when their frontends are ready. */
+  readonly otherKinds?: readonly string[];
 }
 
 /** What a watcher of the kernel is told. */
@@ -40,7 +44,7 @@ interface Backend {
   state: XenbusState;
 }
 
-/** Serves the kinds `vbd` and `vif` of one driver domain. */
+/** Serves the kinds `vbd` and `vif`, and others if asked to, of one driver domain. */
 export class SimulatedKernel {
   readonly #store: StoreClient;
   readonly #domid: number;
@@ -89,7 +93,7 @@ export class SimulatedKernel {
   }
 
   #look(id: DeviceId): void {
-    if (id.kind !== "vbd" && id.kind !== "vif") return;
+    if (!["vbd", "vif", ...this.#knobs.otherKinds ?? []].includes(id.kind)) return;
     this.#due.set(backendPath(id), id);
     if (this.#working || this.#stopped) return;
     this.#working = true;
@@ -170,6 +174,7 @@ export class SimulatedKernel {
       if (status === "connected") await this.#switch(backend, XenbusState.Connected);
       return;
     }
+    if (backend.id.kind !== "vbd") return await this.#switch(backend, XenbusState.Connected);
     backend.opened ??= await this.#open(path);
     if (backend.opened === null) return;
     this.#events.opened?.(backend.id, backend.opened);
@@ -181,6 +186,9 @@ export class SimulatedKernel {
     if (await this.#store.readOptional(`${path}/mode`) === undefined) return null;
     const name = this.#knobs.pathInPlaceOfNumber ? "physical-device-path" : "physical-device";
     const value = await this.#store.readOptional(`${path}/${name}`);
+    if (!value && this.#knobs.pathOrNumber) {
+      return await this.#store.readOptional(`${path}/physical-device-path`) || null;
+    }
     if (!value) return null;
     return this.#knobs.pathInPlaceOfNumber || /^[0-9a-f]+:[0-9a-f]+$/.test(value) ? value : null;
   }

@@ -234,7 +234,10 @@ export class PluginSession {
       this.#send({ type: "reply", request, ...answer });
     };
     this.#requests++;
-    if (call === undefined) return reply({ error: `call ${number} has ended` });
+    if (call === undefined) {
+      this.complaint(`asks for ${capability} in call ${number}, which has ended`, "warning");
+      return reply({ error: `call ${number} has ended` });
+    }
     useCapability(call, capability, args).then(
       (value) => reply({ value }),
       (error) => reply({ error: errorOf(error).message }),

@@ -1,0 +1,1 @@
+export const newPlugin = async (..._: unknown[]) => 0;

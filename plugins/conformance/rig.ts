@@ -1,0 +1,267 @@
+/** The machine that plugins are checked on: an embedded store, a simulated kernel, guest, toolstack. */
+import { ChildKeeper } from "../../core/daemon/children.ts";
+import { Daemon } from "../../core/daemon/daemon.ts";
+import type { ActionParts } from "../../core/daemon/device_actions.ts";
+import { DirectoryKeeper } from "../../core/daemon/device_directories.ts";
+import { Exclusive } from "../../core/daemon/exclusive.ts";
+import { HotplugDirectories } from "../../core/daemon/hotplug_directory.ts";
+import { MemoryJournal } from "../../core/daemon/journal/memory.ts";
+import { OPERATION_VARIABLE, Orphans } from "../../core/daemon/orphans.ts";
+import { Slots } from "../../core/daemon/slots.ts";
+import { openTransport } from "../../core/cli/connect.ts";
+import { type Machine, simulatedMachine } from "../../core/demo/machine.ts";
+import { backendPath, type DeviceId, frontendPath } from "../../core/device/id.ts";
+import { callLimits, DEFAULT_TIMES } from "../../core/lifecycle/constants.ts";
+import { systemClock } from "../../core/platform/clock.ts";
+import { systemFiles } from "../../core/platform/files.ts";
+import { systemProcessTable } from "../../core/platform/process_table.ts";
+import { systemProcesses } from "../../core/platform/processes.ts";
+import { createDomainHome } from "../../core/sim/domains.ts";
+import { SimulatedFrontend } from "../../core/sim/frontend.ts";
+import { SimulatedKernel } from "../../core/sim/kernel.ts";
+import { type DeviceSpec, SimulatedToolstack } from "../../core/sim/toolstack.ts";
+import { StoreClient } from "../../core/xenstore/client.ts";
+import type { PluginManifest } from "../contract.ts";
+import type { PluginHost } from "../host/host.ts";
+import { PluginRegistry } from "../registry.ts";
+import { changesBetween, type Inventory, takeInventory } from "./leftovers.ts";
+
+/** Domids of the simulated machine. */
+const DRIVER = 1;
+const GUEST = 7;
+
+/** How long guest and toolstack wait, in ms. */
+export const PATIENCE_MS = 10_000;
+
+/** How long a plugin has for one call here, and to end it when it is told to, in ms. */
+export const CALL_LIMITS = { operationMs: 8_000, graceMs: 1_500 };
+
+/** A simulated machine, with its daemon's parts. */
+export class Rig {
+  readonly directory: string;
+  readonly manifest: PluginManifest;
+  readonly dom0: StoreClient;
+  readonly #machine: Machine;
+  readonly #clients: StoreClient[];
+  readonly #kernel: SimulatedKernel;
+  readonly #fresh: () => Promise<PluginHost>;
+  readonly #hosts: PluginHost[] = [];
+  readonly #frontends: SimulatedFrontend[] = [];
+
+  private constructor(
+    directory: string,
+    manifest: PluginManifest,
+    machine: Machine,
+    clients: StoreClient[],
+    kernel: SimulatedKernel,
+    fresh: () => Promise<PluginHost>,
+  ) {
+    this.directory = directory;
+    this.manifest = manifest;
+    this.#machine = machine;
+    this.#clients = clients;
+    this.dom0 = clients[0]!;
+    this.#kernel = kernel;
+    this.#fresh = fresh;
+  }
+
+  /**
+   * @param directory of its own, which exists
+   * @param fresh makes a host in which the plugin remembers nothing
+   */
+  static async start(
+    directory: string,
+    manifest: PluginManifest,
+    fresh: () => Promise<PluginHost>,
+  ): Promise<Rig> {
+    const machine = await simulatedMachine(directory, [DRIVER, GUEST]);
+    const clients: StoreClient[] = [];
+    const connect = async (domid: number) => {
+      const path = machine.socketPath(domid);
+      const client = await StoreClient.connect({
+        clock: systemClock,
+        connect: () => openTransport({ kind: "socket", path }),
+      });
+      clients.push(client);
+      return client;
+    };
+    const dom0 = await connect(0);
+    await createDomainHome(dom0, { domid: DRIVER, name: "driver", driverDomain: true });
+    await createDomainHome(dom0, { domid: GUEST, name: "guest" });
+    const kernel = new SimulatedKernel(await connect(DRIVER), DRIVER, systemClock, {
+      pathOrNumber: true,
+      otherKinds: manifest.kinds,
+    });
+    await kernel.start();
+    const rig = new Rig(directory, manifest, machine, clients, kernel, fresh);
+    await rig.#writeSample();
+    return rig;
+  }
+
+  async stop(): Promise<void> {
+    await this.#kernel.stop();
+    for (const frontend of this.#frontends) await frontend.stop();
+    await Promise.all(this.#hosts.map((host) => host.close()));
+    for (const client of this.#clients) client.close();
+    await this.#machine.stop();
+  }
+
+  /** Where the sample's files are. */
+  get work(): string {
+    return `${this.directory}/work`;
+  }
+
+  /** Identity of a device of the plugin's first kind. */
+  device(devid: number): DeviceId {
+    const kind = this.manifest.kinds[0]!;
+    return { backendDomid: DRIVER, kind, frontendDomid: GUEST, devid };
+  }
+
+  /** A host in which nothing is left of what the plugin did before. */
+  async freshHost(): Promise<PluginHost> {
+    const host = await this.#fresh();
+    this.#hosts.push(host);
+    return host;
+  }
+
+  /** The device as a toolstack would describe it. @param more nodes in place of the sample's */
+  spec(id: DeviceId, more: Readonly<Record<string, string>> = {}): DeviceSpec {
+    const backend = { "hotplug-status": "", ...this.#sample(), ...more };
+    return { id, frontendKind: this.manifest.frontendKind ?? id.kind, backend, frontend: {} };
+  }
+
+  /** Nodes of the sample's backend. */
+  get sampleNodes(): readonly string[] {
+    return Object.keys(this.#sample());
+  }
+
+  toolstack(): SimulatedToolstack {
+    return new SimulatedToolstack(this.dom0, { initMs: 3_000, destroyMs: PATIENCE_MS });
+  }
+
+  async guest(id: DeviceId): Promise<SimulatedFrontend> {
+    const kind = this.manifest.frontendKind ?? id.kind;
+    const path = this.#machine.socketPath(GUEST);
+    const client = await StoreClient.connect({
+      clock: systemClock,
+      connect: () => openTransport({ kind: "socket", path }),
+    });
+    this.#clients.push(client);
+    const frontend = new SimulatedFrontend(client, { domid: GUEST, kind, devid: id.devid });
+    await frontend.start();
+    this.#frontends.push(frontend);
+    return frontend;
+  }
+
+  /** What the daemon does its work with; its store connection acts as the driver domain. */
+  async parts(journal = new MemoryJournal()): Promise<ActionParts> {
+    const path = this.#machine.socketPath(DRIVER);
+    const store = await StoreClient.connect({
+      clock: systemClock,
+      connect: () => openTransport({ kind: "socket", path }),
+    });
+    this.#clients.push(store);
+    return {
+      store,
+      clock: systemClock,
+      files: systemFiles,
+      processes: systemProcesses,
+      journal,
+      slots: new Slots(),
+      orphans: new Orphans(systemProcessTable, systemClock),
+      exclusive: new Exclusive(),
+      hotplug: new HotplugDirectories(store),
+      children: new ChildKeeper(systemProcesses, systemProcessTable, systemClock),
+      directories: new DirectoryKeeper(systemFiles, `${this.directory}/run`),
+      calls: CALL_LIMITS,
+      scripts: {
+        policy: {
+          directories: [`${this.work}/scripts`],
+          trustedUids: [0, (await systemFiles.stat(this.directory)).uid],
+        },
+        limits: { timeoutMs: CALL_LIMITS.operationMs, killGraceMs: 500 },
+        path:
+          `${this.directory}/tools:/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin`,
+        environment: { XENSTORED_PATH: path },
+      },
+    };
+  }
+
+  /** A daemon with the plugin, as `devd` would run it. */
+  async daemon(journal: MemoryJournal): Promise<Daemon> {
+    const daemon = new Daemon(DRIVER, {
+      ...await this.parts(journal),
+      calls: callLimits(DEFAULT_TIMES),
+      plugins: PluginRegistry.of(await this.freshHost()),
+      times: { ...DEFAULT_TIMES, hold: 20, kernelRelease: 200 },
+    });
+    await daemon.start();
+    return daemon;
+  }
+
+  /** Everything that the plugin could have made, but for the nodes of these devices. */
+  async inventory(...ids: readonly DeviceId[]): Promise<Inventory> {
+    const frontendKind = this.manifest.frontendKind;
+    return await takeInventory({
+      files: systemFiles,
+      table: systemProcessTable,
+      dom0: this.dom0,
+      directory: this.work,
+      variable: OPERATION_VARIABLE,
+      exempt: [
+        "/libxl/7",
+        "/local/domain/1/error",
+        "/local/domain/1/data/xdevd",
+        ...ids.flatMap((id) => [
+          backendPath(id),
+          frontendPath(id, frontendKind ?? id.kind),
+          `/local/domain/1/libxl/hotplug/${id.kind}/${id.frontendDomid}/${id.devid}`,
+        ]),
+      ],
+    });
+  }
+
+  /** What has changed since; waits a moment for what is on its way out. */
+  async changesSince(before: Inventory, ...ids: readonly DeviceId[]): Promise<string[]> {
+    let changes: string[] = [];
+    for (let tries = 0; tries < 10; tries++) {
+      changes = changesBetween(before, await this.inventory(...ids));
+      if (changes.length === 0) break;
+      await new Promise<void>((resolve) => void systemClock.after(30, resolve));
+    }
+    return changes;
+  }
+
+  #sample(): Record<string, string> {
+    const { backend = {} } = this.manifest.sample ?? {};
+    return Object.fromEntries(
+      Object.entries(backend).map(([name, value]) => [name, this.#expand(value)]),
+    );
+  }
+
+  #expand(text: string): string {
+    return text.replaceAll("{work}", this.work);
+  }
+
+  async #writeSample(): Promise<void> {
+    const scripts = `${this.work}/scripts`;
+    await systemFiles.makeDirectory(scripts, 0o755);
+    const block = await systemFiles.readText(this.#machine.script);
+    await systemFiles.writeText(`${scripts}/block`, block, 0o755);
+    await systemFiles.writeText(`${scripts}/vif`, NETWORK_SCRIPT, 0o755);
+    for (const [path, text] of Object.entries(this.manifest.sample?.files ?? {})) {
+      const file = this.#expand(path);
+      if (!file.startsWith(`${this.work}/`) || file.includes("..")) continue;
+      await systemFiles.makeDirectory(file.slice(0, file.lastIndexOf("/")), 0o755);
+      await systemFiles.writeText(file, text);
+    }
+  }
+}
+
+/** What every network script does in the end. */
+const NETWORK_SCRIPT = `#!/bin/sh
+set -eu
+case $1 in
+online|add) xenstore-write "$XENBUS_PATH/hotplug-status" connected ;;
+esac
+`;
