@@ -94,6 +94,11 @@ export interface DeviceDirectories {
 /** Runs the hotplug script that the toolstack chose for the device. */
 export interface DeviceScripts {
   /**
+   * Checks a script, and the nodes that decide how it is run, without running it.
+   * @throws Error with a line fit for `hotplug-error` when it would be refused
+   */
+  check(family: "block" | "network", script: string): Promise<void>;
+  /**
    * Runs a script by the version 1 convention, all passes of it. `script` is the node's value: it
    * is checked (owner, modes, directory) before it is run, and its failure to exist is a failure.
    * @param nodes runs it on a copy of the device with these nodes, since the directory is gone

@@ -11,6 +11,7 @@ export default definePlugin({
   async add(device, signal) {
     const script = await device.nodes.read("script");
     if (!script) throw new Error("the backend names no script (node `script` is missing or empty)");
+    await device.scripts.check("block", script);
     const params = await device.nodes.read("params") ?? "";
     // Of devices with the same target, only one is set up at a time: what loop device is whose could
     // not be told otherwise.
@@ -76,6 +77,7 @@ async function runRemove(
 ): Promise<void> {
   const { script = named } = undo;
   if (!script) return;
+  if (device.undo["script"] === undefined && !await mayRun(device, script)) return;
   if (named !== undefined && script !== named) {
     device.log.warning(`script changed since the attach; ${script} undoes it`);
   }
@@ -91,6 +93,17 @@ async function runRemove(
     delete copy?.["node"];
   }
   await device.scripts.run("block", script, "remove", signal, copy);
+}
+
+/** One that may not be run has not been run either. */
+async function mayRun(device: Device, script: string): Promise<boolean> {
+  try {
+    await device.scripts.check("block", script);
+    return true;
+  } catch (error) {
+    device.log.info(`nothing to undo: ${(error as Error).message}`);
+    return false;
+  }
 }
 
 /** What the script has set up, as far as the store tells. */

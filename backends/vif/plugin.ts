@@ -11,6 +11,7 @@ export default definePlugin({
   async add(device, signal) {
     const script = await device.nodes.read("script");
     if (!script) throw new Error("the backend names no script (node `script` is missing or empty)");
+    await device.scripts.check("network", script);
     await device.recordUndo({ script });
     await waitForInterface(device, signal);
     await device.scripts.run("network", script, "add", signal);
@@ -23,21 +24,33 @@ export default definePlugin({
 
   async remove(device, signal) {
     const named = await device.nodes.read("script");
-    const script = device.undo["script"] ?? named;
+    const script = device.undo["script"]?.toString() ?? named;
     if (!script) return;
+    if (device.undo["script"] === undefined && !await mayRun(device, script)) return;
     if (named !== undefined) {
-      return await device.scripts.run("network", String(script), "remove", signal);
+      return await device.scripts.run("network", script, "remove", signal);
     }
     // The interface has gone with its directory, and with it most of what the script did. What else
     // there is (packet filter rules, say) it can undo with a copy of the nodes.
     if (Object.keys(device.copy).length === 0) return;
     try {
-      await device.scripts.run("network", String(script), "remove", signal, device.copy);
+      await device.scripts.run("network", script, "remove", signal, device.copy);
     } catch (error) {
       device.log.info(`its script had nothing to undo: ${(error as Error).message}`);
     }
   },
 });
+
+/** One that may not be run has not been run either. */
+async function mayRun(device: Device, script: string): Promise<boolean> {
+  try {
+    await device.scripts.check("network", script);
+    return true;
+  } catch (error) {
+    device.log.info(`nothing to undo: ${(error as Error).message}`);
+    return false;
+  }
+}
 
 /** Some kernels reach state 2 before the interface exists; scripts then fail at once. */
 async function waitForInterface(device: Device, signal: AbortSignal): Promise<void> {

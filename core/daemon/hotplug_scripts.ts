@@ -66,6 +66,12 @@ export class HotplugScripts implements DeviceScripts {
     this.#environment = environment;
   }
 
+  async check(family: ScriptFamily, script: string): Promise<void> {
+    await checkScript(this.#parts.files, script, this.#parts.scripts.policy);
+    if (family === "block") return;
+    await this.#networkPasses(script, "add", (name) => this.#nodes.read(name), BACKEND_BASE);
+  }
+
   async run(
     family: ScriptFamily,
     script: string,

@@ -28,7 +28,10 @@ export function intercept(device: Device, before: Before): Device {
     nodes: nodesOf("nodes", device.nodes),
     hotplug: nodesOf("hotplug", device.hotplug),
     config: through("config", () => device.config()),
-    scripts: { run: through("scripts.run", (...args) => scripts.run(...args)) },
+    scripts: {
+      check: through("scripts.check", (...args) => scripts.check(...args)),
+      run: through("scripts.run", (...args) => scripts.run(...args)),
+    },
     system: {
       exists: through("system.exists", (path) => system.exists(path)),
       readText: through("system.readText", (path) => system.readText(path)),

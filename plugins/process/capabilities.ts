@@ -79,6 +79,8 @@ const CAPABILITIES: Record<string, Use> = {
   ...nodes((device) => device.nodes, "nodes"),
   ...nodes((device) => device.hotplug, "hotplug"),
   "config": async ({ device }) => (await device.config()).nodes,
+  "scripts.check": ({ device }, [family, script]) =>
+    device.scripts.check(word(family, ["block", "network"] as const), text(script, "the script")),
   "scripts.run": ({ device, signal }, [family, script, action, copy]) =>
     device.scripts.run(
       word(family, ["block", "network"]),

@@ -100,6 +100,7 @@ export class FakeDevice implements Device {
   }
 
   readonly scripts: Device["scripts"] = {
+    check: async () => {},
     run: async (family, script, action, _, nodes) => {
       this.machine.runs.push(
         `${family} ${script} ${action}${nodes === undefined ? "" : ` on ${JSON.stringify(nodes)}`}`,
