@@ -1,4 +1,5 @@
 /** Modules that are loaded at run time, and put together: what only the runtime can do. */
+import { isBuiltin } from "node:module";
 import * as path from "node:path";
 
 /** Code of plugins. */
@@ -7,6 +8,8 @@ export interface Modules {
   load(file: string): Promise<Record<string, unknown>>;
   /** What a module's text imports, as it is written there. @throws Error when it cannot be parsed */
   importsOf(file: string, text: string): string[];
+  /** Whether the runtime itself has a module of this name. */
+  isBuiltIn(name: string): boolean;
 }
 
 /** Modules that any module that is loaded later may import by name. */
@@ -21,6 +24,7 @@ export function provideModule(name: string, exports: Record<string, unknown>): v
 
 /** The runtime's. */
 export const systemModules: Modules = {
+  isBuiltIn: (name) => isBuiltin(name) || /^bun(:|$)/.test(name),
   load: (file) => import(file),
   importsOf(file, text) {
     const loader = file.endsWith(".ts") ? "ts" : "js";

@@ -22,10 +22,7 @@ const LOADS: Rule = {
   claim: "it can be loaded, and is what its manifest says",
   run: async ({ rig }) => {
     checkContract(rig.manifest.api);
-    const host = await rig.freshHost();
-    const { add, remove } = await host.operations();
-    // A program says who it is when it is first spoken to.
-    if (add === undefined || remove === undefined) return ["it has no add or no remove"];
+    await (await rig.freshHost()).probe();
     return [];
   },
 };

@@ -140,6 +140,7 @@ export class Trial {
       manifest: host.manifest,
       origin: host.origin,
       close: () => host.close(),
+      probe: () => host.probe(),
       operations: async (): Promise<PluginOperations> => {
         const plugin = await host.operations();
         const watch = async <T>(

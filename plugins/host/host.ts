@@ -12,6 +12,8 @@ export interface PluginHost {
    * @throws Error that says in one line why it cannot be loaded; the next call tries again
    */
   operations(): Promise<PluginOperations>;
+  /** Makes sure that it works: loads it, and starts what carries it. @throws Error likewise */
+  probe(): Promise<void>;
   /** Ends what carries it, if that is something by itself. */
   close(): Promise<void>;
 }
@@ -30,6 +32,7 @@ export function builtInHost({ manifest, load }: BuiltIn): PluginHost {
     manifest,
     origin: "built-in",
     operations: () => loaded ??= load(),
+    probe: async () => void await (loaded ??= load()),
     close: async () => {},
   };
 }

@@ -27,14 +27,16 @@ export function moduleHost(
 ): PluginHost {
   checkContract(manifest.api);
   let loaded: Promise<PluginOperations> | null = null;
+  const operations = () =>
+    loaded ??= load(path, manifest, parts, sha256).catch((error) => {
+      loaded = null;
+      throw error;
+    });
   return {
     manifest,
     origin: path,
-    operations: () =>
-      loaded ??= load(path, manifest, parts, sha256).catch((error) => {
-        loaded = null;
-        throw error;
-      }),
+    operations,
+    probe: async () => void await operations(),
     close: async () => {},
   };
 }
@@ -75,7 +77,7 @@ async function checkFiles(
   for (const file of files) {
     await checkPluginFile(parts, file, file === path && sha256 !== undefined ? { sha256 } : {});
     for (const imported of importsOf(parts, file, await parts.files.readText(file))) {
-      if (imported === "xdevd/plugin" || /^(node|bun):|^bun$/.test(imported)) continue;
+      if (imported === "xdevd/plugin" || parts.modules.isBuiltIn(imported)) continue;
       const refuse = (why: string): never => {
         throw new PluginRefused(`plugin ${path} imports ${JSON.stringify(imported)}, ${why}`);
       };

@@ -100,6 +100,11 @@ export class ProcessHost implements PluginHost {
     };
   }
 
+  async probe(): Promise<void> {
+    await this.#ready(new AbortController().signal);
+    this.#scheduleIdle();
+  }
+
   async close(): Promise<void> {
     this.#closed = true;
     this.#cancelIdle();
