@@ -20,7 +20,7 @@ const LOG_LINES = 5;
 /** Checks a plugin and prints a report. @returns Failure when a rule does not hold */
 export async function checkPlugin(
   name: string,
-  options: PluginOptions & { json?: boolean; only?: readonly string[] },
+  options: PluginOptions & { json?: boolean; only?: readonly string[]; timeLimit?: number },
   builtIns: readonly BuiltIn[],
 ): Promise<number> {
   const unknown = (options.only ?? []).find((rule) => RULES.every((one) => one.name !== rule));
@@ -50,6 +50,7 @@ export async function checkPlugin(
       fresh,
       log,
       now: () => systemClock.now(),
+      ...(options.timeLimit === undefined ? {} : { operationMs: options.timeLimit * 1000 }),
       ...(options.only === undefined ? {} : { only: options.only }),
       done(verdict) {
         print(reportOf(verdict, log.slice(from)));

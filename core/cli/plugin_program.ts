@@ -41,6 +41,14 @@ export function configOption(): Option {
     .argParser(absoluteFile);
 }
 
+function seconds(text: string): number {
+  const value = Number(text);
+  if (!/^\d+(\.\d+)?$/.test(text) || value <= 0 || value > 3600) {
+    throw new InvalidArgumentError("Expected seconds, more than 0 and at most 3600.");
+  }
+  return value;
+}
+
 function collectPath(text: string, previous: string[] = []): string[] {
   return [...previous, absoluteFile(text)];
 }
@@ -74,11 +82,16 @@ export function addPlugin(
       ...before,
       rule,
     ])
+    .option("--time-limit <s>", "how long each call may take, in seconds (default: 8)", seconds)
     .option("--json", "for programs")
     .action(
       async (
         name: string,
-        options: PluginOptions & { json?: boolean; only?: readonly string[] },
+        options: PluginOptions & {
+          json?: boolean;
+          only?: readonly string[];
+          timeLimit?: number;
+        },
       ) => {
         const { checkPlugin } = await import("./plugin_check.ts");
         finish(await checkPlugin(name, options, builtIns));

@@ -33,14 +33,19 @@ const GUEST = 7;
 /** How long guest and toolstack wait, in ms. */
 export const PATIENCE_MS = 10_000;
 
-/** How long a plugin has for one call here, and to end it when it is told to, in ms. */
-export const CALL_LIMITS = { operationMs: 8_000, graceMs: 1_500 };
+/** How long a plugin has to end a call when it is told to, in ms. */
+export const OBEY_MS = 1_500;
+
+/** How long it has for a call, unless told otherwise, in ms. */
+export const OPERATION_MS = 8_000;
 
 /** A simulated machine, with its daemon's parts. */
 export class Rig {
   readonly directory: string;
   readonly manifest: PluginManifest;
   readonly dom0: StoreClient;
+  /** How long a plugin has for one call, in ms. */
+  readonly operationMs: number;
   readonly #machine: Machine;
   readonly #clients: StoreClient[];
   readonly #kernel: SimulatedKernel;
@@ -55,7 +60,9 @@ export class Rig {
     clients: StoreClient[],
     kernel: SimulatedKernel,
     fresh: () => Promise<PluginHost>,
+    operationMs: number,
   ) {
+    this.operationMs = operationMs;
     this.directory = directory;
     this.manifest = manifest;
     this.#machine = machine;
@@ -73,6 +80,7 @@ export class Rig {
     directory: string,
     manifest: PluginManifest,
     fresh: () => Promise<PluginHost>,
+    operationMs = OPERATION_MS,
   ): Promise<Rig> {
     const machine = await simulatedMachine(directory, [DRIVER, GUEST]);
     const clients: StoreClient[] = [];
@@ -93,7 +101,7 @@ export class Rig {
       otherKinds: manifest.kinds,
     });
     await kernel.start();
-    const rig = new Rig(directory, manifest, machine, clients, kernel, fresh);
+    const rig = new Rig(directory, manifest, machine, clients, kernel, fresh, operationMs);
     await rig.#writeSample();
     return rig;
   }
@@ -173,13 +181,13 @@ export class Rig {
       hotplug: new HotplugDirectories(store),
       children: new ChildKeeper(systemProcesses, systemProcessTable, systemClock),
       directories: new DirectoryKeeper(systemFiles, `${this.directory}/run`),
-      calls: CALL_LIMITS,
+      calls: { operationMs: this.operationMs, graceMs: OBEY_MS },
       scripts: {
         policy: {
           directories: [`${this.work}/scripts`],
           trustedUids: [0, (await systemFiles.stat(this.directory)).uid],
         },
-        limits: { timeoutMs: CALL_LIMITS.operationMs, killGraceMs: 500 },
+        limits: { timeoutMs: this.operationMs, killGraceMs: 500 },
         path:
           `${this.directory}/tools:/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin`,
         environment: { XENSTORED_PATH: path },

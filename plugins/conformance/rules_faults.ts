@@ -1,13 +1,10 @@
 /** Rules about what goes wrong: errors, crashes, aborted calls, odd configuration. */
-import { CALL_LIMITS } from "./rig.ts";
+import { OBEY_MS } from "./rig.ts";
 import { mustAdd, mustRemove, type Rule, type RuleContext, withTrial } from "./rule.ts";
 import type { Use } from "./trial.ts";
 
 /** Most places of a call at which a fault is tried. */
 const PLACES_MAX = 16;
-
-/** How long a plugin may take to obey, in ms. */
-const OBEY_MS = CALL_LIMITS.graceMs;
 
 /** Longest message of an error, in characters: the guest's administrator reads it in a node. */
 const MESSAGE_MAX = 512;
@@ -137,11 +134,12 @@ export const FAULT_RULES: readonly Rule[] = [
     claim: "add and remove end in time, and when their time is up",
     run: (context) =>
       withTrial(context, async (trial) => {
+        const { operationMs } = context.rig;
         const faults: string[] = [];
         for (const call of ["add", "remove"] as const) {
           const { ms, error } = await trial[call]();
-          if (ms < CALL_LIMITS.operationMs) continue;
-          const how = ms < CALL_LIMITS.operationMs + OBEY_MS
+          if (ms < operationMs) continue;
+          const how = ms < operationMs + OBEY_MS
             ? "ends when its time is up"
             : "does not even end when its time is up";
           faults.push(`${call} ${how} (${ms.toFixed(0)} ms): ${error?.message ?? "done"}`);
@@ -190,7 +188,7 @@ export const FAULT_RULES: readonly Rule[] = [
               await mustRemove(trial, `with node ${node} ${shown}`);
               const left = await context.rig.changesSince(before, trial.id);
               return [
-                ...ms >= CALL_LIMITS.operationMs
+                ...ms >= context.rig.operationMs
                   ? [`with node ${node} ${shown}, add does not end: ${error?.message}`]
                   : [],
                 ...left.map((line) => `with node ${node} ${shown}, after the remove ${line}`),

@@ -1,5 +1,5 @@
 /** Rules about a device's ordinary life. */
-import { backendPath } from "../../core/device/id.ts";
+import { backendPath, type DeviceId } from "../../core/device/id.ts";
 import { MemoryJournal } from "../../core/daemon/journal/memory.ts";
 import type { Daemon } from "../../core/daemon/daemon.ts";
 import { systemClock } from "../../core/platform/clock.ts";
@@ -9,6 +9,7 @@ import { Trial } from "./trial.ts";
 
 /** How long a daemon has to stop, in ms. */
 const STOP_MS = 2_000;
+const POLL_MS = 10;
 
 export const LIFE_RULES: readonly Rule[] = [
   {
@@ -20,7 +21,7 @@ export const LIFE_RULES: readonly Rule[] = [
         const id = rig.device(context.nextDevid());
         const before = await rig.inventory(id);
         const daemon = await start();
-        await attach(context, id.devid);
+        await attach(context, daemon, id);
         await rig.toolstack().remove(rig.spec(id)).catch((error) => {
           throw new Error(`the detach fails: ${error.message}`);
         });
@@ -96,7 +97,7 @@ export const LIFE_RULES: readonly Rule[] = [
         const id = rig.device(context.nextDevid());
         const before = await rig.inventory(id);
         const first = await start();
-        await attach(context, id.devid);
+        await attach(context, first, id);
         await first.stop(STOP_MS);
         const nodes = await nodesOf(context, backendPath(id));
         const second = await start();
@@ -189,22 +190,24 @@ export const LIFE_RULES: readonly Rule[] = [
   },
 ];
 
-async function attach(context: RuleContext, devid: number): Promise<void> {
+/** Attaches a device, and waits until the guest and the daemon are content. @throws Error */
+async function attach(context: RuleContext, daemon: Daemon, id: DeviceId): Promise<void> {
   const { rig } = context;
-  const id = rig.device(devid);
   await rig.toolstack().create(rig.spec(id));
   const guest = await rig.guest(id);
-  try {
-    await guest.connected(PATIENCE_MS);
-  } catch {
-    const nodes = await nodesOf(context, backendPath(id));
-    const error = nodes.get("hotplug-error");
-    throw new Error(
-      `the guest does not get connected: ${error ?? `backend state ${nodes.get("state")}`}`,
-    );
+  let connected = true;
+  await guest.connected(PATIENCE_MS).catch(() => connected = false);
+  const setUp = () => daemon.devices.stateOf(id)?.phase === "connected";
+  for (let waited = 0; connected && !setUp() && waited < PATIENCE_MS; waited += POLL_MS) {
+    if (daemon.devices.stateOf(id)?.phase === "failed") break;
+    await new Promise<void>((resolve) => void systemClock.after(POLL_MS, resolve));
   }
-  const status = await rig.dom0.readOptional(`${backendPath(id)}/hotplug-status`);
-  if (status === "error") throw new Error("hotplug-status says error");
+  if (connected && setUp()) return;
+  const nodes = await nodesOf(context, backendPath(id));
+  throw new Error(
+    `the ${connected ? "device is not set up" : "guest does not get connected"}: ` +
+      (nodes.get("hotplug-error") ?? `backend state ${nodes.get("state")}`),
+  );
 }
 
 async function withDaemons(

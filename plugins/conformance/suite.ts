@@ -49,6 +49,8 @@ export interface SuiteOptions {
   readonly manifest: PluginManifest;
   /** Makes a host in which the plugin remembers nothing. */
   fresh(): Promise<PluginHost>;
+  /** How long the plugin has for a call, in ms; 8000 by default. */
+  readonly operationMs?: number;
   /** Names of the rules to run; all by default. */
   readonly only?: readonly string[];
   /** All that has been logged so far. */
@@ -61,7 +63,7 @@ export interface SuiteOptions {
 /** Runs the suite. */
 export async function runSuite(options: SuiteOptions): Promise<Verdict[]> {
   const { directory, manifest, fresh, only, log, now, done } = options;
-  const rig = await Rig.start(directory, manifest, fresh);
+  const rig = await Rig.start(directory, manifest, fresh, options.operationMs);
   const verdicts: Verdict[] = [];
   let devid = 51712;
   try {

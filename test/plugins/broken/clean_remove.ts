@@ -1,0 +1,9 @@
+// xdevd-plugin: {"name":"broken","version":"1","api":1,"kinds":["broken"],"sample":{"backend":{"params":"usual","target":"{work}/made"}}}
+/** It does not clean up. */
+import { definePlugin } from "xdevd/plugin";
+import { good } from "./good.ts";
+
+export default definePlugin({
+  ...good,
+  remove: async () => {},
+});
