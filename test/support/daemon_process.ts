@@ -28,6 +28,7 @@ export function programCommand(): [string, ...string[]] {
 export function runProgram(
   args: readonly string[],
   env: Record<string, string> = {},
+  patienceMs = PATIENCE_MS,
 ): Promise<Finished> {
   return new Promise((resolve, reject) => {
     const [file, ...before] = programCommand();
@@ -38,7 +39,7 @@ export function runProgram(
     const timer = setTimeout(() => {
       child.kill("SIGKILL");
       reject(new Error(`xdevd ${args.join(" ")} did not end:\n${stdout}${stderr}`));
-    }, PATIENCE_MS);
+    }, patienceMs);
     let stdout = "";
     let stderr = "";
     child.stdout.on("data", (chunk) => stdout += chunk);

@@ -7,7 +7,9 @@ import { fileOf, good } from "./good.ts";
 export default definePlugin({
   ...good,
   async add(device, signal) {
-    if (await device.nodes.read("params") !== "usual") await writeFile(await fileOf(device), "");
+    if (await device.nodes.read("params") !== "usual") {
+      await writeFile(`${await fileOf(device)}-odd`, "");
+    }
     await good.add(device, signal);
   },
 });

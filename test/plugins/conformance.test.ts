@@ -1,0 +1,80 @@
+/** The conformance suite: what is sound passes, and what is broken is caught by the rule's name. */
+import { afterAll, beforeAll, describe, expect, test } from "bun:test";
+import { mkdtempSync, readdirSync, rmSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { fileURLToPath } from "node:url";
+import { RULES } from "../../plugins/conformance/suite.ts";
+import { runProgram } from "../support/daemon_process.ts";
+import { writeProcessPlugin } from "../support/plugin_files.ts";
+
+const broken = fileURLToPath(new URL("./broken", import.meta.url));
+let directory: string;
+
+beforeAll(() => {
+  directory = mkdtempSync(join(tmpdir(), "xdevd-conformance-"));
+  // Says each answer twice.
+  writeProcessPlugin(
+    join(directory, "protocol"),
+    "on.call = (call) => { done(call); done(call); };",
+  );
+});
+
+afterAll(() => rmSync(directory, { recursive: true }));
+
+interface Report {
+  readonly passed: boolean;
+  readonly rules: readonly { rule: string; faults: string[] }[];
+}
+
+async function check(file: string, ...options: string[]): Promise<Report> {
+  const { stdout, stderr, code } = await runProgram(
+    ["plugin", "check", file, "--json", ...options],
+    {},
+    60_000,
+  );
+  if (stdout === "") throw new Error(stderr);
+  const report = JSON.parse(stdout) as Report;
+  expect(code).toBe(report.passed ? 0 : 1);
+  return report;
+}
+
+const names = RULES.map(({ name }) => name);
+
+describe("each rule has a plugin that breaks it", () => {
+  test("and there is no other", () => {
+    const files = readdirSync(broken).filter((file) => file !== "good.ts");
+    const covered = files.map((file) => file.replace(/\.ts$/, "").replaceAll("_", "-"));
+    expect([...covered, "protocol"].sort()).toEqual([...names].sort());
+  });
+
+  test.each(names)("%s", async (name) => {
+    const file = name === "protocol"
+      ? join(directory, "protocol")
+      : join(broken, `${name.replaceAll("-", "_")}.ts`);
+    const { rules } = await check(file, "--only", name, "--time-limit", "1");
+    expect(rules.map(({ rule }) => rule)).toEqual([name]);
+    expect(rules[0]!.faults.length).toBeGreaterThan(0);
+  });
+});
+
+describe("what is sound passes", () => {
+  const sound = async (file: string) => {
+    const { rules } = await check(file);
+    expect(rules.filter(({ faults }) => faults.length > 0)).toEqual([]);
+    expect(rules).toHaveLength(RULES.length);
+  };
+
+  test("the plugin that the broken ones are made from", () => sound(join(broken, "good.ts")));
+  test("our own: vbd", () => sound("vbd"));
+  test("our own: vif", () => sound("vif"));
+
+  test.each(["module", "process"])("`plugin new`, untouched: %s", async (carrier) => {
+    const { code, stdout } = await runProgram(
+      ["plugin", "new", `fresh-${carrier}`, "--carrier", carrier, "--dir", directory],
+    );
+    expect(code).toBe(0);
+    const file = /^(\S+): a plugin for kind fresh-/.exec(stdout)?.[1];
+    await sound(file!);
+  });
+});
