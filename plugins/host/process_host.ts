@@ -30,21 +30,28 @@ export interface ProcessHostParts extends TrustParts {
   readonly host: string;
   /** @throws Error when there can be none */
   makeGroup(name: string, processes: number): ControlGroup;
+  /** In place of the usual times. */
+  readonly times?: Partial<typeof PROCESS_TIMES>;
 }
 
 /** How many processes and threads a plugin may have, unless the configuration says otherwise. */
 export const PROCESSES_MAX = 64;
 
-/** How long it may take to introduce itself, in ms. */
-const HELLO_MS = 10_000;
-/** Pauses before it is started again: the first, and the longest, in ms. */
-const BACKOFF_MS = 250;
-const BACKOFF_MAX_MS = 30_000;
-/** How long it has to run well for its failures to be forgotten, in ms. */
-const FORGET_MS = 60_000;
-/** How long one that nobody calls goes on, in ms; and how long it then has to end. */
-const IDLE_MS = 60_000;
-const CLOSE_MS = 2_000;
+/** Times of process plugins, in ms. */
+export const PROCESS_TIMES = {
+  /** How long one may take to introduce itself. */
+  hello: 10_000,
+  /** Pauses before it is started again: the first, each twice the one before, and the longest. */
+  backoff: 250,
+  backoffMax: 30_000,
+  /** How long it has to run well for its failures to be forgotten. */
+  forget: 60_000,
+  /** How long one that nobody calls goes on. */
+  idle: 60_000,
+  /** How long it has to end when it is asked to. */
+  close: 2_000,
+};
+
 const POLL_MS = 20;
 
 /** A plugin that runs. */
@@ -62,6 +69,7 @@ export class ProcessHost implements PluginHost {
   readonly #parts: ProcessHostParts;
   readonly #limits: { sha256?: string; processes?: number };
   readonly #log: Log = openLog();
+  readonly #times: typeof PROCESS_TIMES;
   #starting: Promise<Running> | null = null;
   #running: Running | null = null;
   #group: ControlGroup | null = null;
@@ -88,6 +96,7 @@ export class ProcessHost implements PluginHost {
     this.origin = path;
     this.manifest = manifest;
     this.#parts = parts;
+    this.#times = { ...PROCESS_TIMES, ...parts.times };
     this.#limits = limits;
   }
 
@@ -172,7 +181,7 @@ export class ProcessHost implements PluginHost {
       api: this.manifest.api,
       clock,
       log: this.#log,
-      helloMs: HELLO_MS,
+      helloMs: this.#times.hello,
       answerMs,
       kill: () => {
         child.signalGroup("SIGKILL");
@@ -192,12 +201,12 @@ export class ProcessHost implements PluginHost {
   #onEnd(session: PluginSession, since: number): void {
     if (this.#running?.session === session) this.#running = null;
     this.#cancelIdle();
-    if (this.#parts.clock.now() - since > FORGET_MS) this.#failures = 0;
+    if (this.#parts.clock.now() - since > this.#times.forget) this.#failures = 0;
     this.#failed();
   }
 
   #failed(): void {
-    const pause = Math.min(BACKOFF_MAX_MS, BACKOFF_MS * 2 ** this.#failures);
+    const pause = Math.min(this.#times.backoffMax, this.#times.backoff * 2 ** this.#failures);
     this.#failures++;
     this.#notBefore = this.#parts.clock.now() + pause;
   }
@@ -206,7 +215,7 @@ export class ProcessHost implements PluginHost {
     this.#cancelIdle();
     const running = this.#running;
     if (running === null || this.#closed) return;
-    this.#cancelIdle = this.#parts.clock.after(IDLE_MS, () => {
+    this.#cancelIdle = this.#parts.clock.after(this.#times.idle, () => {
       if (running.session.calls > 0 || this.#running !== running) return;
       this.#running = null;
       this.#stop(running).then(() => {
@@ -220,7 +229,7 @@ export class ProcessHost implements PluginHost {
   /** Its input ends; what is left of it after a while is killed. */
   async #stop({ session }: Running): Promise<void> {
     session.close();
-    const cancel = this.#parts.clock.after(CLOSE_MS, () => session.end("it did not end"));
+    const cancel = this.#parts.clock.after(this.#times.close, () => session.end("it did not end"));
     await session.ended;
     cancel();
   }
@@ -229,7 +238,7 @@ export class ProcessHost implements PluginHost {
   async #endEarlier(): Promise<void> {
     if (this.#cleaned) return;
     const { clock } = this.#parts;
-    const end = clock.now() + CLOSE_MS;
+    const end = clock.now() + this.#times.close;
     while (await this.#killMarked() > 0) {
       if (clock.now() > end) throw new Error("processes of an earlier daemon's plugin do not end");
       await this.#pause(POLL_MS);

@@ -2,13 +2,13 @@
 import { afterAll, beforeAll, describe, expect, test } from "bun:test";
 import { mkdtempSync, readdirSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
-import { join } from "node:path";
+import { dirname, join } from "node:path";
 import { fileURLToPath } from "node:url";
 import { RULES } from "../../plugins/conformance/suite.ts";
 import { runProgram } from "../support/daemon_process.ts";
 import { writeProcessPlugin } from "../support/plugin_files.ts";
 
-const broken = fileURLToPath(new URL("./broken", import.meta.url));
+const broken = join(dirname(fileURLToPath(import.meta.url)), "broken");
 let directory: string;
 
 beforeAll(() => {

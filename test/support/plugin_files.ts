@@ -1,10 +1,11 @@
 /** Plugins of tests: programs that speak the protocol, run by the runtime that runs the tests. */
 import { chmodSync, writeFileSync } from "node:fs";
+import { dirname, join } from "node:path";
 import { fileURLToPath } from "node:url";
 import type { PluginManifest } from "../../plugins/contract.ts";
 import { manifestLine } from "../../plugins/manifest.ts";
 
-const frames = fileURLToPath(new URL("../../plugins/process/frames.ts", import.meta.url));
+const frames = join(dirname(fileURLToPath(import.meta.url)), "../../plugins/process/frames.ts");
 
 /** What the programs below begin with: `send`, `on`, and an introduction. */
 const PRELUDE = `

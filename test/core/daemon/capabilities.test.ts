@@ -1,0 +1,214 @@
+/** What a plugin can do with its device beyond nodes and scripts. */
+import { afterEach, beforeEach, describe, expect, test } from "bun:test";
+import { existsSync, mkdtempSync, rmSync, statSync, writeFileSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { CHILD_VARIABLE, ChildKeeper } from "../../../core/daemon/children.ts";
+import { DirectoryKeeper } from "../../../core/daemon/device_directories.ts";
+import { backendPath } from "../../../core/device/id.ts";
+import { systemClock } from "../../../core/platform/clock.ts";
+import { systemFiles } from "../../../core/platform/files.ts";
+import { systemProcesses } from "../../../core/platform/processes.ts";
+import { systemProcessTable } from "../../../core/platform/process_table.ts";
+import { DEFAULT_TIMES } from "../../../core/lifecycle/constants.ts";
+import type { Device } from "../../../plugins/contract.ts";
+import { until } from "../../support/daemon_process.ts";
+import { DISK, disk, World } from "../../support/simulated_domain.ts";
+
+const BACKEND = backendPath(DISK);
+const HOTPLUG = "/local/domain/1/libxl/hotplug/vbd/7/51712";
+
+let world: World;
+let directory: string;
+
+beforeEach(() => {
+  world = new World();
+  directory = mkdtempSync(join(tmpdir(), "xdevd-capabilities-"));
+  world.parts = { directories: new DirectoryKeeper(systemFiles, directory) };
+});
+
+afterEach(async () => {
+  await world.stop();
+  rmSync(directory, { recursive: true });
+});
+
+/** Attaches a disk, with something done during its add. */
+async function attach(within: (device: Device) => Promise<void>): Promise<void> {
+  world.recorder.within = async (call, device) => {
+    if (call === "add") await within(device);
+  };
+  await world.start();
+  await world.toolstack().create(disk);
+  const guest = await world.guest(DISK);
+  await guest.connected(2_000);
+}
+
+describe("config", () => {
+  test("has all nodes, and says what is wrong with them", async () => {
+    const seen: unknown[] = [];
+    await attach(async (device) => {
+      const config = await device.config();
+      seen.push(config.text("params"), config.oneOf("mode", ["r", "w"]));
+      seen.push(config.integer("removable", { min: 0, max: 1 }));
+      seen.push(config.integer("none", { min: 0, max: 1, otherwise: 7 }), config.text("no", "x"));
+      for (
+        const attempt of [
+          () => config.text("none"),
+          () => config.integer("params", { min: 0, max: 9 }),
+          () => config.oneOf("mode", ["x", "y"]),
+        ]
+      ) {
+        try {
+          attempt();
+        } catch (error) {
+          seen.push((error as Error).message);
+        }
+      }
+      expect(Object.keys(config.nodes)).not.toContain("xdevd-attach");
+    });
+    expect(seen).toEqual([
+      "/image",
+      "w",
+      0,
+      7,
+      "x",
+      "node none is missing or empty; expected a text without control characters",
+      'node params is "/image"; expected a whole number, 0 to 9',
+      'node mode is "w"; expected x or y',
+    ]);
+  });
+
+  test("is as it was, when the directory is gone", async () => {
+    let params: unknown;
+    await attach(async () => {});
+    world.recorder.within = async (_, device) => {
+      params = (await device.config()).nodes["params"];
+    };
+    await world.dom0.remove(BACKEND);
+    await until(() => params !== undefined, () => world.log.join(""));
+    expect(params).toBe("/image");
+  });
+});
+
+describe("the hotplug directory", () => {
+  test("is the plugin's own, and gone with the device", async () => {
+    await attach((device) => device.hotplug.write({ "deep/er": "1", version: "2" }));
+    expect(await world.dom0.readText(`${HOTPLUG}/deep/er`)).toBe("1");
+    await world.toolstack().remove(disk);
+    await until(
+      async () => !await world.dom0.exists("/local/domain/1/libxl/hotplug"),
+      () => "it is still there",
+    );
+  });
+
+  test("is elsewhere where libxl is not the domain's own", async () => {
+    const start = world.startDaemon.bind(world);
+    world.startDaemon = async () => {
+      await world.dom0.remove("/local/domain/1/libxl");
+      await start();
+    };
+    await attach((device) => device.hotplug.write({ version: "2" }));
+    expect(await world.dom0.readText("/local/domain/1/data/xdevd/hotplug/vbd/7/51712/version"))
+      .toBe("2");
+  });
+});
+
+describe("directories", () => {
+  test("one for the call, one for the device's life", async () => {
+    const paths: string[] = [];
+    await attach(async ({ directories }) => {
+      paths.push(await directories.state(), await directories.temporary());
+      expect(await directories.temporary()).toBe(paths[1]!);
+      for (const path of paths) writeFileSync(join(path, "file"), "");
+      expect(statSync(paths[0]!).mode & 0o777).toBe(0o700);
+    });
+    await until(() => !existsSync(paths[1]!), () => "the temporary one is still there");
+    expect(existsSync(paths[0]!)).toBeTrue();
+    await world.toolstack().remove(disk);
+    expect(existsSync(paths[0]!)).toBeFalse();
+  });
+});
+
+describe("children", () => {
+  const marked = async () =>
+    [...await systemProcessTable.withVariable(CHILD_VARIABLE)]
+      .filter(([, value]) => value.startsWith("vbd/7/51712/"))
+      .map(([pid]) => pid);
+
+  beforeEach(() => {
+    world.parts = {
+      ...world.parts,
+      times: { ...DEFAULT_TIMES, initWait: 200, hold: 30, check: 60_000 },
+    };
+  });
+
+  const sleeper = async ({ children }: Device) => {
+    await children.start("sleeper", ["/bin/sleep", "1000"]);
+    // A second start is none.
+    await children.start("sleeper", ["/bin/sleep", "1000"]);
+  };
+
+  test("run as long as the device is set up", async () => {
+    await attach(sleeper);
+    expect(await marked()).toHaveLength(1);
+    await world.toolstack().remove(disk);
+    expect(await marked()).toEqual([]);
+  });
+
+  test("one that ends makes the device fail, at once", async () => {
+    await attach(sleeper);
+    await until(() => world.log.join("").includes("→ connected"), () => world.log.join(""));
+    process.kill((await marked())[0]!, "SIGKILL");
+    await world.reaches(`${BACKEND}/state`, "6");
+    expect(await world.dom0.readText(`${BACKEND}/hotplug-error`))
+      .toBe("its process sleeper has ended");
+    expect(world.log.join("")).toContain("its process sleeper ended: it was killed by SIGKILL");
+  });
+
+  test("outlive the daemon; the next one knows them, and ends them with the device", async () => {
+    await attach(sleeper);
+    const before = await marked();
+    world.killDaemon();
+    world.parts = {
+      ...world.parts,
+      children: new ChildKeeper(systemProcesses, systemProcessTable, systemClock),
+    };
+    await world.startDaemon();
+    await until(
+      () => world.daemon.devices.stateOf(DISK)?.phase === "connected",
+      () => world.log.join(""),
+    );
+    expect(await marked()).toEqual(before);
+    const running: boolean[] = [];
+    world.recorder.within = async (_, { children }) => {
+      running.push(await children.running("sleeper"));
+    };
+    await world.toolstack().remove(disk);
+    expect(running).toEqual([true]);
+    expect(await marked()).toEqual([]);
+  });
+
+  test("started by an add that then fails are ended", async () => {
+    world.recorder.fails = true;
+    world.recorder.within = async (call, device) => {
+      if (call === "add") await sleeper(device);
+    };
+    await world.start();
+    await world.toolstack().create(disk);
+    await world.reaches(`${BACKEND}/hotplug-status`, "error");
+    expect(await marked()).toEqual([]);
+  });
+
+  test.each([
+    ["no path", ["sleep", "1"], /process x: sleep is not an absolute path/],
+    ["no program", ["/bin/none"], /process x: \/bin\/none cannot be started/],
+  ])("%s", async (_, argv, reason) => {
+    world.recorder.within = async (call, { children }) => {
+      if (call === "add") await children.start("x", argv as [string]);
+    };
+    await world.start();
+    await world.toolstack().create(disk);
+    await world.reaches(`${BACKEND}/hotplug-status`, "error");
+    expect(await world.dom0.readText(`${BACKEND}/hotplug-error`)).toMatch(reason);
+  });
+});

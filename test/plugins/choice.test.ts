@@ -1,0 +1,81 @@
+/** The administrator's choice: the configuration file, and which plugin serves which kind. */
+import { describe, expect, test } from "bun:test";
+import { type Candidate, selectPlugins } from "../../plugins/select.ts";
+import { NO_SETTINGS, parseSettings } from "../../plugins/settings.ts";
+import { testManifest } from "../support/plugin_files.ts";
+
+const one: Candidate = { manifest: testManifest({ name: "one" }), origin: "built-in" };
+const two: Candidate = { manifest: testManifest({ name: "two" }), origin: "/a/two" };
+const twin: Candidate = { manifest: testManifest({ name: "two" }), origin: "/b/two" };
+
+describe("two plugins for one kind", () => {
+  test("are refused, with what would settle it", () => {
+    const { byKind, conflicts } = selectPlugins([one, two], NO_SETTINGS);
+    expect(byKind.size).toBe(0);
+    expect(conflicts).toEqual([
+      'kind test can be served by one (built-in) and two (/a/two); [kinds] test = "one" in the ' +
+      "configuration (or --kind test=one) says by which",
+    ]);
+  });
+
+  test.each([
+    ["two", two],
+    ["built-in", one],
+    ["/a/two", two],
+  ])("%s settles it", (name, expected) => {
+    const settings = parseSettings(`[kinds]\ntest = "${name}"`);
+    const { byKind, conflicts } = selectPlugins([one, two], settings);
+    expect(conflicts).toEqual([]);
+    expect(byKind.get("test")).toBe(expected);
+  });
+
+  test("of one name are told apart by their files", () => {
+    expect(selectPlugins([two, twin], parseSettings('[kinds]\ntest = "two"')).conflicts[0])
+      .toContain('[kinds] test = "/a/two"');
+    const { byKind } = selectPlugins([two, twin], parseSettings('[kinds]\ntest = "/b/two"'));
+    expect(byKind.get("test")).toBe(twin);
+  });
+
+  test("of which one is switched off are none", () => {
+    const settings = parseSettings("[plugins.one]\nenabled = false");
+    const { byKind, conflicts } = selectPlugins([one, two], settings);
+    expect([byKind.get("test"), conflicts]).toEqual([two, []]);
+  });
+
+  test("and a choice that there is not", () => {
+    const { conflicts } = selectPlugins([one], parseSettings('[kinds]\ntest = "x"\nother = "one"'));
+    expect(conflicts).toEqual([
+      '[kinds] test = "x", but only one (built-in) can serve kind test',
+      '[kinds] other = "one", but no plugin serves kind other',
+    ]);
+  });
+});
+
+describe("the configuration file", () => {
+  test("says which kinds, which files, how many processes", () => {
+    const sha256 = "AB".repeat(32);
+    const { kinds, plugins } = parseSettings(
+      `[kinds]\nvbd = "x"\n[plugins.x]\nsha256 = "${sha256}"\nprocesses = 9\n` +
+        '[plugins."/a/b"]\nenabled = false\n',
+    );
+    expect([...kinds]).toEqual([["vbd", "x"]]);
+    expect([...plugins]).toEqual([
+      ["x", { enabled: true, sha256: sha256.toLowerCase(), processes: 9 }],
+      ["/a/b", { enabled: false }],
+    ]);
+  });
+
+  test.each([
+    ["[kinds", /^line 1, column \d+: /],
+    ["kinds = 3", "kinds is 3; expected a table"],
+    ['[kinds]\n"A/B" = "x"', '[kinds] has "A/B"; expected a backend kind'],
+    ["[kinds]\nvbd = 3", "[kinds] vbd is 3; expected a plugin's name"],
+    ["[plugin.x]", "plugin is unknown; expected [kinds] and [plugins.NAME]"],
+    ["[plugins.x]\nenable = true", "enable is unknown; expected enabled, sha256 and processes"],
+    ["[plugins.x]\nenabled = 1", "enabled is 1; expected true or false"],
+    ['[plugins.x]\nsha256 = "abc"', 'sha256 is "abc"; expected 64 hexadecimal digits'],
+    ["[plugins.x]\nprocesses = 0", "processes is 0; expected a number, 1 to 32768"],
+  ])("%j is refused", (text, reason) => {
+    expect(() => parseSettings(text)).toThrow(reason);
+  });
+});

@@ -1,0 +1,94 @@
+/** What holds for every call of a plugin: it ends, and then it is over. */
+import { describe, expect, test } from "bun:test";
+import type { Device } from "../../plugins/contract.ts";
+import { checkAnswer, errorOf, guardedCall } from "../../plugins/host/guard.ts";
+import { FakeClock } from "../support/fake_clock.ts";
+import { FakeDevice, FakeMachine } from "../support/fake_device.ts";
+
+const id = { backendDomid: 1, kind: "test", frontendDomid: 7, devid: 1 };
+const limits = { operationMs: 1_000, graceMs: 100 };
+
+function call<T>(
+  use: (device: Device, signal: AbortSignal) => Promise<T>,
+  signal = new AbortController().signal,
+) {
+  const clock = new FakeClock();
+  const device = new FakeDevice(new FakeMachine(), id, { params: "x" });
+  const result = guardedCall("test", () => device, use, signal, { clock, limits });
+  result.catch(() => {});
+  return { clock, device, result };
+}
+
+describe("a guarded call", () => {
+  test("passes on what comes of it", async () => {
+    expect(await call(async (device) => await device.nodes.read("params")).result).toBe("x");
+    await expect(call(() => Promise.reject(new Error("no"))).result).rejects.toThrow("no");
+    await expect(
+      call(() => {
+        throw new Error("at once");
+      }).result,
+    ).rejects.toThrow("at once");
+  });
+
+  test("that takes too long is told to stop, and left behind if it does not", async () => {
+    let told = "";
+    const { clock, result } = call((_, signal) => {
+      signal.addEventListener("abort", () => told = signal.reason.message);
+      return new Promise(() => {});
+    });
+    await clock.advance(999);
+    expect(told).toBe("");
+    await clock.advance(1);
+    expect(told).toBe("it did not end within 1 s");
+    await clock.advance(100);
+    await expect(result).rejects.toThrow("plugin test did not stop within 0.1 s: left behind");
+  });
+
+  test("that is told to stop may say why it stopped", async () => {
+    const abort = new AbortController();
+    const { result } = call((_, signal) =>
+      new Promise((_, reject) => {
+        signal.addEventListener("abort", () => reject(signal.reason));
+      }), abort.signal);
+    abort.abort(new Error("no longer wanted"));
+    await expect(result).rejects.toThrow("no longer wanted");
+  });
+
+  test("leaves no capability behind", async () => {
+    let kept: Device | null = null;
+    const { result } = call(async (device) => {
+      kept = device;
+    });
+    await result;
+    await expect(kept!.nodes.read("params")).rejects.toThrow("nodes.read: the call has ended");
+    await expect(kept!.recordUndo({ a: 1 })).rejects.toThrow("the call has ended");
+    await expect(kept!.system.exclusively("x", AbortSignal.timeout(9), async () => {})).rejects
+      .toThrow("the call has ended");
+  });
+
+  test("starts no timer that outlives it", async () => {
+    const { clock, result } = call(async () => {});
+    await result;
+    expect(clock.pending).toBe(0);
+  });
+});
+
+describe("what plugins throw and answer", () => {
+  test.each([
+    ["a text", () => "text", "text"],
+    ["nothing", () => undefined, "undefined"],
+    ["an empty error", () => new Error(""), "it gave no reason"],
+    ["two lines", () => new Error("one\ntwo"), "one"],
+    ["a long one", () => new Error("x".repeat(5_000)), "x".repeat(1_000)],
+  ])("%s is an error with one line", (_, make, text) => {
+    const thrown = make();
+    expect(errorOf(thrown).message).toBe(text);
+  });
+
+  test("a check answers with a text, or nothing", () => {
+    expect(checkAnswer("test", null)).toBeNull();
+    expect(checkAnswer("test", undefined)).toBeNull();
+    expect(checkAnswer("test", "gone")).toBe("gone");
+    expect(() => checkAnswer("test", false)).toThrow(/answered a check with boolean/);
+  });
+});

@@ -1,0 +1,306 @@
+/** Programs that are plugins and mean no good: each costs its own operations, and one line of log. */
+import { afterEach, beforeEach, describe, expect, test } from "bun:test";
+import { spawn } from "node:child_process";
+import { mkdtempSync, readFileSync, rmSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { backendPath } from "../../core/device/id.ts";
+import { systemClock } from "../../core/platform/clock.ts";
+import { makeControlGroup } from "../../core/platform/control_group.ts";
+import { systemFiles } from "../../core/platform/files.ts";
+import { sha256OfFile } from "../../core/platform/modules.ts";
+import { systemProcessTable } from "../../core/platform/process_table.ts";
+import { systemTalkingChildren } from "../../core/platform/talking_child.ts";
+import { readyHost } from "../../plugins/host/host.ts";
+import {
+  PLUGIN_VARIABLE,
+  ProcessHost,
+  type ProcessHostParts,
+} from "../../plugins/host/process_host.ts";
+import { PluginRegistry } from "../../plugins/registry.ts";
+import { until } from "../support/daemon_process.ts";
+import { writeProcessPlugin } from "../support/plugin_files.ts";
+import { DISK, disk, nic, World } from "../support/simulated_domain.ts";
+
+const CALLS = { operationMs: 400, graceMs: 1_000 };
+
+describe("a hostile process plugin", () => {
+  let directory: string;
+  let world: World;
+
+  beforeEach(() => {
+    directory = mkdtempSync(join(tmpdir(), "xdevd-hostile-"));
+    world = new World();
+  });
+
+  afterEach(async () => {
+    await world.stop();
+    rmSync(directory, { recursive: true });
+    expect(await processes()).toEqual([]);
+  });
+
+  /** Its processes that run. */
+  async function processes(): Promise<number[]> {
+    return [...await systemProcessTable.withVariable(PLUGIN_VARIABLE)]
+      .filter(([, value]) => value.startsWith(`${directory}:`)).map(([pid]) => pid);
+  }
+
+  function host(body: string, more: Partial<ProcessHostParts> = {}): ProcessHost {
+    const file = join(directory, "disks");
+    const manifest = writeProcessPlugin(file, body, { name: "disks", kinds: ["vbd"] });
+    return new ProcessHost(file, manifest, {
+      files: systemFiles,
+      trustedUids: [0, process.getuid!()],
+      sha256Of: sha256OfFile,
+      children: systemTalkingChildren,
+      table: systemProcessTable,
+      clock: systemClock,
+      owner: directory,
+      path: "/usr/bin:/bin",
+      answerMs: 200,
+      host: "test/1",
+      makeGroup: makeControlGroup,
+      times: { backoff: 20 },
+      ...more,
+    });
+  }
+
+  /** A daemon that serves disks with the program, and interfaces with a sound plugin. */
+  async function start(body: string, more: Partial<ProcessHostParts> = {}): Promise<void> {
+    const sound = readyHost(world.recorder.plugin({ kinds: ["vif"] }));
+    world.parts = { plugins: PluginRegistry.of(host(body, more), sound), calls: CALLS };
+    await world.start();
+  }
+
+  /** A disk is attached, which fails for this reason; all else goes on. */
+  async function fails(reason: RegExp, line: RegExp = reason): Promise<void> {
+    const toolstack = world.toolstack();
+    await toolstack.create(disk);
+    await world.reaches(`${backendPath(DISK)}/hotplug-status`, "error");
+    expect(await world.dom0.readText(`${backendPath(DISK)}/hotplug-error`)).toMatch(reason);
+    expect(world.log.join("")).toMatch(line);
+    await toolstack.create(nic);
+    await (await world.guest(nic.id)).connected(2_000);
+  }
+
+  const request = (capability: string, ...args: unknown[]) => `
+    let asking;
+    on.call = (call) => {
+      if (call.operation !== "add") return done(call);
+      asking = call.call;
+      send({ type: "request", request: 1, call: call.call, capability: "${capability}",
+        arguments: ${JSON.stringify(args)} });
+    };
+    on.reply = ({ error }) => send(error
+      ? { type: "failed", call: asking, error }
+      : { type: "done", call: asking });`;
+
+  test.each([
+    ["nodes.write", { "../../../../note": "x" }],
+    ["nodes.write", { "/local/domain/7/note": "x" }],
+    ["nodes.write", { "@releaseDomain": "x" }],
+    ["hotplug.write", { "../../../note": "x" }],
+  ])("writes outside its view: %s %j", async (capability, nodes) => {
+    await start(request(capability, nodes));
+    await fails(/invalid node name/);
+    expect(await world.dom0.exists("/local/domain/7/note")).toBeFalse();
+    expect(await world.dom0.exists("/local/domain/1/note")).toBeFalse();
+  });
+
+  test("takes off the daemon's own mark", async () => {
+    await start(request("nodes.write", { "xdevd-attach": "x" }));
+    await fails(/it is the daemon's own/);
+  });
+
+  test("reads outside its view", async () => {
+    await start(request("nodes.read", "../../../name"));
+    await fails(/invalid node name/);
+  });
+
+  test.each([
+    [["frobnicate"], /there is no capability "frobnicate"/],
+    [["toString"], /there is no capability "toString"/],
+    [["nodes.read", 7], /expected the node's name, a text/],
+    [["nodes.write", [1]], /expected nodes, a map of texts/],
+    [["recordUndo", { a: null }], /expected an undo record/],
+    [["system.run", "rm -rf /"], /expected a program and its arguments/],
+    [["children.start", "x/y", ["/bin/true"]], /process name/],
+    [["scripts.run", "block", "/bin/sh", "frob"], /expected add or remove/],
+    [["scripts.run", "block", "/bin/sh", "add"], /is outside the allowed directory/],
+  ])("asks for nonsense: %j", async ([capability, ...args], reason) => {
+    await start(request(capability as string, ...args));
+    await fails(reason);
+  });
+
+  test("never answers", async () => {
+    await start("");
+    await fails(/disks failed during add: it did not end its add within 0.2 s/, /killed/);
+  });
+
+  test("answers twice", async () => {
+    await start("on.call = (call) => { done(call); done(call); };");
+    await world.toolstack().create(disk);
+    await until(
+      () => /done for call 1, which it has answered already: killed/.test(world.log.join("")),
+      () => world.log.join(""),
+    );
+    await world.toolstack().create(nic);
+    await (await world.guest(nic.id)).connected(2_000);
+  });
+
+  test("answers what it was not asked", async () => {
+    await start("on.call = ({ call }) => done({ call: call + 1 });");
+    await fails(/done for call 2, which was never made/);
+  });
+
+  test("sends a frame of 100 MB", async () => {
+    const before = process.memoryUsage().rss;
+    await start(`on.call = () => {
+      write(new Uint8Array([0x06, 0x40, 0, 0]));
+      for (let sent = 0; sent < 100; sent++) write(new Uint8Array(1024 * 1024));
+    };`);
+    await fails(/a frame of 104857600 bytes; expected 1 to 1048576/);
+    expect(process.memoryUsage().rss - before).toBeLessThan(80e6);
+  });
+
+  test.each([
+    ["text", "on.call = () => console.log('hello, this is a log line');", /text in place of a fra/],
+    ["no map", "on.call = () => write(new Uint8Array([0, 0, 0, 1, 0xc0]));", /a frame that is no/],
+    [
+      "an array of four thousand millions",
+      "on.call = () => write(new Uint8Array([0, 0, 0, 5, 0xdd, 255, 255, 255, 255]));",
+      /not MessagePack: it ends too early/,
+    ],
+    ["a strange type", "on.call = () => send({ type: 'frob' });", /"frob"; expected hello, done/],
+    ["no error", "on.call = ({ call }) => send({ type: 'failed', call });", /with error nothing/],
+    ["a second hello", "on.call = () => hello();", /a second hello/],
+    ["a false name", "on.hello = () => hello({ name: 'vbd' });", /it says that it is "vbd"/],
+    ["another contract", "on.hello = () => hello({ contract: 9 });", /it takes contract 9/],
+    ["no remove", "on.hello = () => hello({ operations: ['add'] });", /it has no remove/],
+    ["a call before hello", "on.hello = () => done({ call: 0 });", /done before its hello/],
+  ])("speaks nonsense: %s", async (_, body, reason) => {
+    await start(body);
+    await fails(reason, /disks: .*: killed/);
+  });
+
+  test("does not introduce itself", async () => {
+    await start("on.hello = () => {};", { times: { hello: 150, backoff: 20 } });
+    await fails(/it did not introduce itself within 0.15 s/);
+  });
+
+  test("exits in the middle of an operation, and is started again for the next", async () => {
+    await start(`let first = true;
+      on.call = (call) => call.operation === "add" && call.device.devid === ${DISK.devid}
+        ? process.exit(3)
+        : done(call);`);
+    await fails(/disks failed during add: it ended \(exit status 3\)/);
+    const toolstack = world.toolstack();
+    await toolstack.remove(disk);
+    await world.gone(DISK);
+  });
+
+  test("crashes again and again: it is started less and less often", async () => {
+    await start("process.exit(1);", { times: { backoff: 100 } });
+    await fails(/it ended \(exit status 1\)/);
+    const starts = () => world.log.filter((line) => line.includes("it ended (exit")).length;
+    const before = starts();
+    for (let round = 0; round < 5; round++) world.daemon.devices.touchAll();
+    await new Promise((resolve) => setTimeout(resolve, 300));
+    expect(starts() - before).toBeLessThanOrEqual(2);
+  });
+
+  test("is no program", async () => {
+    await start("");
+    const file = join(directory, "disks");
+    const text = readFileSync(file, "utf8");
+    await systemFiles.writeText(file, text.replace(/^#!.*/, "#!/nowhere/interpreter"));
+    await fails(/cannot be started: the interpreter of its #! line does not exist/);
+  });
+
+  test("floods the log", async () => {
+    await start(`on.call = () => {
+      for (;;) send({ type: "log", level: "info", text: "look at me" });
+    };`);
+    await fails(/it floods the log/);
+    expect(world.log.filter((line) => line.includes("look at me")).length).toBeLessThan(500);
+  });
+
+  test("floods its standard error", async () => {
+    await start("on.call = () => { for (;;) writeSync(2, 'look at me\\n'.repeat(1000)); };");
+    await fails(/it floods the log/);
+    expect(world.log.filter((line) => line.includes("look at me")).length).toBeLessThan(500);
+  });
+
+  test("floods with requests", async () => {
+    await start(`let number = 0;
+      on.call = ({ call }) => {
+        for (;;) send({ type: "request", request: ++number, call, capability: "nodes.read",
+          arguments: ["params"] });
+      };`);
+    await fails(/did not end its add|does not read what it is told/);
+  });
+
+  test("does not read what it is told", async () => {
+    await start(`on.call = ({ call }) => {
+      let number = 0;
+      const bytes = [];
+      process.stdin.pause();
+      for (;;) send({ type: "request", request: ++number, call, capability: "frob",
+        arguments: [] });
+    };`);
+    await fails(/does not read what it is told|did not end its add/);
+  });
+
+  test("forges lines and escapes in what it says", async () => {
+    await start(`on.call = ({ call }) => send({ type: "failed", call,
+      error: "oh\\u001b[2J\\n2026-01-01 forged" });`);
+    await fails(/^oh\\x1b\[2J$/, /oh\\x1b\[2J\n/);
+    expect(world.log.some((line) => line.startsWith("2026-01-01 forged"))).toBeFalse();
+  });
+
+  test("multiplies: no more processes than it may have, and none when it has ended", async () => {
+    const child = `process.stdin.resume(); setTimeout(() => {}, 1e6);`;
+    await start(
+      `import { spawn } from "node:child_process";
+      on.call = () => {
+        for (let i = 0; i < 300; i++) {
+          try {
+            spawn("/bin/sleep", ["1000"], { detached: true, stdio: "ignore" }).on("error", () => {});
+          } catch {}
+        }
+      }; ${child}`,
+    );
+    let most = 0;
+    const count = setInterval(async () => most = Math.max(most, (await processes()).length), 20);
+    await fails(/did not end its add/);
+    clearInterval(count);
+    expect(most).toBeGreaterThan(1);
+    const bounded = !world.log.join("").includes("is not bounded here");
+    if (process.env["CI"] === "true" && process.getuid?.() === 0) expect(bounded).toBeTrue();
+    if (bounded) expect(most).toBeLessThanOrEqual(64);
+    await until(async () => (await processes()).length === 0, () => "they go on");
+  });
+
+  test("was started by a daemon that has been killed: it is ended before there is another", async () => {
+    const stale = spawn("/bin/sleep", ["1000"], {
+      env: { [PLUGIN_VARIABLE]: `${directory}:disks` },
+      stdio: "ignore",
+    });
+    const ended = new Promise((resolve) => stale.once("exit", (_, signal) => resolve(signal)));
+    await until(async () => (await processes()).length === 1, () => "it was not started");
+    await start("on.call = done;");
+    await world.toolstack().create(disk);
+    expect(await ended).toBe("SIGKILL");
+  });
+
+  test("that nobody calls is ended, and started when it is called", async () => {
+    await start("on.call = done;", { times: { idle: 50 } });
+    const toolstack = world.toolstack();
+    await toolstack.create(disk);
+    await until(() => world.log.join("").includes("→ connected"), () => world.log.join(""));
+    await until(async () => (await processes()).length === 0, () => "it goes on");
+    await toolstack.remove(disk, "force");
+    await world.gone(DISK);
+    expect(world.log.filter((line) => /plugin disks: (?!process)/.test(line))).toEqual([]);
+  });
+});

@@ -1,0 +1,76 @@
+/** Manifests: found in any language's comments, and refused with the field's name. */
+import { describe, expect, test } from "bun:test";
+import * as fc from "fast-check";
+import {
+  checkContract,
+  checkManifest,
+  difference,
+  manifestInText,
+  manifestLine,
+} from "../../plugins/manifest.ts";
+import { testManifest } from "../support/plugin_files.ts";
+
+describe("a manifest", () => {
+  test.each(["//", "#", "--", ";", " *", "%%"])("in a comment that begins with %s", (comment) => {
+    const manifest = testManifest({ description: "a {curly} one" });
+    const text = `first line\n${manifestLine(manifest, comment)}\nthe rest`;
+    expect(manifestInText(text)).toEqual(manifest);
+  });
+
+  test("in one line with its comment's end", () => {
+    const text = `/* xdevd-plugin: ${JSON.stringify(testManifest())} */`;
+    expect(manifestInText(text)).toEqual(testManifest());
+  });
+
+  test("is not found where there is none, nor far behind", () => {
+    expect(manifestInText("#!/bin/sh\n")).toBeUndefined();
+    expect(manifestInText("\n".repeat(20_000) + manifestLine(testManifest()))).toBeUndefined();
+  });
+
+  test("survives being written and read", () => {
+    fc.assert(fc.property(fc.string({ minLength: 1, maxLength: 60 }), (description) => {
+      fc.pre(!/[\p{Cc}\p{Cf}]/u.test(description));
+      const manifest = testManifest({ description });
+      expect(manifestInText(manifestLine(manifest))).toEqual(manifest);
+    }));
+  });
+
+  test.each([
+    [{ name: undefined }, "its manifest has no name"],
+    [{ name: "Big" }, 'its manifest has name "Big"; expected 1 to 32 lower case letters'],
+    [{ name: "../x" }, "expected 1 to 32 lower case letters"],
+    [{ version: 3 }, "its manifest has version 3; expected a text"],
+    [{ api: "1" }, 'its manifest has api "1"; expected a whole number'],
+    [{ kinds: [] }, "its manifest has kinds []; expected a list of backend kinds"],
+    [{ kinds: ["a/b"] }, "expected a list of backend kinds"],
+    [{ kinds: ["much-too-long-kind"] }, "at most 15 characters"],
+    [{ carrier: "pigeon" }, 'its manifest has carrier "pigeon"; expected module or process'],
+    [{ results: ["../state"] }, "expected a list of node names"],
+    [{ waitsForBackend: "no" }, "expected true or false"],
+    [{ description: "two\nlines" }, "expected a text of 1 to 200 characters"],
+    [{ sample: { backend: { a: 1 } } }, "expected an object of backend and files"],
+  ])("%j is refused", (more, reason) => {
+    expect(() => checkManifest({ ...testManifest(), ...more })).toThrow(reason);
+  });
+
+  test("that is not JSON", () => {
+    expect(() => manifestInText("# xdevd-plugin: {name: x}")).toThrow(/its manifest is not JSON/);
+  });
+
+  test("for another contract", () => {
+    expect(() => checkContract(1)).not.toThrow();
+    expect(() => checkContract(2)).toThrow(
+      "it was written for contract 2; this xdevd serves contract 1: a newer xdevd is needed",
+    );
+    expect(() => checkContract(0)).toThrow("a newer version of the plugin is needed");
+  });
+
+  test("must be what the code says, but for what is for people", () => {
+    const manifest = testManifest({ description: "for people" });
+    expect(difference(manifest, testManifest())).toBeNull();
+    expect(difference(manifest, testManifest({ kinds: ["x"] })))
+      .toBe('its manifest says kinds ["test"], its code ["x"]');
+    expect(difference(manifest, testManifest({ frontendKind: "vbd" })))
+      .toBe('its manifest says frontendKind nothing, its code "vbd"');
+  });
+});
