@@ -129,10 +129,11 @@ export interface DeviceSystem {
   /** The canonical path; undefined if it does not exist. */
   realPath(path: string): Promise<string | undefined>;
   /**
-   * Runs a program (absolute path, no shell) and waits for it.
+   * Runs a program (absolute path, no shell) and waits for it; it is killed when the signal fires.
+   * @returns what it printed to its standard output, at most 64 KiB, without the last line end
    * @throws Error when it cannot be started or does not exit with 0
    */
-  run(argv: readonly [string, ...string[]], signal: AbortSignal): Promise<void>;
+  run(argv: readonly [string, ...string[]], signal: AbortSignal): Promise<string>;
   /** @throws the signal's reason */
   sleep(ms: number, signal: AbortSignal): Promise<void>;
   /**

@@ -27,6 +27,12 @@ export const systemPackages = [
     probe: "/etc/xen/scripts/block",
   },
   {
+    name: "python3-minimal",
+    group: "base",
+    why: "the plugin that `xdevd plugin new --carrier process` writes",
+    probe: "/usr/bin/python3",
+  },
+  {
     name: "xenstore-utils",
     group: "base",
     why: "xenstore-ls, xenstore-read and the like, as independent clients",

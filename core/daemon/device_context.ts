@@ -40,6 +40,9 @@ export interface UndoStore {
   heldElsewhere(name: string, value: string, by: "any" | "other guests"): boolean;
 }
 
+/** How much of a program's output is kept, in characters. */
+const OUTPUT_MAX = 64 * 1024;
+
 /** The undo record of a hotplug directory. */
 export const HOTPLUG_RECORD = "hotplug directory";
 
@@ -118,12 +121,16 @@ function deviceSystem(
     list: async (path) => await optional(files.list(path)) ?? [],
     realPath: (path) => optional(files.realPath(path)),
     async run(argv, signal) {
+      signal.throwIfAborted();
       const lines: string[] = [];
+      const printed: string[] = [];
+      let length = 0;
       const child = await processes.start({
         argv,
         env: environment,
-        output: (line) => {
+        output: (line, stream) => {
           if (lines.length < 3) lines.push(line);
+          if (stream === "stdout" && (length += line.length + 1) <= OUTPUT_MAX) printed.push(line);
         },
       });
       const kill = () => child.signalGroup("SIGKILL");
@@ -134,6 +141,7 @@ function deviceSystem(
         const how = code === null ? `was killed by ${ended}` : `exited with status ${code}`;
         throw new Error([`${argv.join(" ")} ${how}`, ...lines].join(": "));
       }
+      return printed.join("\n");
     },
     exclusively: (name, signal, work) => exclusive.run(name, signal, work),
     sleep: (ms, signal) =>

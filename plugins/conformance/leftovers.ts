@@ -15,6 +15,8 @@ export interface Surroundings {
   readonly dom0: StoreClient;
   /** Files below it count. */
   readonly directory: string;
+  /** Loop devices with files below it count. */
+  readonly loopDirectory: string;
   /** Processes with this variable count. */
   readonly variable: string;
   /** Nodes at or below these do not count: the device's own. */
@@ -66,12 +68,12 @@ async function addProcesses(
 
 async function addLoops(
   things: Map<string, string>,
-  { files, directory }: Surroundings,
+  { files, loopDirectory }: Surroundings,
 ): Promise<void> {
   for (const loop of await files.list("/sys/block").catch(() => [])) {
     if (!/^loop\d+$/.test(loop)) continue;
     const file = await files.readText(`/sys/block/${loop}/loop/backing_file`).catch(() => "");
-    if (file.startsWith(`${directory}/`)) things.set(`loop device ${loop}`, file);
+    if (file.startsWith(`${loopDirectory}/`)) things.set(`loop device ${loop}`, file);
   }
 }
 

@@ -215,6 +215,7 @@ export class Rig {
       table: systemProcessTable,
       dom0: this.dom0,
       directory: this.work,
+      loopDirectory: this.directory,
       variable: OPERATION_VARIABLE,
       exempt: [
         "/libxl/7",

@@ -58,8 +58,11 @@ export class DaemonProcess {
   readonly #exited: Promise<number | null>;
   #log = "";
 
-  private constructor(args: readonly string[], quiet: boolean) {
-    const [file, ...before] = programCommand();
+  private constructor(
+    args: readonly string[],
+    quiet: boolean,
+    [file, ...before]: readonly [string, ...string[]],
+  ) {
     this.#child = spawn(file, [...before, "devd", "-F", ...args], {
       env: { PATH: process.env["PATH"] ?? "" },
       stdio: ["ignore", "ignore", "pipe"],
@@ -74,9 +77,10 @@ export class DaemonProcess {
   /** Starts it and waits until it serves. @throws Error with its log when it does not */
   static async start(
     args: readonly string[],
-    options: { quiet?: boolean } = {},
+    options: { quiet?: boolean; command?: readonly [string, ...string[]] } = {},
   ): Promise<DaemonProcess> {
-    const daemon = new DaemonProcess(args, options.quiet ?? false);
+    const { quiet = false, command = programCommand() } = options;
+    const daemon = new DaemonProcess(args, quiet, command);
     await daemon.says(/serving domain/);
     return daemon;
   }

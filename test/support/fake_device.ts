@@ -124,6 +124,7 @@ export class FakeDevice implements Device {
       this.machine.runs.push(argv.join(" "));
       const loop = /losetup -d \/dev\/(\w+)$/.exec(argv.join(" "))?.[1];
       if (loop !== undefined) this.machine.detach(loop);
+      return "";
     },
     sleep: async (ms) => {
       this.now += ms;
