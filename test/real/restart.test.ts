@@ -118,7 +118,9 @@ if (requireReal("stopping and starting the daemon", { packages: xenstoredPackage
       await daemon?.says(/: removed/);
       expect(await fs.readFile(join(directory, "remove-sees"), "utf8")).toBe("/dev/x\n7:0\n");
       expect(await dom0.listOptional(`/local/domain/${DRIVER}/data`)).toEqual([]);
-      expect(daemon?.lines("warning")).toHaveLength(1);
+      // Unless the frontend's deletion was seen first, which is said otherwise.
+      const others = daemon?.lines("warning").filter((line) => !/its directory was/.test(line));
+      expect(others).toEqual([]);
     });
 
     test("told to stop, it lets a script come to its end", async () => {
