@@ -1,5 +1,6 @@
 /** Block devices served by the kernel (blkback), set up by the hotplug script the backend names. */
 import { definePlugin, type Device } from "../../plugins/contract.ts";
+import { mayRun } from "../shared/may_run.ts";
 import { manifest } from "./manifest.ts";
 import { checkSharing, claimOf } from "./sharing.ts";
 import { detach, isOurs, loopsOf, useOf } from "./loop.ts";
@@ -77,7 +78,7 @@ async function runRemove(
 ): Promise<void> {
   const { script = named } = undo;
   if (!script) return;
-  if (device.undo["script"] === undefined && !await mayRun(device, script)) return;
+  if (device.undo["script"] === undefined && !await mayRun(device, "block", script)) return;
   if (named !== undefined && script !== named) {
     device.log.warning(`script changed since the attach; ${script} undoes it`);
   }
@@ -93,17 +94,6 @@ async function runRemove(
     delete copy?.["node"];
   }
   await device.scripts.run("block", script, "remove", signal, copy);
-}
-
-/** One that may not be run has not been run either. */
-async function mayRun(device: Device, script: string): Promise<boolean> {
-  try {
-    await device.scripts.check("block", script);
-    return true;
-  } catch (error) {
-    device.log.info(`nothing to undo: ${(error as Error).message}`);
-    return false;
-  }
 }
 
 /** What the script has set up, as far as the store tells. */

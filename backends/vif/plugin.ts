@@ -1,5 +1,6 @@
 /** Network interfaces served by the kernel (netback), set up by the script the backend names. */
 import { definePlugin, type Device } from "../../plugins/contract.ts";
+import { mayRun } from "../shared/may_run.ts";
 import { manifest } from "./manifest.ts";
 
 /** How long netback may take to create the interface after state 2, in ms (qubes-issues 4446). */
@@ -26,7 +27,7 @@ export default definePlugin({
     const named = await device.nodes.read("script");
     const script = device.undo["script"]?.toString() ?? named;
     if (!script) return;
-    if (device.undo["script"] === undefined && !await mayRun(device, script)) return;
+    if (device.undo["script"] === undefined && !await mayRun(device, "network", script)) return;
     if (named !== undefined) {
       return await device.scripts.run("network", script, "remove", signal);
     }
@@ -40,17 +41,6 @@ export default definePlugin({
     }
   },
 });
-
-/** One that may not be run has not been run either. */
-async function mayRun(device: Device, script: string): Promise<boolean> {
-  try {
-    await device.scripts.check("network", script);
-    return true;
-  } catch (error) {
-    device.log.info(`nothing to undo: ${(error as Error).message}`);
-    return false;
-  }
-}
 
 /** Some kernels reach state 2 before the interface exists; scripts then fail at once. */
 async function waitForInterface(device: Device, signal: AbortSignal): Promise<void> {

@@ -1,20 +1,13 @@
 /** `xdevd devd`: the driver domain's daemon. */
 import { Daemon, DaemonError, ownDomid } from "../daemon/daemon.ts";
-import { ChildKeeper } from "../daemon/children.ts";
 import { DirectoryKeeper } from "../daemon/device_directories.ts";
-import { Exclusive } from "../daemon/exclusive.ts";
-import { HotplugDirectories } from "../daemon/hotplug_directory.ts";
 import { Journal } from "../daemon/journal/journal.ts";
-import { Orphans } from "../daemon/orphans.ts";
-import { Slots } from "../daemon/slots.ts";
+import { systemParts } from "../daemon/system_parts.ts";
 import { callLimits, DEFAULT_TIMES, type LifecycleTimes } from "../lifecycle/constants.ts";
 import { configureLog, type LogLevel, openLog } from "../log/log.ts";
 import { type LockedFile, lockFile } from "../platform/flock.ts";
 import { systemAppendFiles } from "../platform/append_file.ts";
-import { systemProcessTable } from "../platform/process_table.ts";
-import { systemClock } from "../platform/clock.ts";
 import { systemFiles } from "../platform/files.ts";
-import { systemProcesses } from "../platform/processes.ts";
 import {
   changeToRoot,
   effectiveUid,
@@ -29,7 +22,7 @@ import { storeEnvironment } from "../xenstore/locate.ts";
 import { type Connected, connectStore } from "./connect.ts";
 import { CommandError, ExitCode } from "./exit_codes.ts";
 import { rotateLog } from "./log_files.ts";
-import { choosePlugins, type PluginOptions } from "./plugin_set.ts";
+import { choosePlugins, makeRegistry, type PluginOptions } from "./plugin_set.ts";
 
 /** The command's options, as parsed. */
 export interface DevdOptions extends PluginOptions {
@@ -108,12 +101,7 @@ async function serve(
     ...(options.scriptTimeout === undefined ? {} : { hotplug: options.scriptTimeout * 1000 }),
     ...options.times,
   };
-  const registry = await choosePlugins(options, builtIns, {
-    owner: options.runDir,
-    path: options.scriptPath,
-    answerMs: times.abandon,
-    report: (line) => log.error(line),
-  });
+  const selection = await choosePlugins(options, builtIns, (line) => log.error(line));
   const lost = Promise.withResolvers<string>();
   const { store, location } = await connectStore(options.store, {
     reconnect: true,
@@ -141,21 +129,18 @@ async function serve(
     if (options.pidfile !== undefined) locks.push(await lockOrRefuse(options.pidfile, options));
     for (const lock of locks) lock.write(`${processId()}\n`);
     journal = await openJournal(`${options.runDir}/devd-${domid}.journal`, domid);
+    const registry = makeRegistry(selection, {
+      owner: `${options.runDir}/devd-${domid}`,
+      path: options.scriptPath,
+      answerMs: times.abandon,
+    });
     const daemon = new Daemon(domid, {
-      store,
+      ...systemParts(store),
       plugins: registry,
-      clock: systemClock,
-      files: systemFiles,
-      processes: systemProcesses,
       journal,
-      slots: new Slots(),
-      orphans: new Orphans(systemProcessTable, systemClock),
-      exclusive: new Exclusive(),
-      hotplug: new HotplugDirectories(store),
-      children: new ChildKeeper(systemProcesses, systemProcessTable, systemClock),
+      times,
       directories: new DirectoryKeeper(systemFiles, `${options.runDir}/devd-${domid}`),
       calls: callLimits(times),
-      times,
       scripts: {
         policy: { directories: options.scripts, trustedUids: [0, effectiveUid()] },
         limits: { timeoutMs: times.hotplug, killGraceMs: times.killGrace },

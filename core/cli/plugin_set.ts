@@ -111,13 +111,21 @@ export async function gatherPlugins(
 export async function choosePlugins(
   options: PluginOptions,
   builtIns: readonly BuiltIn[],
-  host: HostSettings & { report(line: string): void },
-): Promise<PluginRegistry> {
+  report: (line: string) => void,
+): Promise<Selection<Available>> {
   const { rejected, selection } = await gatherPlugins(options, builtIns);
-  for (const { reason } of rejected) host.report(reason);
+  for (const { reason } of rejected) report(reason);
   if (selection.conflicts.length > 0) {
     throw new CommandError(selection.conflicts.join("; "), ExitCode.Refused);
   }
+  return selection;
+}
+
+/** What carries them; nothing is loaded yet. */
+export function makeRegistry(
+  selection: Selection<Available>,
+  host: HostSettings,
+): PluginRegistry {
   const hosts = new Map<Available, PluginHost>();
   const byKind = new Map<string, PluginHost>();
   for (const [kind, plugin] of selection.byKind) {

@@ -72,17 +72,20 @@ function launch(spec: ChildSpec, outputs: readonly Output[]): Promise<Child> {
       resolve({
         pid,
         exited,
-        signalGroup(signal) {
-          try {
-            process.kill(-pid, signal);
-            return true;
-          } catch {
-            return false;
-          }
-        },
+        signalGroup: (signal) => signalGroup(pid, signal),
       });
     });
   });
+}
+
+/** Sends a signal to a process group; false when there is none. */
+export function signalGroup(leader: number, signal: Parameters<Child["signalGroup"]>[0]): boolean {
+  try {
+    process.kill(-leader, signal);
+    return true;
+  } catch {
+    return false;
+  }
 }
 
 /** Cuts a byte stream into lines, bounded in length and number. */

@@ -1,7 +1,7 @@
 /** A child process that is talked to over its standard streams. */
 import { spawn } from "node:child_process";
 import { openPipe } from "./pipe.ts";
-import { LineSplitter } from "./processes.ts";
+import { LineSplitter, signalGroup } from "./processes.ts";
 import type { Child, ChildExit, ChildSpec } from "./types.ts";
 
 /** Such a child, leader of a process group and session of its own. */
@@ -73,14 +73,7 @@ export const systemTalkingChildren: TalkingChildren = {
       },
       output: stdout,
       closeInput: () => stdin.end(),
-      signalGroup(signal) {
-        try {
-          process.kill(-pid, signal);
-          return true;
-        } catch {
-          return false;
-        }
-      },
+      signalGroup: (signal) => signalGroup(pid, signal),
     };
   },
 };

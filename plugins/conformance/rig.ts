@@ -1,13 +1,10 @@
 /** The machine that plugins are checked on: an embedded store, a simulated kernel, guest, toolstack. */
-import { ChildKeeper } from "../../core/daemon/children.ts";
 import { Daemon } from "../../core/daemon/daemon.ts";
 import type { ActionParts } from "../../core/daemon/device_actions.ts";
 import { DirectoryKeeper } from "../../core/daemon/device_directories.ts";
-import { Exclusive } from "../../core/daemon/exclusive.ts";
-import { HotplugDirectories } from "../../core/daemon/hotplug_directory.ts";
 import { MemoryJournal } from "../../core/daemon/journal/memory.ts";
-import { OPERATION_VARIABLE, Orphans } from "../../core/daemon/orphans.ts";
-import { Slots } from "../../core/daemon/slots.ts";
+import { OPERATION_VARIABLE } from "../../core/daemon/orphans.ts";
+import { systemParts } from "../../core/daemon/system_parts.ts";
 import { openTransport } from "../../core/cli/connect.ts";
 import { type Machine, simulatedMachine } from "../../core/demo/machine.ts";
 import { backendPath, type DeviceId, frontendPath } from "../../core/device/id.ts";
@@ -15,7 +12,6 @@ import { callLimits, DEFAULT_TIMES } from "../../core/lifecycle/constants.ts";
 import { systemClock } from "../../core/platform/clock.ts";
 import { systemFiles } from "../../core/platform/files.ts";
 import { systemProcessTable } from "../../core/platform/process_table.ts";
-import { systemProcesses } from "../../core/platform/processes.ts";
 import { createDomainHome } from "../../core/sim/domains.ts";
 import { SimulatedFrontend } from "../../core/sim/frontend.ts";
 import { SimulatedKernel } from "../../core/sim/kernel.ts";
@@ -170,16 +166,8 @@ export class Rig {
     });
     this.#clients.push(store);
     return {
-      store,
-      clock: systemClock,
-      files: systemFiles,
-      processes: systemProcesses,
+      ...systemParts(store),
       journal,
-      slots: new Slots(),
-      orphans: new Orphans(systemProcessTable, systemClock),
-      exclusive: new Exclusive(),
-      hotplug: new HotplugDirectories(store),
-      children: new ChildKeeper(systemProcesses, systemProcessTable, systemClock),
       directories: new DirectoryKeeper(systemFiles, `${this.directory}/run`),
       calls: { operationMs: this.operationMs, graceMs: OBEY_MS },
       scripts: {

@@ -46,8 +46,7 @@ describe("the protocol's page", () => {
   test("its frames, byte by byte, are frames", () => {
     const messages = blocks(protocol).filter((block) => /^00 00 00/.test(block)).flatMap(
       (block) => {
-        // What they mean is said from column 48 on.
-        const bytes = block.split("\n").flatMap((line) => line.slice(0, 48).match(/\S+/g) ?? []);
+        const bytes = block.split("\n").flatMap((line) => line.split(";")[0]!.match(/\S+/g) ?? []);
         return new FrameParser().push(Uint8Array.from(bytes, (byte) => parseInt(byte, 16)));
       },
     );

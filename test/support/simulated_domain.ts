@@ -1,21 +1,15 @@
 /** A simulated machine (store, toolstack, kernel, guest) around the real daemon's code. */
 import { tmpdir } from "node:os";
 import { Daemon, type DaemonParts } from "../../core/daemon/daemon.ts";
-import { ChildKeeper } from "../../core/daemon/children.ts";
 import { DirectoryKeeper } from "../../core/daemon/device_directories.ts";
-import { Exclusive } from "../../core/daemon/exclusive.ts";
-import { HotplugDirectories } from "../../core/daemon/hotplug_directory.ts";
 import { MemoryJournal } from "../../core/daemon/journal/memory.ts";
-import { Orphans } from "../../core/daemon/orphans.ts";
-import { Slots } from "../../core/daemon/slots.ts";
+import { systemParts } from "../../core/daemon/system_parts.ts";
 import { backendPath, type DeviceId } from "../../core/device/id.ts";
 import { DEFAULT_LIMITS } from "../../core/hotplug/run_script.ts";
 import { callLimits, DEFAULT_TIMES } from "../../core/lifecycle/constants.ts";
 import { configureLog } from "../../core/log/log.ts";
 import { systemClock } from "../../core/platform/clock.ts";
 import { systemFiles } from "../../core/platform/files.ts";
-import { systemProcesses } from "../../core/platform/processes.ts";
-import { systemProcessTable } from "../../core/platform/process_table.ts";
 import { createDomainHome } from "../../core/sim/domains.ts";
 import { type FrontendKnobs, SimulatedFrontend } from "../../core/sim/frontend.ts";
 import { type KernelKnobs, SimulatedKernel } from "../../core/sim/kernel.ts";
@@ -130,10 +124,7 @@ export class World {
     store.watch = (path, handler, options) =>
       watch(path, (changed) => this.deaf ? undefined : handler(changed), options);
     this.daemon = new Daemon(1, {
-      store,
-      clock: systemClock,
-      files: systemFiles,
-      processes: systemProcesses,
+      ...systemParts(store),
       plugins: PluginRegistry.of(readyHost(this.recorder.plugin(this.plugin))),
       scripts: {
         policy: { directories: ["/nowhere"], trustedUids: [0] },
@@ -143,11 +134,6 @@ export class World {
       },
       times: { ...DEFAULT_TIMES, initWait: 200, hold: 30 },
       journal: this.journal,
-      slots: new Slots(),
-      orphans: new Orphans(systemProcessTable, systemClock),
-      exclusive: new Exclusive(),
-      hotplug: new HotplugDirectories(store),
-      children: new ChildKeeper(systemProcesses, systemProcessTable, systemClock),
       directories: new DirectoryKeeper(systemFiles, `${tmpdir()}/xdevd-test-${process.pid}`),
       calls: callLimits(DEFAULT_TIMES),
       ...this.parts,

@@ -1,0 +1,29 @@
+/** The parts of a daemon that are the machine's, and the same for every daemon on it. */
+import { systemClock } from "../platform/clock.ts";
+import { systemFiles } from "../platform/files.ts";
+import { systemProcessTable } from "../platform/process_table.ts";
+import { systemProcesses } from "../platform/processes.ts";
+import type { StoreClient } from "../xenstore/client.ts";
+import { ChildKeeper } from "./children.ts";
+import type { ActionParts } from "./device_actions.ts";
+import { Exclusive } from "./exclusive.ts";
+import { HotplugDirectories } from "./hotplug_directory.ts";
+import { Orphans } from "./orphans.ts";
+import { Slots } from "./slots.ts";
+
+/** All but what differs: journal, directories, times, scripts. */
+export function systemParts(
+  store: StoreClient,
+): Omit<ActionParts, "journal" | "directories" | "calls" | "scripts"> {
+  return {
+    store,
+    clock: systemClock,
+    files: systemFiles,
+    processes: systemProcesses,
+    slots: new Slots(),
+    orphans: new Orphans(systemProcessTable, systemClock),
+    exclusive: new Exclusive(),
+    hotplug: new HotplugDirectories(store),
+    children: new ChildKeeper(systemProcesses, systemProcessTable, systemClock),
+  };
+}
