@@ -87,14 +87,17 @@ async function add(device: Device, blocks: BlockDevices, signal: AbortSignal): P
   const held: VbdUndo = isFile
     ? { tag: newTag(), file: target.identity }
     : { use: useName(target.path, target.diskseq) };
-  await device.recordUndo({ native: true, params, ...claim, ...held });
-  try {
-    await checkSharing(device, shown(params), claim, signal);
-    if (!request.unchecked) await checkHere(device, blocks, request, target);
-  } catch (error) {
-    if (error instanceof NotShareable) await publishBusy(device, error.message);
-    throw error;
-  }
+  // Of two at the same time the first one gets it, rather than neither. Removals do not wait here.
+  await device.system.exclusively(`vbd storage ${claim.uses}`, signal, async () => {
+    await device.recordUndo({ native: true, params, ...claim, ...held });
+    try {
+      await checkSharing(device, shown(params), claim, signal);
+      if (!request.unchecked) await checkHere(device, blocks, request, target);
+    } catch (error) {
+      if (error instanceof NotShareable) await publishBusy(device, error.message);
+      throw error;
+    }
+  });
   signal.throwIfAborted();
   const result = isFile
     ? await device.system.exclusively(

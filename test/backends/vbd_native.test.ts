@@ -229,6 +229,35 @@ describe("sharing", () => {
     expect(blocks.attached.size).toBe(2);
   });
 
+  test("fault 20: of two at the same time, one gets it", async () => {
+    const turns = new Map<string, Promise<unknown>>();
+    const devices = [disk(7), disk(8), disk(9)];
+    for (const device of devices) {
+      device.system.exclusively = (name, _, work) => {
+        const turn = (turns.get(name) ?? Promise.resolve()).then(work);
+        turns.set(name, turn.catch(() => {}));
+        return turn;
+      };
+    }
+    const ends = await Promise.allSettled(
+      devices.map((device) => addNative(device, blocks, patient)),
+    );
+    expect(ends.map(({ status }) => status)).toEqual(["fulfilled", "rejected", "rejected"]);
+    expect(blocks.attached.size).toBe(1);
+  });
+
+  test("fault 20: a device that is just letting go is waited for", async () => {
+    const first = disk(7);
+    await addNative(first, blocks, patient);
+    const second = disk(8);
+    second.system.sleep = async () => {
+      await removeNative(first, blocks, patient);
+      first.forget();
+    };
+    await addNative(second, blocks, patient);
+    expect(blocks.attached.size).toBe(1);
+  });
+
   test("fault 20: through another loop device of the same file as well", async () => {
     await addNative(disk(7), blocks, patient);
     blocks.block("/dev/loop0", 7, 0, { carries: "1:17" });

@@ -29,6 +29,8 @@ const GUEST = 7;
 const SCRIPT = "/etc/xen/scripts/block";
 const SIZE = 256 * 1024;
 
+const nativeVictim = new URL("native_victim.ts", import.meta.url).pathname;
+
 /** What of a loop device in sysfs has nothing to do with its number or its use. */
 const TRAITS = [
   "ro",
@@ -310,6 +312,34 @@ if (requireReal("native mode against Debian's block script", needs)) {
       await native.remove(device);
       execFileSync("losetup", ["-d", node]);
     });
+
+    test("fault 19: killed at any instant, the record is enough", async () => {
+      const params = image("killed");
+      const records = join(directory, "records");
+      const { identity } = await blocks.describe(params);
+      const stages = new Set<string>();
+      for (let kill = 0; kill < 40; kill++) {
+        fs.writeFileSync(records, "{}");
+        const victim = Bun.spawn([process.execPath, nativeVictim, params, records], {
+          stdout: "pipe",
+        });
+        await victim.stdout.getReader().read();
+        await Bun.sleep(Math.random() * 8);
+        victim.kill("SIGKILL");
+        await victim.exited;
+        const { device } = await disk({ params });
+        const undo = JSON.parse(fs.readFileSync(records, "utf8"));
+        undoRecords.set(`${GUEST}/${device.id.devid}`, { guest: GUEST, undo });
+        const left = await blocks.loops({ file: identity });
+        expect(left.length).toBeLessThanOrEqual(1);
+        stages.add(`${left.length} attached, ${"use" in undo ? "known" : "unknown"}`);
+        await native.remove(device);
+        expect(await blocks.loops({ file: identity })).toEqual([]);
+        undoRecords.clear();
+      }
+      // With luck also: 1 attached, unknown. The tests on a made-up machine make sure of that one.
+      expect(stages).toContain("1 attached, known");
+    }, 60_000);
 
     test("a mounted device is refused by both; native mode sees it behind its file too", async () => {
       const path = image("mounted");
