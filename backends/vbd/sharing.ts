@@ -17,18 +17,25 @@ export interface Claim {
 const PATIENCE_MS = 3_000;
 const PAUSE_MS = 50;
 
+/** The target may not be used, as others use it. */
+export class NotShareable extends Error {}
+
 /** What a device is going to do with its target; nothing if the target is no file. */
 export async function claimOf(device: Device, params: string): Promise<Claim> {
   const target = params.startsWith("/") ? await device.system.identityOf(params) : undefined;
   if (target === undefined) return {};
-  const mode = await modeOf(device);
-  return { uses: target, ...(mode.startsWith("w") ? { writes: target } : {}) };
+  return claimOn(target, await modeOf(device));
+}
+
+/** What a device of this mode is going to do with what has this identity. */
+export function claimOn(target: string, mode: string): Claim {
+  return { uses: target, ...(mode.includes("w") ? { writes: target } : {}) };
 }
 
 /**
  * To be called when the claim is recorded, so that of two at the same time at least one sees the
  * other. A mode that ends in `!` means: shared on purpose. Devices of one guest may share.
- * @throws Error when another guest's device writes it, or is using it and this one is to write it
+ * @throws NotShareable when another guest's device writes it, or is using it and this one is to write it
  */
 export async function checkSharing(
   device: Device,
@@ -43,7 +50,9 @@ export async function checkSharing(
   for (let waited = 0; isShared(); waited += PAUSE_MS) {
     if (waited >= PATIENCE_MS) {
       const how = writes === undefined ? "writes it" : "uses it, and this one is to write it";
-      throw new Error(`${params} cannot be shared: another guest's device ${how} (mode ${mode})`);
+      throw new NotShareable(
+        `${params} cannot be shared: another guest's device ${how} (mode ${mode})`,
+      );
     }
     await device.system.sleep(PAUSE_MS, signal);
   }

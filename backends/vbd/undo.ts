@@ -10,4 +10,10 @@ export interface VbdUndo {
   readonly node?: string;
   /** The same with what tells its uses apart: `/dev/loop0#17`. */
   readonly use?: string;
+  /** Whether it was set up without a script, and is to be undone so. */
+  readonly native?: boolean;
+  /** Of a native attach of a file: the name that its loop device bears or was about to bear. */
+  readonly tag?: string;
+  /** Identity of that file. */
+  readonly file?: string;
 }

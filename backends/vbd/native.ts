@@ -1,0 +1,198 @@
+/**
+ * What Xen's hotplug script `block` does, without a script: block devices and image files for the
+ * kernel's backend. The nodes it leaves are the script's; beyond that
+ * - they are written in one transaction, so that nobody sees half of them;
+ * - a name (`vg/disk`) is one in `/dev`, as the manual has it;
+ * - `physical-device-path` is canonical even where a directory on the way is a link;
+ * - a file that cannot be written is refused, not attached read-only, when the guest is to write;
+ * - sharing is judged by the daemon's own records, since other guests' nodes cannot be read here.
+ */
+import type { Device } from "../../plugins/contract.ts";
+import type { BlockDevices, LoopDevice, StorageTarget } from "../../plugins/contract_block.ts";
+import { mountPointOf } from "./mounts.ts";
+import { newTag, releaseLoop, takeLoop, useName } from "./native_loop.ts";
+import { badNode, type BlockRequest, readRequest, shown } from "./request.ts";
+import { checkSharing, claimOn, NotShareable } from "./sharing.ts";
+import type { VbdUndo } from "./undo.ts";
+
+/**
+ * Sets a block device up.
+ * @throws Error with one line of reason; if the target may not be shared or not be written,
+ * `hotplug-status` is `busy` then, and `hotplug-error` says why
+ */
+export async function addNative(
+  device: Device,
+  blocks: BlockDevices,
+  signal: AbortSignal,
+): Promise<void> {
+  // As the script: it may have been done already.
+  if (await device.nodes.read("physical-device") !== undefined) return;
+  try {
+    await add(device, blocks, signal);
+  } catch (error) {
+    // Whatever it was: no script is needed to undo it.
+    if (!isNative(device)) await device.recordUndo({ native: true });
+    throw error;
+  }
+}
+
+/** Undoes {@link addNative}, by the undo record alone; again and again if need be. */
+export async function removeNative(
+  device: Device,
+  blocks: BlockDevices,
+  signal: AbortSignal,
+): Promise<void> {
+  await releaseLoop(device, blocks, signal);
+}
+
+/** Whether a device was set up by {@link addNative}, which {@link removeNative} has to undo. */
+export function isNative(device: Device): boolean {
+  return (device.undo as VbdUndo).native === true;
+}
+
+/** Why a device that was set up by {@link addNative} can no longer work; null if it can. */
+export async function checkNative(device: Device): Promise<string | null> {
+  const number = await device.nodes.read("physical-device");
+  const match = /^([0-9a-f]+):([0-9a-f]+)$/.exec(number ?? "");
+  if (match === null) return null;
+  const { system } = device;
+  const { node, use = "" } = device.undo as VbdUndo;
+  const [major, minor] = match.slice(1).map((text) => parseInt(text, 16));
+  const sysfs = `/sys/dev/block/${major}:${minor}`;
+  if (!await system.exists(sysfs)) return `its block device ${number} is gone`;
+  // The device itself stays when the file is taken from it.
+  if (
+    node !== undefined && use.startsWith(`${node}#`) &&
+    !await system.exists(`${sysfs}/loop/backing_file`)
+  ) {
+    return `its loop device ${node} was detached`;
+  }
+  // A partition has its disk above it. Whoever changes a medium does not change the drive.
+  const ofDisk = async (name: string) =>
+    await system.readText(`${sysfs}/${name}`) ?? await system.readText(`${sysfs}/../${name}`);
+  const [diskseq, removable] = await Promise.all([ofDisk("diskseq"), ofDisk("removable")]);
+  const recorded = use.slice(use.lastIndexOf("#") + 1);
+  if (recorded === "" || diskseq === undefined || diskseq === recorded) return null;
+  return removable === "1" ? null : `its block device ${number} is another one by now`;
+}
+
+async function add(device: Device, blocks: BlockDevices, signal: AbortSignal): Promise<void> {
+  const request = await readRequest(device.nodes);
+  const { params } = request;
+  // Of an add that was cut short, if any.
+  await releaseLoop(device, blocks, signal);
+  const target = await findTarget(blocks, request);
+  const isFile = target.kind === "file";
+  const claim = claimOn(target.carries ?? target.identity, request.mode);
+  const held: VbdUndo = isFile
+    ? { tag: newTag(), file: target.identity }
+    : { use: useName(target.path, target.diskseq) };
+  // Of two at the same time the first one gets it, rather than neither. Removals do not wait here.
+  await device.system.exclusively(`vbd storage ${claim.uses}`, signal, async () => {
+    await device.recordUndo({ native: true, params, ...claim, ...held });
+    try {
+      await checkSharing(device, shown(params), claim, signal);
+      if (!request.unchecked) await checkHere(device, blocks, request, target);
+    } catch (error) {
+      if (error instanceof NotShareable) await publishBusy(device, error.message);
+      throw error;
+    }
+  });
+  signal.throwIfAborted();
+  const result = isFile
+    ? await device.system.exclusively(
+      // Scripts' devices with this target tell by what was there before them which is whose.
+      `vbd ${params}`,
+      signal,
+      () => attachFile(device, blocks, request, target),
+    )
+    : await confirmDevice(blocks, request, target);
+  signal.throwIfAborted();
+  await device.nodes.write({ ...result, "hotplug-status": "connected" });
+}
+
+async function findTarget(blocks: BlockDevices, request: BlockRequest): Promise<StorageTarget> {
+  const { params, path, isName } = request;
+  const expected = isName ? "the name of a block device in /dev" : "a block device or regular file";
+  const refused = (reason: string) =>
+    badNode("params", params, `${reason}; ${expected} is expected`);
+  let target: StorageTarget;
+  try {
+    target = await blocks.describe(path);
+  } catch (error) {
+    const { code = error } = error as { code?: unknown };
+    if (code === "ENOENT" || code === "ENOTDIR") throw refused("it does not exist");
+    if (code === "ENXIO" || code === "ENODEV") throw refused("it has no device behind it");
+    throw refused(`it cannot be looked at (${code})`);
+  }
+  if (target.kind === "directory") throw refused("it is a directory");
+  if (target.kind === "other" || (isName && target.kind !== "block")) {
+    throw refused("it is no block device");
+  }
+  return target;
+}
+
+/** @throws NotShareable for what the script would refuse because of this domain itself */
+async function checkHere(
+  device: Device,
+  blocks: BlockDevices,
+  { params, mode, readOnly }: BlockRequest,
+  target: StorageTarget,
+): Promise<void> {
+  if (!readOnly && target.readOnly) {
+    throw new NotShareable(
+      `${shown(params)} is read-only, and cannot be written as mode ${mode} says`,
+    );
+  }
+  const devices = target.kind === "block"
+    ? [target]
+    : await blocks.loops({ file: target.identity });
+  const point = await mountPointOf(device.system, devices, readOnly ? "writable" : "all");
+  if (point !== undefined) {
+    throw new NotShareable(`${shown(params)} cannot be shared: it is mounted here (mode ${mode})`);
+  }
+}
+
+async function publishBusy(device: Device, reason: string): Promise<void> {
+  await device.nodes.write({ "hotplug-error": reason, "hotplug-status": "busy" });
+}
+
+async function attachFile(
+  device: Device,
+  blocks: BlockDevices,
+  request: BlockRequest,
+  file: StorageTarget,
+): Promise<Record<string, string>> {
+  // It may have been closed while another device was waited for.
+  const state = await device.nodes.read("state");
+  if (state !== "2") {
+    throw new Error(`closed or removed while it was being attached (state ${state ?? "missing"})`);
+  }
+  const loop = await takeLoop(device, blocks, file, request);
+  return { node: loop.node, ...physicalDevice(loop.node, loop) };
+}
+
+/** @throws Error when it is another device than before others were waited for */
+async function confirmDevice(
+  blocks: BlockDevices,
+  request: BlockRequest,
+  target: StorageTarget,
+): Promise<Record<string, string>> {
+  const { path, identity, diskseq } = target;
+  const now = await findTarget(blocks, request);
+  if (now.path !== path || now.identity !== identity || now.diskseq !== diskseq) {
+    throw new Error(`${shown(request.params)} became another device while it was being attached`);
+  }
+  return physicalDevice(path, target);
+}
+
+/** As `stat -c %t:%T` writes it, which is how blkback reads it. */
+function physicalDevice(
+  path: string,
+  { major = 0, minor = 0 }: Pick<LoopDevice, "major" | "minor"> | StorageTarget,
+): Record<string, string> {
+  return {
+    "physical-device": `${major.toString(16)}:${minor.toString(16)}`,
+    "physical-device-path": path,
+  };
+}

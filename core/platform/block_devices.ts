@@ -1,0 +1,77 @@
+/** The machine's block devices, by Bun's foreign function interface: no child process is started. */
+import * as fs from "node:fs/promises";
+import { type BigIntStats, constants } from "node:fs";
+import type { BlockDevices, StorageTarget } from "../../plugins/contract_block.ts";
+import { diskSequence, isReadOnly, sizeOf } from "./block_queries.ts";
+import { majorOf, minorOf } from "./device_numbers.ts";
+import { type Ioctl, loadIoctl } from "./ioctl.ts";
+import { attachLoop } from "./loop_attach.ts";
+import { detachLoop, loops, statusOf } from "./loop_devices.ts";
+import { LOOP_MAJOR } from "./loop_info.ts";
+import { systemError } from "./system_error.ts";
+
+/**
+ * The machine's block devices.
+ * @throws Error when there is no foreign function interface: then only scripts can do the work
+ */
+export async function openBlockDevices(): Promise<BlockDevices> {
+  const ioctl = await loadIoctl();
+  return {
+    describe: (path) => describe(ioctl, path),
+    attachLoop: (request) => attachLoop(ioctl, request),
+    detachLoop: (node, expected) => detachLoop(ioctl, node, expected),
+    loops: (bounds) => loops(ioctl, bounds),
+  };
+}
+
+async function describe(ioctl: Ioctl, given: string): Promise<StorageTarget> {
+  if (given.includes("\0")) {
+    throw systemError("EINVAL", `${JSON.stringify(given)}: a path has no NUL in it`);
+  }
+  const path = await fs.realpath(given);
+  const status = await fs.lstat(path, { bigint: true });
+  if (status.isBlockDevice()) return await describeBlock(ioctl, path, status);
+  const identity = `${status.dev}:${status.ino}`;
+  const kind = status.isFile() ? "file" : status.isDirectory() ? "directory" : "other";
+  if (kind !== "file") return { path, kind, identity, size: 0, readOnly: true };
+  const size = Number(status.size);
+  return { path, kind, identity, size, readOnly: !await isWritable(path, status) };
+}
+
+async function isWritable(path: string, status: BigIntStats): Promise<boolean> {
+  if ((status.mode & 0o222n) === 0n) return false;
+  return await fs.access(path, constants.W_OK).then(() => true, () => false);
+}
+
+async function describeBlock(
+  ioctl: Ioctl,
+  path: string,
+  status: BigIntStats,
+): Promise<StorageTarget> {
+  const { rdev } = status;
+  // Non-blocking, for drives without a medium.
+  const flags = constants.O_RDONLY | constants.O_NOFOLLOW | constants.O_NONBLOCK;
+  const device = await fs.open(path, flags);
+  try {
+    const opened = await device.stat({ bigint: true });
+    if (!opened.isBlockDevice() || opened.rdev !== rdev) {
+      throw systemError("ESTALE", `${path}: replaced by another device meanwhile`);
+    }
+    const major = majorOf(rdev);
+    const diskseq = diskSequence(ioctl, device.fd, path);
+    const loop = major === LOOP_MAJOR ? statusOf(ioctl, device.fd, path) : undefined;
+    return {
+      path,
+      kind: "block",
+      identity: `block ${rdev}`,
+      size: sizeOf(ioctl, device.fd, path),
+      readOnly: isReadOnly(ioctl, device.fd, path),
+      major,
+      minor: minorOf(rdev),
+      ...(diskseq === undefined ? {} : { diskseq }),
+      ...(loop?.isWhole ? { carries: loop.file } : {}),
+    };
+  } finally {
+    await device.close();
+  }
+}
