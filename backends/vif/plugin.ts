@@ -1,10 +1,8 @@
 /** Network interfaces served by the kernel (netback), set up by the script the backend names. */
 import { definePlugin, type Device } from "../../plugins/contract.ts";
 import { mayRun } from "../shared/may_run.ts";
+import { interfaceName, waitForInterface } from "./interface.ts";
 import { manifest } from "./manifest.ts";
-
-/** How long netback may take to create the interface after state 2, in ms (qubes-issues 4446). */
-const INTERFACE_WAIT_MS = 2_000;
 
 export default definePlugin({
   ...manifest,
@@ -14,7 +12,7 @@ export default definePlugin({
     if (!script) throw new Error("the backend names no script (node `script` is missing or empty)");
     await device.scripts.check("network", script);
     await device.recordUndo({ script });
-    await waitForInterface(device, signal);
+    await awaitInterface(device, signal);
     await device.scripts.run("network", script, "add", signal);
   },
 
@@ -42,13 +40,10 @@ export default definePlugin({
   },
 });
 
-/** Some kernels reach state 2 before the interface exists; scripts then fail at once. */
-async function waitForInterface(device: Device, signal: AbortSignal): Promise<void> {
-  const { frontendDomid, devid } = device.id;
-  const path = `/sys/class/net/vif${frontendDomid}.${devid}`;
-  for (let waited = 0; waited < INTERFACE_WAIT_MS; waited += 20) {
-    if (await device.system.exists(path)) return;
-    await device.system.sleep(20, signal);
-  }
-  device.log.warning(`interface vif${frontendDomid}.${devid} does not exist; trying all the same`);
+/** Scripts fail at once when there is no interface. */
+async function awaitInterface(device: Device, signal: AbortSignal): Promise<void> {
+  const name = interfaceName(device.id);
+  const exists = () => device.system.exists(`/sys/class/net/${name}`);
+  if (await waitForInterface(device, exists, signal)) return;
+  device.log.warning(`interface ${name} does not exist; trying all the same`);
 }

@@ -1,0 +1,53 @@
+/** Mode `bridge`: the interface becomes a port of a Linux bridge. */
+import type { NetworkLink } from "../../plugins/contract_network.ts";
+import { makePort } from "./port.ts";
+import { checkInterface, refusal } from "./settings.ts";
+import type { Preparation, Task } from "./task.ts";
+
+/** See {@link Mode}. */
+export async function prepareBridge(task: Task): Promise<Preparation> {
+  const { links, link, settings, name } = task;
+  const bridge = await findBridge(task);
+  const addresses = await links.addresses(link.name);
+  return {
+    undo: { joined: bridge.name, taken: addresses },
+    networks: settings.networks,
+    async apply() {
+      await makePort(task, addresses);
+      await setMtu(task, settings.mtu ?? bridge.mtu);
+      if (link.master !== bridge.name) await links.addToBridge(bridge.name, name);
+      await links.setUp(name);
+    },
+  };
+}
+
+/** The bridge that node `bridge` names; without one, the first that there is. */
+async function findBridge({ links, settings }: Task): Promise<NetworkLink> {
+  const named = settings.bridge === "" ? null : checkInterface("bridge", settings.bridge);
+  const name = named ?? (await links.bridges())[0];
+  if (name === undefined) throw refusal("bridge", "", "there is no bridge here; make one first");
+  const found = await links.read(name) ?? await findRenamed(links, name);
+  const accepted = "accepted is the name of a bridge";
+  if (found === undefined) throw refusal("bridge", name, `${accepted}; there is no such interface`);
+  if (found.kind !== "bridge") throw refusal("bridge", name, `${accepted}, which this is not`);
+  return found;
+}
+
+/** Until Xen 3.2 the bridge of eth0 was xenbr0; later it was called eth0 itself. */
+async function findRenamed(links: Task["links"], name: string): Promise<NetworkLink | undefined> {
+  const number = /^xenbr(.*)$/.exec(name)?.[1];
+  const found = number === undefined ? undefined : await links.read(`eth${number}`);
+  return found?.kind === "bridge" ? found : undefined;
+}
+
+/** The guest is to use what the bridge can carry. */
+async function setMtu(task: Task, mtu: number): Promise<void> {
+  const { links, link, name, device, options } = task;
+  if (link.mtu !== mtu) await links.setMtu(name, mtu);
+  try {
+    await options.writeFrontend("mtu", String(mtu));
+  } catch (error) {
+    // Toolstacks before Xen 4.15 made no such node. A guest that reads none takes 1500.
+    device.log.warning(`the guest is not told its MTU, ${mtu}: ${(error as Error).message}`);
+  }
+}

@@ -1,0 +1,66 @@
+/** Rules that let a guest's packets pass where the packet filter drops what is not allowed. */
+import type { Device } from "../../plugins/contract.ts";
+import { formatIp } from "../../plugins/contract_ip_address.ts";
+import { findProgram } from "./programs.ts";
+import type { VifSettings } from "./settings.ts";
+import { encodeUndo } from "./undo.ts";
+
+type Rule = readonly string[];
+
+/** DHCP requests pass from whatever address. */
+const DHCP: Rule = ["-p", "udp", "--sport", "68", "--dport", "67"];
+
+/**
+ * The rules for an interface: to the guest all, from it what comes from its networks; if none are
+ * known, all.
+ */
+export function rulesFor(name: string, networks: VifSettings["networks"]): Rule[] {
+  const rule = (direction: "in" | "out", ...match: string[]): Rule => [
+    ...["FORWARD", "-m", "physdev", "--physdev-is-bridged", `--physdev-${direction}`, name],
+    ...[...match, "-j", "ACCEPT"],
+  ];
+  const sources = networks.filter(({ version }) => version === 4);
+  const from = networks.length === 0
+    ? [rule("in")]
+    : [...sources.map((source) => rule("in", "-s", formatIp(source))), rule("in", ...DHCP)];
+  return [...from, rule("out")];
+}
+
+/** Adds rules if there is an iptables that works. That it fails is only told, as by the scripts. */
+export async function addRules(
+  device: Device,
+  rules: readonly Rule[],
+  signal: AbortSignal,
+): Promise<void> {
+  const iptables = await findProgram(device.system, "iptables");
+  if (iptables === undefined) return;
+  try {
+    // Without the modules that it needs there is nothing to be let through.
+    await device.system.run([iptables, "-w", "-L", "-n"], signal);
+  } catch {
+    return;
+  }
+  await device.recordUndo(encodeUndo({ rules }));
+  for (const rule of rules) {
+    try {
+      await device.system.run([iptables, "-w", "-I", ...rule], signal);
+    } catch (error) {
+      device.log.warning(`guest networking may be affected: ${(error as Error).message}`);
+      return;
+    }
+  }
+}
+
+/** Removes rules, as far as they are there. */
+export async function removeRules(
+  device: Device,
+  rules: readonly Rule[],
+  signal: AbortSignal,
+): Promise<void> {
+  if (rules.length === 0) return;
+  const iptables = await findProgram(device.system, "iptables");
+  if (iptables === undefined) return;
+  for (const rule of rules) {
+    await device.system.run([iptables, "-w", "-D", ...rule], signal).catch(() => {});
+  }
+}

@@ -1,0 +1,94 @@
+/** What the toolstack asks of an interface: the nodes, checked. */
+import type { DeviceNodes } from "../../plugins/contract.ts";
+import { INTERFACE_NAME_RULE, isInterfaceName } from "../../plugins/contract_interface_name.ts";
+import { type IpNetwork, parseIp } from "../../plugins/contract_ip_address.ts";
+
+/** Range of the MTU, in bytes: ETH_MIN_MTU and ETH_MAX_MTU of linux/if_ether.h. */
+const [MTU_MIN, MTU_MAX] = [68, 65535];
+
+/** Most networks taken from node `ip`; a node holds at most 2048 bytes. */
+const NETWORKS_MAX = 128;
+
+/** The nodes of a network interface that concern its setting up. */
+export interface VifSettings {
+  /** Name wanted for the interface; null: the kernel's. */
+  readonly vifname: string | null;
+  /** Node `bridge` as it is; empty if there is none. What it may say depends on the mode. */
+  readonly bridge: string;
+  /** In bytes; null if not given. */
+  readonly mtu: number | null;
+  /** The guest's MAC address, in lower case; null if not given. */
+  readonly mac: string | null;
+  /** The guest's addresses or networks. */
+  readonly networks: readonly IpNetwork[];
+  /** The interface through which its packets leave; null if not given. */
+  readonly gatewayDevice: string | null;
+}
+
+/**
+ * Reads the nodes. An empty node is as good as none, as it is to Xen's scripts.
+ * @throws Error with a line fit for `hotplug-error` that names the node, its value and what would do
+ */
+export async function readSettings(nodes: DeviceNodes): Promise<VifSettings> {
+  const read = async (name: string) => await nodes.read(name) ?? "";
+  const [vifname, bridge, mtu, mac, ip, gatewaydev] = await Promise.all(
+    ["vifname", "bridge", "mtu", "mac", "ip", "gatewaydev"].map(read),
+  ) as [string, string, string, string, string, string];
+  return {
+    vifname: vifname === "" ? null : checkVifname(vifname),
+    bridge,
+    mtu: mtu === "" ? null : checkMtu(mtu),
+    mac: mac === "" ? null : checkMac(mac),
+    networks: checkNetworks(ip),
+    gatewayDevice: gatewaydev === "" ? null : checkInterface("gatewaydev", gatewaydev),
+  };
+}
+
+/** The refusal of a node's value. @param accepted what would be accepted, or what is wrong */
+export function refusal(node: string, value: string, accepted: string): Error {
+  const cut = value.length > 60 ? `${value.slice(0, 60)}…` : value;
+  return new Error(`node ${node} is ${JSON.stringify(cut)}: ${accepted}`);
+}
+
+/** @throws Error unless the value can be the name of an interface */
+export function checkInterface(node: string, value: string): string {
+  if (isInterfaceName(value)) return value;
+  throw refusal(node, value, `accepted is the name of an interface, ${INTERFACE_NAME_RULE}`);
+}
+
+function checkVifname(value: string): string {
+  checkInterface("vifname", value);
+  // One guest's name must not be in the way of another's interface.
+  if (/^vif\d+\.\d+(-emu)?$/.test(value)) {
+    throw refusal(
+      "vifname",
+      value,
+      "names of this form are the kernel's to give; any other will do",
+    );
+  }
+  return value;
+}
+
+function checkMtu(value: string): number {
+  const mtu = Number(value);
+  if (/^[1-9]\d{1,4}$/.test(value) && mtu >= MTU_MIN && mtu <= MTU_MAX) return mtu;
+  throw refusal("mtu", value, `accepted is a decimal number of bytes, ${MTU_MIN} … ${MTU_MAX}`);
+}
+
+function checkMac(value: string): string {
+  if (/^[0-9a-f]{2}(:[0-9a-f]{2}){5}$/i.test(value)) return value.toLowerCase();
+  throw refusal("mac", value, "accepted are six pairs of hex digits with colons between them");
+}
+
+function checkNetworks(value: string): IpNetwork[] {
+  const parts = value.split(" ").filter((part) => part !== "");
+  if (parts.length > NETWORKS_MAX) {
+    throw refusal("ip", value, `accepted are up to ${NETWORKS_MAX} addresses; these are more`);
+  }
+  return parts.map((part) => {
+    const network = parseIp(part);
+    if (network !== null) return network;
+    const accepted = "accepted are IP addresses, or networks as address/bits, with blanks between";
+    throw refusal("ip", value, accepted);
+  });
+}

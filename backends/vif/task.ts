@@ -1,0 +1,46 @@
+/** What one attach works with. */
+import type { Device } from "../../plugins/contract.ts";
+import type { NetworkLink, NetworkLinks } from "../../plugins/contract_network.ts";
+import type { VifSettings } from "./settings.ts";
+import type { VifUndo } from "./undo.ts";
+
+/** What a native attach is given besides its device and the network. */
+export interface NativeOptions {
+  /**
+   * Writes a node of the frontend's directory. Of all of them a driver domain may write but `mtu`.
+   * @throws Error when the toolstack made no such node or keeps it for itself
+   */
+  writeFrontend(name: "mtu", value: string): Promise<void>;
+  /**
+   * Whether iptables, if there is one, is told to let the guest's packets pass, as Xen's scripts do
+   * and Debian's do not (Debian bug 894013: the rules make all bridged traffic pass the packet
+   * filter). Default false.
+   */
+  readonly packetFilter?: boolean;
+}
+
+/** An attach. */
+export interface Task {
+  readonly device: Device;
+  readonly links: NetworkLinks;
+  readonly settings: VifSettings;
+  readonly options: NativeOptions;
+  readonly signal: AbortSignal;
+  /** The interface as it was found. */
+  readonly link: NetworkLink;
+  /** The name that it gets before `apply` is called. */
+  readonly name: string;
+}
+
+/** What a mode will do; so far it has only looked. */
+export interface Preparation {
+  /** What undoes it. */
+  readonly undo: Partial<VifUndo>;
+  /** Networks of the guest, for the packet filter. */
+  readonly networks: VifSettings["networks"];
+  /** Does it. The interface has its final name. */
+  apply(): Promise<void>;
+}
+
+/** A mode: finds out what is to be done and whether it can be. @throws Error if not */
+export type Mode = (task: Task) => Promise<Preparation>;

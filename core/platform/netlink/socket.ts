@@ -1,0 +1,147 @@
+/** Requests to the kernel's routing socket (rtnetlink(7)), which the runtimes' functions lack. */
+import * as os from "node:os";
+import { loadLibc } from "../libc.ts";
+import {
+  decodeAttributes,
+  decodeMessages,
+  encodeMessage,
+  HEADER_SIZE,
+  type NetlinkMessage,
+  textOf,
+  viewOf,
+} from "./attributes.ts";
+
+// linux/socket.h, asm-generic/socket.h, linux/netlink.h
+const AF_NETLINK = 16;
+const SOCK_RAW = 3;
+const SOCK_CLOEXEC = 0o2000000;
+const NETLINK_ROUTE = 0;
+const SOL_NETLINK = 270;
+const NETLINK_CAP_ACK = 10;
+const NETLINK_EXT_ACK = 11;
+const NETLINK_GET_STRICT_CHK = 12;
+const MSG_DONTWAIT = 0x40;
+const NLMSG_ERROR = 2;
+const NLMSG_DONE = 3;
+const NLM_F_REQUEST = 0x1;
+const NLM_F_ACK = 0x4;
+const NLM_F_ACK_TLVS = 0x200;
+const NLM_F_DUMP = 0x300;
+const NLMSGERR_ATTR_MSG = 1;
+
+/** The kernel sends at most this many bytes at once (netlink_dump in net/netlink/af_netlink.c). */
+const RECEIVE_SIZE = 32 * 1024;
+
+/** A request that the kernel refused. */
+export class NetlinkError extends Error {
+  override name = "NetlinkError";
+  /** Symbolic errno, such as `ENODEV`. */
+  readonly code: string;
+
+  constructor(code: string, message: string) {
+    super(message);
+    this.code = code;
+  }
+}
+
+async function load() {
+  const libc = await loadLibc({
+    socket: { args: ["i32", "i32", "i32"], returns: "i32" },
+    setsockopt: { args: ["i32", "i32", "i32", "ptr", "u32"], returns: "i32" },
+    send: { args: ["i32", "ptr", "u64", "i32"], returns: "i64" },
+    recv: { args: ["i32", "ptr", "u64", "i32"], returns: "i64" },
+    close: { args: ["i32"], returns: "i32" },
+    __errno_location: { args: [], returns: "ptr" },
+  }, "set up network interfaces");
+  const { read } = await import("bun:ffi");
+  const failure = (call: string): NetlinkError => {
+    const address = libc.__errno_location();
+    const code = errnoName(address === null ? 0 : read.i32(address, 0));
+    return new NetlinkError(code, `${code} (${call} on the routing socket)`);
+  };
+  return { libc, failure };
+}
+
+type Loaded = Awaited<ReturnType<typeof load>>;
+
+let library: Promise<Loaded> | undefined;
+let lastSequence = 0;
+
+/**
+ * Has the kernel do something, or asks it for one thing.
+ * @returns what it answered besides its acknowledgement
+ * @throws NetlinkError
+ */
+export function request(
+  type: number,
+  flags: number,
+  payload: Uint8Array,
+): Promise<NetlinkMessage[]> {
+  return exchange({ type, flags: NLM_F_REQUEST | NLM_F_ACK | flags, payload });
+}
+
+/** Asks the kernel for all things of a kind. @throws NetlinkError */
+export function dump(type: number, payload: Uint8Array): Promise<NetlinkMessage[]> {
+  return exchange({ type, flags: NLM_F_REQUEST | NLM_F_DUMP, payload });
+}
+
+/**
+ * A socket for each request: nothing of an earlier one can be left in it, and it costs a few µs.
+ * The kernel has answered before `send` returns, so nothing waits but in the kernel itself.
+ */
+async function exchange(message: NetlinkMessage): Promise<NetlinkMessage[]> {
+  library ??= load();
+  const loaded = await library;
+  const { libc, failure } = loaded;
+  const fd = libc.socket(AF_NETLINK, SOCK_RAW | SOCK_CLOEXEC, NETLINK_ROUTE);
+  if (fd < 0) throw failure("socket");
+  try {
+    // Older kernels lack some of these; each only improves the answers.
+    const on = new Int32Array([1]);
+    for (const option of [NETLINK_CAP_ACK, NETLINK_EXT_ACK, NETLINK_GET_STRICT_CHK]) {
+      libc.setsockopt(fd, SOL_NETLINK, option, on, 4);
+    }
+    lastSequence = (lastSequence + 1) >>> 0;
+    const bytes = encodeMessage(message, lastSequence);
+    if (libc.send(fd, bytes, bytes.length, 0) < 0n) throw failure("send");
+    return receive(loaded, fd, lastSequence);
+  } finally {
+    libc.close(fd);
+  }
+}
+
+function receive({ libc, failure }: Loaded, fd: number, sequence: number): NetlinkMessage[] {
+  const answers: NetlinkMessage[] = [];
+  const buffer = new Uint8Array(RECEIVE_SIZE);
+  for (;;) {
+    const length = Number(libc.recv(fd, buffer, buffer.length, MSG_DONTWAIT));
+    if (length < 0) throw failure("recv");
+    for (const message of decodeMessages(buffer.subarray(0, length), sequence)) {
+      if (message.type !== NLMSG_ERROR && message.type !== NLMSG_DONE) {
+        answers.push(message);
+        continue;
+      }
+      checkOutcome(message);
+      return answers;
+    }
+  }
+}
+
+/** Both kinds of end begin with 0 or a negative errno (struct nlmsgerr). */
+function checkOutcome({ type, flags, payload }: NetlinkMessage): void {
+  const error = payload.length >= 4 ? viewOf(payload).getInt32(0, true) : 0;
+  if (error === 0) return;
+  const start = type === NLMSG_ERROR ? 4 + HEADER_SIZE : 4;
+  const words = (flags & NLM_F_ACK_TLVS) === 0
+    ? undefined
+    : textOf(decodeAttributes(payload, start), NLMSGERR_ATTR_MSG);
+  const code = errnoName(-error);
+  throw new NetlinkError(code, words ? `${code} (${words.replace(/\.$/, "")})` : code);
+}
+
+const NAMES = new Map(Object.entries(os.constants.errno).map(([name, value]) => [value, name]));
+
+/** Symbolic name of an errno. */
+function errnoName(errno: number): string {
+  return NAMES.get(errno) ?? `E${errno}`;
+}

@@ -1,0 +1,24 @@
+/** What is accepted as the name of a network interface. Part of the plugin contract; pure. */
+
+/** Longest name of an interface, in bytes (IFNAMSIZ - 1, linux/if.h). */
+const NAME_MAX = 15;
+
+/** What is accepted, in words. */
+export const INTERFACE_NAME_RULE =
+  `1 to ${NAME_MAX} bytes without blanks, control characters, /, : and %, not beginning with -`;
+
+/** Directories beside the interfaces' own in /proc/sys/net/ipv4/conf; the others are no files. */
+const RESERVED = new Set([".", "..", "all", "default"]);
+
+/**
+ * Whether a text can be the name of an interface. It refuses a little more than the kernel
+ * (dev_valid_name in net/core/dev.c): `%`, which makes the kernel choose a number; a leading `-`,
+ * which programs would take for an option; and `all` and `default`, which have a meaning of their
+ * own in /proc.
+ */
+export function isInterfaceName(name: string): boolean {
+  // deno-lint-ignore no-control-regex
+  if (/[\s\x00-\x20\x7f-\xa0/:%]|^-/.test(name) || RESERVED.has(name)) return false;
+  const { length } = new TextEncoder().encode(name);
+  return length >= 1 && length <= NAME_MAX;
+}
