@@ -6,6 +6,12 @@
  * file, as `xdevd/plugin`. docs/plugins.md is the author's guide.
  */
 
+import type { BlockDevices } from "./contract_block.ts";
+import type { NetworkLinks } from "./contract_network.ts";
+
+export type * from "./contract_block.ts";
+export type * from "./contract_network.ts";
+
 /** The contract's version, to be stated by each plugin. */
 export const CONTRACT_VERSION = 1;
 
@@ -142,7 +148,24 @@ export interface DeviceSystem {
    * @throws the signal's reason when it fires while waiting; what `work` throws
    */
   exclusively<T>(name: string, signal: AbortSignal, work: () => Promise<T>): Promise<T>;
+  /** Block devices and loop devices, without child processes. */
+  readonly blocks: BlockDevices;
+  /** Network interfaces, without child processes. */
+  readonly links: NetworkLinks;
 }
+
+/** What of the guest's own directory a driver domain may have to write. */
+export interface DeviceFrontend {
+  /**
+   * Writes the frontend's `mtu`, where the toolstack has made that node.
+   * @param bytes 68 … 65535
+   * @throws Error when the node is not there, or not ours to write
+   */
+  writeMtu(bytes: number): Promise<void>;
+}
+
+/** A setting of a plugin. */
+export type Setting = string | number | boolean | readonly string[];
 
 /** Lines for the daemon's log; the device is named there by itself. */
 export interface DeviceLog {
@@ -167,6 +190,9 @@ export interface Device {
    * `data/xdevd` where `libxl` is not the domain's own): its plugin's alone, gone with the device.
    */
   readonly hotplug: DeviceNodes;
+  readonly frontend: DeviceFrontend;
+  /** The administrator's settings of this plugin, as far as they are set. */
+  readonly settings: Readonly<Record<string, Setting>>;
   readonly scripts: DeviceScripts;
   readonly system: DeviceSystem;
   readonly children: DeviceChildren;
@@ -229,6 +255,8 @@ export interface PluginManifest {
   readonly removesWithoutDirectory?: boolean;
   /** Nodes that `add` leaves in the backend directory: they are removed before a second try. */
   readonly results?: readonly string[];
+  /** Settings that the configuration may have for it: their names, and what they mean. */
+  readonly settings?: Readonly<Record<string, string>>;
   readonly sample?: PluginSample;
 }
 

@@ -63,6 +63,7 @@ const FIELDS: Record<string, readonly [(value: unknown) => boolean, string]> = {
   servedByQemu: [isBoolean, "true or false"],
   removesWithoutDirectory: [isBoolean, "true or false"],
   results: [(v) => isList(v, isNodeName), "a list of node names"],
+  settings: [isTexts, "an object of names and what they mean"],
   sample: [isSample, "an object of backend and files, each an object of texts"],
 };
 
@@ -118,7 +119,7 @@ export function checkContract(api: number): void {
  */
 export function difference(promised: PluginManifest, actual: PluginManifest): string | null {
   for (const name of Object.keys(FIELDS) as (keyof PluginManifest)[]) {
-    if (name === "description" || name === "sample" || name === "carrier") continue;
+    if (["description", "sample", "carrier", "settings"].includes(name)) continue;
     const [before, after] = [promised[name], actual[name]].map((field) => JSON.stringify(field));
     if (before !== after) {
       return `its manifest says ${name} ${before ?? "nothing"}, its code ${after ?? "nothing"}`;
@@ -144,11 +145,15 @@ function isList(value: unknown, test: (entry: unknown) => boolean): value is unk
   return Array.isArray(value) && value.length <= ENTRIES_MAX && value.every(test);
 }
 
+function isTexts(value: unknown): boolean {
+  return typeof value === "object" && value !== null && !Array.isArray(value) &&
+    Object.keys(value).length <= ENTRIES_MAX &&
+    Object.values(value).every((text) => typeof text === "string");
+}
+
 function isSample(value: unknown): boolean {
   if (typeof value !== "object" || value === null || Array.isArray(value)) return false;
   return Object.entries(value).every(([part, texts]) =>
-    (part === "backend" || part === "files") && typeof texts === "object" && texts !== null &&
-    Object.keys(texts).length <= ENTRIES_MAX &&
-    Object.values(texts).every((text) => typeof text === "string")
+    (part === "backend" || part === "files") && isTexts(texts)
   );
 }

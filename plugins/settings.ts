@@ -1,6 +1,7 @@
 /** The administrator's word on plugins, from the configuration file. Pure. */
 import { parse, TomlError } from "smol-toml";
 import { isKind } from "../core/device/id.ts";
+import type { Setting } from "./contract.ts";
 
 /** Settings of one plugin. */
 export interface PluginSettings {
@@ -9,6 +10,8 @@ export interface PluginSettings {
   readonly sha256?: string;
   /** How many processes and threads a process plugin may have. */
   readonly processes?: number;
+  /** What the plugin itself is told. */
+  readonly settings?: Readonly<Record<string, Setting>>;
 }
 
 /** Most that can be set. */
@@ -63,8 +66,8 @@ function kindChoice([kind, plugin]: [string, unknown]): [string, string] {
 
 function pluginSettings([name, value]: [string, unknown]): [string, PluginSettings] {
   const where = `[plugins.${name}]`;
-  const { enabled = true, sha256, processes, ...others } = table(value, where);
-  refuseOthers(others, `${where} `, "enabled, sha256 and processes");
+  const { enabled = true, sha256, processes, settings: own, ...others } = table(value, where);
+  refuseOthers(others, `${where} `, "enabled, sha256, processes and settings");
   if (typeof enabled !== "boolean") {
     throw new SettingsError(
       `${where} enabled is ${JSON.stringify(enabled)}; expected true or false`,
@@ -74,6 +77,7 @@ function pluginSettings([name, value]: [string, unknown]): [string, PluginSettin
     enabled,
     ...(sha256 === undefined ? {} : { sha256: digest(sha256, where) }),
     ...(processes === undefined ? {} : { processes: count(processes, where) }),
+    ...(own === undefined ? {} : { settings: ownSettings(own, where) }),
   };
   return [name, settings];
 }
@@ -83,6 +87,23 @@ function digest(value: unknown, where: string): string {
   throw new SettingsError(
     `${where} sha256 is ${JSON.stringify(value)}; expected 64 hexadecimal digits`,
   );
+}
+
+function ownSettings(value: unknown, where: string): Record<string, Setting> {
+  const settings = table(value, `${where} settings`);
+  for (const [name, setting] of Object.entries(settings)) {
+    if (isSetting(setting)) continue;
+    throw new SettingsError(
+      `[plugins.…settings] ${name} is ${JSON.stringify(setting)}; expected a text, a number, ` +
+        "true or false, or a list of texts",
+    );
+  }
+  return settings as Record<string, Setting>;
+}
+
+function isSetting(value: unknown): value is Setting {
+  return ["string", "number", "boolean"].includes(typeof value) ||
+    Array.isArray(value) && value.every((one) => typeof one === "string");
 }
 
 function count(value: unknown, where: string): number {

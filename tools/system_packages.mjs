@@ -27,6 +27,18 @@ export const systemPackages = [
     probe: "/etc/xen/scripts/block",
   },
   {
+    name: "net-tools",
+    group: "base",
+    why: "ifconfig, which Debian's vif-route calls",
+    probe: "/sbin/ifconfig",
+  },
+  {
+    name: "e2fsprogs",
+    group: "base",
+    why: "mkfs.ext4, for an image that is mounted",
+    probe: "/sbin/mkfs.ext4",
+  },
+  {
     name: "python3-minimal",
     group: "base",
     why: "the plugin that `xdevd plugin new --carrier process` writes",

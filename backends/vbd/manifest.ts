@@ -1,13 +1,15 @@
 /** What is known of this plugin before it is loaded. */
 import type { PluginManifest } from "../../plugins/contract.ts";
+import { NATIVE_SETTING } from "../shared/way.ts";
 
 export const manifest: PluginManifest = {
   name: "vbd",
-  version: "0.2.0",
+  version: "0.3.0",
   api: 1,
   kinds: ["vbd", "vbd3"],
-  description: "block devices, set up by the hotplug script that the backend names",
+  description: "block devices, set up by the hotplug script that the backend names, or without one",
   results: ["physical-device", "physical-device-path", "node"],
+  settings: { native: NATIVE_SETTING },
   sample: {
     backend: { params: "{work}/disk.img", script: "{work}/scripts/block", mode: "w", type: "phy" },
     files: { "{work}/disk.img": "a disk" },

@@ -12,7 +12,7 @@ import type { BlockDevices, LoopDevice, StorageTarget } from "../../plugins/cont
 import { mountPointOf } from "./mounts.ts";
 import { newTag, releaseLoop, takeLoop, useName } from "./native_loop.ts";
 import { badNode, type BlockRequest, readRequest, shown } from "./request.ts";
-import { checkSharing, claimOn, NotShareable } from "./sharing.ts";
+import { checkSharing, claimOn, refuseBusy } from "./sharing.ts";
 import type { VbdUndo } from "./undo.ts";
 
 /**
@@ -90,13 +90,8 @@ async function add(device: Device, blocks: BlockDevices, signal: AbortSignal): P
   // Of two at the same time the first one gets it, rather than neither. Removals do not wait here.
   await device.system.exclusively(`vbd storage ${claim.uses}`, signal, async () => {
     await device.recordUndo({ native: true, params, ...claim, ...held });
-    try {
-      await checkSharing(device, shown(params), claim, signal);
-      if (!request.unchecked) await checkHere(device, blocks, request, target);
-    } catch (error) {
-      if (error instanceof NotShareable) await publishBusy(device, error.message);
-      throw error;
-    }
+    await checkSharing(device, shown(params), claim, signal);
+    if (!request.unchecked) await checkHere(device, blocks, request, target);
   });
   signal.throwIfAborted();
   const result = isFile
@@ -140,7 +135,8 @@ async function checkHere(
   target: StorageTarget,
 ): Promise<void> {
   if (!readOnly && target.readOnly) {
-    throw new NotShareable(
+    await refuseBusy(
+      device,
       `${shown(params)} is read-only, and cannot be written as mode ${mode} says`,
     );
   }
@@ -149,12 +145,11 @@ async function checkHere(
     : await blocks.loops({ file: target.identity });
   const point = await mountPointOf(device.system, devices, readOnly ? "writable" : "all");
   if (point !== undefined) {
-    throw new NotShareable(`${shown(params)} cannot be shared: it is mounted here (mode ${mode})`);
+    await refuseBusy(
+      device,
+      `${shown(params)} cannot be shared: it is mounted here (mode ${mode})`,
+    );
   }
-}
-
-async function publishBusy(device: Device, reason: string): Promise<void> {
-  await device.nodes.write({ "hotplug-error": reason, "hotplug-status": "busy" });
 }
 
 async function attachFile(

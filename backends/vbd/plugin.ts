@@ -1,7 +1,9 @@
 /** Block devices served by the kernel (blkback), set up by the hotplug script the backend names. */
 import { definePlugin, type Device } from "../../plugins/contract.ts";
 import { mayRun } from "../shared/may_run.ts";
+import { goesNative } from "../shared/way.ts";
 import { manifest } from "./manifest.ts";
+import { addNative, checkNative, isNative, removeNative } from "./native.ts";
 import { checkSharing, claimOf } from "./sharing.ts";
 import { detach, isOurs, loopsOf, useOf } from "./loop.ts";
 import type { VbdUndo } from "./undo.ts";
@@ -12,15 +14,18 @@ export default definePlugin({
   async add(device, signal) {
     const script = await device.nodes.read("script");
     if (!script) throw new Error("the backend names no script (node `script` is missing or empty)");
+    const isKnown = (name: string) => device.id.kind === "vbd" && name === "block";
+    if (await goesNative(device, script, isKnown)) {
+      return await addNative(device, device.system.blocks, signal);
+    }
     await device.scripts.check("block", script);
     const params = await device.nodes.read("params") ?? "";
+    await claim(device, script, params, signal);
     // Of devices with the same target, only one is set up at a time: what loop device is whose could
     // not be told otherwise.
     await device.system.exclusively(`vbd ${params}`, signal, async () => {
       const loops = await loopsOf(device.system, params);
-      const claim = await claimOf(device, params);
-      await device.recordUndo({ script, params, loops: loops.join(" "), ...claim });
-      await checkSharing(device, params, claim, signal);
+      await device.recordUndo({ loops: loops.join(" ") });
       await device.scripts.run("block", script, "add", signal);
       await recordResult(device);
     });
@@ -30,6 +35,7 @@ export default definePlugin({
   },
 
   async adopt(device) {
+    if (isNative(device)) return;
     const [script, params] = await Promise.all([
       device.nodes.read("script"),
       device.nodes.read("params"),
@@ -42,6 +48,7 @@ export default definePlugin({
   },
 
   async check(device) {
+    if (isNative(device)) return await checkNative(device);
     const number = await device.nodes.read("physical-device");
     const match = /^([0-9a-f]+):([0-9a-f]+)$/.exec(number ?? "");
     if (match === null) return null;
@@ -51,6 +58,7 @@ export default definePlugin({
   },
 
   async remove(device, signal) {
+    if (isNative(device)) return await removeNative(device, device.system.blocks, signal);
     const named = await device.nodes.read("script");
     const params = await device.nodes.read("params");
     const undo: VbdUndo = {
@@ -68,6 +76,23 @@ export default definePlugin({
     });
   },
 });
+
+/** Records what the device is going to use, unless others do. */
+async function claim(
+  device: Device,
+  script: string,
+  params: string,
+  signal: AbortSignal,
+): Promise<void> {
+  const claim = await claimOf(device, params);
+  const record = async () => {
+    await device.recordUndo({ script, params, ...claim });
+    await checkSharing(device, params, claim, signal);
+  };
+  if (claim.uses === undefined) return await record();
+  // Of two at the same time the first one gets it, rather than neither. Removals do not wait here.
+  await device.system.exclusively(`vbd storage ${claim.uses}`, signal, record);
+}
 
 /** @param named the script that the directory names; undefined when there is no directory */
 async function runRemove(

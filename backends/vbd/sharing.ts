@@ -35,7 +35,8 @@ export function claimOn(target: string, mode: string): Claim {
 /**
  * To be called when the claim is recorded, so that of two at the same time at least one sees the
  * other. A mode that ends in `!` means: shared on purpose. Devices of one guest may share.
- * @throws NotShareable when another guest's device writes it, or is using it and this one is to write it
+ * @throws NotShareable when another guest's device writes it, or is using it and this one is to write
+ * it; the nodes then say `busy`
  */
 export async function checkSharing(
   device: Device,
@@ -50,12 +51,19 @@ export async function checkSharing(
   for (let waited = 0; isShared(); waited += PAUSE_MS) {
     if (waited >= PATIENCE_MS) {
       const how = writes === undefined ? "writes it" : "uses it, and this one is to write it";
-      throw new NotShareable(
+      return await refuseBusy(
+        device,
         `${params} cannot be shared: another guest's device ${how} (mode ${mode})`,
       );
     }
     await device.system.sleep(PAUSE_MS, signal);
   }
+}
+
+/** Says that the target is in use, as the script does. @throws NotShareable */
+export async function refuseBusy(device: Device, reason: string): Promise<never> {
+  await device.nodes.write({ "hotplug-error": reason, "hotplug-status": "busy" });
+  throw new NotShareable(reason);
 }
 
 async function modeOf(device: Device): Promise<string> {

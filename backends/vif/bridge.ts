@@ -42,10 +42,10 @@ async function findRenamed(links: Task["links"], name: string): Promise<NetworkL
 
 /** The guest is to use what the bridge can carry. */
 async function setMtu(task: Task, mtu: number): Promise<void> {
-  const { links, link, name, device, options } = task;
+  const { links, link, name, device } = task;
   if (link.mtu !== mtu) await links.setMtu(name, mtu);
   try {
-    await options.writeFrontend("mtu", String(mtu));
+    await device.frontend.writeMtu(mtu);
   } catch (error) {
     // Toolstacks before Xen 4.15 made no such node. A guest that reads none takes 1500.
     device.log.warning(`the guest is not told its MTU, ${mtu}: ${(error as Error).message}`);

@@ -1,12 +1,18 @@
 /** What is known of this plugin before it is loaded. */
 import type { PluginManifest } from "../../plugins/contract.ts";
+import { NATIVE_SETTING } from "../shared/way.ts";
 
 export const manifest: PluginManifest = {
   name: "vif",
-  version: "0.1.0",
+  version: "0.2.0",
   api: 1,
   kinds: ["vif"],
-  description: "network interfaces, set up by the hotplug script that the backend names",
+  description: "network interfaces, set up by the script that the backend names, or without one",
+  settings: {
+    native: NATIVE_SETTING,
+    "packet-filter":
+      "whether iptables is told to let the guest's packets pass (native; default no)",
+  },
   sample: {
     backend: {
       script: "{work}/scripts/vif",

@@ -1,7 +1,9 @@
 /** Network interfaces served by the kernel (netback), set up by the script the backend names. */
 import { definePlugin, type Device } from "../../plugins/contract.ts";
 import { mayRun } from "../shared/may_run.ts";
+import { goesNative } from "../shared/way.ts";
 import { interfaceName, waitForInterface } from "./interface.ts";
+import { addNative, isNative, modeOfScript, removeNative, type VifMode } from "./native.ts";
 import { manifest } from "./manifest.ts";
 
 export default definePlugin({
@@ -10,6 +12,11 @@ export default definePlugin({
   async add(device, signal) {
     const script = await device.nodes.read("script");
     if (!script) throw new Error("the backend names no script (node `script` is missing or empty)");
+    const mode = await wayOf(device, script);
+    if (mode !== null) {
+      const packetFilter = device.settings["packet-filter"] === true;
+      return await addNative(device, device.system.links, mode, signal, { packetFilter });
+    }
     await device.scripts.check("network", script);
     await device.recordUndo({ script });
     await awaitInterface(device, signal);
@@ -17,11 +24,13 @@ export default definePlugin({
   },
 
   async adopt(device) {
+    if (isNative(device)) return;
     const script = await device.nodes.read("script");
     if (script) await device.recordUndo({ script });
   },
 
   async remove(device, signal) {
+    if (isNative(device)) return await removeNative(device, device.system.links, signal);
     const named = await device.nodes.read("script");
     const script = device.undo["script"]?.toString() ?? named;
     if (!script) return;
@@ -39,6 +48,14 @@ export default definePlugin({
     }
   },
 });
+
+/** How it is set up without a script; null: by the script. */
+async function wayOf(device: Device, script: string): Promise<VifMode | null> {
+  const mode = modeOfScript(script);
+  if (mode === null || !await goesNative(device, script, () => true)) return null;
+  // The emulated twin is the script's.
+  return await device.nodes.read("type") === "vif_ioemu" ? null : mode;
+}
 
 /** Scripts fail at once when there is no interface. */
 async function awaitInterface(device: Device, signal: AbortSignal): Promise<void> {

@@ -7,11 +7,6 @@ import type { VifUndo } from "./undo.ts";
 /** What a native attach is given besides its device and the network. */
 export interface NativeOptions {
   /**
-   * Writes a node of the frontend's directory. Of all of them a driver domain may write but `mtu`.
-   * @throws Error when the toolstack made no such node or keeps it for itself
-   */
-  writeFrontend(name: "mtu", value: string): Promise<void>;
-  /**
    * Whether iptables, if there is one, is told to let the guest's packets pass, as Xen's scripts do
    * and Debian's do not (Debian bug 894013: the rules make all bridged traffic pass the packet
    * filter). Default false.

@@ -20,7 +20,12 @@ const LOG_LINES = 5;
 /** Checks a plugin and prints a report. @returns Failure when a rule does not hold */
 export async function checkPlugin(
   name: string,
-  options: PluginOptions & { json?: boolean; only?: readonly string[]; timeLimit?: number },
+  options: PluginOptions & {
+    json?: boolean;
+    only?: readonly string[];
+    timeLimit?: number;
+    set?: Record<string, string>;
+  },
   builtIns: readonly BuiltIn[],
 ): Promise<number> {
   const unknown = (options.only ?? []).find((rule) => RULES.every((one) => one.name !== rule));
@@ -28,7 +33,18 @@ export async function checkPlugin(
     const names = RULES.map((rule) => rule.name).join(", ");
     throw new CommandError(`there is no rule ${unknown}; there are ${names}`, ExitCode.Usage);
   }
-  const { plugin } = await findPlugin(name, options, builtIns);
+  const found = (await findPlugin(name, options, builtIns)).plugin;
+  const plugin = { ...found, settings: { ...found.settings, ...options.set } };
+  for (const setting of Object.keys(options.set ?? {})) {
+    const known = Object.keys(found.manifest.settings ?? {});
+    if (known.includes(setting)) continue;
+    throw new CommandError(
+      `plugin ${found.manifest.name} has no setting ${setting}; it has ${
+        known.join(", ") || "none"
+      }`,
+      ExitCode.Usage,
+    );
+  }
   const log: string[] = [];
   configureLog("info", (line) => log.push(line));
   const directory = `${environment("TMPDIR") ?? "/tmp"}/xdevd-check-${processId()}`;

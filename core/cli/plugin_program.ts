@@ -41,6 +41,15 @@ export function configOption(): Option {
     .argParser(absoluteFile);
 }
 
+function collectSetting(
+  text: string,
+  previous: Record<string, string> = {},
+): Record<string, string> {
+  const [, name = "", value = ""] = /^([^=]+)=(.*)$/.exec(text) ?? [];
+  if (name === "") throw new InvalidArgumentError("Expected NAME=VALUE.");
+  return { ...previous, [name]: value };
+}
+
 function seconds(text: string): number {
   const value = Number(text);
   if (!/^\d+(\.\d+)?$/.test(text) || value <= 0 || value > 3600) {
@@ -82,6 +91,7 @@ export function addPlugin(
       ...before,
       rule,
     ])
+    .option("--set <name=value>", "a setting of the plugin; may be repeated", collectSetting)
     .option("--time-limit <s>", "how long each call may take, in seconds (default: 8)", seconds)
     .option("--json", "for programs")
     .action(
@@ -91,6 +101,7 @@ export function addPlugin(
           json?: boolean;
           only?: readonly string[];
           timeLimit?: number;
+          set?: Record<string, string>;
         },
       ) => {
         const { checkPlugin } = await import("./plugin_check.ts");

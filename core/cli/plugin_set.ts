@@ -17,6 +17,7 @@ import {
   DEFAULT_CONFIG,
   type Selection,
   selectPlugins,
+  settingsOf,
 } from "../../plugins/select.ts";
 import { NO_SETTINGS, parseSettings, type Settings } from "../../plugins/settings.ts";
 import { checkPluginFile } from "../../plugins/trust.ts";
@@ -37,7 +38,11 @@ export interface PluginOptions {
 }
 
 /** A plugin that can be used; `builtIn` is there for one that is compiled in. */
-export type Available = (FoundPlugin | Candidate) & { readonly builtIn?: BuiltIn };
+export type Available = (FoundPlugin | Candidate) & {
+  readonly builtIn?: BuiltIn;
+  /** The administrator's settings of it. */
+  readonly settings?: PluginHost["settings"];
+};
 
 /** All that was found. */
 export interface PluginSet {
@@ -101,7 +106,8 @@ export async function gatherPlugins(
       throw new CommandError((error as Error).message, ExitCode.Refused);
     }
   }
-  return { available, rejected, settings, selection: selectPlugins(available, settings) };
+  const told = available.map((plugin) => ({ ...plugin, settings: ownSettings(plugin, settings) }));
+  return { available: told, rejected, settings, selection: selectPlugins(told, settings) };
 }
 
 /**
@@ -145,12 +151,14 @@ export function makeHost(
   settings: HostSettings,
   modules: Modules = systemModules,
 ): PluginHost {
-  if (plugin.builtIn !== undefined) return builtInHost(plugin.builtIn);
+  const told = plugin.settings ?? {};
+  if (plugin.builtIn !== undefined) return builtInHost(plugin.builtIn, told);
   const { manifest, origin, carrier, sha256, processes } = plugin as FoundPlugin;
   if (carrier === "module") {
     // For modules that were not bundled.
     provideModule("xdevd/plugin", { ...contract });
-    return moduleHost(origin, manifest, { ...trustParts(), modules }, sha256);
+    const pin = sha256 === undefined ? {} : { sha256 };
+    return moduleHost(origin, manifest, { ...trustParts(), modules }, { ...pin, settings: told });
   }
   return new ProcessHost(origin, manifest, {
     ...trustParts(),
@@ -161,9 +169,24 @@ export function makeHost(
     host: `xdevd/${VERSION}`,
     makeGroup: makeControlGroup,
   }, {
+    settings: told,
     ...(sha256 === undefined ? {} : { sha256 }),
     ...(processes === undefined ? {} : { processes }),
   });
+}
+
+/** @throws CommandError when there is one that the plugin does not have */
+function ownSettings(plugin: Available, settings: Settings): PluginHost["settings"] {
+  const { settings: own = {} } = settingsOf(plugin, settings) ?? {};
+  const { name, settings: known = {} } = plugin.manifest;
+  for (const setting of Object.keys(own)) {
+    if (Object.hasOwn(known, setting)) continue;
+    const accepted = Object.keys(known).join(", ") || "none";
+    throw new CommandError(
+      `setting ${setting} of plugin ${name} is unknown; it has ${accepted}`,
+    );
+  }
+  return own;
 }
 
 async function readSettings({ config, kind = {} }: PluginOptions): Promise<Settings> {

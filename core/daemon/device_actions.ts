@@ -304,6 +304,8 @@ export class DeviceActions implements LaneActions {
       environment,
       copy: entry?.nodes ?? {},
       timeLeft,
+      frontendKind: this.#frontendKind,
+      settings: this.#plugin.settings,
       directories,
       children: children.of({
         mark: this.#mark,

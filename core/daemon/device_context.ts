@@ -1,5 +1,5 @@
 /** The device that a plugin is handed: its capabilities, cut to one backend directory. */
-import { backendPath, type DeviceId } from "../device/id.ts";
+import { backendPath, type DeviceId, frontendPath } from "../device/id.ts";
 import type { Log } from "../log/log.ts";
 import type {
   Device,
@@ -10,6 +10,7 @@ import type {
 } from "../../plugins/contract.ts";
 import { deviceConfig } from "../../plugins/host/device_config.ts";
 import type { Clock, Files, Processes } from "../platform/types.ts";
+import { absentOrHidden } from "../xenstore/access.ts";
 import type { StoreClient } from "../xenstore/client.ts";
 import { copyOf } from "./copy.ts";
 import type { Exclusive } from "./exclusive.ts";
@@ -28,6 +29,8 @@ export interface ContextParts {
   readonly scripts: ScriptSettings;
   readonly exclusive: Exclusive;
   readonly hotplug: HotplugDirectories;
+  readonly blocks: DeviceSystem["blocks"];
+  readonly links: DeviceSystem["links"];
 }
 
 /** Where a device's undo record is kept between calls. */
@@ -57,6 +60,9 @@ export interface Call {
   readonly children: DeviceChildren;
   readonly directories: DeviceDirectories;
   timeLeft(): number;
+  /** Kind of the frontend's directory. */
+  readonly frontendKind: string;
+  readonly settings: Device["settings"];
 }
 
 /** Puts a device together for one call of a plugin. */
@@ -81,6 +87,10 @@ export function deviceContext(
         : await readToken(store, id) === call.token;
       return deviceConfig(present ? await copyOf(store, directory) : call.copy);
     },
+    frontend: {
+      writeMtu: (bytes) => writeMtu(store, frontendPath(id, call.frontendKind), bytes),
+    },
+    settings: call.settings,
     scripts: new HotplugScripts(id, nodes, system, parts, log, call.environment),
     system,
     children: call.children,
@@ -96,8 +106,24 @@ export function deviceContext(
   };
 }
 
+/** Range of an MTU, in bytes: ETH_MIN_MTU and ETH_MAX_MTU of linux/if_ether.h. */
+const [MTU_MIN, MTU_MAX] = [68, 65_535];
+
+async function writeMtu(store: StoreClient, frontend: string, bytes: number): Promise<void> {
+  if (!Number.isInteger(bytes) || bytes < MTU_MIN || bytes > MTU_MAX) {
+    throw new RangeError(`mtu ${bytes}; expected ${MTU_MIN} to ${MTU_MAX} bytes`);
+  }
+  await store.transaction(async (t) => {
+    // A plain write would bring a deleted frontend back.
+    if (await absentOrHidden(t.read(`${frontend}/mtu`)) === undefined) {
+      throw new Error("the frontend has no node mtu");
+    }
+    await t.write(`${frontend}/mtu`, String(bytes));
+  });
+}
+
 function deviceSystem(
-  { files, processes, clock, exclusive }: ContextParts,
+  { files, processes, clock, exclusive, blocks, links }: ContextParts,
   environment: Readonly<Record<string, string>>,
 ): DeviceSystem {
   const optional = async <T>(value: Promise<T>): Promise<T | undefined> => {
@@ -143,6 +169,8 @@ function deviceSystem(
       }
       return printed.join("\n");
     },
+    blocks,
+    links,
     exclusively: (name, signal, work) => exclusive.run(name, signal, work),
     sleep: (ms, signal) =>
       new Promise((resolve, reject) => {

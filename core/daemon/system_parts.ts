@@ -1,4 +1,6 @@
 /** The parts of a daemon that are the machine's, and the same for every daemon on it. */
+import { systemBlockDevices } from "../platform/block_devices.ts";
+import { systemNetworkLinks } from "../platform/network_links.ts";
 import { systemClock } from "../platform/clock.ts";
 import { systemFiles } from "../platform/files.ts";
 import { systemProcessTable } from "../platform/process_table.ts";
@@ -24,6 +26,8 @@ export function systemParts(
     orphans: new Orphans(systemProcessTable, systemClock),
     exclusive: new Exclusive(),
     hotplug: new HotplugDirectories(store),
+    blocks: systemBlockDevices,
+    links: systemNetworkLinks,
     children: new ChildKeeper(systemProcesses, systemProcessTable, systemClock),
   };
 }

@@ -24,6 +24,20 @@ export async function openBlockDevices(): Promise<BlockDevices> {
   };
 }
 
+/** The machine's block devices, got at when they are first used; likewise. */
+export const systemBlockDevices: BlockDevices = {
+  describe: async (path) => await (await opened()).describe(path),
+  attachLoop: async (request) => await (await opened()).attachLoop(request),
+  detachLoop: async (node, expected) => await (await opened()).detachLoop(node, expected),
+  loops: async (bounds) => await (await opened()).loops(bounds),
+};
+
+let open: Promise<BlockDevices> | null = null;
+
+function opened(): Promise<BlockDevices> {
+  return open ??= openBlockDevices();
+}
+
 async function describe(ioctl: Ioctl, given: string): Promise<StorageTarget> {
   if (given.includes("\0")) {
     throw systemError("EINVAL", `${JSON.stringify(given)}: a path has no NUL in it`);

@@ -139,6 +139,7 @@ export class Trial {
     return {
       manifest: host.manifest,
       origin: host.origin,
+      settings: host.settings,
       close: () => host.close(),
       probe: () => host.probe(),
       operations: async (): Promise<PluginOperations> => {

@@ -1,5 +1,5 @@
 /** What carries a plugin. */
-import type { BackendPlugin, PluginManifest, PluginOperations } from "../contract.ts";
+import type { BackendPlugin, PluginManifest, PluginOperations, Setting } from "../contract.ts";
 import { checkContract } from "../manifest.ts";
 
 /** A plugin, loaded or not. */
@@ -7,6 +7,8 @@ export interface PluginHost {
   readonly manifest: PluginManifest;
   /** Its file; `built-in` for one that is compiled in. */
   readonly origin: string;
+  /** The administrator's settings of it. */
+  readonly settings: Readonly<Record<string, Setting>>;
   /**
    * Loads it, unless it is loaded.
    * @throws Error that says in one line why it cannot be loaded; the next call tries again
@@ -25,12 +27,16 @@ export interface BuiltIn {
 }
 
 /** @throws ManifestError when it was written for another contract */
-export function builtInHost({ manifest, load }: BuiltIn): PluginHost {
+export function builtInHost(
+  { manifest, load }: BuiltIn,
+  settings: PluginHost["settings"] = {},
+): PluginHost {
   checkContract(manifest.api);
   let loaded: Promise<PluginOperations> | null = null;
   return {
     manifest,
     origin: "built-in",
+    settings,
     operations: () => loaded ??= load(),
     probe: async () => void await (loaded ??= load()),
     close: async () => {},

@@ -17,17 +17,32 @@ export function intercept(device: Device, before: Before): Device {
     await before(name, args);
     return await use(...args);
   };
+  /** Every function of a capability that has nothing but functions. */
+  const allThrough = <Capability extends object>(name: string, all: Capability): Capability =>
+    new Proxy(all, {
+      get(target, key) {
+        const value = Reflect.get(target, key);
+        return typeof value === "function"
+          ? through(`${name}.${String(key)}`, value.bind(target) as () => Promise<unknown>)
+          : value;
+      },
+    });
   const nodesOf = (name: string, nodes: Device["nodes"]): Device["nodes"] => ({
     read: through(`${name}.read`, (node) => nodes.read(node)),
     write: through(`${name}.write`, (values) => nodes.write(values)),
     remove: through(`${name}.remove`, (node) => nodes.remove(node)),
   });
+  const { blocks, links } = device.system;
   const { system, children, directories, scripts } = device;
   return {
     id: device.id,
     nodes: nodesOf("nodes", device.nodes),
     hotplug: nodesOf("hotplug", device.hotplug),
     config: through("config", () => device.config()),
+    frontend: {
+      writeMtu: through("frontend.writeMtu", (bytes) => device.frontend.writeMtu(bytes)),
+    },
+    settings: device.settings,
     scripts: {
       check: through("scripts.check", (...args) => scripts.check(...args)),
       run: through("scripts.run", (...args) => scripts.run(...args)),
@@ -44,6 +59,8 @@ export function intercept(device: Device, before: Before): Device {
         await before("system.exclusively", [name]);
         return await system.exclusively(name, signal, work);
       },
+      blocks: allThrough("blocks", blocks),
+      links: allThrough("links", links),
     },
     children: {
       start: through("children.start", (name, argv) => children.start(name, argv)),

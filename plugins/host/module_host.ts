@@ -16,14 +16,14 @@ const FILES_MAX = 200;
 
 /**
  * @param path absolute
- * @param sha256 what the file must have; then it must be the only one
+ * @param more `sha256`: what the file must have; then it must be the only one
  * @throws ManifestError when it was written for another contract
  */
 export function moduleHost(
   path: string,
   manifest: PluginManifest,
   parts: ModuleHostParts,
-  sha256?: string,
+  { sha256, settings = {} }: { sha256?: string; settings?: PluginHost["settings"] } = {},
 ): PluginHost {
   checkContract(manifest.api);
   let loaded: Promise<PluginOperations> | null = null;
@@ -35,6 +35,7 @@ export function moduleHost(
   return {
     manifest,
     origin: path,
+    settings,
     operations,
     probe: async () => void await operations(),
     close: async () => {},

@@ -66,6 +66,7 @@ interface Running {
 export class ProcessHost implements PluginHost {
   readonly manifest: PluginManifest;
   readonly origin: string;
+  readonly settings: PluginHost["settings"];
   readonly #parts: ProcessHostParts;
   readonly #limits: { sha256?: string; processes?: number };
   readonly #log: Log = openLog();
@@ -90,8 +91,9 @@ export class ProcessHost implements PluginHost {
     path: string,
     manifest: PluginManifest,
     parts: ProcessHostParts,
-    limits: { sha256?: string; processes?: number } = {},
+    limits: { sha256?: string; processes?: number; settings?: PluginHost["settings"] } = {},
   ) {
+    this.settings = limits.settings ?? {};
     checkContract(manifest.api);
     this.origin = path;
     this.manifest = manifest;

@@ -1,10 +1,7 @@
 /** What a process plugin may ask for during a call, by name; the arguments are checked here. */
-import type { Device, Undo } from "../contract.ts";
-
-/** A plugin asked for something in a wrong way; the message says which and what is expected. */
-export class RequestError extends Error {
-  override name = "RequestError";
-}
+import type { Device } from "../contract.ts";
+import { argv, number, plain, RequestError, text, texts, word } from "./arguments.ts";
+import { BLOCK_CAPABILITIES, LINK_CAPABILITIES } from "./machine_capabilities.ts";
 
 /** Locks of one call: held until it gives them back, or ends. */
 export class CallLocks {
@@ -74,6 +71,14 @@ const nodes = (of: (device: Device) => Device["nodes"], name: string): Record<st
   [`${name}.remove`]: ({ device }, [node]) => of(device).remove(text(node, "the node's name")),
 });
 
+function ofDevice(
+  uses: Record<string, (device: Device, args: readonly unknown[]) => unknown>,
+): Record<string, Use> {
+  return Object.fromEntries(
+    Object.entries(uses).map(([name, use]) => [name, ({ device }, args) => use(device, args)]),
+  );
+}
+
 /** All capabilities; docs/plugin-protocol.md has the same list. */
 const CAPABILITIES: Record<string, Use> = {
   ...nodes((device) => device.nodes, "nodes"),
@@ -94,18 +99,21 @@ const CAPABILITIES: Record<string, Use> = {
   "system.list": ({ device }, [path]) => device.system.list(text(path, "a path")),
   "system.identityOf": ({ device }, [path]) => device.system.identityOf(text(path, "a path")),
   "system.realPath": ({ device }, [path]) => device.system.realPath(text(path, "a path")),
-  "system.run": ({ device, signal }, [argv]) => device.system.run(argvOf(argv), signal),
+  "system.run": ({ device, signal }, [command]) => device.system.run(argv(command), signal),
   "system.lock": ({ device, signal, locks }, [name]) =>
     locks.take(device, text(name, "the lock's name"), signal),
   "system.unlock": ({ locks }, [name]) => locks.give(text(name, "the lock's name")),
-  "children.start": ({ device }, [name, argv]) =>
-    device.children.start(text(name, "the process's name"), argvOf(argv)),
+  "children.start": ({ device }, [name, command]) =>
+    device.children.start(text(name, "the process's name"), argv(command)),
   "children.running": ({ device }, [name]) =>
     device.children.running(text(name, "the process's name")),
   "children.stop": ({ device }, [name]) => device.children.stop(text(name, "the process's name")),
   "directories.state": ({ device }) => device.directories.state(),
   "directories.temporary": ({ device }) => device.directories.temporary(),
-  "recordUndo": ({ device }, [undo]) => device.recordUndo(undoOf(undo)),
+  "recordUndo": ({ device }, [undo]) => device.recordUndo(plain(undo, "an undo record")),
+  "frontend.writeMtu": ({ device }, [bytes]) =>
+    device.frontend.writeMtu(number(bytes, "an MTU in bytes")),
+  ...ofDevice({ ...BLOCK_CAPABILITIES, ...LINK_CAPABILITIES }),
   "heldElsewhere": ({ device }, [name, value, by]) =>
     device.heldElsewhere(
       text(name, "a name"),
@@ -116,40 +124,3 @@ const CAPABILITIES: Record<string, Use> = {
 
 /** Names of all capabilities. */
 export const CAPABILITY_NAMES: readonly string[] = Object.keys(CAPABILITIES);
-
-function text(value: unknown, what: string): string {
-  if (typeof value !== "string") throw new RequestError(`expected ${what}, a text`);
-  return value;
-}
-
-function word<Word extends string>(value: unknown, words: readonly Word[]): Word {
-  const found = words.find((one) => one === value);
-  if (found === undefined) throw new RequestError(`expected ${words.join(" or ")}`);
-  return found;
-}
-
-function isMap(value: unknown): value is Record<string, unknown> {
-  return typeof value === "object" && value !== null && !Array.isArray(value);
-}
-
-function texts(value: unknown, what: string): Record<string, string> {
-  if (!isMap(value) || !Object.values(value).every((one) => typeof one === "string")) {
-    throw new RequestError(`expected ${what}, a map of texts`);
-  }
-  return value as Record<string, string>;
-}
-
-function argvOf(value: unknown): [string, ...string[]] {
-  if (!Array.isArray(value) || value.length === 0 || value.some((one) => typeof one !== "string")) {
-    throw new RequestError("expected a program and its arguments, an array of texts");
-  }
-  return value as [string, ...string[]];
-}
-
-function undoOf(value: unknown): Undo {
-  const plain = (one: unknown) => ["string", "number", "boolean"].includes(typeof one);
-  if (!isMap(value) || !Object.values(value).every(plain)) {
-    throw new RequestError("expected an undo record, a map of texts, numbers and booleans");
-  }
-  return value as Undo;
-}

@@ -117,6 +117,7 @@ export class PluginSession {
         device: { backendDomid, kind, frontendDomid, devid },
         undo: device.undo,
         copy: device.copy,
+        settings: device.settings,
         timeLeft: Math.round(device.timeLeft()),
       });
       signal.addEventListener("abort", onAbort, { once: true });

@@ -33,6 +33,9 @@ class Scene {
     this.links.make("vif7.0", vif);
     this.machine.files.set(OVS, "");
     this.device = new FakeDevice(this.machine, ID, nodes);
+    this.device.frontend.writeMtu = async (bytes) => {
+      this.frontend.set("mtu", String(bytes));
+    };
     const { recordUndo, nodes: { write } } = this.device;
     this.device.recordUndo = async (more) => {
       this.before("record");
@@ -45,12 +48,7 @@ class Scene {
   }
 
   add(mode: VifMode, packetFilter = false): Promise<void> {
-    return addNative(this.device, this.links, mode, patient, {
-      packetFilter,
-      writeFrontend: async (name, value) => {
-        this.frontend.set(name, value);
-      },
-    });
+    return addNative(this.device, this.links, mode, patient, { packetFilter });
   }
 
   remove(): Promise<void> {
@@ -87,9 +85,8 @@ describe("bridge", () => {
 
   test("a frontend that is not to be written is no obstacle", async () => {
     const scene = new Scene({ bridge: "xenbr0" });
-    await addNative(scene.device, scene.links, "bridge", patient, {
-      writeFrontend: () => Promise.reject(new Error("EACCES")),
-    });
+    scene.device.frontend.writeMtu = () => Promise.reject(new Error("EACCES"));
+    await scene.add("bridge");
     expect(scene.status).toBe("connected");
     expect(scene.device.lines).toEqual(["the guest is not told its MTU, 1400: EACCES"]);
   });
@@ -223,7 +220,7 @@ describe("openvswitch", () => {
       vifname: "web",
     });
     scene.links.make("vif8.0");
-    await addNative(next, scene.links, "openvswitch", patient, { writeFrontend: async () => {} });
+    await addNative(next, scene.links, "openvswitch", patient, {});
     const { length } = scene.machine.runs;
     await scene.remove();
     expect(scene.machine.runs).toHaveLength(length);
@@ -422,7 +419,7 @@ describe("a failure at whatever step", () => {
         scene.before = fail;
         scene.device.system.run = async (argv, signal) => {
           fail();
-          await run(argv, signal);
+          return await run(argv, signal);
         };
         try {
           await scene.add(given.mode, true);

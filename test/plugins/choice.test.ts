@@ -71,7 +71,10 @@ describe("the configuration file", () => {
     ['[kinds]\n"A/B" = "x"', '[kinds] has "A/B"; expected a backend kind'],
     ["[kinds]\nvbd = 3", "[kinds] vbd is 3; expected a plugin's name"],
     ["[plugin.x]", "plugin is unknown; expected [kinds] and [plugins.NAME]"],
-    ["[plugins.x]\nenable = true", "enable is unknown; expected enabled, sha256 and processes"],
+    [
+      "[plugins.x]\nenable = true",
+      "enable is unknown; expected enabled, sha256, processes and settings",
+    ],
     ["[plugins.x]\nenabled = 1", "enabled is 1; expected true or false"],
     ['[plugins.x]\nsha256 = "abc"', 'sha256 is "abc"; expected 64 hexadecimal digits'],
     ["[plugins.x]\nprocesses = 0", "processes is 0; expected a number, 1 to 32768"],

@@ -145,7 +145,7 @@ describe("trust", () => {
 
 describe("a module", () => {
   const load = (file: string, sha256?: string) =>
-    moduleHost(file, testManifest(), trust, sha256).operations();
+    moduleHost(file, testManifest(), trust, sha256 === undefined ? {} : { sha256 }).operations();
 
   test("TypeScript that is not bundled, with a file beside it", async () => {
     write("helper.ts", "export const answer: number = 1;", null);
@@ -192,7 +192,7 @@ describe("a module", () => {
 
   test("that has changed since it was found is looked at again", async () => {
     const file = write("a.ts");
-    const host = moduleHost(file, testManifest(), trust, await sha256OfFile(file));
+    const host = moduleHost(file, testManifest(), trust, { sha256: await sha256OfFile(file) });
     writeFileSync(file, `${manifestLine(testManifest())}\n${WORKS}// another\n`);
     await expect(host.operations()).rejects.toThrow(/the configuration demands/);
   });

@@ -12,7 +12,7 @@ import type { DeviceId } from "../../core/device/id.ts";
 import { type ContextParts, deviceContext } from "../../core/daemon/device_context.ts";
 import { Exclusive } from "../../core/daemon/exclusive.ts";
 import { DEFAULT_LIMITS, DEFAULT_PATH } from "../../core/hotplug/run_script.ts";
-import { openBlockDevices } from "../../core/platform/block_devices.ts";
+import { systemBlockDevices } from "../../core/platform/block_devices.ts";
 import { systemClock } from "../../core/platform/clock.ts";
 import { systemFiles } from "../../core/platform/files.ts";
 import { systemProcesses } from "../../core/platform/processes.ts";
@@ -21,6 +21,9 @@ import type { Device, Undo } from "../../plugins/contract.ts";
 import type { BlockDevices } from "../../plugins/contract_block.ts";
 import { HandMadeDevice, makeDomain } from "../support/hand_made.ts";
 import { connectTo } from "../support/store_connection.ts";
+import { HotplugDirectories } from "../../core/daemon/hotplug_directory.ts";
+import { systemNetworkLinks } from "../../core/platform/network_links.ts";
+import { FakeDevice, FakeMachine } from "../support/fake_device.ts";
 import { requireReal, xenstoredPackages } from "./requirements.ts";
 import { type RealXenstored, startXenstored } from "./xenstored.ts";
 
@@ -91,8 +94,11 @@ if (requireReal("native mode against Debian's block script", needs)) {
           environment: { XENSTORED_PATH: server.socketPath(DRIVER) },
         },
         exclusive: new Exclusive(),
+        hotplug: new HotplugDirectories(driver),
+        blocks: systemBlockDevices,
+        links: systemNetworkLinks,
       };
-      blocks = await openBlockDevices();
+      blocks = systemBlockDevices;
       script = {
         add: (device) => device.scripts.run("block", SCRIPT, "add", patient),
         remove: (device) => device.scripts.run("block", SCRIPT, "remove", patient),
@@ -145,7 +151,17 @@ if (requireReal("native mode against Debian's block script", needs)) {
             other !== key && undo[name] === value &&
             (by === "any" || guest !== id.frontendDomid)
           ),
-      }, { token: null, environment: {}, copy: {} });
+        useHotplug: () => {},
+      }, {
+        token: null,
+        environment: {},
+        copy: {},
+        children: new FakeDevice(new FakeMachine(), id, {}).children,
+        directories: new FakeDevice(new FakeMachine(), id, {}).directories,
+        timeLeft: () => 10_000,
+        frontendKind: "vbd",
+        settings: {},
+      });
     }
 
     let devid = 51712;

@@ -4,7 +4,6 @@
  */
 import { afterAll, afterEach, beforeAll, describe, expect, test } from "bun:test";
 import { spawnSync } from "node:child_process";
-import { existsSync } from "node:fs";
 import { dirname, join } from "node:path";
 import { fileURLToPath } from "node:url";
 import type { VifMode } from "../../backends/vif/native.ts";
@@ -24,12 +23,14 @@ const CHILD = join(dirname(fileURLToPath(import.meta.url)), "vif_native_child.ts
 
 /** What is not a package of ours, in words. */
 function lacking(): string | null {
-  if (!existsSync("/sbin/ifconfig")) return "ifconfig (Debian package net-tools)";
   const { status } = spawnSync("unshare", ["--net", "ip", "link", "add", "br0", "type", "bridge"]);
   return status === 0 ? null : "network namespaces with bridges (unshare --net)";
 }
 
-const needs = { packages: [...xenstoredPackages, "xen-utils-common", "iproute2"], root: true };
+const needs = {
+  packages: [...xenstoredPackages, "xen-utils-common", "iproute2", "net-tools"],
+  root: true,
+};
 if (requireReal("native vif on real interfaces", { ...needs, lacking: lacking() })) {
   describe("native vif on real interfaces", () => {
     let store: RealXenstored;

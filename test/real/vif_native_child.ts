@@ -87,10 +87,9 @@ async function native({ mode, name }: VifCase, store: StoreClient): Promise<VifO
   };
   device.system.sleep = (ms) => Bun.sleep(ms);
   const { signal } = new AbortController();
-  const add = () =>
-    addNative(device, systemNetworkLinks, mode, signal, {
-      writeFrontend: (node, value) => store.write(`${frontendPath(VIF, "vif")}/${node}`, value),
-    });
+  device.frontend.writeMtu = (bytes) =>
+    store.write(`${frontendPath(VIF, "vif")}/mtu`, String(bytes));
+  const add = () => addNative(device, systemNetworkLinks, mode, signal, {});
   const remove = async () => {
     await removeNative(device, systemNetworkLinks, signal);
     device.forget();

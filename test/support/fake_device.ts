@@ -1,5 +1,7 @@
 /** A device for plugins, on a machine made up for the test. */
 import type { Device, DeviceIdentity, Undo } from "../../plugins/contract.ts";
+import { FakeBlocks } from "./fake_blocks.ts";
+import { FakeLinks } from "./fake_links.ts";
 import { deviceConfig } from "../../plugins/host/device_config.ts";
 
 /** Files of the made-up machine: texts, and what each path is the same as. */
@@ -76,6 +78,14 @@ export class FakeDevice implements Device {
     },
   };
 
+  readonly frontend: Device["frontend"] = {
+    writeMtu: async (bytes) => {
+      this.machine.runs.push(`frontend mtu ${bytes}`);
+    },
+  };
+
+  settings: Device["settings"] = {};
+
   async config() {
     return deviceConfig(this.store === null ? this.copy : Object.fromEntries(this.store));
   }
@@ -129,6 +139,8 @@ export class FakeDevice implements Device {
     sleep: async (ms) => {
       this.now += ms;
     },
+    blocks: new FakeBlocks(),
+    links: new FakeLinks(),
     exclusively: (_, __, work) => work(),
   };
 
