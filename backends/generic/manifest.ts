@@ -1,0 +1,11 @@
+/** What is known of this plugin before it is loaded. */
+import type { PluginManifest } from "../../plugins/contract.ts";
+
+export const manifest: PluginManifest = {
+  name: "generic",
+  version: "0.1.0",
+  api: 1,
+  // libxl_types_internal.idl; those of them that neither need a script nor QEMU.
+  kinds: ["vtpm", "vusb", "vdispl", "vsnd", "pvcalls", "virtio", "virtio_disk"],
+  description: "kinds whose backend does all by itself: the daemon follows and cleans up",
+};
