@@ -24,7 +24,7 @@ const SHOWN_MAX = 200;
 /** An error that names a node, its value, and what would be accepted. */
 export function badNode(name: string, value: string | undefined, expected: string): Error {
   const is = value === undefined ? "missing" : shown(value);
-  return new Error(`node \`${name}\` is ${is}: ${expected}`);
+  return new Error(`node ${name} is ${is}: ${expected}`);
 }
 
 /** A value in quotation marks, cut off if it is long. */

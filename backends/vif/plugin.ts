@@ -14,6 +14,8 @@ export default definePlugin({
     if (!script) throw new Error("the backend names no script (node `script` is missing or empty)");
     const mode = await wayOf(device, script);
     if (mode !== null) {
+      // Whatever comes of it: no script is needed to undo it.
+      await device.recordUndo({ native: true });
       const packetFilter = device.settings["packet-filter"] === true;
       return await addNative(device, device.system.links, mode, signal, { packetFilter });
     }
@@ -24,13 +26,13 @@ export default definePlugin({
   },
 
   async adopt(device) {
-    if (isNative(device)) return;
+    if (wentNative(device)) return;
     const script = await device.nodes.read("script");
     if (script) await device.recordUndo({ script });
   },
 
   async remove(device, signal) {
-    if (isNative(device)) return await removeNative(device, device.system.links, signal);
+    if (wentNative(device)) return await removeNative(device, device.system.links, signal);
     const named = await device.nodes.read("script");
     const script = device.undo["script"]?.toString() ?? named;
     if (!script) return;
@@ -48,6 +50,10 @@ export default definePlugin({
     }
   },
 });
+
+function wentNative(device: Device): boolean {
+  return device.undo["native"] === true || isNative(device);
+}
 
 /** How it is set up without a script; null: by the script. */
 async function wayOf(device: Device, script: string): Promise<VifMode | null> {

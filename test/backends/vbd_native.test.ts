@@ -121,10 +121,10 @@ describe("refused, with one line and nothing half-made", () => {
   });
 
   const cases: readonly (readonly [string, Record<string, string | undefined>, RegExp])[] = [
-    ["no params", { params: undefined }, /^node `params` is missing: the path of a block device/],
-    ["empty params", { params: "" }, /^node `params` is "": the path of a block device or file/],
-    ["a NUL", { params: "/a\0b" }, /^node `params` is "\/a\\u0000b": .* control characters/],
-    ["a newline", { params: "/a\nb" }, /^node `params` is "\/a\\nb": .* control characters/],
+    ["no params", { params: undefined }, /^node params is missing: the path of a block device/],
+    ["empty params", { params: "" }, /^node params is "": the path of a block device or file/],
+    ["a NUL", { params: "/a\0b" }, /^node params is "\/a\\u0000b": .* control characters/],
+    ["a newline", { params: "/a\nb" }, /^node params is "\/a\\nb": .* control characters/],
     ["an escape sequence", { params: "/\x9b1m" }, /control characters is expected$/],
     [
       "a missing file",
@@ -144,10 +144,10 @@ describe("refused, with one line and nothing half-made", () => {
       { params: "shm/file" },
       /it is no block device; the name of a block device in \/dev is expected$/,
     ],
-    ["no mode", { mode: undefined }, /^node `mode` is missing: r or w is expected/],
-    ["empty mode", { mode: "" }, /^node `mode` is "": r or w is expected/],
-    ["another mode", { mode: "x" }, /^node `mode` is "x": r or w is expected, or r! or w! for/],
-    ["another type", { type: "tap" }, /^node `type` is "tap": phy or file is expected$/],
+    ["no mode", { mode: undefined }, /^node mode is missing: r or w is expected/],
+    ["empty mode", { mode: "" }, /^node mode is "": r or w is expected/],
+    ["another mode", { mode: "x" }, /^node mode is "x": r or w is expected, or r! or w! for/],
+    ["another type", { type: "tap" }, /^node type is "tap": phy or file is expected$/],
     ["a closed device", { state: "5" }, /^closed or removed while .* \(state 5\)$/],
     ["a deleted directory", { state: undefined }, /\(state missing\)$/],
     ["far too much", { params: `/${"x".repeat(4000)}` }, /^.{200,400}…": it does not exist/],
