@@ -6,6 +6,10 @@ const LINES_PER_SECOND = 100;
 /** Lines in a second that are too many to go on listening. */
 const FLOOD_PER_SECOND = 20_000;
 const SECOND_MS = 1000;
+/** Requests in a second; a plugin that has more is listened to in the next one. */
+const REQUESTS_PER_SECOND = 4_000;
+/** Requests after which all else in the daemon gets its turn. */
+const REQUESTS_PER_TURN = 64;
 
 /** What to do with a line. */
 export type Verdict = "log" | "drop" | "flood";
@@ -37,5 +41,29 @@ export class LineAllowance {
       ? "drop"
       : "log";
     return { verdict, dropped };
+  }
+}
+
+/** Spreads a plugin's requests, so that one that floods takes no more than its share of the daemon. */
+export class RequestAllowance {
+  readonly #clock: Clock;
+  #since: number;
+  #requests = 0;
+
+  constructor(clock: Clock) {
+    this.#clock = clock;
+    this.#since = clock.now();
+  }
+
+  /** Another request. @returns how long to listen no further, in ms; null for not at all */
+  take(): number | null {
+    const passed = this.#clock.now() - this.#since;
+    if (passed >= SECOND_MS) {
+      this.#since += passed;
+      this.#requests = 0;
+    }
+    this.#requests++;
+    if (this.#requests >= REQUESTS_PER_SECOND) return Math.max(0, SECOND_MS - passed);
+    return this.#requests % REQUESTS_PER_TURN === 0 ? 0 : null;
   }
 }

@@ -4,7 +4,7 @@ import type { TalkingChild } from "../../core/platform/talking_child.ts";
 import type { Cancel, ChildExit, Clock } from "../../core/platform/types.ts";
 import { CONTRACT_VERSIONS, type Device } from "../contract.ts";
 import { errorOf } from "../host/guard.ts";
-import { LineAllowance } from "./allowance.ts";
+import { LineAllowance, RequestAllowance } from "./allowance.ts";
 import { CallLocks, useCapability } from "./capabilities.ts";
 import { encodeFrame, FrameParser, type Message, ProtocolFault } from "./frames.ts";
 import { type FromPlugin, type Operation, parseMessage } from "./messages.ts";
@@ -44,6 +44,7 @@ export class PluginSession {
   readonly #parts: SessionParts;
   readonly #calls = new Map<number, Call>();
   readonly #allowance: LineAllowance;
+  readonly #share: RequestAllowance;
   readonly #ended = Promise.withResolvers<string>();
   readonly #hello = Promise.withResolvers<readonly Operation[]>();
   #introduced = false;
@@ -59,6 +60,7 @@ export class PluginSession {
     this.#child = child;
     this.#parts = parts;
     this.#allowance = new LineAllowance(parts.clock);
+    this.#share = new RequestAllowance(parts.clock);
     this.#hello.promise.catch(() => {});
     child.exited.then((exit) => {
       this.#exit = exit;
@@ -170,7 +172,12 @@ export class PluginSession {
     for await (const chunk of this.#child.output) {
       for (const message of parser.push(chunk)) {
         if (this.#fault !== null) return;
-        this.#take(parseMessage(message));
+        const parsed = parseMessage(message);
+        this.#take(parsed);
+        const pause = parsed.type === "request" ? this.#share.take() : null;
+        if (pause !== null) {
+          await new Promise<void>((resolve) => void this.#parts.clock.after(pause, resolve));
+        }
         if (this.#requests >= REQUESTS_MAX) {
           await new Promise<void>((resolve) => this.#onRoom = resolve);
           this.#onRoom = null;

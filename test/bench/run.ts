@@ -21,6 +21,7 @@ export interface Result {
 export type Benchmark = () => Promise<Result[]>;
 
 const benchmarks: Record<string, () => Promise<Benchmark>> = {
+  attach: async () => (await import("./attach.ts")).attach,
   plugins: async () => (await import("./plugins.ts")).plugins,
 };
 

@@ -1,0 +1,177 @@
+/**
+ * From the kernel's state 2 to `hotplug-status` connected, by Debian's scripts and without them: two
+ * daemons of ours, on one real xenstored, in turns. Needs root and Debian's packages.
+ */
+import * as fs from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import type { StoreClient } from "../../core/xenstore/client.ts";
+import { explainMissing, xenstoredPackages } from "../real/requirements.ts";
+import { startXenstored } from "../real/xenstored.ts";
+import { DaemonProcess, programCommand } from "../support/daemon_process.ts";
+import { HandMadeDevice, makeDomain } from "../support/hand_made.ts";
+import { connectTo } from "../support/store_connection.ts";
+import type { Benchmark, Result } from "./run.ts";
+import { summarise, type Summary } from "./statistics.ts";
+
+const GUEST = 7;
+const ROUNDS = 60;
+const AT_ONCE = 200;
+const GUESTS_AT_ONCE = 20;
+
+/** By what each driver domain works. */
+const WAYS = [["script", 1], ["native", 2]] as const;
+type Way = typeof WAYS[number][0];
+
+/** The benchmark. */
+export const attach: Benchmark = async () => {
+  const missing = explainMissing("bench attach", {
+    packages: [...xenstoredPackages, "xen-utils-common", "mount", "iproute2"],
+    root: true,
+  });
+  if (missing !== null) throw new Error(missing);
+  const guests = Array.from({ length: GUESTS_AT_ONCE }, (_, number) => 10 + number);
+  const domains = [...WAYS.map(([, domid]) => domid), GUEST, ...guests];
+  const store = await startXenstored({ domains });
+  const dom0 = await connectTo(store.socketPath(0));
+  const directory = fs.mkdtempSync(join(tmpdir(), "xdevd-bench-"));
+  const daemons: DaemonProcess[] = [];
+  try {
+    for (const domid of domains) await makeDomain(dom0, domid);
+    for (const [way, domid] of WAYS) {
+      daemons.push(await startDaemon(directory, way, store.socketPath(domid)));
+    }
+    return [
+      await inTurns("vbd: a file", dom0, (domid, round) => {
+        const path = image(directory, `disk-${domid}-${round}`);
+        return disk(dom0, domid, GUEST, 51712 + 16 * round, path);
+      }),
+      await inTurns("vif: a bridge", dom0, (domid) => nic(dom0, domid)),
+      await atOnce(dom0, directory, guests),
+    ];
+  } finally {
+    for (const daemon of daemons) await daemon.stop();
+    dom0.close();
+    await store.stop();
+    fs.rmSync(directory, { recursive: true });
+  }
+};
+
+async function startDaemon(directory: string, way: Way, socket: string): Promise<DaemonProcess> {
+  const config = join(directory, `${way}.toml`);
+  const native = way === "native" ? "always" : "never";
+  fs.writeFileSync(
+    config,
+    ["vbd", "vif"].map((name) => `[plugins.${name}.settings]\nnative = "${native}"\n`).join(""),
+    { mode: 0o644 },
+  );
+  const setUp =
+    "mount -t sysfs sysfs /sys && ip link add br0 type bridge && ip link set br0 up && " +
+    "ip link add vif7.0 type veth peer name guest";
+  return await DaemonProcess.start(
+    ["--store", socket, "--run-dir", join(directory, way), "--config", config],
+    {
+      command: [
+        "/usr/bin/unshare",
+        ...["--net", "--mount", "sh", "-c", `${setUp} && exec "$0" "$@"`],
+        ...programCommand(),
+      ],
+    },
+  );
+}
+
+/** One device after the other, by one way and the other. */
+async function inTurns(
+  what: string,
+  dom0: StoreClient,
+  make: (backendDomid: number, round: number) => Promise<HandMadeDevice>,
+): Promise<Result> {
+  const series: Record<Way, number[]> = { script: [], native: [] };
+  for (let round = -3; round < ROUNDS; round++) {
+    for (const [way, domid] of WAYS) {
+      const device = await make(domid, round + 3);
+      const start = performance.now();
+      await reaches(dom0, device, "2");
+      const ms = performance.now() - start;
+      if (round >= 0) series[way].push(ms);
+      await device.detach();
+      await device.gone();
+    }
+  }
+  return {
+    what: `${what}, from state 2 to connected`,
+    unit: "ms",
+    subjects: { script: summarise(series.script), native: summarise(series.native) },
+  };
+}
+
+/** The kernel says that it is ready; resolves when the daemon says so too. */
+async function reaches(dom0: StoreClient, device: HandMadeDevice, state: string): Promise<void> {
+  const path = `${device.backend}/hotplug-status`;
+  const connected = dom0.waitUntil(path, (status) => {
+    if (status === "error" || status === "busy") throw new Error(`${device.backend}: ${status}`);
+    return status === "connected";
+  }, { timeoutMs: 30_000 });
+  await device.write("state", state);
+  try {
+    await connected;
+  } catch (error) {
+    throw new Error(`${(error as Error).message}: ${await device.read("hotplug-error")}`);
+  }
+}
+
+/** All at the same time. */
+async function atOnce(dom0: StoreClient, directory: string, guests: number[]): Promise<Result> {
+  const [, domid] = WAYS[1];
+  const devices = await Promise.all(Array.from({ length: AT_ONCE }, (_, number) => {
+    const path = image(directory, `many-${number}`);
+    const guest = guests[number % guests.length]!;
+    return disk(dom0, domid, guest, 51712 + 16 * Math.floor(number / guests.length), path);
+  }));
+  const start = performance.now();
+  await Promise.all(devices.map((device) => reaches(dom0, device, "2")));
+  const total = performance.now() - start;
+  for (const device of devices) await device.detach();
+  for (const device of devices) await device.gone();
+  const summary: Summary = summarise([total]);
+  return { what: `${AT_ONCE} files at once, none lost`, unit: "ms", subjects: { native: summary } };
+}
+
+function image(directory: string, name: string): string {
+  const path = join(directory, name);
+  fs.writeFileSync(path, new Uint8Array(64 * 1024));
+  return path;
+}
+
+async function disk(
+  dom0: StoreClient,
+  backendDomid: number,
+  frontendDomid: number,
+  devid: number,
+  params: string,
+): Promise<HandMadeDevice> {
+  const id = { backendDomid, kind: "vbd", frontendDomid, devid };
+  const device = new HandMadeDevice(dom0, id);
+  await device.create({ script: "/etc/xen/scripts/block", params });
+  return device;
+}
+
+async function nic(dom0: StoreClient, backendDomid: number): Promise<HandMadeDevice> {
+  const id = { backendDomid, kind: "vif", frontendDomid: GUEST, devid: 0 };
+  const device = new HandMadeDevice(dom0, id);
+  const script = "/etc/xen/scripts/vif-bridge";
+  await device.create({
+    script,
+    type: "vif",
+    handle: "0",
+    bridge: "br0",
+    mac: "00:16:3e:00:00:01",
+  });
+  // As libxl does, for the driver domain to write.
+  await dom0.write(`${device.frontend}/mtu`, "");
+  await dom0.setPermissions(`${device.frontend}/mtu`, [
+    { domid: GUEST, access: "none" },
+    { domid: backendDomid, access: "both" },
+  ]);
+  return device;
+}
