@@ -30,6 +30,8 @@ export class Devices {
   readonly #throttle: Throttle;
   readonly #log = openLog();
   readonly #unknownKinds = new Set<string>();
+  /** Touched in this turn of the event loop. */
+  readonly #touched = new Set<string>();
   #closing = false;
   #stopped = false;
   #onFewer: (() => void) | null = null;
@@ -85,6 +87,10 @@ export class Devices {
   touch(id: DeviceId): void {
     if (this.#stopped) return;
     const key = backendPath(id);
+    // Several events in one turn are one reason to look: the look has not begun yet.
+    if (this.#touched.has(key)) return;
+    if (this.#touched.size === 0) queueMicrotask(() => this.#touched.clear());
+    this.#touched.add(key);
     this.#throttle.run(id.frontendDomid, key, () => this.#touchNow(id, key));
   }
 

@@ -186,8 +186,8 @@ export class Lane {
   /** Never rejects. Its end and the last look at `#dirty` are one step: no touch gets lost. */
   async #look(): Promise<void> {
     while (this.#dirty && !this.#stopping) {
-      this.#dirty = false;
       await this.#chain;
+      this.#dirty = false;
       const effects = this.#effects;
       let observation: Observation;
       try {

@@ -32,7 +32,8 @@ export const attach: Benchmark = async () => {
   if (missing !== null) throw new Error(missing);
   const guests = Array.from({ length: GUESTS_AT_ONCE }, (_, number) => 10 + number);
   const domains = [...WAYS.map(([, domid]) => domid), GUEST, ...guests];
-  const store = await startXenstored({ domains });
+  // Its quota of 1000 nodes a domain is for less than 100 disks.
+  const store = await startXenstored({ domains, args: ["--entry-nb", "100000"] });
   const dom0 = await connectTo(store.socketPath(0));
   const directory = fs.mkdtempSync(join(tmpdir(), "xdevd-bench-"));
   const daemons: DaemonProcess[] = [];
