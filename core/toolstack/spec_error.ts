@@ -26,8 +26,12 @@ const INVISIBLE = /[\x00-\x1f\x7f-\x9f\u200b-\u200f\u2028-\u202e\u2066-\u2069\uf
 
 /** A text in quotes, safe for terminals and logs, cut when it is long. */
 export function quoted(text: string): string {
-  const shown = text.length > SHOWN_MAX ? text.slice(0, SHOWN_MAX) + "…" : text;
-  return JSON.stringify(shown).replace(
+  return visible(JSON.stringify(text.length > SHOWN_MAX ? text.slice(0, SHOWN_MAX) + "…" : text));
+}
+
+/** A text in which characters that cannot be seen are written as numbers. */
+export function visible(text: string): string {
+  return text.replace(
     INVISIBLE,
     (character) => "\\u" + character.charCodeAt(0).toString(16).padStart(4, "0"),
   );
@@ -41,13 +45,14 @@ export class SpecError extends Error {
   /** The kind of error, in the words of the stock tools, such as `unknown value for format`. */
   readonly category: string;
   readonly place: SpecPlace;
-  /** What would have been accepted. */
+  /** What would have been accepted; empty if the category says it. */
   readonly expected: string;
 
   constructor(device: string, category: string, place: SpecPlace, expected: string) {
     const { text, offset, length } = place;
     const piece = length === 0 ? "" : `: ${quoted(text.slice(offset, offset + length))}`;
-    super(`${device} specification: ${category}${piece}; expected ${expected}`);
+    const rule = expected === "" ? "" : `; expected ${expected}`;
+    super(`${device} specification: ${category}${piece}${rule}`);
     this.device = device;
     this.category = category;
     this.place = place;

@@ -110,7 +110,8 @@ function headAt(text: string, argument: number, at: number): Match | undefined {
 
 /** Whatever goes to the next comma, or, for a target, to the end. */
 function pieceAt(text: string, argument: number, at: number): Match {
-  if (text.startsWith("target=", at)) {
+  // A target does not go past its line; an empty one before a line end is not even a target.
+  if (text.startsWith("target=", at) && text[at + "target=".length] !== "\n") {
     const end = lineEnd(text, at);
     const place = placeIn(text, argument, at, end - at);
     const value = text.slice(at + "target=".length, end).replace(/,$/, "");
