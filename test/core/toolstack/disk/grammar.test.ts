@@ -117,7 +117,6 @@ test("an error is one line, and its mark is below what it names", () => {
       expect(mark).toMatch(/^ *\^~*$/);
       expect(mark.length).toBeLessThanOrEqual(shown.length + 1);
       const marked = shown.slice(mark.indexOf("^"), mark.length);
-      // deno-lint-ignore no-control-regex
       if (length > 0 && /^[\x20-\x7e]*$/.test(text)) {
         expect(text.slice(offset, offset + length)).toStartWith(marked);
       }
