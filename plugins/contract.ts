@@ -8,9 +8,11 @@
 
 import type { BlockDevices } from "./contract_block.ts";
 import type { NetworkLinks } from "./contract_network.ts";
+import type { DeviceSpecs } from "./contract_spec.ts";
 
 export type * from "./contract_block.ts";
 export type * from "./contract_network.ts";
+export type * from "./contract_spec.ts";
 
 /** The contract's version, to be stated by each plugin. */
 export const CONTRACT_VERSION = 1;
@@ -281,6 +283,8 @@ export interface PluginOperations {
    * behind it was unplugged, say), or null. The guest and the toolstack are then told.
    */
   check?(device: Device, signal: AbortSignal): Promise<string | null>;
+  /** How a device of the plugin's kinds is described in one text, for attaching one by hand. */
+  readonly spec?: DeviceSpecs;
 }
 
 /** An implementation of one or more backend kinds. */
