@@ -70,7 +70,7 @@ describe("the configuration file", () => {
     ["kinds = 3", "kinds is 3; expected a table"],
     ['[kinds]\n"A/B" = "x"', '[kinds] has "A/B"; expected a backend kind'],
     ["[kinds]\nvbd = 3", "[kinds] vbd is 3; expected a plugin's name"],
-    ["[plugin.x]", "plugin is unknown; expected [kinds] and [plugins.NAME]"],
+    ["[plugin.x]", "plugin is unknown; expected [kinds], [plugins.NAME] and [scripts.NAME]"],
     [
       "[plugins.x]\nenable = true",
       "enable is unknown; expected enabled, sha256, processes and settings",
