@@ -9,9 +9,10 @@ import { v2Parts, type V2Settings } from "../daemon/hotplug_v2_parts.ts";
 import { systemParts } from "../daemon/system_parts.ts";
 import { type DeviceId, deviceName } from "../device/id.ts";
 import { checkScript, DEFAULT_SCRIPT_DIRECTORY } from "../hotplug/path_rules.ts";
+import type { V2Action } from "../hotplug/v2_convention.ts";
 import type { V2Target } from "../hotplug/v2_run.ts";
 import { V2Session } from "../hotplug/v2_session.ts";
-import { DEFAULT_TIMES, type LifecycleTimes } from "../lifecycle/constants.ts";
+import { DEFAULT_TIMES } from "../lifecycle/constants.ts";
 import { configureLog, type LogLevel, openLog } from "../log/log.ts";
 import { effectiveUid, onTermination, printTo } from "../platform/self.ts";
 import { StoreError } from "../xenstore/errors.ts";
@@ -39,7 +40,7 @@ export interface HotplugOptions {
   readonly runDir: string;
   readonly config?: string;
   readonly logLevel: LogLevel;
-  /** Limit of each action, in seconds. */
+  /** Limit of each action that the command is for, in seconds. */
   readonly timeout?: number;
 }
 
@@ -50,7 +51,7 @@ export async function hotplug(verb: HotplugVerb, options: HotplugOptions): Promi
   const abort = new AbortController();
   const ignoreSignals = onTermination((signal) => abort.abort(new Error(signal)));
   try {
-    const command = await Command.of(connected, options);
+    const command = await Command.of(verb, connected, options);
     await command.run(verb, abort.signal);
     return ExitCode.Success;
   } catch (error) {
@@ -61,6 +62,14 @@ export async function hotplug(verb: HotplugVerb, options: HotplugOptions): Promi
     connected.store.close();
   }
 }
+
+/** Actions that `--timeout` is about. */
+const LIMITED: Readonly<Record<HotplugVerb, readonly V2Action[]>> = {
+  "prepare": ["prepare"],
+  "unprepare": ["unprepare"],
+  "local-attach": ["prepare", "localattach"],
+  "local-detach": ["localdetach", "unprepare"],
+};
 
 class Command {
   readonly #options: HotplugOptions;
@@ -83,7 +92,11 @@ class Command {
     this.#directories = directories;
   }
 
-  static async of({ store, location }: Connected, options: HotplugOptions): Promise<Command> {
+  static async of(
+    verb: HotplugVerb,
+    { store, location }: Connected,
+    options: HotplugOptions,
+  ): Promise<Command> {
     const { scripts } = await readSettings(options);
     const domid = await ownDomid(store).catch((error) => {
       throw error instanceof DaemonError || error instanceof StoreError
@@ -91,10 +104,7 @@ class Command {
         : error;
     });
     const { timeout, runDir, scripts: directories = [DEFAULT_SCRIPT_DIRECTORY] } = options;
-    const limits = timeout === undefined
-      ? {}
-      : { version: timeout * 1000, prepare: timeout * 1000, hotplug: timeout * 1000 };
-    const times: LifecycleTimes = { ...DEFAULT_TIMES, ...limits };
+    const times = DEFAULT_TIMES;
     const system = systemParts(store);
     const parts: ScriptParts = {
       ...system,
@@ -105,7 +115,12 @@ class Command {
         environment: storeEnvironment(location),
       },
     };
-    const v2 = v2Settings({ times, scripts, runDir, domid, orphans: system.orphans });
+    const usual = v2Settings({ times, scripts, runDir, domid, orphans: system.orphans });
+    // What undoes an action that took too long must not be cut short as well.
+    const limited = timeout === undefined
+      ? []
+      : LIMITED[verb].map((action) => [action, timeout * 1000]);
+    const v2 = { ...usual, limits: { ...usual.limits, ...Object.fromEntries(limited) } };
     const id = {
       backendDomid: domid,
       kind: "vbd",

@@ -44,7 +44,7 @@ export function addHotplug(
       .addOption(
         new Option("--log-level <level>", "how much is logged").choices(LOG_LEVELS).default("info"),
       )
-      .option("--timeout <s>", "how long each action of the script may take", seconds)
+      .option("--timeout <s>", "how long the script may take for what is asked", seconds)
       .action(async (
         domid: number,
         devid: number,

@@ -107,15 +107,32 @@ export class HotplugScripts implements DeviceScripts {
       return await v2.add(script, signal);
     }
     if (v2 !== null && action === "remove" && await v2.isUsed()) {
-      return await v2.remove(script, signal, nodes);
+      return await this.#keepingReason(() => v2.remove(script, signal, nodes));
     }
-    if (nodes === undefined) return await this.#run(family, script, action, signal);
+    if (nodes === undefined) {
+      const run = () => this.#run(family, script, action, signal);
+      return action === "add" ? await run() : await this.#keepingReason(run);
+    }
     await withCopy(
       this.#parts.store,
       this.#id,
       nodes,
       () => this.#run(family, script, action, signal, nodes),
     );
+  }
+
+  /** Why an add failed is worth more than why undoing it did: the script may overwrite it. */
+  async #keepingReason(work: () => Promise<void>): Promise<void> {
+    const read = () => this.#nodes.read("hotplug-error");
+    const reason = await read();
+    try {
+      await work();
+    } finally {
+      const now = reason ? await read() : undefined;
+      if (reason && now !== undefined && now !== reason) {
+        await this.#nodes.write({ "hotplug-error": reason }).catch(() => {});
+      }
+    }
   }
 
   async #run(

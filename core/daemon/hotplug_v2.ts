@@ -128,10 +128,8 @@ export class HotplugV2 {
     await this.#exclusively(signal, async (session) => {
       await this.#restoreLost(session, script);
       if (session.record?.attached) {
-        const reason = await this.#nodes.read("hotplug-error");
         await attempt(() => this.#withBackend(copy, (path) => session.remove(path)));
-        const { params } = session.target;
-        await this.#restore({ params, ...(reason ? { "hotplug-error": reason } : {}) });
+        await this.#restoreParams(session.target.params);
       }
       await attempt(() => session.release());
     });
@@ -197,18 +195,13 @@ export class HotplugV2 {
     await session.restore({ script: path, params: String(params ?? "") }, record);
   }
 
-  /**
-   * Scripts put the device's path into `params`; who is to follow needs the target. Why an add
-   * failed is worth more than why undoing it did.
-   */
-  async #restore(nodes: Readonly<Record<string, string>>): Promise<void> {
+  /** Scripts put the device's path there; who is to follow needs the target. */
+  async #restoreParams(params: string): Promise<void> {
     try {
-      for (const [name, value] of Object.entries(nodes)) {
-        const now = await this.#nodes.read(name);
-        if (now !== undefined && now !== value) await this.#nodes.write({ [name]: value });
-      }
+      const now = await this.#nodes.read("params");
+      if (now !== undefined && now !== params) await this.#nodes.write({ params });
     } catch (error) {
-      this.#log.debug(`its nodes are not restored: ${(error as Error).message}`);
+      this.#log.debug(`its params are not restored: ${(error as Error).message}`);
     }
   }
 
