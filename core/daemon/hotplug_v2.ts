@@ -127,10 +127,11 @@ export class HotplugV2 {
     };
     await this.#exclusively(signal, async (session) => {
       await this.#restoreLost(session, script);
-      if (session.record?.attached) {
-        await attempt(() => this.#withBackend(copy, (path) => session.remove(path)));
-        await this.#restoreParams(session.target.params);
-      }
+      const attached = session.record?.attached === true;
+      if (attached) await attempt(() => this.#withBackend(copy, (path) => session.remove(path)));
+      if (attached) await this.#restoreParams(session.target.params);
+      // Killed before that, an earlier one has left it to us.
+      else if (this.#progress === "adding") await this.#restoreParams(this.#recordedTarget);
       await attempt(() => session.release());
     });
     if (this.#progress !== undefined) this.#note("done");
@@ -186,13 +187,12 @@ export class HotplugV2 {
     const progress = this.#progress;
     if (session.record !== null || progress === undefined) return;
     if (progress !== "preparing" && progress !== "adding") return;
-    const { [TARGET_RECORD]: params } = this.#undo.get();
     this.#log.warning("its hotplug directory is gone: undoing without what was in it");
     const record: V2Record = progress === "adding"
       ? { ...FRESH, stage: "prepared", attached: true }
       : { ...FRESH, stage: "preparing" };
     const path = await this.#check(script).catch(() => script);
-    await session.restore({ script: path, params: String(params ?? "") }, record);
+    await session.restore({ script: path, params: this.#recordedTarget }, record);
   }
 
   /** Scripts put the device's path there; who is to follow needs the target. */
@@ -247,6 +247,10 @@ export class HotplugV2 {
 
   get #progress(): Progress | undefined {
     return this.#undo.get()[V2_RECORD] as Progress | undefined;
+  }
+
+  get #recordedTarget(): string {
+    return String(this.#undo.get()[TARGET_RECORD] ?? "");
   }
 
   #note(progress: Progress, target?: V2Target): void {
