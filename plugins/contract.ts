@@ -107,8 +107,24 @@ export interface DeviceScripts {
    */
   check(family: "block" | "network", script: string): Promise<void>;
   /**
-   * Runs a script by the version 1 convention, all passes of it. `script` is the node's value: it
-   * is checked (owner, modes, directory) before it is run, and its failure to exist is a failure.
+   * Which version of the interface a block script follows; it is asked if that is not known.
+   * docs/hotplug-v2.md is about version 2.
+   * @throws Error with a line fit for `hotplug-error` when it is refused
+   */
+  version(script: string, signal: AbortSignal): Promise<1 | 2>;
+  /** Whether a version 2 script has set the device up, or was about to. Runs nothing. */
+  usesVersion2(): Promise<boolean>;
+  /**
+   * Has a version 2 script prepare the device, unless that was done; nothing for version 1. Does
+   * not connect it, and need not be called before `run`.
+   * @throws Error with a line fit for `hotplug-error`
+   */
+  prepare(script: string, signal: AbortSignal): Promise<void>;
+  /**
+   * Runs a script by the convention that it follows, all passes of it: one of version 2 is prepared
+   * before it adds (unless it was prepared by command), and unprepared after it has removed.
+   * `script` is the node's value: it is checked (owner, modes, directory) before it is run, and its
+   * failure to exist is a failure.
    * @param nodes runs it on a copy of the device with these nodes, since the directory is gone
    * @throws Error with a line fit for `hotplug-error` when it is refused, fails or takes too long
    */

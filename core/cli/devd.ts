@@ -21,6 +21,7 @@ import type { BuiltIn } from "../../plugins/host/host.ts";
 import { storeEnvironment } from "../xenstore/locate.ts";
 import { type Connected, connectStore } from "./connect.ts";
 import { CommandError, ExitCode } from "./exit_codes.ts";
+import { v2Settings } from "./hotplug_settings.ts";
 import { rotateLog } from "./log_files.ts";
 import { choosePlugins, makeRegistry, type PluginOptions } from "./plugin_set.ts";
 
@@ -101,7 +102,7 @@ async function serve(
     ...(options.scriptTimeout === undefined ? {} : { hotplug: options.scriptTimeout * 1000 }),
     ...options.times,
   };
-  const selection = await choosePlugins(options, builtIns, (line) => log.error(line));
+  const { selection, settings } = await choosePlugins(options, builtIns, (line) => log.error(line));
   const lost = Promise.withResolvers<string>();
   const { store, location } = await connectStore(options.store, {
     reconnect: true,
@@ -134,8 +135,9 @@ async function serve(
       path: options.scriptPath,
       answerMs: times.abandon,
     });
+    const parts = systemParts(store);
     const daemon = new Daemon(domid, {
-      ...systemParts(store),
+      ...parts,
       plugins: registry,
       journal,
       times,
@@ -146,6 +148,13 @@ async function serve(
         limits: { timeoutMs: times.hotplug, killGraceMs: times.killGrace },
         path: options.scriptPath,
         environment: storeEnvironment(location),
+        v2: v2Settings({
+          times,
+          scripts: settings.scripts,
+          runDir: options.runDir,
+          domid,
+          orphans: parts.orphans,
+        }),
       },
     });
     const stop = Promise.withResolvers<string>();

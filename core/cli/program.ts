@@ -11,6 +11,7 @@ import { VERSION } from "../version.ts";
 import type { DevdOptions } from "./devd.ts";
 import { CommandError, ExitCode } from "./exit_codes.ts";
 import type { XenstoredOptions } from "./xenstored.ts";
+import { addHotplug } from "./hotplug_program.ts";
 import { DIAGRAM_FORMATS, type DiagramFormat } from "./lifecycle_formats.ts";
 import {
   addPlugin,
@@ -62,6 +63,7 @@ function makeProgram(
     .showHelpAfterError("(--help tells more)")
     .configureOutput({ outputError: (text, write) => write(text.replace(/^error:/, "xdevd:")) });
   addDevd(program, builtIns, args, finish);
+  addHotplug(program, storeOption, finish);
   addStore(program, finish);
   addXenstored(program, finish);
   addDemo(program, finish);

@@ -91,7 +91,7 @@ export function deviceContext(
       writeMtu: (bytes) => writeMtu(store, frontendPath(id, call.frontendKind), bytes),
     },
     settings: call.settings,
-    scripts: new HotplugScripts(id, nodes, system, parts, log, call.environment),
+    scripts: new HotplugScripts(id, nodes, system, parts, log, undo, call.environment),
     system,
     children: call.children,
     directories: call.directories,

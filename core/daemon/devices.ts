@@ -156,13 +156,15 @@ export class Devices {
     const key = backendPath(id);
     const log = openLog(deviceName(id));
     const { manifest } = plugin;
+    const actions = new DeviceActions(id, plugin, this.#parts, log, () => lane.check());
     const rules: LifecycleRules = {
       times: this.#parts.times ?? DEFAULT_TIMES,
       waitsForBackend: manifest.waitsForBackend ?? true,
       servedByQemu: manifest.servedByQemu ?? false,
-      removesWithoutDirectory: manifest.removesWithoutDirectory ?? false,
+      get removesWithoutDirectory() {
+        return actions.removesWithoutDirectory;
+      },
     };
-    const actions = new DeviceActions(id, plugin, this.#parts, log, () => lane.check());
     const lane: Lane = new Lane(actions, rules, this.#parts.clock, () => {
       if (this.#lanes.get(key)?.lane === lane) this.#lanes.delete(key);
       this.#parts.onGuest?.(id.frontendDomid);
