@@ -118,7 +118,7 @@ export const LIFE_RULES: readonly Rule[] = [
       const { rig } = context;
       const first = await Trial.open(rig, context.nextDevid());
       // One daemon has one plugin, and one journal.
-      const second = await Trial.open(rig, context.nextDevid());
+      const second = await Trial.open(rig, context.nextDevid(), {}, first);
       try {
         const before = await rig.inventory(first.id, second.id);
         const added = await Promise.all([first.add(), second.add()]);

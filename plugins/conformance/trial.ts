@@ -48,17 +48,22 @@ export class Trial {
     this.#journal = journal;
   }
 
-  /** Makes a device's directories, and a fresh plugin for it. @param more nodes of the backend */
+  /**
+   * Makes a device's directories, and a fresh plugin for it.
+   * @param more nodes of the backend
+   * @param beside another device of the same daemon, with the same plugin and journal
+   */
   static async open(
     rig: Rig,
     devid: number,
     more: Readonly<Record<string, string>> = {},
-    journal = new MemoryJournal(),
+    beside?: Trial,
   ): Promise<Trial> {
     const id = rig.device(devid);
-    const trial = new Trial(rig, id, await rig.freshHost(), journal);
+    const host = beside === undefined ? await rig.freshHost() : beside.#host;
+    const trial = new Trial(rig, id, host, beside?.#journal ?? new MemoryJournal());
     await rig.toolstack().create(rig.spec(id, more));
-    await trial.#newActions();
+    await trial.#newActions(beside?.#parts);
     await trial.#actions.record();
     return trial;
   }
@@ -119,8 +124,8 @@ export class Trial {
     await this.deleteDirectories();
   }
 
-  async #newActions(): Promise<void> {
-    this.#parts = await this.#rig.parts(this.#journal);
+  async #newActions(parts?: ActionParts): Promise<void> {
+    this.#parts = parts ?? await this.#rig.parts(this.#journal);
     const log = openLog(deviceName(this.id));
     this.#actions = new DeviceActions(this.id, this.#watched(), this.#parts, log, () => {});
   }
