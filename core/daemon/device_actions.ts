@@ -273,8 +273,7 @@ export class DeviceActions implements LaneActions {
       environment: scripts.environment,
       undo: () => this.#entry?.undo ?? {},
       record: (more) => this.#addUndo(more),
-      devices: () =>
-        journal.entries().filter(({ id }) => id.frontendDomid === this.#id.frontendDomid),
+      devices: () => journal.entries(),
       onTrouble: () => this.#onTrouble(),
     });
   }

@@ -24,7 +24,7 @@ export interface DeviceModelContext {
   undo(): Undo;
   /** Adds to the undo record. @throws Error when it cannot be written */
   record(more: Undo): void;
-  /** The guest's devices, by the journal. */
+  /** All devices that the journal knows. */
   devices(): readonly { readonly id: DeviceId; readonly undo: Undo }[];
   /** Called when its QEMU has ended, and when another one is ready. */
   onTrouble(): void;
@@ -94,7 +94,9 @@ export class DeviceModels {
     const { backendDomid, frontendDomid } = context.id;
     const known = this.#guests.get(frontendDomid);
     if (known !== undefined) return known;
-    const others = context.devices().filter(({ undo }) => undo[DEVICE_MODEL_RECORD] !== undefined);
+    const others = context.devices().filter(({ id, undo }) =>
+      id.frontendDomid === frontendDomid && undo[DEVICE_MODEL_RECORD] !== undefined
+    );
     const mark = String(
       others[0]?.undo[DEVICE_MODEL_RECORD] ??
         `device-model/${backendDomid}/${frontendDomid}/${crypto.randomUUID()}`,

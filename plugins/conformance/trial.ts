@@ -60,10 +60,12 @@ export class Trial {
     beside?: Trial,
   ): Promise<Trial> {
     const id = rig.device(devid);
-    const host = beside === undefined ? await rig.freshHost() : beside.#host;
-    const trial = new Trial(rig, id, host, beside?.#journal ?? new MemoryJournal());
+    const [host, journal, parts] = beside === undefined
+      ? [await rig.freshHost(), new MemoryJournal()]
+      : [beside.#host, beside.#journal, beside.#parts];
+    const trial = new Trial(rig, id, host, journal);
     await rig.toolstack().create(rig.spec(id, more));
-    await trial.#newActions(beside?.#parts);
+    await trial.#newActions(parts);
     await trial.#actions.record();
     return trial;
   }
