@@ -64,7 +64,7 @@ async function mustExist(device: Device): Promise<void> {
   if (await device.system.exists(binary)) return;
   throw new Error(
     `QEMU ${binary} does not exist: install it (Debian: package qemu-system-xen), or name ` +
-      "another one in the configuration ([plugins.qemu], settings = { binary = … })",
+      "another one as binary in [plugins.qemu.settings] of the configuration",
   );
 }
 

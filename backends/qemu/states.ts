@@ -18,13 +18,12 @@ const POLL_MS = 50;
  * @throws the signal's reason
  */
 export async function taken(device: Device, signal: AbortSignal): Promise<boolean> {
-  const end = performance.now() + TAKE_MS;
-  for (;;) {
+  for (let waited = 0;; waited += POLL_MS) {
     const state = await stateOf(device);
     // Deleted meanwhile: that is for the daemon to see.
     if (state === undefined || state > INITIALISING) return true;
     const { state: model } = await device.deviceModel.status();
-    if (model !== "serving" || performance.now() >= end) return false;
+    if (model !== "serving" || waited >= TAKE_MS) return false;
     await device.system.sleep(POLL_MS, signal);
   }
 }

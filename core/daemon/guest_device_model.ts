@@ -140,7 +140,10 @@ export class GuestDeviceModel {
     this.#take(qemu);
     // Only tools need it: QEMU runs without.
     await nodes.writePid(qemu.pid).catch((error) =>
-      this.#log.warning(`its process number cannot be written: ${error.message}`)
+      this.#log.warning(
+        `its process number cannot be written: ${error.message} ` +
+          "(was this domain started with driver_domain=1?)",
+      )
     );
     return qemu;
   }
