@@ -156,6 +156,13 @@ if (requireReal("the QEMU kinds", needs)) {
       await disk.reaches("hotplug-status", "connected");
     });
 
+    test("fault 3: a disk that was there before the daemon is served", async () => {
+      await disk.create({ params: "aio:/image" });
+      await start();
+      await disk.reaches("hotplug-status", "connected");
+      await connect(disk);
+    });
+
     test("killed: another one is started, and given what the guest had not connected", async () => {
       await start();
       await attach(disk);
