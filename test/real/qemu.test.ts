@@ -257,6 +257,27 @@ if (requireReal("the QEMU kinds", needs)) {
       expect(running()).toEqual([next]);
     });
 
+    test("the daemon is killed at any instant of attaching and detaching: nothing is left", async () => {
+      for (const ms of [0, 5, 15, 40, 80, 120, 200, 300]) {
+        await start();
+        await Promise.all([disk, files].map((device) => device.create({ params: "aio:/image" })));
+        await Bun.sleep(ms);
+        await daemon.stop("SIGKILL");
+        await start();
+        for (const device of [disk, files]) await device.reaches("state", "2");
+        expect(running()).toHaveLength(1);
+        const gone = [disk, files].map(detach);
+        await Bun.sleep(ms);
+        await daemon.stop("SIGKILL");
+        await start();
+        await Promise.all(gone);
+        await until(() => running().length === 0, () => `${running()} run:\n${daemon.log}`);
+        await until(async () => !await dom0.exists(MODEL), () => `its nodes stay:\n${daemon.log}`);
+        await daemon.stop();
+      }
+      await start();
+    });
+
     test("one that an earlier `xl devd` had started is taken up", async () => {
       const argv = [binary, "-xen-domid", String(GUEST), "-xen-attach"];
       const foreign = Bun.spawn(argv, {
