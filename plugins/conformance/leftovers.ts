@@ -17,8 +17,9 @@ export interface Surroundings {
   readonly directory: string;
   /** Loop devices with files below it count. */
   readonly loopDirectory: string;
-  /** Processes with this variable count. */
+  /** Processes with this variable and value count. */
   readonly variable: string;
+  readonly value: string;
   /** Nodes at or below these do not count: the device's own. */
   readonly exempt: readonly string[];
 }
@@ -64,9 +65,11 @@ async function addFiles(things: Map<string, string>, files: Files, path: string)
 
 async function addProcesses(
   things: Map<string, string>,
-  { table, variable }: Surroundings,
+  { table, variable, value }: Surroundings,
 ): Promise<void> {
-  for (const pid of (await table.withVariable(variable)).keys()) things.set(`process ${pid}`, "");
+  for (const [pid, found] of await table.withVariable(variable)) {
+    if (found === value) things.set(`process ${pid}`, "");
+  }
 }
 
 async function addLoops(

@@ -1,9 +1,10 @@
 /** The machine that plugins are checked on: an embedded store, a simulated kernel, guest, toolstack. */
+import { ChildKeeper } from "../../core/daemon/children.ts";
 import { Daemon } from "../../core/daemon/daemon.ts";
 import type { ActionParts } from "../../core/daemon/device_actions.ts";
+import { DeviceModels } from "../../core/daemon/device_models.ts";
 import { DirectoryKeeper } from "../../core/daemon/device_directories.ts";
 import { MemoryJournal } from "../../core/daemon/journal/memory.ts";
-import { OPERATION_VARIABLE } from "../../core/daemon/orphans.ts";
 import { systemParts } from "../../core/daemon/system_parts.ts";
 import { openTransport } from "../../core/cli/connect.ts";
 import { type Machine, simulatedMachine } from "../../core/demo/machine.ts";
@@ -11,7 +12,9 @@ import { backendPath, type DeviceId, frontendPath } from "../../core/device/id.t
 import { callLimits, DEFAULT_TIMES } from "../../core/lifecycle/constants.ts";
 import { systemClock } from "../../core/platform/clock.ts";
 import { systemFiles } from "../../core/platform/files.ts";
+import { systemProcesses } from "../../core/platform/processes.ts";
 import { systemProcessTable } from "../../core/platform/process_table.ts";
+import type { Processes } from "../../core/platform/types.ts";
 import { createDomainHome } from "../../core/sim/domains.ts";
 import { SimulatedFrontend } from "../../core/sim/frontend.ts";
 import { SimulatedKernel } from "../../core/sim/kernel.ts";
@@ -19,12 +22,16 @@ import { type DeviceSpec, SimulatedToolstack } from "../../core/sim/toolstack.ts
 import { StoreClient } from "../../core/xenstore/client.ts";
 import type { PluginManifest } from "../contract.ts";
 import type { PluginHost } from "../host/host.ts";
+import { frontendKindOf } from "../manifest.ts";
 import { PluginRegistry } from "../registry.ts";
 import { changesBetween, type Inventory, takeInventory } from "./leftovers.ts";
 
 /** Domids of the simulated machine. */
 const DRIVER = 1;
 const GUEST = 7;
+
+/** What all processes bear that are started through a device: others are checked beside us. */
+const RIG_VARIABLE = "XDEVD_CHECK";
 
 /** How long guest and toolstack wait, in ms. */
 export const PATIENCE_MS = 10_000;
@@ -34,6 +41,27 @@ export const OBEY_MS = 1_500;
 
 /** How long it has for a call, unless told otherwise, in ms. */
 export const OPERATION_MS = 8_000;
+
+/** The sample's settings. @param directory the rig's */
+export function sampleSettings(
+  { sample }: PluginManifest,
+  directory: string,
+): Record<string, string> {
+  return Object.fromEntries(
+    Object.entries(sample?.settings ?? {}).map(([name, value]) => [
+      name,
+      expandWork(value, directory),
+    ]),
+  );
+}
+
+function expandWork(text: string, directory: string): string {
+  return text.replaceAll("{work}", workOf(directory));
+}
+
+function workOf(directory: string): string {
+  return `${directory}/work`;
+}
 
 /** A simulated machine, with its daemon's parts. */
 export class Rig {
@@ -95,6 +123,9 @@ export class Rig {
     const kernel = new SimulatedKernel(await connect(DRIVER), DRIVER, systemClock, {
       pathOrNumber: true,
       otherKinds: manifest.kinds,
+      frontendKinds: Object.fromEntries(
+        manifest.kinds.map((kind) => [kind, frontendKindOf(manifest, kind)]),
+      ),
     });
     await kernel.start();
     const rig = new Rig(directory, manifest, machine, clients, kernel, fresh, operationMs);
@@ -112,13 +143,18 @@ export class Rig {
 
   /** Where the sample's files are. */
   get work(): string {
-    return `${this.directory}/work`;
+    return workOf(this.directory);
   }
 
   /** Identity of a device of the plugin's first kind. */
   device(devid: number): DeviceId {
     const kind = this.manifest.kinds[0]!;
     return { backendDomid: DRIVER, kind, frontendDomid: GUEST, devid };
+  }
+
+  /** Kind of a device's frontend directory. */
+  frontendKind({ kind }: DeviceId): string {
+    return frontendKindOf(this.manifest, kind);
   }
 
   /** A host in which nothing is left of what the plugin did before. */
@@ -131,7 +167,7 @@ export class Rig {
   /** The device as a toolstack would describe it. @param more nodes in place of the sample's */
   spec(id: DeviceId, more: Readonly<Record<string, string>> = {}): DeviceSpec {
     const backend = { "hotplug-status": "", ...this.#sample(), ...more };
-    return { id, frontendKind: this.manifest.frontendKind ?? id.kind, backend, frontend: {} };
+    return { id, frontendKind: this.frontendKind(id), backend, frontend: {} };
   }
 
   /** Nodes of the sample's backend. */
@@ -144,7 +180,7 @@ export class Rig {
   }
 
   async guest(id: DeviceId): Promise<SimulatedFrontend> {
-    const kind = this.manifest.frontendKind ?? id.kind;
+    const kind = this.frontendKind(id);
     const path = this.#machine.socketPath(GUEST);
     const client = await StoreClient.connect({
       clock: systemClock,
@@ -165,8 +201,12 @@ export class Rig {
       connect: () => openTransport({ kind: "socket", path }),
     });
     this.#clients.push(store);
+    const processes = marked(this.directory);
     return {
       ...systemParts(store),
+      processes,
+      children: new ChildKeeper(processes, systemProcessTable, systemClock),
+      deviceModels: new DeviceModels(store, processes, systemProcessTable, systemClock),
       journal,
       directories: new DirectoryKeeper(systemFiles, `${this.directory}/run`),
       calls: { operationMs: this.operationMs, graceMs: OBEY_MS },
@@ -197,21 +237,21 @@ export class Rig {
 
   /** Everything that the plugin could have made, but for the nodes of these devices. */
   async inventory(...ids: readonly DeviceId[]): Promise<Inventory> {
-    const frontendKind = this.manifest.frontendKind;
     return await takeInventory({
       files: systemFiles,
       table: systemProcessTable,
       dom0: this.dom0,
       directory: this.work,
       loopDirectory: this.directory,
-      variable: OPERATION_VARIABLE,
+      variable: RIG_VARIABLE,
+      value: this.directory,
       exempt: [
         "/libxl/7",
         "/local/domain/1/error",
         "/local/domain/1/data/xdevd",
         ...ids.flatMap((id) => [
           backendPath(id),
-          frontendPath(id, frontendKind ?? id.kind),
+          frontendPath(id, this.frontendKind(id)),
           `/local/domain/1/libxl/hotplug/${id.kind}/${id.frontendDomid}/${id.devid}`,
         ]),
       ],
@@ -237,7 +277,7 @@ export class Rig {
   }
 
   #expand(text: string): string {
-    return text.replaceAll("{work}", this.work);
+    return expandWork(text, this.directory);
   }
 
   async #writeSample(): Promise<void> {
@@ -246,6 +286,7 @@ export class Rig {
     const block = await systemFiles.readText(this.#machine.script);
     await systemFiles.writeText(`${scripts}/block`, block, 0o755);
     await systemFiles.writeText(`${scripts}/vif`, NETWORK_SCRIPT, 0o755);
+    await systemFiles.writeText(`${scripts}/qemu`, DEVICE_MODEL, 0o755);
     for (const [path, text] of Object.entries(this.manifest.sample?.files ?? {})) {
       const file = this.#expand(path);
       if (!file.startsWith(`${this.work}/`) || file.includes("..")) continue;
@@ -255,10 +296,24 @@ export class Rig {
   }
 }
 
+function marked(directory: string): Processes {
+  return {
+    start: (spec) =>
+      systemProcesses.start({ ...spec, env: { ...spec.env, [RIG_VARIABLE]: directory } }),
+  };
+}
+
 /** What every network script does in the end. */
 const NETWORK_SCRIPT = `#!/bin/sh
 set -eu
 case $1 in
 online|add) xenstore-write "$XENBUS_PATH/hotplug-status" connected ;;
 esac
+`;
+
+/** What a QEMU that is started with `-xen-domid N` does first; the kernel does the rest here. */
+const DEVICE_MODEL = `#!/bin/sh
+set -eu
+xenstore-write "device-model/$2/state" running
+exec sleep 600
 `;

@@ -239,7 +239,7 @@ function end(world: DeviceWorld, ending: Ending, variant: number): void {
     case "replaced":
       return replaced(world);
     case "unplugged":
-      return unplugged(world);
+      return unplugged(world, variant);
     case "slow to remove":
       return slowToRemove(world, variant);
     case "cannot be deleted":
@@ -323,16 +323,27 @@ function setUp(world: DeviceWorld): boolean {
   return true;
 }
 
-function unplugged(world: DeviceWorld): void {
+function unplugged(world: DeviceWorld, variant: number): void {
   if (!setUp(world)) return;
   world.setState(4);
+  if (world.rules.servedByQemu && variant % 2 === 0) {
+    world.change({ online: false, state: 5 });
+    rest(world, false);
+    world.unplug();
+    return ended(world, "unplugged while it was closing");
+  }
   world.unplug();
   world.unplug();
   rest(world);
   demand(world.published === "it is gone" && world.seen.state === 5, "unplugged, and nobody knows");
-  const said = world.reports.filter((text) => text === "it is gone");
-  demand(said.length === 1, `unplugged, and it is said ${said.length} times`);
-  world.change({ online: false, state: 6 });
+  const said = () => world.reports.filter((text) => text === "it is gone").length;
+  demand(said() === 1, `unplugged, and it is said ${said()} times`);
+  world.heal();
+  world.unplug();
+  rest(world);
+  demand(said() === 2, `unplugged for the second time, and it is said ${said()} times`);
+  // A kernel closes what does not work; a QEMU that is gone does not.
+  world.change({ online: false, state: world.rules.servedByQemu ? 5 : 6 });
   ended(world, "unplugged");
 }
 
