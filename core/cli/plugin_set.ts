@@ -52,6 +52,9 @@ export interface PluginSet {
   readonly settings: Settings;
 }
 
+/** What was chosen of it, and the configuration. */
+export type Chosen = Pick<PluginSet, "selection" | "settings">;
+
 /** What plugins are run with. */
 export interface HostSettings {
   /** Tells this daemon's plugins from another's. */
@@ -118,7 +121,7 @@ export async function choosePlugins(
   options: PluginOptions,
   builtIns: readonly BuiltIn[],
   report: (line: string) => void,
-): Promise<Pick<PluginSet, "selection" | "settings">> {
+): Promise<Chosen> {
   const { rejected, selection, settings } = await gatherPlugins(options, builtIns);
   for (const { reason } of rejected) report(reason);
   if (selection.conflicts.length > 0) {

@@ -15,6 +15,8 @@ export interface DevicesParts extends ActionParts {
   readonly plugins: PluginRegistry;
   readonly times?: LifecycleTimes;
   readonly throttle?: ThrottleLimits;
+  /** The one device that is served; by default, all are. */
+  readonly only?: DeviceId;
   /** Called when the devices of a guest have become more or fewer. */
   onGuest?(frontendDomid: number): void;
 }
@@ -66,6 +68,7 @@ export class Devices {
   /** Takes up what the journal knows. To be called before the first touch. */
   resume(): void {
     for (const entry of this.#parts.journal.entries()) {
+      if (!this.#isServed(entry.id)) continue;
       const plugin = this.#parts.plugins.find(entry.id.kind);
       if (plugin === undefined) {
         this.#log.error(
@@ -87,7 +90,7 @@ export class Devices {
    * never not at all.
    */
   touch(id: DeviceId): void {
-    if (this.#stopped) return;
+    if (this.#stopped || !this.#isServed(id)) return;
     const key = backendPath(id);
     // Several events in one turn are one reason to look: the look has not begun yet.
     if (this.#touched.has(key)) return;
@@ -130,6 +133,11 @@ export class Devices {
     this.#throttle.stop();
     this.#parts.deviceModels.stop();
     await Promise.all([...this.#lanes.values()].map(({ lane }) => lane.stop(graceMs)));
+  }
+
+  #isServed(id: DeviceId): boolean {
+    const { only } = this.#parts;
+    return only === undefined || backendPath(only) === backendPath(id);
   }
 
   #touchNow(id: DeviceId, key: string): void {

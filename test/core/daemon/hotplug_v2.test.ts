@@ -177,7 +177,12 @@ describe("version 2, with its caller killed", () => {
         versions: new VersionCache(systemFiles, new Map(), "/etc/xen/scripts"),
         locks: new HotplugLocks(systemFiles, systemClock, join(directory, "locks")),
         orphans: new Orphans(
-          { withVariable: async () => new Map(), signal: () => true },
+          {
+            withVariable: async () => new Map(),
+            signal: () => true,
+            identityOf: async () => undefined,
+            commandLineOf: async () => [],
+          },
           systemClock,
         ),
         orphanMs: 0,
