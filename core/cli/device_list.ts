@@ -45,8 +45,7 @@ const TABLES: Readonly<Record<string, Table>> = {
       [
         left(device.devid, 3),
         left(backendDomid, 2),
-        left(mac || "??:??:??:??:??:??", 17),
-        right(device.devid, 6),
+        left(mac || "??:??:??:??:??:??", 17) + right(device.devid, 6),
         right(number(device.frontendState), 5),
         right(number(channel), 6),
         `${right(number(tx), 5)}/${left(number(rx), 11)}`,
@@ -54,17 +53,17 @@ const TABLES: Readonly<Record<string, Table>> = {
       ].join(" "),
   },
   vtpm: {
-    head: "Idx BE UUID" + " ".repeat(33) + "handle state evt-ch ring-ref BE-path   ",
+    head: "Idx BE Uuid" + " ".repeat(33) + "handle state evt-ch ring-ref BE-path   ",
     nodes: ["event-channel", "ring-ref"],
     row: (device, [channel, ring, uuid], backendDomid) =>
       [
         left(device.devid, 3),
         left(backendDomid, 2),
         left(uuid ?? "", 36),
-        left(device.devid, 6),
-        left(number(device.frontendState), 5),
-        left(number(channel), 6),
-        left(number(ring), 5),
+        right(device.devid, 6),
+        right(number(device.frontendState), 5),
+        right(number(channel), 6),
+        right(number(ring), 8),
         left(device.backend, 30),
       ].join(" "),
   },
