@@ -473,6 +473,16 @@ if (requireReal("version 2 scripts", { packages: xenstoredPackages })) {
       expect(await noted("localdetach.paths")).toBe(`${HOTPLUG}\nunset`);
     });
 
+    test("prepare after local-attach: it stays prepared when that ends, until unprepare", async () => {
+      expect((await forTarget("local-attach")).code).toBe(0);
+      expect((await command("prepare")).code).toBe(0);
+      expect((await command("local-detach")).code).toBe(0);
+      expect((await actions()).at(-1)).toBe("localdetach");
+      expect((await command("unprepare")).code).toBe(0);
+      await noHotplugDirectory();
+      expect((await actions()).at(-1)).toBe("unprepare");
+    });
+
     test("many at once, with an attach among them: one after the other, each counted", async () => {
       await start();
       const many = Array.from({ length: 5 }, () => forTarget("local-attach"));
