@@ -154,6 +154,8 @@ function dom0Image(kernel: Kernel, agent: string): Archive {
   addPrograms(archive, ["/usr/bin/bash", "/usr/bin/flock"]);
   addXenstoreTools(archive);
   addXl(archive);
+  // Up to Xen 4.18 the toolstack starts one here for each guest with a share, whoever serves that.
+  addPrograms(archive, [xenQemu]);
   const programs = ["xenstored", "xenconsoled", "xen-init-dom0", "xenstore-control"];
   addPrograms(archive, programs.map((name) => `${xenPrograms}/${name}`));
   for (const name of programs) {
