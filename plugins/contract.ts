@@ -7,9 +7,11 @@
  */
 
 import type { BlockDevices } from "./contract_block.ts";
+import type { DeviceModel } from "./contract_device_model.ts";
 import type { NetworkLinks } from "./contract_network.ts";
 
 export type * from "./contract_block.ts";
+export type * from "./contract_device_model.ts";
 export type * from "./contract_network.ts";
 
 /** The contract's version, to be stated by each plugin. */
@@ -154,8 +156,10 @@ export interface DeviceSystem {
   readonly links: NetworkLinks;
 }
 
-/** What of the guest's own directory a driver domain may have to write. */
+/** What of the guest's own directory a driver domain may have to read or write. */
 export interface DeviceFrontend {
+  /** The frontend's XenbusState, 0 … 8; undefined when there is none, or it makes no sense. */
+  state(): Promise<number | undefined>;
   /**
    * Writes the frontend's `mtu`, where the toolstack has made that node.
    * @param bytes 68 … 65535
@@ -196,6 +200,7 @@ export interface Device {
   readonly scripts: DeviceScripts;
   readonly system: DeviceSystem;
   readonly children: DeviceChildren;
+  readonly deviceModel: DeviceModel;
   readonly directories: DeviceDirectories;
   readonly log: DeviceLog;
   /** Milliseconds until the call's signal fires by itself; 0 when it has. */
@@ -223,6 +228,8 @@ export interface PluginSample {
   readonly backend?: Readonly<Record<string, string>>;
   /** Files that must exist, path and content. */
   readonly files?: Readonly<Record<string, string>>;
+  /** Settings, in place of the administrator's. */
+  readonly settings?: Readonly<Record<string, string>>;
 }
 
 /** What is known of a plugin before its code runs. Plain data. */
@@ -242,8 +249,11 @@ export interface PluginManifest {
    * over its standard streams. By default a `.ts`, `.js` or `.mjs` file is a module.
    */
   readonly carrier?: "module" | "process";
-  /** Kind of the frontend's directory where it differs from the backend's, as qdisk's is `vbd`. */
-  readonly frontendKind?: string;
+  /**
+   * Kind of the frontend's directory where it differs from the backend's, as qdisk's is `vbd`: one
+   * for all kinds, or a map of those that differ.
+   */
+  readonly frontendKind?: string | Readonly<Record<string, string>>;
   /** Whether a kernel backend must have reached state 2 before `add`; default true. */
   readonly waitsForBackend?: boolean;
   /** Whether QEMU serves the kind: it is given time to end when its guest has died; default false. */

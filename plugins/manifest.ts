@@ -58,13 +58,13 @@ const FIELDS: Record<string, readonly [(value: unknown) => boolean, string]> = {
   ],
   description: [(v) => isText(v, 200), "a text of 1 to 200 characters"],
   carrier: [(v) => v === "module" || v === "process", "module or process"],
-  frontendKind: [(v) => typeof v === "string" && isKind(v), "a kind"],
+  frontendKind: [isFrontendKind, "a kind, or an object of backend kinds and frontend kinds"],
   waitsForBackend: [isBoolean, "true or false"],
   servedByQemu: [isBoolean, "true or false"],
   removesWithoutDirectory: [isBoolean, "true or false"],
   results: [(v) => isList(v, isNodeName), "a list of node names"],
   settings: [isTexts, "an object of names and what they mean"],
-  sample: [isSample, "an object of backend and files, each an object of texts"],
+  sample: [isSample, "an object of backend, files and settings, each an object of texts"],
 };
 
 const REQUIRED = ["name", "version", "api", "kinds"];
@@ -113,6 +113,14 @@ export function checkContract(api: number): void {
   );
 }
 
+/** Kind of the frontend's directory of devices of a backend kind. */
+export function frontendKindOf({ frontendKind }: PluginManifest, kind: string): string {
+  if (typeof frontendKind === "string") return frontendKind;
+  return frontendKind !== undefined && Object.hasOwn(frontendKind, kind)
+    ? frontendKind[kind]!
+    : kind;
+}
+
 /**
  * In which field two manifests differ that should be the same; null if in none. What is for people
  * and for `plugin check` alone may differ.
@@ -151,9 +159,14 @@ function isTexts(value: unknown): boolean {
     Object.values(value).every((text) => typeof text === "string");
 }
 
+function isFrontendKind(value: unknown): boolean {
+  if (typeof value === "string") return isKind(value);
+  return isTexts(value) && Object.entries(value as object).flat().every(isKind);
+}
+
 function isSample(value: unknown): boolean {
   if (typeof value !== "object" || value === null || Array.isArray(value)) return false;
   return Object.entries(value).every(([part, texts]) =>
-    (part === "backend" || part === "files") && isTexts(texts)
+    ["backend", "files", "settings"].includes(part) && isTexts(texts)
   );
 }

@@ -3,9 +3,20 @@ import type { PluginManifest } from "../../plugins/contract.ts";
 
 export const manifest: PluginManifest = {
   name: "generic",
-  version: "0.1.0",
+  version: "0.2.0",
   api: 1,
   // libxl_types_internal.idl; those of them that neither need a script nor QEMU.
-  kinds: ["vtpm", "vusb", "vdispl", "vsnd", "pvcalls", "virtio", "virtio_disk"],
+  kinds: [
+    "vtpm",
+    "vusb",
+    "vdispl",
+    "vsnd",
+    "pvcalls",
+    "virtio",
+    "virtio_disk",
+    "vinput",
+    "xen_9pfs",
+  ],
+  frontendKind: { vinput: "vkbd", xen_9pfs: "9pfs" },
   description: "kinds whose backend does all by itself: the daemon follows and cleans up",
 };

@@ -6,6 +6,7 @@ import { environment, printTo, processId } from "../platform/self.ts";
 import { configureLog, printable } from "../log/log.ts";
 import type { FoundPlugin } from "../../plugins/discover.ts";
 import type { BuiltIn, PluginHost } from "../../plugins/host/host.ts";
+import { sampleSettings } from "../../plugins/conformance/rig.ts";
 import { RULES, runSuite, type Verdict } from "../../plugins/conformance/suite.ts";
 import { CommandError, ExitCode } from "./exit_codes.ts";
 import { findPlugin } from "./plugin_list.ts";
@@ -34,7 +35,6 @@ export async function checkPlugin(
     throw new CommandError(`there is no rule ${unknown}; there are ${names}`, ExitCode.Usage);
   }
   const found = (await findPlugin(name, options, builtIns)).plugin;
-  const plugin = { ...found, settings: { ...found.settings, ...options.set } };
   for (const setting of Object.keys(options.set ?? {})) {
     const known = Object.keys(found.manifest.settings ?? {});
     if (known.includes(setting)) continue;
@@ -49,6 +49,14 @@ export async function checkPlugin(
   configureLog("info", (line) => log.push(line));
   const directory = `${environment("TMPDIR") ?? "/tmp"}/xdevd-check-${processId()}`;
   await systemFiles.makeDirectory(directory, 0o700);
+  const plugin = {
+    ...found,
+    settings: {
+      ...found.settings,
+      ...sampleSettings(found.manifest, directory),
+      ...options.set,
+    },
+  };
   const { manifest, origin } = plugin;
   let hosts = 0;
   const fresh = async (): Promise<PluginHost> => {

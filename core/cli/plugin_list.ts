@@ -4,6 +4,7 @@ import { sha256OfFile } from "../platform/modules.ts";
 import { absoluteFile, printTo } from "../platform/self.ts";
 import type { FoundPlugin } from "../../plugins/discover.ts";
 import type { BuiltIn } from "../../plugins/host/host.ts";
+import type { PluginManifest } from "../../plugins/contract.ts";
 import { settingsOf } from "../../plugins/select.ts";
 import { CommandError, ExitCode } from "./exit_codes.ts";
 import { type Available, gatherPlugins, type PluginOptions, type PluginSet } from "./plugin_set.ts";
@@ -59,13 +60,19 @@ export async function showPlugin(
     ["serves", row.serves.join(", ") || "nothing (see `xdevd plugin list`)"],
     ["from", plugin.origin],
     ["sha256", sha256],
-    ["frontend kind", manifest.frontendKind],
+    ["frontend kind", frontendKinds(manifest)],
     ["waits for the kernel's backend", yesNo(manifest.waitsForBackend ?? true)],
   ];
   for (const [label, value] of lines) {
     if (value !== undefined) printTo(1, `${`${label}:`.padEnd(32)}${printable(value)}\n`);
   }
   return ExitCode.Success;
+}
+
+/** `vbd`, or `qdisk: vbd` where it differs from kind to kind; undefined where none does. */
+function frontendKinds({ frontendKind }: PluginManifest): string | undefined {
+  if (frontendKind === undefined || typeof frontendKind === "string") return frontendKind;
+  return Object.entries(frontendKind).map(([kind, other]) => `${kind}: ${other}`).join(", ");
 }
 
 /** A plugin by its name or its file. @throws CommandError when there is none, or more than one */

@@ -7,6 +7,7 @@ import type { Log } from "../log/log.ts";
 import type { Device, PluginOperations } from "../../plugins/contract.ts";
 import { type CallLimits, checkAnswer, guardedCall } from "../../plugins/host/guard.ts";
 import type { PluginHost } from "../../plugins/host/host.ts";
+import { frontendKindOf } from "../../plugins/manifest.ts";
 import {
   cleanse,
   closeBackend,
@@ -19,6 +20,7 @@ import {
 } from "./backend_nodes.ts";
 import { CHILD_RECORD, type ChildKeeper } from "./children.ts";
 import { copyOf } from "./copy.ts";
+import { DEVICE_MODEL_RECORD, type DeviceModels } from "./device_models.ts";
 import type { DirectoryKeeper } from "./device_directories.ts";
 import { type ContextParts, deviceContext, HOTPLUG_RECORD } from "./device_context.ts";
 import type { JournalEntry } from "./journal/entry.ts";
@@ -34,6 +36,7 @@ export interface ActionParts extends ContextParts {
   readonly slots: Slots;
   readonly orphans: Orphans;
   readonly children: ChildKeeper;
+  readonly deviceModels: DeviceModels;
   readonly directories: DirectoryKeeper;
   readonly calls: CallLimits;
 }
@@ -60,7 +63,7 @@ export class DeviceActions implements LaneActions {
     this.#id = id;
     this.#name = deviceName(id);
     this.#plugin = plugin;
-    this.#frontendKind = plugin.manifest.frontendKind ?? id.kind;
+    this.#frontendKind = frontendKindOf(plugin.manifest, id.kind);
     this.#parts = parts;
     this.#log = log;
     this.#onTrouble = onTrouble;
@@ -131,6 +134,7 @@ export class DeviceActions implements LaneActions {
         await this.#call(signal, (plugin, device, signal) => plugin.remove(device, signal));
       } finally {
         if (this.#childNames.length > 0) await this.#parts.children.stopAll(this.#mark);
+        if (this.#entry?.undo[DEVICE_MODEL_RECORD]) await this.#deviceModel.release();
       }
       const { directories, hotplug } = this.#parts;
       await directories.remove(this.#id);
@@ -260,6 +264,24 @@ export class DeviceActions implements LaneActions {
       .map((name) => name.slice(CHILD_RECORD.length));
   }
 
+  /** The guest's QEMU, as this device sees it. */
+  get #deviceModel(): Device["deviceModel"] {
+    const { journal, deviceModels, scripts } = this.#parts;
+    return deviceModels.of({
+      id: this.#id,
+      path: scripts.path,
+      environment: scripts.environment,
+      undo: () => this.#entry?.undo ?? {},
+      record: (more) => this.#addUndo(more),
+      devices: () => journal.entries(),
+      onTrouble: () => this.#onTrouble(),
+    });
+  }
+
+  #addUndo(more: Device["undo"]): void {
+    this.#put({ undo: { ...this.#entry?.undo, ...more } });
+  }
+
   /** Calls the plugin, which is loaded if need be. */
   async #call<T>(
     signal: AbortSignal,
@@ -286,8 +308,7 @@ export class DeviceActions implements LaneActions {
     const environment: Record<string, string> = entry?.operation
       ? { [OPERATION_VARIABLE]: entry.operation }
       : {};
-    const addUndo = (more: Device["undo"]) =>
-      this.#put({ undo: { ...this.#entry?.undo, ...more } });
+    const addUndo = (more: Device["undo"]) => this.#addUndo(more);
     return deviceContext(this.#id, this.#parts, this.#log, {
       get: () => this.#entry?.undo ?? {},
       add: addUndo,
@@ -307,6 +328,7 @@ export class DeviceActions implements LaneActions {
       frontendKind: this.#frontendKind,
       settings: this.#plugin.settings,
       directories,
+      deviceModel: this.#deviceModel,
       children: children.of({
         mark: this.#mark,
         path: scripts.path,

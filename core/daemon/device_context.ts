@@ -1,5 +1,6 @@
 /** The device that a plugin is handed: its capabilities, cut to one backend directory. */
 import { backendPath, type DeviceId, frontendPath } from "../device/id.ts";
+import { parseState } from "../device/states.ts";
 import type { Log } from "../log/log.ts";
 import type {
   Device,
@@ -58,6 +59,7 @@ export interface Call {
   /** The device's nodes as they were when it was set up. */
   readonly copy: Readonly<Record<string, string>>;
   readonly children: DeviceChildren;
+  readonly deviceModel: Device["deviceModel"];
   readonly directories: DeviceDirectories;
   timeLeft(): number;
   /** Kind of the frontend's directory. */
@@ -75,6 +77,7 @@ export function deviceContext(
 ): Device {
   const { store } = parts;
   const directory = backendPath(id);
+  const frontend = frontendPath(id, call.frontendKind);
   const nodes = backendNodes(store, directory, call.token);
   const system = deviceSystem(parts, call.environment);
   return {
@@ -88,12 +91,15 @@ export function deviceContext(
       return deviceConfig(present ? await copyOf(store, directory) : call.copy);
     },
     frontend: {
-      writeMtu: (bytes) => writeMtu(store, frontendPath(id, call.frontendKind), bytes),
+      state: async () =>
+        parseState(await absentOrHidden(store.readText(`${frontend}/state`)) ?? ""),
+      writeMtu: (bytes) => writeMtu(store, frontend, bytes),
     },
     settings: call.settings,
     scripts: new HotplugScripts(id, nodes, system, parts, log, call.environment),
     system,
     children: call.children,
+    deviceModel: call.deviceModel,
     directories: call.directories,
     timeLeft: call.timeLeft,
     log: { info: (text) => log.info(text), warning: (text) => log.warning(text) },

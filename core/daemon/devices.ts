@@ -5,6 +5,7 @@ import type { LifecycleRules, LifecycleState } from "../lifecycle/machine.ts";
 import { Lane } from "../lifecycle/runner.ts";
 import { openLog } from "../log/log.ts";
 import type { PluginHost } from "../../plugins/host/host.ts";
+import { frontendKindOf } from "../../plugins/manifest.ts";
 import type { PluginRegistry } from "../../plugins/registry.ts";
 import { type ActionParts, DeviceActions } from "./device_actions.ts";
 import { Throttle, type ThrottleLimits } from "./throttle.ts";
@@ -56,7 +57,8 @@ export class Devices {
 
   /** Kind of a device's frontend directory. */
   frontendKindOf(id: DeviceId): string {
-    return this.#parts.plugins.find(id.kind)?.manifest.frontendKind ?? id.kind;
+    const plugin = this.#parts.plugins.find(id.kind);
+    return plugin === undefined ? id.kind : frontendKindOf(plugin.manifest, id.kind);
   }
 
   /** Takes up what the journal knows. To be called before the first touch. */
@@ -120,6 +122,7 @@ export class Devices {
   async stop(graceMs: number): Promise<void> {
     this.#stopped = true;
     this.#throttle.stop();
+    this.#parts.deviceModels.stop();
     await Promise.all([...this.#lanes.values()].map(({ lane }) => lane.stop(graceMs)));
   }
 

@@ -8,6 +8,7 @@ import { systemProcesses } from "../platform/processes.ts";
 import type { StoreClient } from "../xenstore/client.ts";
 import { ChildKeeper } from "./children.ts";
 import type { ActionParts } from "./device_actions.ts";
+import { DeviceModels } from "./device_models.ts";
 import { Exclusive } from "./exclusive.ts";
 import { HotplugDirectories } from "./hotplug_directory.ts";
 import { Orphans } from "./orphans.ts";
@@ -29,5 +30,6 @@ export function systemParts(
     blocks: systemBlockDevices,
     links: systemNetworkLinks,
     children: new ChildKeeper(systemProcesses, systemProcessTable, systemClock),
+    deviceModels: new DeviceModels(store, systemProcesses, systemProcessTable, systemClock),
   };
 }

@@ -69,6 +69,8 @@ export type LifecycleEvent =
   | { readonly type: "seen"; readonly observation: Observation }
   /** What stands behind a device that is set up has ceased to work. */
   | { readonly type: "broken"; readonly error: string }
+  /** It works again. */
+  | { readonly type: "healed" }
   /** The daemon is to close all devices before it ends. */
   | { readonly type: "close" }
   /** No process of an earlier daemon's operation runs any more. */

@@ -140,6 +140,7 @@ export class Lane {
     try {
       const error = await this.#actions.check();
       if (error !== null) this.#dispatch({ type: "broken", error });
+      else if (this.#state.error !== null) this.#dispatch({ type: "healed" });
     } catch (error) {
       this.#actions.report("warning", `it cannot be checked: ${message(error)}`);
     } finally {

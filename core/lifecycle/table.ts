@@ -59,6 +59,9 @@ export const guards = {
   clean: (state: LifecycleState): boolean => !state.acquired,
   complete: (state: LifecycleState): boolean => state.complete,
   sound: (state: LifecycleState): boolean => state.error === null,
+  /** The QEMU that served it is gone. */
+  unserved: (state: LifecycleState, rules: LifecycleRules): boolean =>
+    rules.servedByQemu && state.error !== null,
   held: (state: LifecycleState): boolean => state.held,
   asked: (state: LifecycleState): boolean => state.asked,
   qemu: (_: LifecycleState, rules: LifecycleRules): boolean => rules.servedByQemu,
@@ -579,6 +582,16 @@ export const TABLE: readonly Row[] = [
       { do: "signal-closing" },
       report("error", errorOf(event)),
     ],
+  },
+  // What comes after that is worth a line again.
+  { from: ["connected"], on: "healed", to: "connected", set: () => ({ error: null }) },
+  // Its QEMU is gone: nobody else would close it.
+  {
+    from: ["closing"],
+    on: "seen",
+    when: ["closing", "unserved"],
+    to: "closing",
+    effects: () => [closeBackend],
   },
   // The daemon closes it.
   {

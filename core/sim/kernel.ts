@@ -26,6 +26,8 @@ export interface KernelKnobs {
   readonly pathOrNumber?: boolean;
   /** Kinds it serves besides `vbd` and `vif`: it connects them when their frontends are ready. */
   readonly otherKinds?: readonly string[];
+  /** Kinds of their frontends, where they differ. */
+  readonly frontendKinds?: Readonly<Record<string, string>>;
 }
 
 /** What a watcher of the kernel is told. */
@@ -156,7 +158,7 @@ export class SimulatedKernel {
     if (state !== String(XenbusState.Initialising)) return;
     if (id.kind === "vif" && (!script || handle === undefined)) return;
     const watch = await this.#store.watch(
-      `${frontendPath(id, id.kind)}/state`,
+      `${this.#frontendPath(id)}/state`,
       () => this.#look(id),
     );
     const backend = { id, frontend: watch, opened: null, state: XenbusState.Initialising };
@@ -211,10 +213,14 @@ export class SimulatedKernel {
     this.#events.unregistered?.(backend.id);
   }
 
+  #frontendPath(id: DeviceId): string {
+    return frontendPath(id, this.#knobs.frontendKinds?.[id.kind] ?? id.kind);
+  }
+
   /** The guest's state; undefined when its directory is gone or hidden from us. */
   async #frontendState(id: DeviceId): Promise<XenbusState | undefined> {
     try {
-      const text = await this.#store.readOptional(`${frontendPath(id, id.kind)}/state`);
+      const text = await this.#store.readOptional(`${this.#frontendPath(id)}/state`);
       return text === undefined ? undefined : parseState(text) ?? XenbusState.Unknown;
     } catch (error) {
       if (isServerError(error, "EACCES")) return undefined;

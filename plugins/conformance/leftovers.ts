@@ -19,6 +19,8 @@ export interface Surroundings {
   readonly loopDirectory: string;
   /** Processes with this variable count. */
   readonly variable: string;
+  /** Processes that were told of a store below this directory count. */
+  readonly storeDirectory: string;
   /** Nodes at or below these do not count: the device's own. */
   readonly exempt: readonly string[];
 }
@@ -61,9 +63,16 @@ async function addFiles(things: Map<string, string>, files: Files, path: string)
 
 async function addProcesses(
   things: Map<string, string>,
-  { table, variable }: Surroundings,
+  { table, variable, storeDirectory }: Surroundings,
 ): Promise<void> {
-  for (const pid of (await table.withVariable(variable)).keys()) things.set(`process ${pid}`, "");
+  const [marked, told] = await Promise.all([
+    table.withVariable(variable),
+    table.withVariable("XENSTORED_PATH"),
+  ]);
+  for (const pid of marked.keys()) things.set(`process ${pid}`, "");
+  for (const [pid, path] of told) {
+    if (path.startsWith(`${storeDirectory}/`)) things.set(`process ${pid}`, "");
+  }
 }
 
 async function addLoops(

@@ -19,6 +19,7 @@ import { type DeviceSpec, SimulatedToolstack } from "../../core/sim/toolstack.ts
 import { StoreClient } from "../../core/xenstore/client.ts";
 import type { PluginManifest } from "../contract.ts";
 import type { PluginHost } from "../host/host.ts";
+import { frontendKindOf } from "../manifest.ts";
 import { PluginRegistry } from "../registry.ts";
 import { changesBetween, type Inventory, takeInventory } from "./leftovers.ts";
 
@@ -34,6 +35,27 @@ export const OBEY_MS = 1_500;
 
 /** How long it has for a call, unless told otherwise, in ms. */
 export const OPERATION_MS = 8_000;
+
+/** The sample's settings. @param directory the rig's */
+export function sampleSettings(
+  { sample }: PluginManifest,
+  directory: string,
+): Record<string, string> {
+  return Object.fromEntries(
+    Object.entries(sample?.settings ?? {}).map(([name, value]) => [
+      name,
+      expandWork(value, directory),
+    ]),
+  );
+}
+
+function expandWork(text: string, directory: string): string {
+  return text.replaceAll("{work}", workOf(directory));
+}
+
+function workOf(directory: string): string {
+  return `${directory}/work`;
+}
 
 /** A simulated machine, with its daemon's parts. */
 export class Rig {
@@ -95,6 +117,9 @@ export class Rig {
     const kernel = new SimulatedKernel(await connect(DRIVER), DRIVER, systemClock, {
       pathOrNumber: true,
       otherKinds: manifest.kinds,
+      frontendKinds: Object.fromEntries(
+        manifest.kinds.map((kind) => [kind, frontendKindOf(manifest, kind)]),
+      ),
     });
     await kernel.start();
     const rig = new Rig(directory, manifest, machine, clients, kernel, fresh, operationMs);
@@ -112,13 +137,18 @@ export class Rig {
 
   /** Where the sample's files are. */
   get work(): string {
-    return `${this.directory}/work`;
+    return workOf(this.directory);
   }
 
   /** Identity of a device of the plugin's first kind. */
   device(devid: number): DeviceId {
     const kind = this.manifest.kinds[0]!;
     return { backendDomid: DRIVER, kind, frontendDomid: GUEST, devid };
+  }
+
+  /** Kind of a device's frontend directory. */
+  frontendKind({ kind }: DeviceId): string {
+    return frontendKindOf(this.manifest, kind);
   }
 
   /** A host in which nothing is left of what the plugin did before. */
@@ -131,7 +161,7 @@ export class Rig {
   /** The device as a toolstack would describe it. @param more nodes in place of the sample's */
   spec(id: DeviceId, more: Readonly<Record<string, string>> = {}): DeviceSpec {
     const backend = { "hotplug-status": "", ...this.#sample(), ...more };
-    return { id, frontendKind: this.manifest.frontendKind ?? id.kind, backend, frontend: {} };
+    return { id, frontendKind: this.frontendKind(id), backend, frontend: {} };
   }
 
   /** Nodes of the sample's backend. */
@@ -144,7 +174,7 @@ export class Rig {
   }
 
   async guest(id: DeviceId): Promise<SimulatedFrontend> {
-    const kind = this.manifest.frontendKind ?? id.kind;
+    const kind = this.frontendKind(id);
     const path = this.#machine.socketPath(GUEST);
     const client = await StoreClient.connect({
       clock: systemClock,
@@ -197,7 +227,6 @@ export class Rig {
 
   /** Everything that the plugin could have made, but for the nodes of these devices. */
   async inventory(...ids: readonly DeviceId[]): Promise<Inventory> {
-    const frontendKind = this.manifest.frontendKind;
     return await takeInventory({
       files: systemFiles,
       table: systemProcessTable,
@@ -205,13 +234,14 @@ export class Rig {
       directory: this.work,
       loopDirectory: this.directory,
       variable: OPERATION_VARIABLE,
+      storeDirectory: this.directory,
       exempt: [
         "/libxl/7",
         "/local/domain/1/error",
         "/local/domain/1/data/xdevd",
         ...ids.flatMap((id) => [
           backendPath(id),
-          frontendPath(id, frontendKind ?? id.kind),
+          frontendPath(id, this.frontendKind(id)),
           `/local/domain/1/libxl/hotplug/${id.kind}/${id.frontendDomid}/${id.devid}`,
         ]),
       ],
@@ -237,7 +267,7 @@ export class Rig {
   }
 
   #expand(text: string): string {
-    return text.replaceAll("{work}", this.work);
+    return expandWork(text, this.directory);
   }
 
   async #writeSample(): Promise<void> {
@@ -246,6 +276,7 @@ export class Rig {
     const block = await systemFiles.readText(this.#machine.script);
     await systemFiles.writeText(`${scripts}/block`, block, 0o755);
     await systemFiles.writeText(`${scripts}/vif`, NETWORK_SCRIPT, 0o755);
+    await systemFiles.writeText(`${scripts}/qemu`, DEVICE_MODEL, 0o755);
     for (const [path, text] of Object.entries(this.manifest.sample?.files ?? {})) {
       const file = this.#expand(path);
       if (!file.startsWith(`${this.work}/`) || file.includes("..")) continue;
@@ -261,4 +292,11 @@ set -eu
 case $1 in
 online|add) xenstore-write "$XENBUS_PATH/hotplug-status" connected ;;
 esac
+`;
+
+/** What a QEMU that is started with `-xen-domid N` does first; the kernel does the rest here. */
+const DEVICE_MODEL = `#!/bin/sh
+set -eu
+xenstore-write "device-model/$2/state" running
+exec sleep 600
 `;

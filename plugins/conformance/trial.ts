@@ -1,5 +1,5 @@
 /** One device of a plugin under check, with each call, and all it does during them, in our hands. */
-import { DeviceActions } from "../../core/daemon/device_actions.ts";
+import { type ActionParts, DeviceActions } from "../../core/daemon/device_actions.ts";
 import { MemoryJournal } from "../../core/daemon/journal/memory.ts";
 import { type DeviceId, deviceName } from "../../core/device/id.ts";
 import { openLog } from "../../core/log/log.ts";
@@ -33,6 +33,7 @@ export class Trial {
   readonly #journal: MemoryJournal;
   #host: PluginHost;
   #actions!: DeviceActions;
+  #parts!: ActionParts;
   #before: Before = () => {};
   #uses: Use[] = [];
   /** Uses of capabilities after the call had ended. */
@@ -47,17 +48,24 @@ export class Trial {
     this.#journal = journal;
   }
 
-  /** Makes a device's directories, and a fresh plugin for it. @param more nodes of the backend */
+  /**
+   * Makes a device's directories, and a fresh plugin for it.
+   * @param more nodes of the backend
+   * @param beside another device of the same daemon, with the same plugin and journal
+   */
   static async open(
     rig: Rig,
     devid: number,
     more: Readonly<Record<string, string>> = {},
-    journal = new MemoryJournal(),
+    beside?: Trial,
   ): Promise<Trial> {
     const id = rig.device(devid);
-    const trial = new Trial(rig, id, await rig.freshHost(), journal);
+    const [host, journal, parts] = beside === undefined
+      ? [await rig.freshHost(), new MemoryJournal()]
+      : [beside.#host, beside.#journal, beside.#parts];
+    const trial = new Trial(rig, id, host, journal);
     await rig.toolstack().create(rig.spec(id, more));
-    await trial.#newActions();
+    await trial.#newActions(parts);
     await trial.#actions.record();
     return trial;
   }
@@ -91,6 +99,8 @@ export class Trial {
   async restart(): Promise<void> {
     this.#before = () => {};
     await this.#host.close();
+    // What a daemon that was killed had begun to supervise, it supervises no more.
+    this.#parts.deviceModels.stop();
     this.#host = await this.#rig.freshHost();
     await this.#newActions();
   }
@@ -98,7 +108,7 @@ export class Trial {
   /** The toolstack deletes everything by force. */
   async deleteDirectories(): Promise<void> {
     const { id } = this;
-    const frontendKind = this.#rig.manifest.frontendKind ?? id.kind;
+    const frontendKind = this.#rig.frontendKind(id);
     for (
       const path of [
         `/local/domain/${id.backendDomid}/backend/${id.kind}/${id.frontendDomid}/${id.devid}`,
@@ -111,14 +121,15 @@ export class Trial {
   /** Ends the trial, whatever is left. */
   async close(): Promise<void> {
     this.#before = () => {};
+    this.#parts.deviceModels.stop();
     await this.#host.close();
     await this.deleteDirectories();
   }
 
-  async #newActions(): Promise<void> {
-    const parts = await this.#rig.parts(this.#journal);
+  async #newActions(parts?: ActionParts): Promise<void> {
+    this.#parts = parts ?? await this.#rig.parts(this.#journal);
     const log = openLog(deviceName(this.id));
-    this.#actions = new DeviceActions(this.id, this.#watched(), parts, log, () => {});
+    this.#actions = new DeviceActions(this.id, this.#watched(), this.#parts, log, () => {});
   }
 
   async #call(work: () => Promise<void>): Promise<Outcome> {

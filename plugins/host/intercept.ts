@@ -33,13 +33,14 @@ export function intercept(device: Device, before: Before): Device {
     remove: through(`${name}.remove`, (node) => nodes.remove(node)),
   });
   const { blocks, links } = device.system;
-  const { system, children, directories, scripts } = device;
+  const { system, children, deviceModel, directories, scripts } = device;
   return {
     id: device.id,
     nodes: nodesOf("nodes", device.nodes),
     hotplug: nodesOf("hotplug", device.hotplug),
     config: through("config", () => device.config()),
     frontend: {
+      state: through("frontend.state", () => device.frontend.state()),
       writeMtu: through("frontend.writeMtu", (bytes) => device.frontend.writeMtu(bytes)),
     },
     settings: device.settings,
@@ -66,6 +67,12 @@ export function intercept(device: Device, before: Before): Device {
       start: through("children.start", (name, argv) => children.start(name, argv)),
       running: through("children.running", (name) => children.running(name)),
       stop: through("children.stop", (name) => children.stop(name)),
+    },
+    deviceModel: {
+      start: through("deviceModel.start", (program, signal) => deviceModel.start(program, signal)),
+      adopt: through("deviceModel.adopt", (program) => deviceModel.adopt(program)),
+      status: through("deviceModel.status", () => deviceModel.status()),
+      release: through("deviceModel.release", () => deviceModel.release()),
     },
     directories: {
       state: through("directories.state", () => directories.state()),

@@ -1,5 +1,5 @@
 /** What a process plugin may ask for during a call, by name; the arguments are checked here. */
-import type { Device } from "../contract.ts";
+import type { Device, DeviceModelProgram } from "../contract.ts";
 import { argv, number, plain, RequestError, text, texts, word } from "./arguments.ts";
 import { BLOCK_CAPABILITIES, LINK_CAPABILITIES } from "./machine_capabilities.ts";
 
@@ -65,6 +65,13 @@ export async function useCapability(
   return await use(call, args) ?? null;
 }
 
+const program = (command: unknown, environment: unknown): DeviceModelProgram => ({
+  argv: argv(command),
+  ...(environment === undefined || environment === null
+    ? {}
+    : { environment: texts(environment, "variables") }),
+});
+
 const nodes = (of: (device: Device) => Device["nodes"], name: string): Record<string, Use> => ({
   [`${name}.read`]: ({ device }, [node]) => of(device).read(text(node, "the node's name")),
   [`${name}.write`]: ({ device }, [values]) => of(device).write(texts(values, "nodes")),
@@ -108,9 +115,16 @@ const CAPABILITIES: Record<string, Use> = {
   "children.running": ({ device }, [name]) =>
     device.children.running(text(name, "the process's name")),
   "children.stop": ({ device }, [name]) => device.children.stop(text(name, "the process's name")),
+  "deviceModel.start": ({ device, signal }, [argument, environment]) =>
+    device.deviceModel.start(program(argument, environment), signal),
+  "deviceModel.adopt": ({ device }, [argument, environment]) =>
+    device.deviceModel.adopt(program(argument, environment)),
+  "deviceModel.status": ({ device }) => device.deviceModel.status(),
+  "deviceModel.release": ({ device }) => device.deviceModel.release(),
   "directories.state": ({ device }) => device.directories.state(),
   "directories.temporary": ({ device }) => device.directories.temporary(),
   "recordUndo": ({ device }, [undo]) => device.recordUndo(plain(undo, "an undo record")),
+  "frontend.state": ({ device }) => device.frontend.state(),
   "frontend.writeMtu": ({ device }, [bytes]) =>
     device.frontend.writeMtu(number(bytes, "an MTU in bytes")),
   ...ofDevice({ ...BLOCK_CAPABILITIES, ...LINK_CAPABILITIES }),

@@ -156,6 +156,7 @@ if (requireReal("native mode against Debian's block script", needs)) {
         token: null,
         environment: {},
         copy: {},
+        deviceModel: new FakeDevice(new FakeMachine(), id, {}).deviceModel,
         children: new FakeDevice(new FakeMachine(), id, {}).children,
         directories: new FakeDevice(new FakeMachine(), id, {}).directories,
         timeLeft: () => 10_000,

@@ -1,5 +1,5 @@
 /** A device for plugins, on a machine made up for the test. */
-import type { Device, DeviceIdentity, Undo } from "../../plugins/contract.ts";
+import type { Device, DeviceIdentity, DeviceModelStatus, Undo } from "../../plugins/contract.ts";
 import { FakeBlocks } from "./fake_blocks.ts";
 import { FakeLinks } from "./fake_links.ts";
 import { deviceConfig } from "../../plugins/host/device_config.ts";
@@ -78,7 +78,11 @@ export class FakeDevice implements Device {
     },
   };
 
+  /** The frontend's state. */
+  frontendState: number | undefined;
+
   readonly frontend: Device["frontend"] = {
+    state: async () => this.frontendState,
     writeMtu: async (bytes) => {
       this.machine.runs.push(`frontend mtu ${bytes}`);
     },
@@ -97,6 +101,28 @@ export class FakeDevice implements Device {
     running: async () => true,
     stop: async (name) => {
       this.machine.runs.push(`stops ${name}`);
+    },
+  };
+
+  /** What becomes of the guest's QEMU. */
+  model: DeviceModelStatus = { state: "none", detail: "" };
+  /** What happens when it is started. */
+  onModelStart: () => void = () => {};
+
+  readonly deviceModel: Device["deviceModel"] = {
+    start: async ({ argv, environment = {} }) => {
+      const variables = Object.entries(environment).map(([name, value]) => `${name}=${value} `);
+      this.machine.runs.push(`device model ${variables.join("")}${argv.join(" ")}`);
+      this.model = { state: "serving", detail: "" };
+      this.onModelStart();
+    },
+    adopt: async ({ argv }) => {
+      this.machine.runs.push(`adopts device model ${argv.join(" ")}`);
+    },
+    status: async () => this.model,
+    release: async () => {
+      this.machine.runs.push("releases device model");
+      this.model = { state: "none", detail: "" };
     },
   };
 

@@ -28,11 +28,12 @@ export class HandMadeDevice {
   readonly frontend: string;
   readonly #dom0: StoreClient;
 
-  constructor(dom0: StoreClient, id: DeviceId) {
+  /** @param frontendKind where it differs from the backend's */
+  constructor(dom0: StoreClient, id: DeviceId, frontendKind = id.kind) {
     this.#dom0 = dom0;
     this.id = id;
     this.backend = backendPath(id);
-    this.frontend = frontendPath(id, id.kind);
+    this.frontend = frontendPath(id, frontendKind);
   }
 
   /** Creates both directories at once, with the usual nodes and those given instead or besides. */

@@ -330,9 +330,14 @@ function unplugged(world: DeviceWorld): void {
   world.unplug();
   rest(world);
   demand(world.published === "it is gone" && world.seen.state === 5, "unplugged, and nobody knows");
-  const said = world.reports.filter((text) => text === "it is gone");
-  demand(said.length === 1, `unplugged, and it is said ${said.length} times`);
-  world.change({ online: false, state: 6 });
+  const said = () => world.reports.filter((text) => text === "it is gone").length;
+  demand(said() === 1, `unplugged, and it is said ${said()} times`);
+  world.heal();
+  world.unplug();
+  rest(world);
+  demand(said() === 2, `unplugged for the second time, and it is said ${said()} times`);
+  // A kernel closes what does not work; a QEMU that is gone does not.
+  world.change({ online: false, state: world.rules.servedByQemu ? 5 : 6 });
   ended(world, "unplugged");
 }
 

@@ -152,6 +152,11 @@ export class DeviceWorld {
     this.#feed({ type: "broken", error: "it is gone" });
   }
 
+  /** It is plugged in again. */
+  heal(): void {
+    this.#feed({ type: "healed" });
+  }
+
   /** A script that outlived its daemon ends, unheard. */
   finishOrphan(ok: boolean): boolean {
     const { orphan } = this;
