@@ -156,6 +156,8 @@ function dom0Image(kernel: Kernel, agent: string): Archive {
   addXl(archive);
   // Up to Xen 4.18 the toolstack starts one here for each guest with a share, whoever serves that.
   addPrograms(archive, [xenQemu]);
+  // It is told to have no display, and does not start without a keymap.
+  addResolved(archive, "/usr/share/qemu/keymaps/en-us");
   const programs = ["xenstored", "xenconsoled", "xen-init-dom0", "xenstore-control"];
   addPrograms(archive, programs.map((name) => `${xenPrograms}/${name}`));
   for (const name of programs) {

@@ -13,6 +13,7 @@ const packages = [
   "libgcc-s1",
   "libxen-dev",
   "mount",
+  "qemu-system-data",
   "qemu-system-x86",
   "qemu-system-xen",
   "qemu-utils",

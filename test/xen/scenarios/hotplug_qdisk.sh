@@ -5,7 +5,7 @@ for round in first second; do
   must "$round: an image is made" make_image $image
   must "$round attach" attach_qcow2 $disk $image
   must "the disk is connected" connected qdisk "$(disk_id $disk)"
-  same "one QEMU" 1 "$(qemu_count)"
+  must "one QEMU" qemu_of_guest
   reads_seed $disk $image
   writes_image $disk
   must "$round detach" detach_disk $disk

@@ -30,6 +30,18 @@ image_has_all() {
   must "$1.raw is removed" on_driver "rm $1.raw"
 }
 
-# qemus: the pids of the QEMUs for this guest, a line each.
-qemus() { on_driver "pgrep -f -- '-xen-domid $GUEST_ID '"; }
-qemu_count() { qemus | wc -l; }
+# qemu_of_guest: sets QEMU to the process number of the guest's QEMU; there must be one and no more.
+qemu_of_guest() {
+  QEMU=$(on_driver "/lab/qemus $GUEST_ID")
+  [[ $QEMU =~ ^[0-9]+$ ]] || { echo "QEMUs of guest $GUEST_ID: ${QEMU:-none}"; return 1; }
+}
+
+# another_qemu OLD: waits until the guest has another QEMU than that, which is ready.
+another_qemu() {
+  local deadline=$((SECONDS + 40))
+  until qemu_of_guest > /dev/null && [ "$QEMU" != "$1" ] &&
+    [ "$(xenstore-read "$STORE/device-model/$GUEST_ID/state" 2> /dev/null)" = running ]; do
+    [ "$SECONDS" -lt "$deadline" ] || return 1
+    sleep 0.5
+  done
+}
