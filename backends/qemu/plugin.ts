@@ -37,17 +37,17 @@ export default definePlugin({
   async check(device, signal) {
     const { state, detail } = await device.deviceModel.status();
     if (state === "none" || state === "serving") return null;
-    const connected = await isConnected(device);
+    const gone = state === "ended"
+      ? `the QEMU that serves it is gone: ${detail}`
+      : "the QEMU that served it is gone, and another one cannot take it over until the guest " +
+        "has closed it";
+    // Nobody would close it: the daemon has to.
+    if (await device.nodes.read("online") === "0") return gone;
+    if (await isConnected(device)) return gone;
     if (state === "ended") {
-      const reason = `the QEMU that serves it is gone: ${detail}`;
-      if (connected) return reason;
       // Nothing is lost yet: the next one will take it.
-      await device.nodes.write({ "hotplug-error": reason.slice(0, 512) });
+      await device.nodes.write({ "hotplug-error": gone.slice(0, 512) });
       return null;
-    }
-    if (connected) {
-      return "the QEMU that served it is gone, and another one cannot take it over until the " +
-        "guest has closed it";
     }
     await offer(device);
     await device.deviceModel.start(programOf(device.settings, device.id.frontendDomid), signal);

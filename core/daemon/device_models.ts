@@ -72,7 +72,12 @@ export class DeviceModels {
           record({ [DEVICE_MODEL_PROCESS_RECORD]: model.identity });
         }
       },
-      status: async () => statusOf(this.#guests.get(id.frontendDomid), undo()),
+      status: async () => {
+        if (undo()[DEVICE_MODEL_RECORD] === undefined) return { state: "none", detail: "" };
+        const model = this.#open(context);
+        await model.takeUp();
+        return statusOf(model, undo());
+      },
       release: async () => {
         if (undo()[DEVICE_MODEL_RECORD] === undefined) return;
         const model = this.#open(context);
@@ -123,10 +128,7 @@ export class DeviceModels {
   }
 }
 
-function statusOf(model: GuestDeviceModel | undefined, undo: Undo): DeviceModelStatus {
-  if (undo[DEVICE_MODEL_RECORD] === undefined) return { state: "none", detail: "" };
-  if (model === undefined) return { state: "ended", detail: "it does not run" };
-  const { identity, detail } = model;
+function statusOf({ identity, detail }: GuestDeviceModel, undo: Undo): DeviceModelStatus {
   if (identity === null) return { state: "ended", detail };
   const state = identity === undo[DEVICE_MODEL_PROCESS_RECORD] ? "serving" : "replaced";
   return { state, detail };

@@ -38,6 +38,8 @@ export class GuestDeviceModel {
   #program: DeviceModelProgram | null = null;
   #process: ModelProcess | null = null;
   #ready = false;
+  /** Whether it has been looked for. */
+  #known = false;
   #readySince = 0;
   #failure = "it does not run";
   #starting: Promise<void> | null = null;
@@ -75,14 +77,21 @@ export class GuestDeviceModel {
     await (this.#starting ??= this.#bringUp().finally(() => this.#starting = null));
   }
 
+  /** Takes up one that runs since an earlier daemon, if none is known yet. */
+  async takeUp(): Promise<void> {
+    if (this.#known || this.#starting !== null) return;
+    await this.#find();
+    if (this.#known || this.#starting !== null) return;
+    this.#known = true;
+    if (this.#process !== null) this.#becomeReady(this.#process);
+    else this.#failure = "it ended while no daemon ran";
+  }
+
   /** Takes up one that runs; has it started a little later if there is none. */
   async adopt(program: DeviceModelProgram): Promise<void> {
     this.#program = program;
-    if (this.#ready || this.#starting !== null) return;
-    await this.#find();
-    if (this.#process !== null) return this.#becomeReady(this.#process);
-    this.#failure = "it ended while no daemon ran";
-    this.#scheduleRestart();
+    await this.takeUp();
+    if (this.#process === null && this.#starting === null) this.#scheduleRestart();
   }
 
   /** Ends it, if it has no users. @throws Error when it does not end */
@@ -102,6 +111,7 @@ export class GuestDeviceModel {
     this.#cancelRestart?.();
     this.#cancelRestart = null;
     let qemu: ModelProcess | null = null;
+    this.#known = true;
     try {
       await this.#find();
       qemu = this.#process ?? await this.#launch();

@@ -133,14 +133,21 @@ export class Lane {
     this.#look();
   }
 
-  /** Has a device that is set up checked, unless it is being checked. */
+  /**
+   * Has a device that is set up checked, unless it is being checked; also one that its QEMU is to
+   * close, since there may be none.
+   */
   async check(): Promise<void> {
-    if (this.#checking || this.#stopping || this.#state.phase !== "connected") return;
+    const { phase } = this.#state;
+    const due = phase === "connected" || phase === "closing" && this.#rules.servedByQemu;
+    if (this.#checking || this.#stopping || !due) return;
     this.#checking = true;
     try {
       const error = await this.#actions.check();
-      if (error !== null) this.#dispatch({ type: "broken", error });
-      else if (this.#state.error !== null) this.#dispatch({ type: "healed" });
+      if (error !== null) {
+        this.#dispatch({ type: "broken", error });
+        if (phase === "closing") this.touch();
+      } else if (this.#state.error !== null) this.#dispatch({ type: "healed" });
     } catch (error) {
       this.#actions.report("warning", `it cannot be checked: ${message(error)}`);
     } finally {
@@ -217,11 +224,18 @@ export class Lane {
     if (this.#stopped) return;
     const { state, effects } = transition(this.#state, event, this.#rules);
     if (state.phase !== "absent") this.#forgettable = false;
-    if (state.phase !== this.#state.phase) {
-      this.#actions.report("debug", `${event.type}: ${this.#state.phase} → ${state.phase}`);
+    const before = this.#state.phase;
+    if (state.phase !== before) {
+      this.#actions.report("debug", `${event.type}: ${before} → ${state.phase}`);
     }
     this.#state = state;
     for (const effect of effects) this.#enqueue(effect);
+    if (before !== state.phase && state.phase === "closing") this.#checkSoon();
+  }
+
+  /** When what is under way is done. */
+  #checkSoon(): void {
+    if (this.#rules.servedByQemu) this.#chain.then(() => this.check());
   }
 
   #enqueue(effect: Effect): void {

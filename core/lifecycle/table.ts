@@ -572,17 +572,17 @@ export const TABLE: readonly Row[] = [
   },
   { from: ["lingering"], on: "seen", when: ["wanted"], to: "connected" },
   // Unplugged, say: guest and toolstack are told, once; the toolstack is to remove it.
-  {
-    from: ["connected"],
+  ...(["connected", "closing"] as const).map((phase): Row => ({
+    from: [phase],
     on: "broken",
     when: ["sound"],
-    to: "connected",
+    to: phase,
     effects: (_, event) => [
       { do: "publish-error", error: errorOf(event) },
       { do: "signal-closing" },
       report("error", errorOf(event)),
     ],
-  },
+  })),
   // What comes after that is worth a line again.
   { from: ["connected"], on: "healed", to: "connected", set: () => ({ error: null }) },
   // Its QEMU is gone: nobody else would close it.

@@ -17,10 +17,9 @@ export interface Surroundings {
   readonly directory: string;
   /** Loop devices with files below it count. */
   readonly loopDirectory: string;
-  /** Processes with this variable count. */
+  /** Processes with this variable and value count. */
   readonly variable: string;
-  /** Processes that were told of a store below this directory count. */
-  readonly storeDirectory: string;
+  readonly value: string;
   /** Nodes at or below these do not count: the device's own. */
   readonly exempt: readonly string[];
 }
@@ -63,15 +62,10 @@ async function addFiles(things: Map<string, string>, files: Files, path: string)
 
 async function addProcesses(
   things: Map<string, string>,
-  { table, variable, storeDirectory }: Surroundings,
+  { table, variable, value }: Surroundings,
 ): Promise<void> {
-  const [marked, told] = await Promise.all([
-    table.withVariable(variable),
-    table.withVariable("XENSTORED_PATH"),
-  ]);
-  for (const pid of marked.keys()) things.set(`process ${pid}`, "");
-  for (const [pid, path] of told) {
-    if (path.startsWith(`${storeDirectory}/`)) things.set(`process ${pid}`, "");
+  for (const [pid, found] of await table.withVariable(variable)) {
+    if (found === value) things.set(`process ${pid}`, "");
   }
 }
 

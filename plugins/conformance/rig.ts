@@ -1,9 +1,10 @@
 /** The machine that plugins are checked on: an embedded store, a simulated kernel, guest, toolstack. */
+import { ChildKeeper } from "../../core/daemon/children.ts";
 import { Daemon } from "../../core/daemon/daemon.ts";
 import type { ActionParts } from "../../core/daemon/device_actions.ts";
+import { DeviceModels } from "../../core/daemon/device_models.ts";
 import { DirectoryKeeper } from "../../core/daemon/device_directories.ts";
 import { MemoryJournal } from "../../core/daemon/journal/memory.ts";
-import { OPERATION_VARIABLE } from "../../core/daemon/orphans.ts";
 import { systemParts } from "../../core/daemon/system_parts.ts";
 import { openTransport } from "../../core/cli/connect.ts";
 import { type Machine, simulatedMachine } from "../../core/demo/machine.ts";
@@ -11,7 +12,9 @@ import { backendPath, type DeviceId, frontendPath } from "../../core/device/id.t
 import { callLimits, DEFAULT_TIMES } from "../../core/lifecycle/constants.ts";
 import { systemClock } from "../../core/platform/clock.ts";
 import { systemFiles } from "../../core/platform/files.ts";
+import { systemProcesses } from "../../core/platform/processes.ts";
 import { systemProcessTable } from "../../core/platform/process_table.ts";
+import type { Processes } from "../../core/platform/types.ts";
 import { createDomainHome } from "../../core/sim/domains.ts";
 import { SimulatedFrontend } from "../../core/sim/frontend.ts";
 import { SimulatedKernel } from "../../core/sim/kernel.ts";
@@ -26,6 +29,9 @@ import { changesBetween, type Inventory, takeInventory } from "./leftovers.ts";
 /** Domids of the simulated machine. */
 const DRIVER = 1;
 const GUEST = 7;
+
+/** What all processes bear that are started through a device: others are checked beside us. */
+const RIG_VARIABLE = "XDEVD_CHECK";
 
 /** How long guest and toolstack wait, in ms. */
 export const PATIENCE_MS = 10_000;
@@ -195,8 +201,12 @@ export class Rig {
       connect: () => openTransport({ kind: "socket", path }),
     });
     this.#clients.push(store);
+    const processes = marked(this.directory);
     return {
       ...systemParts(store),
+      processes,
+      children: new ChildKeeper(processes, systemProcessTable, systemClock),
+      deviceModels: new DeviceModels(store, processes, systemProcessTable, systemClock),
       journal,
       directories: new DirectoryKeeper(systemFiles, `${this.directory}/run`),
       calls: { operationMs: this.operationMs, graceMs: OBEY_MS },
@@ -233,8 +243,8 @@ export class Rig {
       dom0: this.dom0,
       directory: this.work,
       loopDirectory: this.directory,
-      variable: OPERATION_VARIABLE,
-      storeDirectory: this.directory,
+      variable: RIG_VARIABLE,
+      value: this.directory,
       exempt: [
         "/libxl/7",
         "/local/domain/1/error",
@@ -284,6 +294,13 @@ export class Rig {
       await systemFiles.writeText(file, text);
     }
   }
+}
+
+function marked(directory: string): Processes {
+  return {
+    start: (spec) =>
+      systemProcesses.start({ ...spec, env: { ...spec.env, [RIG_VARIABLE]: directory } }),
+  };
 }
 
 /** What every network script does in the end. */

@@ -172,6 +172,18 @@ describe("check, with backend and frontend in states", () => {
     },
   );
 
+  test.each([ended, replaced])(
+    "the toolstack wants it removed: nobody else closes it, %j",
+    async (model) => {
+      const disk = inStates("5", 1);
+      disk.store!.set("online", "0");
+      disk.model = model;
+      expect(await qemu.check!(disk, signal)).toContain("is gone");
+      expect(disk.store!.get("state")).toBe("5");
+      expect(machine.runs).toEqual([]);
+    },
+  );
+
   test("the next QEMU does not take it: says so", async () => {
     const disk = inStates("2", 1);
     disk.model = replaced;

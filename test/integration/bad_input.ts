@@ -212,7 +212,7 @@ export function badInput(name: string, startStore: () => Promise<StoreUnderTest>
       await dom0.write(`${root}/averyveryverylongkind/7/1/state`, "2");
       await dom0.write(`${root}/UPPER/7/1/state`, "2");
       await dom0.write(`${root}/nosuchkind/7/1/state`, "2");
-      await daemon.says(/no plugin serves kind nosuchkind \(there are vbd, vbd3, vif, vtpm.*\)/);
+      await daemon.says(/no plugin serves kind nosuchkind \(there are vbd, vbd3, vif, qdisk.*\)/);
       await dom0.write(`${root}/nosuchkind/7/2/state`, "2");
       await dom0.removeOptional(`${root}/nosuchkind`);
       await works();

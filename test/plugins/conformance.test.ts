@@ -68,6 +68,8 @@ describe("what is sound passes", () => {
   test("the plugin that the broken ones are made from", () => sound(join(broken, "good.ts")));
   test("our own: vbd", () => sound("vbd"));
   test("our own: vif", () => sound("vif"));
+  test("our own: qemu", () => sound("qemu"));
+  test("our own: generic", () => sound("generic"));
 
   test.each(["module", "process"])("`plugin new`, untouched: %s", async (carrier) => {
     const { code, stdout } = await runProgram(

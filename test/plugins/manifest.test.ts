@@ -5,6 +5,7 @@ import {
   checkContract,
   checkManifest,
   difference,
+  frontendKindOf,
   manifestInText,
   manifestLine,
 } from "../../plugins/manifest.ts";
@@ -48,7 +49,9 @@ describe("a manifest", () => {
     [{ results: ["../state"] }, "expected a list of node names"],
     [{ waitsForBackend: "no" }, "expected true or false"],
     [{ description: "two\nlines" }, "expected a text of 1 to 200 characters"],
-    [{ sample: { backend: { a: 1 } } }, "expected an object of backend and files"],
+    [{ sample: { backend: { a: 1 } } }, "expected an object of backend, files and settings"],
+    [{ frontendKind: 1 }, "expected a kind, or an object of backend kinds and frontend kinds"],
+    [{ frontendKind: { qdisk: "../vbd" } }, "expected a kind, or an object of backend kinds"],
   ])("%j is refused", (more, reason) => {
     expect(() => checkManifest({ ...testManifest(), ...more })).toThrow(reason);
   });
@@ -72,5 +75,14 @@ describe("a manifest", () => {
       .toBe('its manifest says kinds ["test"], its code ["x"]');
     expect(difference(manifest, testManifest({ frontendKind: "vbd" })))
       .toBe('its manifest says frontendKind nothing, its code "vbd"');
+  });
+
+  test("has one frontend kind for all of its kinds, or one for each", () => {
+    expect(frontendKindOf(testManifest(), "test")).toBe("test");
+    expect(frontendKindOf(testManifest({ frontendKind: "vbd" }), "test")).toBe("vbd");
+    const each = testManifest({ frontendKind: { qdisk: "vbd", xen_9pfs: "9pfs" } });
+    const kinds = ["qdisk", "xen_9pfs", "vfb", "constructor"];
+    expect(kinds.map((kind) => frontendKindOf(each, kind)))
+      .toEqual(["vbd", "9pfs", "vfb", "constructor"]);
   });
 });

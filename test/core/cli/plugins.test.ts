@@ -95,7 +95,8 @@ describe("the daemon", () => {
   test("obeys its configuration file, if that is root's alone", async () => {
     const file = plugin("mine.ts", "mine", "vif");
     const config = join(directory, "config.toml");
-    const others = "[plugins.vbd]\nenabled = false\n[plugins.generic]\nenabled = false\n";
+    const others = ["vbd", "qemu", "generic"].map((name) => `[plugins.${name}]\nenabled = false\n`)
+      .join("");
     writeFileSync(config, `[kinds]\nvif = "mine"\n${others}`, { mode: 0o644 });
     const more = ["--plugin", file, "--config", config];
     const daemon = await DaemonProcess.start([...options, ...more]);
@@ -150,7 +151,7 @@ describe("xdevd plugin", () => {
     expect([code, stderr]).toEqual([0, ""]);
     expect(stdout).toMatch(/^sha256: +[0-9a-f]{64}$/m);
     expect((await runProgram(["plugin", "info", "frob"])).stderr).toBe(
-      "xdevd: there is no plugin frob; there are vbd, vif, generic (a file is named by its path: ./FILE)\n",
+      "xdevd: there is no plugin frob; there are vbd, vif, qemu, generic (a file is named by its path: ./FILE)\n",
     );
   });
 

@@ -239,7 +239,7 @@ function end(world: DeviceWorld, ending: Ending, variant: number): void {
     case "replaced":
       return replaced(world);
     case "unplugged":
-      return unplugged(world);
+      return unplugged(world, variant);
     case "slow to remove":
       return slowToRemove(world, variant);
     case "cannot be deleted":
@@ -323,9 +323,15 @@ function setUp(world: DeviceWorld): boolean {
   return true;
 }
 
-function unplugged(world: DeviceWorld): void {
+function unplugged(world: DeviceWorld, variant: number): void {
   if (!setUp(world)) return;
   world.setState(4);
+  if (world.rules.servedByQemu && variant % 2 === 0) {
+    world.change({ online: false, state: 5 });
+    rest(world, false);
+    world.unplug();
+    return ended(world, "unplugged while it was closing");
+  }
   world.unplug();
   world.unplug();
   rest(world);
