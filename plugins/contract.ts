@@ -9,10 +9,12 @@
 import type { BlockDevices } from "./contract_block.ts";
 import type { DeviceModel } from "./contract_device_model.ts";
 import type { NetworkLinks } from "./contract_network.ts";
+import type { DeviceSpecs } from "./contract_spec.ts";
 
 export type * from "./contract_block.ts";
 export type * from "./contract_device_model.ts";
 export type * from "./contract_network.ts";
+export type * from "./contract_spec.ts";
 
 /** The contract's version, to be stated by each plugin. */
 export const CONTRACT_VERSION = 1;
@@ -107,8 +109,24 @@ export interface DeviceScripts {
    */
   check(family: "block" | "network", script: string): Promise<void>;
   /**
-   * Runs a script by the version 1 convention, all passes of it. `script` is the node's value: it
-   * is checked (owner, modes, directory) before it is run, and its failure to exist is a failure.
+   * Which version of the interface a block script follows; it is asked if that is not known.
+   * docs/hotplug-v2.md is about version 2.
+   * @throws Error with a line fit for `hotplug-error` when it is refused
+   */
+  version(script: string, signal: AbortSignal): Promise<1 | 2>;
+  /** Whether a version 2 script has set the device up, or was about to. Runs nothing. */
+  usesVersion2(): Promise<boolean>;
+  /**
+   * Has a version 2 script prepare the device, unless that was done; nothing for version 1. Does
+   * not connect it, and need not be called before `run`.
+   * @throws Error with a line fit for `hotplug-error`
+   */
+  prepare(script: string, signal: AbortSignal): Promise<void>;
+  /**
+   * Runs a script by the convention that it follows, all passes of it: one of version 2 is prepared
+   * before it adds (unless it was prepared by command), and unprepared after it has removed.
+   * `script` is the node's value: it is checked (owner, modes, directory) before it is run, and its
+   * failure to exist is a failure.
    * @param nodes runs it on a copy of the device with these nodes, since the directory is gone
    * @throws Error with a line fit for `hotplug-error` when it is refused, fails or takes too long
    */
@@ -291,6 +309,8 @@ export interface PluginOperations {
    * behind it was unplugged, say), or null. The guest and the toolstack are then told.
    */
   check?(device: Device, signal: AbortSignal): Promise<string | null>;
+  /** How a device of the plugin's kinds is described in one text, for attaching one by hand. */
+  readonly spec?: DeviceSpecs;
 }
 
 /** An implementation of one or more backend kinds. */

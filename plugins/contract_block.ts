@@ -88,6 +88,13 @@ export interface LoopUse {
  */
 export type LoopDetached = "detached" | "pending" | "absent" | "foreign";
 
+/** Which loop devices are meant. */
+export interface LoopBounds {
+  readonly file?: StorageIdentity;
+  readonly tag?: string;
+  readonly node?: string;
+}
+
 /** The machine's block devices. */
 export interface BlockDevices {
   /**
@@ -111,6 +118,9 @@ export interface BlockDevices {
    * @throws `EINVAL` for another name, `EACCES`, `EIO`, …
    */
   detachLoop(node: string, expected: LoopUse): Promise<LoopDetached>;
-  /** The attached loop devices that fit: of this file, of this tag; no bounds means all. */
-  loops(bounds: { readonly file?: StorageIdentity; readonly tag?: string }): Promise<LoopDevice[]>;
+  /**
+   * The attached loop devices that fit: of this file, of this tag, under this name (`/dev/loop0`);
+   * no bounds means all. With a name no other device is looked at.
+   */
+  loops(bounds: LoopBounds): Promise<LoopDevice[]>;
 }

@@ -1,6 +1,7 @@
 /** The administrator's word on plugins, from the configuration file. Pure. */
 import { parse, TomlError } from "smol-toml";
 import { isKind } from "../core/device/id.ts";
+import type { ForcedVersions, ScriptVersion } from "../core/hotplug/v2_version.ts";
 import type { Setting } from "./contract.ts";
 
 /** Settings of one plugin. */
@@ -23,10 +24,16 @@ export interface Settings {
   readonly kinds: ReadonlyMap<string, string>;
   /** By name or path. */
   readonly plugins: ReadonlyMap<string, PluginSettings>;
+  /** Which version of the interface hotplug scripts follow, by name or path. */
+  readonly scripts: ForcedVersions;
 }
 
 /** What holds without a file. */
-export const NO_SETTINGS: Settings = { kinds: new Map(), plugins: new Map() };
+export const NO_SETTINGS: Settings = {
+  kinds: new Map(),
+  plugins: new Map(),
+  scripts: new Map(),
+};
 
 /** The file is wrong; the message says where and what would be accepted. */
 export class SettingsError extends Error {
@@ -43,12 +50,24 @@ export function parseSettings(text: string): Settings {
     const why = error.message.split("\n")[0];
     throw new SettingsError(`line ${error.line}, column ${error.column}: ${why}`);
   }
-  const { kinds = {}, plugins = {}, ...others } = root;
-  refuseOthers(others, "", "[kinds] and [plugins.NAME]");
+  const { kinds = {}, plugins = {}, scripts = {}, ...others } = root;
+  refuseOthers(others, "", "[kinds], [plugins.NAME] and [scripts.NAME]");
   return {
     kinds: new Map(Object.entries(table(kinds, "kinds")).map(kindChoice)),
     plugins: new Map(Object.entries(table(plugins, "plugins")).map(pluginSettings)),
+    scripts: new Map(Object.entries(table(scripts, "scripts")).map(scriptVersion)),
   };
+}
+
+function scriptVersion([name, value]: [string, unknown]): [string, ScriptVersion] {
+  const where = `[scripts.${JSON.stringify(name)}]`;
+  if (name === "" || (name.includes("/") && !name.startsWith("/"))) {
+    throw new SettingsError(`${where}: expected a script's name, or its absolute path`);
+  }
+  const { version, ...others } = table(value, where);
+  refuseOthers(others, `${where} `, "version");
+  if (version === 1 || version === 2) return [name, version];
+  throw new SettingsError(`${where} version is ${JSON.stringify(version)}; expected 1 or 2`);
 }
 
 function kindChoice([kind, plugin]: [string, unknown]): [string, string] {

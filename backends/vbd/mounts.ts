@@ -1,6 +1,6 @@
 /** Whether this domain itself has mounted a block device. */
 import type { DeviceSystem } from "../../plugins/contract.ts";
-import type { StorageIdentity } from "../../plugins/contract_block.ts";
+import type { BlockDevices, StorageIdentity } from "../../plugins/contract_block.ts";
 
 /** A block device as both its number and its identity tell it. */
 export interface Mountable {
@@ -18,23 +18,71 @@ export async function mountPointOf(
   devices: readonly Mountable[],
   which: "writable" | "all",
 ): Promise<string | undefined> {
-  if (devices.length === 0) return undefined;
   const identities = new Set(devices.map(({ identity }) => identity));
   const numbers = new Set(devices.map(({ major, minor }) => `${major}:${minor}`));
+  for (const { number, source, point } of await mounts(system, which)) {
+    if (numbers.has(number)) return point;
+    // Btrfs and the like have made-up numbers.
+    if (!source.startsWith("/")) continue;
+    const identity = await system.identityOf(source);
+    if (identity !== undefined && identities.has(identity)) return point;
+  }
+  return undefined;
+}
+
+/**
+ * Where a loop device that carries the file, or a part of it, is mounted; undefined if nowhere. Only
+ * what is mounted is looked at: there may be hundreds of loop devices.
+ * @param which as in {@link mountPointOf}
+ */
+export async function mountPointOfFile(
+  system: DeviceSystem,
+  blocks: BlockDevices,
+  file: StorageIdentity,
+  which: "writable" | "all",
+): Promise<string | undefined> {
+  for (const { number, source, point } of await mounts(system, which)) {
+    for (const node of await loopsBehind(system, number, source)) {
+      if ((await blocks.loops({ file, node })).length > 0) return point;
+    }
+  }
+  return undefined;
+}
+
+/** A mount's loop device: by its number, and by its name, which may be that of a partition. */
+async function loopsBehind(
+  system: DeviceSystem,
+  number: string,
+  source: string,
+): Promise<Set<string>> {
+  const real = source.startsWith("/") ? await system.realPath(source) ?? source : "";
+  const nodes = [
+    number.replace(/^7:(\d+)$/, "/dev/loop$1"),
+    /^\/dev\/loop\d+/.exec(real)?.[0] ?? "",
+  ];
+  return new Set(nodes.filter((node) => node.startsWith("/dev/loop")));
+}
+
+/** A line of mountinfo. */
+interface Mount {
+  /** `major:minor` */
+  readonly number: string;
+  readonly source: string;
+  readonly point: string;
+}
+
+async function mounts(system: DeviceSystem, which: "writable" | "all"): Promise<Mount[]> {
+  const found: Mount[] = [];
   for (const line of (await system.readText("/proc/self/mountinfo") ?? "").split("\n")) {
     // proc(5): number parent major:minor root mount-point options … - type source options
     const [before = "", after = ""] = line.split(" - ");
     const [, , number, , point = "", options = ""] = before.split(" ");
     const [, source = "", more = ""] = after.split(" ");
     const isReadOnly = [options, more].some((text) => text.split(",").includes("ro"));
-    if (which === "writable" && isReadOnly) continue;
-    if (number !== undefined && numbers.has(number)) return unescaped(point);
-    // Btrfs and the like have made-up numbers.
-    if (!source.startsWith("/")) continue;
-    const identity = await system.identityOf(unescaped(source));
-    if (identity !== undefined && identities.has(identity)) return unescaped(point);
+    if (number === undefined || which === "writable" && isReadOnly) continue;
+    found.push({ number, source: unescaped(source), point: unescaped(point) });
   }
-  return undefined;
+  return found;
 }
 
 /** Blanks and the like are written in octal there. */

@@ -9,7 +9,7 @@
  */
 import type { Device } from "../../plugins/contract.ts";
 import type { BlockDevices, LoopDevice, StorageTarget } from "../../plugins/contract_block.ts";
-import { mountPointOf } from "./mounts.ts";
+import { mountPointOf, mountPointOfFile } from "./mounts.ts";
 import { newTag, releaseLoop, takeLoop, useName } from "./native_loop.ts";
 import { badNode, type BlockRequest, readRequest, shown } from "./request.ts";
 import { checkSharing, claimOn, refuseBusy } from "./sharing.ts";
@@ -140,10 +140,10 @@ async function checkHere(
       `${shown(params)} is read-only, and cannot be written as mode ${mode} says`,
     );
   }
-  const devices = target.kind === "block"
-    ? [target]
-    : await blocks.loops({ file: target.identity });
-  const point = await mountPointOf(device.system, devices, readOnly ? "writable" : "all");
+  const which = readOnly ? "writable" : "all";
+  const point = target.kind === "block"
+    ? await mountPointOf(device.system, [target], which)
+    : await mountPointOfFile(device.system, blocks, target.identity, which);
   if (point !== undefined) {
     await refuseBusy(
       device,

@@ -45,11 +45,13 @@ export async function releaseLoop(
   blocks: BlockDevices,
   signal: AbortSignal,
 ): Promise<void> {
-  const { tag, file } = device.undo as VbdUndo;
+  const { tag, file, node } = device.undo as VbdUndo;
   if (tag === undefined || file === undefined) return;
+  // Killed before it could say which, it has to be looked for.
+  const which = { tag, file, ...(node === undefined ? {} : { node }) };
   for (let waited = 0;; waited += PAUSE_MS) {
     let pending: string | undefined;
-    for (const { node, diskseq } of await blocks.loops({ tag, file })) {
+    for (const { node, diskseq } of await blocks.loops(which)) {
       const use = { tag, file, ...(diskseq === undefined ? {} : { diskseq }) };
       if (await blocks.detachLoop(node, use) === "pending") pending = node;
     }

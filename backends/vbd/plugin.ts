@@ -4,9 +4,11 @@ import { mayRun } from "../shared/may_run.ts";
 import { goesNative } from "../shared/way.ts";
 import { manifest } from "./manifest.ts";
 import { addNative, checkNative, isNative, removeNative } from "./native.ts";
-import { checkSharing, claimOf } from "./sharing.ts";
+import { claimTarget } from "./claim.ts";
+import { claimOf } from "./sharing.ts";
 import { detach, isOurs, loopsOf, useOf } from "./loop.ts";
 import type { VbdUndo } from "./undo.ts";
+import { addVersion2, adoptVersion2, removeVersion2 } from "./version2.ts";
 
 export default definePlugin({
   ...manifest,
@@ -20,7 +22,10 @@ export default definePlugin({
     }
     await device.scripts.check("block", script);
     const params = await device.nodes.read("params") ?? "";
-    await claim(device, script, params, signal);
+    if (await device.scripts.version(script, signal) === 2) {
+      return await addVersion2(device, script, params, signal);
+    }
+    await claimTarget(device, script, params, signal);
     // Of devices with the same target, only one is set up at a time: what loop device is whose could
     // not be told otherwise.
     await device.system.exclusively(`vbd ${params}`, signal, async () => {
@@ -40,6 +45,12 @@ export default definePlugin({
       device.nodes.read("script"),
       device.nodes.read("params"),
     ]);
+    if (await device.scripts.usesVersion2()) {
+      if (script !== undefined && device.undo["use"] === undefined) {
+        await adoptVersion2(device, script);
+      }
+      return;
+    }
     if (script !== undefined && device.undo["script"] === undefined) {
       const claim = await claimOf(device, params ?? "");
       await device.recordUndo({ script, params: params ?? "", ...claim });
@@ -59,6 +70,7 @@ export default definePlugin({
 
   async remove(device, signal) {
     if (isNative(device)) return await removeNative(device, device.system.blocks, signal);
+    if (await device.scripts.usesVersion2()) return await removeVersion2(device, signal);
     const named = await device.nodes.read("script");
     const params = await device.nodes.read("params");
     const undo: VbdUndo = {
@@ -76,23 +88,6 @@ export default definePlugin({
     });
   },
 });
-
-/** Records what the device is going to use, unless others do. */
-async function claim(
-  device: Device,
-  script: string,
-  params: string,
-  signal: AbortSignal,
-): Promise<void> {
-  const claim = await claimOf(device, params);
-  const record = async () => {
-    await device.recordUndo({ script, params, ...claim });
-    await checkSharing(device, params, claim, signal);
-  };
-  if (claim.uses === undefined) return await record();
-  // Of two at the same time the first one gets it, rather than neither. Removals do not wait here.
-  await device.system.exclusively(`vbd storage ${claim.uses}`, signal, record);
-}
 
 /** @param named the script that the directory names; undefined when there is no directory */
 async function runRemove(

@@ -1,22 +1,27 @@
 /** Mode `bridge`: the interface becomes a port of a Linux bridge. */
 import type { NetworkLink } from "../../plugins/contract_network.ts";
+import { tellMtu } from "./follow.ts";
 import { makePort } from "./port.ts";
 import { checkInterface, refusal } from "./settings.ts";
 import type { Preparation, Task } from "./task.ts";
 
 /** See {@link Mode}. */
 export async function prepareBridge(task: Task): Promise<Preparation> {
-  const { links, link, settings, name } = task;
+  const { device, links, link, settings, name } = task;
   const bridge = await findBridge(task);
   const addresses = await links.addresses(link.name);
   return {
-    undo: { joined: bridge.name, taken: addresses },
+    undo: { joined: bridge.name, follows: settings.mtu === null, taken: addresses },
     networks: settings.networks,
     async apply() {
       await makePort(task, addresses);
-      await setMtu(task, settings.mtu ?? bridge.mtu);
+      // The guest is to use what the bridge can carry.
+      const mtu = settings.mtu ?? bridge.mtu;
+      if (link.mtu !== mtu) await links.setMtu(name, mtu);
+      const told = tellMtu(device, mtu);
       if (link.master !== bridge.name) await links.addToBridge(bridge.name, name);
       await links.setUp(name);
+      await told;
     },
   };
 }
@@ -38,16 +43,4 @@ async function findRenamed(links: Task["links"], name: string): Promise<NetworkL
   const number = /^xenbr(.*)$/.exec(name)?.[1];
   const found = number === undefined ? undefined : await links.read(`eth${number}`);
   return found?.kind === "bridge" ? found : undefined;
-}
-
-/** The guest is to use what the bridge can carry. */
-async function setMtu(task: Task, mtu: number): Promise<void> {
-  const { links, link, name, device } = task;
-  if (link.mtu !== mtu) await links.setMtu(name, mtu);
-  try {
-    await device.frontend.writeMtu(mtu);
-  } catch (error) {
-    // Toolstacks before Xen 4.15 made no such node. A guest that reads none takes 1500.
-    device.log.warning(`the guest is not told its MTU, ${mtu}: ${(error as Error).message}`);
-  }
 }

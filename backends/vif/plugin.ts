@@ -2,6 +2,7 @@
 import { definePlugin, type Device } from "../../plugins/contract.ts";
 import { mayRun } from "../shared/may_run.ts";
 import { goesNative } from "../shared/way.ts";
+import { followBridge } from "./follow.ts";
 import { interfaceName, waitForInterface } from "./interface.ts";
 import { addNative, isNative, modeOfScript, removeNative, type VifMode } from "./native.ts";
 import { manifest } from "./manifest.ts";
@@ -29,6 +30,11 @@ export default definePlugin({
     if (wentNative(device)) return;
     const script = await device.nodes.read("script");
     if (script) await device.recordUndo({ script });
+  },
+
+  async check(device) {
+    await followBridge(device, device.system.links);
+    return null;
   },
 
   async remove(device, signal) {

@@ -23,6 +23,8 @@ export interface VifUndo {
   readonly taken: readonly string[];
   /** The bridge that it joined; empty if none. */
   readonly joined: string;
+  /** Whether its MTU is its bridge's, now and later. */
+  readonly follows: boolean;
   /** Addresses and routes that it did not have. */
   readonly given: readonly string[];
   readonly routes: readonly HostRoute[];
@@ -42,6 +44,7 @@ export const NOTHING_DONE = {
   master: "",
   taken: [],
   joined: "",
+  follows: false,
   given: [],
   routes: [],
   switchedOn: [],

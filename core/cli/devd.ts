@@ -1,50 +1,36 @@
 /** `xdevd devd`: the driver domain's daemon. */
-import { Daemon, DaemonError, ownDomid } from "../daemon/daemon.ts";
-import { DirectoryKeeper } from "../daemon/device_directories.ts";
-import { Journal } from "../daemon/journal/journal.ts";
-import { systemParts } from "../daemon/system_parts.ts";
-import { callLimits, DEFAULT_TIMES, type LifecycleTimes } from "../lifecycle/constants.ts";
+import { DaemonError, ownDomid } from "../daemon/daemon.ts";
+import { DEFAULT_TIMES, type LifecycleTimes } from "../lifecycle/constants.ts";
 import { configureLog, type LogLevel, openLog } from "../log/log.ts";
-import { type LockedFile, lockFile } from "../platform/flock.ts";
-import { systemAppendFiles } from "../platform/append_file.ts";
 import { systemFiles } from "../platform/files.ts";
 import {
   changeToRoot,
-  effectiveUid,
   onTermination,
   printTo,
-  processId,
   reportStart,
   startDetached,
 } from "../platform/self.ts";
 import type { BuiltIn } from "../../plugins/host/host.ts";
-import { storeEnvironment } from "../xenstore/locate.ts";
 import { type Connected, connectStore } from "./connect.ts";
 import { CommandError, ExitCode } from "./exit_codes.ts";
 import { rotateLog } from "./log_files.ts";
-import { choosePlugins, makeRegistry, type PluginOptions } from "./plugin_set.ts";
+import { choosePlugins, type PluginOptions } from "./plugin_set.ts";
+import { openServing, type Serving, type ServingOptions } from "./serving.ts";
 
 /** The command's options, as parsed. */
-export interface DevdOptions extends PluginOptions {
+export interface DevdOptions extends PluginOptions, ServingOptions {
   readonly foreground?: boolean;
-  readonly pidfile?: string;
   readonly store?: string;
-  readonly scripts: readonly string[];
-  readonly scriptPath: string;
   /** Seconds. */
   readonly scriptTimeout?: number;
   readonly log: string;
   readonly logLevel: LogLevel;
-  readonly runDir: string;
   readonly allowDom0?: boolean;
   readonly drain?: boolean;
   readonly times: Partial<LifecycleTimes>;
   /** Internal: this is the detached child, which reports how its start went. */
   readonly detached?: boolean;
 }
-
-/** Tells one start of the machine from another (random(4)). */
-const BOOT_ID = "/proc/sys/kernel/random/boot_id";
 
 /** Runs the command; resolves with the exit status. */
 export async function devd(
@@ -101,7 +87,7 @@ async function serve(
     ...(options.scriptTimeout === undefined ? {} : { hotplug: options.scriptTimeout * 1000 }),
     ...options.times,
   };
-  const selection = await choosePlugins(options, builtIns, (line) => log.error(line));
+  const { selection, settings } = await choosePlugins(options, builtIns, (line) => log.error(line));
   const lost = Promise.withResolvers<string>();
   const { store, location } = await connectStore(options.store, {
     reconnect: true,
@@ -121,33 +107,15 @@ async function serve(
       else lost.resolve(error?.message ?? "the store connection ended");
     },
   });
-  const locks: LockedFile[] = [];
-  let journal: Journal | null = null;
+  let serving: Serving | null = null;
   try {
     const domid = await domidToServe(store, options);
-    locks.push(await lockOrRefuse(`${options.runDir}/devd-${domid}.lock`, options));
-    if (options.pidfile !== undefined) locks.push(await lockOrRefuse(options.pidfile, options));
-    for (const lock of locks) lock.write(`${processId()}\n`);
-    journal = await openJournal(`${options.runDir}/devd-${domid}.journal`, domid);
-    const registry = makeRegistry(selection, {
-      owner: `${options.runDir}/devd-${domid}`,
-      path: options.scriptPath,
-      answerMs: times.abandon,
-    });
-    const daemon = new Daemon(domid, {
-      ...systemParts(store),
-      plugins: registry,
-      journal,
+    serving = await openServing({ store, location }, domid, options, {
+      selection,
+      settings,
       times,
-      directories: new DirectoryKeeper(systemFiles, `${options.runDir}/devd-${domid}`),
-      calls: callLimits(times),
-      scripts: {
-        policy: { directories: options.scripts, trustedUids: [0, effectiveUid()] },
-        limits: { timeoutMs: times.hotplug, killGraceMs: times.killGrace },
-        path: options.scriptPath,
-        environment: storeEnvironment(location),
-      },
     });
+    const { daemon, registry } = serving;
     const stop = Promise.withResolvers<string>();
     const again = Promise.withResolvers<void>();
     let stopping = false;
@@ -187,25 +155,8 @@ async function serve(
     log.info(`stopped; ${what}`);
     return code;
   } finally {
-    journal?.close();
-    for (const lock of locks) lock.remove();
+    serving?.close();
     store.close();
-  }
-}
-
-/** @throws CommandError that says what is wrong with the file */
-async function openJournal(path: string, domid: number): Promise<Journal> {
-  const log = openLog();
-  try {
-    return Journal.open({
-      files: systemAppendFiles,
-      path,
-      domid,
-      bootId: (await systemFiles.readText(BOOT_ID).catch(() => "unknown")).trim(),
-      report: (level, text) => log[level](text),
-    });
-  } catch (error) {
-    throw new CommandError((error as Error).message);
   }
 }
 
@@ -225,21 +176,4 @@ async function domidToServe(store: Connected["store"], options: DevdOptions): Pr
     );
   }
   return domid;
-}
-
-async function lockOrRefuse(path: string, options: DevdOptions): Promise<LockedFile> {
-  let lock: LockedFile | null;
-  try {
-    await systemFiles.makeDirectory(path.slice(0, path.lastIndexOf("/")) || "/");
-    lock = await lockFile(path, 0o600);
-  } catch (error) {
-    const hint = path.startsWith(options.runDir) ? " (--run-dir DIR names another place)" : "";
-    throw new CommandError(`cannot make ${path}: ${(error as Error).message}${hint}`);
-  }
-  if (lock !== null) return lock;
-  const pid = (await systemFiles.readText(path).catch(() => "")).trim();
-  throw new CommandError(
-    `another daemon${pid === "" ? "" : `, process ${pid},`} serves already: ${path} is locked`,
-    ExitCode.AlreadyRunning,
-  );
 }

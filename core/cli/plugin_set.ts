@@ -52,6 +52,9 @@ export interface PluginSet {
   readonly settings: Settings;
 }
 
+/** What was chosen of it, and the configuration. */
+export type Chosen = Pick<PluginSet, "selection" | "settings">;
+
 /** What plugins are run with. */
 export interface HostSettings {
   /** Tells this daemon's plugins from another's. */
@@ -118,13 +121,13 @@ export async function choosePlugins(
   options: PluginOptions,
   builtIns: readonly BuiltIn[],
   report: (line: string) => void,
-): Promise<Selection<Available>> {
-  const { rejected, selection } = await gatherPlugins(options, builtIns);
+): Promise<Chosen> {
+  const { rejected, selection, settings } = await gatherPlugins(options, builtIns);
   for (const { reason } of rejected) report(reason);
   if (selection.conflicts.length > 0) {
     throw new CommandError(selection.conflicts.join("; "), ExitCode.Refused);
   }
-  return selection;
+  return { selection, settings };
 }
 
 /** What carries them; nothing is loaded yet. */
@@ -189,7 +192,8 @@ function ownSettings(plugin: Available, settings: Settings): PluginHost["setting
   return own;
 }
 
-async function readSettings({ config, kind = {} }: PluginOptions): Promise<Settings> {
+/** The configuration file's. @throws CommandError that says what is wrong with it */
+export async function readSettings({ config, kind = {} }: PluginOptions): Promise<Settings> {
   const path = config ?? DEFAULT_CONFIG;
   let settings = NO_SETTINGS;
   try {

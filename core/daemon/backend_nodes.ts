@@ -13,6 +13,9 @@ import type { Transaction } from "../xenstore/transaction.ts";
 /** Longest `hotplug-error`, in characters. The guest can read it: short, and no secrets. */
 const ERROR_MAX = 512;
 
+/** There is no directory: the transaction, which would make one, is given up. */
+class Absent extends Error {}
+
 /** Marks a directory; false when there is none. */
 export async function writeToken(
   store: StoreClient,
@@ -21,9 +24,15 @@ export async function writeToken(
 ): Promise<boolean> {
   const directory = backendPath(id);
   return await store.transaction(async (t) => {
-    if (!await visible(t, directory)) return false;
-    await t.write(`${directory}/${TOKEN_NODE}`, token);
+    const present = visible(t, directory);
+    const written = t.write(`${directory}/${TOKEN_NODE}`, token);
+    written.catch(() => {});
+    if (!await present) throw new Absent();
+    await written;
     return true;
+  }).catch((error) => {
+    if (error instanceof Absent) return false;
+    throw error;
   });
 }
 

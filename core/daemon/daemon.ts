@@ -2,6 +2,7 @@
 import { backendRoot, parseDomid, placeOf } from "../device/id.ts";
 import { openLog } from "../log/log.ts";
 import { absentOrHidden } from "../xenstore/access.ts";
+import { concernsObservation } from "./observe.ts";
 import type { StoreClient, Watch } from "../xenstore/client.ts";
 import { isWithin } from "../xenstore/paths.ts";
 import { backendPath } from "../device/id.ts";
@@ -126,7 +127,10 @@ export class Daemon {
 
   #changed(path: string): void {
     const place = placeOf(path, this.#domid);
-    if (place.at === "device") return this.devices.touch(place.id);
+    if (place.at === "device") {
+      if (concernsObservation(path, backendPath(place.id))) this.devices.touch(place.id);
+      return;
+    }
     if (place.at === "elsewhere") return;
     for (const id of this.devices.known) {
       if (isWithin(backendPath(id), place.path)) this.devices.touch(id);

@@ -25,6 +25,7 @@ import type { DirectoryKeeper } from "./device_directories.ts";
 import { type ContextParts, deviceContext, HOTPLUG_RECORD } from "./device_context.ts";
 import type { JournalEntry } from "./journal/entry.ts";
 import type { JournalStore } from "./journal/memory.ts";
+import { isVersion2 } from "./hotplug_v2.ts";
 import { awaitKernelRelease } from "./kernel.ts";
 import { observe } from "./observe.ts";
 import { OPERATION_VARIABLE, type Orphans } from "./orphans.ts";
@@ -88,6 +89,13 @@ export class DeviceActions implements LaneActions {
     });
     await this.#parts.directories.remove(this.#id);
     return await writeToken(this.#parts.store, this.#id, token) ? token : null;
+  }
+
+  /** Whether `remove` can go on while the backend directory is deleted. */
+  get removesWithoutDirectory(): boolean {
+    // A version 2 script has a directory of its own.
+    return this.#plugin.manifest.removesWithoutDirectory ||
+      isVersion2(this.#entry?.undo ?? {});
   }
 
   async note(stage: Stage, error: string | undefined): Promise<void> {

@@ -96,7 +96,7 @@ export function deviceContext(
       writeMtu: (bytes) => writeMtu(store, frontend, bytes),
     },
     settings: call.settings,
-    scripts: new HotplugScripts(id, nodes, system, parts, log, call.environment),
+    scripts: new HotplugScripts(id, nodes, system, parts, log, undo, call.environment),
     system,
     children: call.children,
     deviceModel: call.deviceModel,

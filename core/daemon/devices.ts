@@ -15,6 +15,8 @@ export interface DevicesParts extends ActionParts {
   readonly plugins: PluginRegistry;
   readonly times?: LifecycleTimes;
   readonly throttle?: ThrottleLimits;
+  /** The one device that is served; by default, all are. */
+  readonly only?: DeviceId;
   /** Called when the devices of a guest have become more or fewer. */
   onGuest?(frontendDomid: number): void;
 }
@@ -31,6 +33,8 @@ export class Devices {
   readonly #throttle: Throttle;
   readonly #log = openLog();
   readonly #unknownKinds = new Set<string>();
+  /** Touched in this turn of the event loop. */
+  readonly #touched = new Set<string>();
   #closing = false;
   #stopped = false;
   #onFewer: (() => void) | null = null;
@@ -64,6 +68,7 @@ export class Devices {
   /** Takes up what the journal knows. To be called before the first touch. */
   resume(): void {
     for (const entry of this.#parts.journal.entries()) {
+      if (!this.#isServed(entry.id)) continue;
       const plugin = this.#parts.plugins.find(entry.id.kind);
       if (plugin === undefined) {
         this.#log.error(
@@ -85,8 +90,12 @@ export class Devices {
    * never not at all.
    */
   touch(id: DeviceId): void {
-    if (this.#stopped) return;
+    if (this.#stopped || !this.#isServed(id)) return;
     const key = backendPath(id);
+    // Several events in one turn are one reason to look: the look has not begun yet.
+    if (this.#touched.has(key)) return;
+    if (this.#touched.size === 0) queueMicrotask(() => this.#touched.clear());
+    this.#touched.add(key);
     this.#throttle.run(id.frontendDomid, key, () => this.#touchNow(id, key));
   }
 
@@ -126,6 +135,11 @@ export class Devices {
     await Promise.all([...this.#lanes.values()].map(({ lane }) => lane.stop(graceMs)));
   }
 
+  #isServed(id: DeviceId): boolean {
+    const { only } = this.#parts;
+    return only === undefined || backendPath(only) === backendPath(id);
+  }
+
   #touchNow(id: DeviceId, key: string): void {
     if (this.#stopped) return;
     let entry = this.#lanes.get(key);
@@ -153,13 +167,15 @@ export class Devices {
     const key = backendPath(id);
     const log = openLog(deviceName(id));
     const { manifest } = plugin;
+    const actions = new DeviceActions(id, plugin, this.#parts, log, () => lane.check());
     const rules: LifecycleRules = {
       times: this.#parts.times ?? DEFAULT_TIMES,
       waitsForBackend: manifest.waitsForBackend ?? true,
       servedByQemu: manifest.servedByQemu ?? false,
-      removesWithoutDirectory: manifest.removesWithoutDirectory ?? false,
+      get removesWithoutDirectory() {
+        return actions.removesWithoutDirectory;
+      },
     };
-    const actions = new DeviceActions(id, plugin, this.#parts, log, () => lane.check());
     const lane: Lane = new Lane(actions, rules, this.#parts.clock, () => {
       if (this.#lanes.get(key)?.lane === lane) this.#lanes.delete(key);
       this.#parts.onGuest?.(id.frontendDomid);

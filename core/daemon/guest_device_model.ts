@@ -64,6 +64,11 @@ export class GuestDeviceModel {
     return this.#ready ? this.#process?.identity ?? null : null;
   }
 
+  /** Whether it has ended, and is started again after a pause. */
+  get pausing(): boolean {
+    return this.#cancelRestart !== null;
+  }
+
   /** Why there is none; or what it printed last. */
   get detail(): string {
     return this.#ready ? this.#process?.said ?? "" : this.#failure;

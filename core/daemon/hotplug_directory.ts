@@ -1,5 +1,6 @@
 /** A device's hotplug directory in the store: its plugin's, and its version 2 script's, own. */
 import type { DeviceId } from "../device/id.ts";
+import { parseRecord, RECORD_NODE, type V2Record } from "../hotplug/v2_record.ts";
 import { absentOrHidden } from "../xenstore/access.ts";
 import type { StoreClient } from "../xenstore/client.ts";
 import { domainPath, parentPath } from "../xenstore/paths.ts";
@@ -27,15 +28,28 @@ export class HotplugDirectories {
     return `${base}/${id.kind}/${id.frontendDomid}/${id.devid}`;
   }
 
-  /** Removes a device's, and what is empty above it. */
-  async remove(id: DeviceId): Promise<void> {
+  /** How far a device's version 2 script is; null: there is none. */
+  async record(id: DeviceId): Promise<V2Record | null> {
+    const text = await absentOrHidden(this.#store.readText(`${await this.of(id)}/${RECORD_NODE}`));
+    return text === undefined ? null : parseRecord(text);
+  }
+
+  /**
+   * Removes a device's, and what is empty above it.
+   * @param which by default, not one of which a version 2 script still has need
+   */
+  async remove(id: DeviceId, which: "unused" | "any" = "unused"): Promise<void> {
     const directory = await this.of(id);
     const base = await this.#base;
     if (!await this.#store.exists(directory)) return;
     await this.#store.transaction(async (t) => {
+      const record = which === "any" ? undefined : t.readText(`${directory}/${RECORD_NODE}`);
+      if (record !== undefined && await absentOrHidden(record) !== undefined) return;
       await absentOrHidden(t.remove(directory));
       let above = parentPath(directory);
-      for (; above !== null && above !== parentPath(base!); above = parentPath(above)) {
+      // What is the toolstack's, `libxl` or `data`, stays.
+      const top = `${domainPath(id.backendDomid)}/${base!.split("/")[4]}`;
+      for (; above !== null && above !== top; above = parentPath(above)) {
         if ((await absentOrHidden(t.list(above)) ?? []).length > 0) break;
         await absentOrHidden(t.remove(above));
       }

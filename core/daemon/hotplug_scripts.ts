@@ -1,4 +1,4 @@
-/** Runs a device's version 1 hotplug script: checks it, asks the store what it needs, runs it. */
+/** Runs a device's hotplug script: checks it, asks the store what it needs, runs it. */
 import type { DeviceId } from "../device/id.ts";
 import { checkScript, type ScriptPolicy } from "../hotplug/path_rules.ts";
 import { runScript, ScriptFailed, type ScriptLimits } from "../hotplug/run_script.ts";
@@ -16,6 +16,9 @@ import type { DeviceNodes, DeviceScripts, DeviceSystem } from "../../plugins/con
 import type { Clock, Files, Processes } from "../platform/types.ts";
 import type { StoreClient } from "../xenstore/client.ts";
 import { COPY_BASE, withCopy } from "./copy.ts";
+import type { HotplugDirectories } from "./hotplug_directory.ts";
+import { HotplugV2, type V2Undo } from "./hotplug_v2.ts";
+import type { V2Settings } from "./hotplug_v2_parts.ts";
 import { quote } from "./observe.ts";
 
 /** How scripts are run. */
@@ -26,6 +29,8 @@ export interface ScriptSettings {
   readonly path: string;
   /** More variables they get: what leads to the store, if it is not at its usual place. */
   readonly environment: Readonly<Record<string, string>>;
+  /** What version 2 takes; without it, every script is one of version 1. */
+  readonly v2?: V2Settings;
 }
 
 /** What running takes. */
@@ -48,16 +53,22 @@ export class HotplugScripts implements DeviceScripts {
   readonly #parts: ScriptParts;
   readonly #log: Log;
   readonly #environment: Readonly<Record<string, string>>;
+  readonly #v2: HotplugV2 | null;
 
   /** @param environment more variables for the scripts */
   constructor(
     id: DeviceId,
     nodes: DeviceNodes,
     system: DeviceSystem,
-    parts: ScriptParts,
+    parts: ScriptParts & { readonly hotplug: HotplugDirectories },
     log: Log,
+    undo: V2Undo,
     environment: Readonly<Record<string, string>>,
   ) {
+    const { v2 } = parts.scripts;
+    this.#v2 = v2 === undefined
+      ? null
+      : new HotplugV2(id, nodes, parts, v2, undo, log, environment);
     this.#id = id;
     this.#nodes = nodes;
     this.#system = system;
@@ -72,6 +83,18 @@ export class HotplugScripts implements DeviceScripts {
     await this.#networkPasses(script, "add", (name) => this.#nodes.read(name), BACKEND_BASE);
   }
 
+  async version(script: string, signal: AbortSignal): Promise<1 | 2> {
+    return await this.#v2?.version(script, signal) ?? 1;
+  }
+
+  async usesVersion2(): Promise<boolean> {
+    return await this.#v2?.isUsed() ?? false;
+  }
+
+  async prepare(script: string, signal: AbortSignal): Promise<void> {
+    if (await this.version(script, signal) === 2) await this.#v2?.prepare(script, signal);
+  }
+
   async run(
     family: ScriptFamily,
     script: string,
@@ -79,13 +102,37 @@ export class HotplugScripts implements DeviceScripts {
     signal: AbortSignal,
     nodes?: Readonly<Record<string, string>>,
   ): Promise<void> {
-    if (nodes === undefined) return await this.#run(family, script, action, signal);
+    const v2 = family === "block" ? this.#v2 : null;
+    if (v2 !== null && action === "add" && await v2.version(script, signal) === 2) {
+      return await v2.add(script, signal);
+    }
+    if (v2 !== null && action === "remove" && await v2.isUsed()) {
+      return await this.#keepingReason(() => v2.remove(script, signal, nodes));
+    }
+    if (nodes === undefined) {
+      const run = () => this.#run(family, script, action, signal);
+      return action === "add" ? await run() : await this.#keepingReason(run);
+    }
     await withCopy(
       this.#parts.store,
       this.#id,
       nodes,
       () => this.#run(family, script, action, signal, nodes),
     );
+  }
+
+  /** Why an add failed is worth more than why undoing it did: the script may overwrite it. */
+  async #keepingReason(work: () => Promise<void>): Promise<void> {
+    const read = () => this.#nodes.read("hotplug-error");
+    const reason = await read();
+    try {
+      await work();
+    } finally {
+      const now = reason ? await read() : undefined;
+      if (reason && now !== undefined && now !== reason) {
+        await this.#nodes.write({ "hotplug-error": reason }).catch(() => {});
+      }
+    }
   }
 
   async #run(

@@ -5,6 +5,19 @@ import { ABSENT, type Observation } from "../lifecycle/observation.ts";
 import { TOKEN_NODE } from "./token.ts";
 import { absentOrHidden, type NodeAccess } from "../xenstore/access.ts";
 
+/** The nodes that are looked at. */
+const OBSERVED = ["state", "online", "frontend-id", "frontend", "hotplug-status"];
+
+/**
+ * Whether a look can find anything new after an event for a path at or below a device's directory.
+ * Whatever deletes or makes the directory has an event of its own: for the directory, or for one of
+ * the nodes without which it is no device. The mark is the daemon's own.
+ */
+export function concernsObservation(path: string, directory: string): boolean {
+  if (!path.startsWith(`${directory}/`)) return true;
+  return OBSERVED.includes(path.slice(directory.length + 1));
+}
+
 /** A look at a device, with what was odd about it. */
 export interface Look {
   readonly observation: Observation;

@@ -33,21 +33,31 @@ export function backendNodes(
     token === null
       ? await visible(access, directory)
       : await absentOrHidden(access.readText(`${directory}/${TOKEN_NODE}`)) === token;
+  let check: Promise<boolean> | null = null;
+  /** Asked behind all that is read in this turn, and once for all of it. */
+  const checkBehind = (): Promise<boolean> =>
+    check ??= Promise.resolve().then(() => {
+      check = null;
+      return isOurs(store);
+    });
   return {
     async read(name) {
       const path = pathBelow(directory, name);
-      const [value, ours] = await Promise.all([
-        absentOrHidden(store.readText(path)),
-        isOurs(store),
-      ]);
-      return ours ? value : undefined;
+      // First, since it has to be asked behind this in the same write.
+      const ours = checkBehind();
+      const value = absentOrHidden(store.readText(path));
+      value.catch(() => {});
+      return await ours ? await value : undefined;
     },
     async write(nodes) {
       const paths = pathsOf(directory, nodes);
       await store.transaction(async (t) => {
-        // A plain write would bring a deleted directory back.
-        if (!await isOurs(t)) throw new Error("its backend directory was deleted");
-        for (const [path, value] of paths) await t.write(path, value);
+        // A plain write would bring a deleted directory back. All at once: one round trip.
+        const ours = isOurs(t);
+        const written = Promise.all(paths.map(([path, value]) => t.write(path, value)));
+        written.catch(() => {});
+        if (!await ours) throw new Error("its backend directory was deleted");
+        await written;
       });
     },
     async remove(name) {
@@ -74,7 +84,7 @@ export function ownNodes(
       const paths = pathsOf(await directory(), nodes);
       beforeWrite();
       await store.transaction(async (t) => {
-        for (const [path, value] of paths) await t.write(path, value);
+        await Promise.all(paths.map(([path, value]) => t.write(path, value)));
       });
     },
     async remove(name) {

@@ -67,6 +67,20 @@ export const TIMES = {
     meaning: "How long one run of a script may take.",
     source: "LIBXL_HOTPLUG_TIMEOUT, tools/libs/light/libxl_internal.h",
   },
+  version: {
+    ms: 10_000,
+    min: 100,
+    max: 600_000,
+    meaning: "How long a script may take to answer which version of the interface it follows.",
+    source: "none of Xen's, where version 2 was never merged",
+  },
+  prepare: {
+    ms: 120_000,
+    min: 100,
+    max: 3_600_000,
+    meaning: "How long `prepare` and `unprepare` of a version 2 script may take.",
+    source: "none of Xen's; the posting's 40 s are what `prepare` is to get out of the way",
+  },
   killGrace: {
     ms: 2_000,
     min: 0,
@@ -79,7 +93,8 @@ export const TIMES = {
     min: 100,
     max: 7_200_000,
     meaning:
-      "How long a plugin may take for one call; twice `hotplug` and 10 s, if that is longer.",
+      "How long a plugin may take for one call; if that is longer, 10 s and twice `hotplug`, or " +
+      "`version`, `prepare` and `hotplug`.",
     source: "none of Xen's; above what two passes of a script may take",
   },
   abandon: {
@@ -148,8 +163,10 @@ export const DEFAULT_TIMES: LifecycleTimes = Object.fromEntries(
 
 /** How long calls of plugins may take, by these times. */
 export function callLimits(times: LifecycleTimes): { operationMs: number; graceMs: number } {
+  const { operation, hotplug, version, prepare } = times;
+  const longest = Math.max(2 * hotplug, version + prepare + hotplug);
   return {
-    operationMs: Math.max(times.operation, 2 * times.hotplug + 10_000),
+    operationMs: Math.max(operation, longest + 10_000),
     graceMs: times.abandon + times.killGrace,
   };
 }

@@ -1,6 +1,6 @@
 /** Attaching a file to whatever loop device is free. */
 import * as fs from "node:fs/promises";
-import { constants } from "node:fs";
+import { closeSync, constants, openSync } from "node:fs";
 import { setTimeout as sleep } from "node:timers/promises";
 import type { LoopDevice, LoopRequest } from "../../plugins/contract_block.ts";
 import type { Ioctl } from "./ioctl.ts";
@@ -50,42 +50,43 @@ export async function attachLoop(ioctl: Ioctl, request: LoopRequest): Promise<Lo
 }
 
 async function attachToFree(ioctl: Ioctl, file: number, settings: LoopSettings) {
-  const control = await fs.open(CONTROL, constants.O_RDWR);
+  // These are the kernel's own: opening them waits for nothing.
+  const control = openSync(CONTROL, constants.O_RDWR);
   try {
     for (let attempt = 1;; attempt++) {
-      const number = ioctl(`LOOP_CTL_GET_FREE ${CONTROL}`, control.fd, LOOP_CTL_GET_FREE);
+      const number = ioctl(`LOOP_CTL_GET_FREE ${CONTROL}`, control, LOOP_CTL_GET_FREE);
       try {
-        return await attachTo(ioctl, `/dev/loop${number}`, file, settings);
+        return attachTo(ioctl, `/dev/loop${number}`, file, settings);
       } catch (error) {
         if (!hasCode(error, ...TAKEN) || attempt === ATTEMPTS) throw error;
       }
       await sleep(Math.random() * PAUSE_MS);
     }
   } finally {
-    await control.close();
+    closeSync(control);
   }
 }
 
-async function attachTo(
+function attachTo(
   ioctl: Ioctl,
   node: string,
   file: number,
   settings: LoopSettings,
-): Promise<LoopDevice> {
-  const device = await openLoop(node, constants.O_RDWR);
+): LoopDevice {
+  const device = openLoop(node, constants.O_RDWR);
   try {
     try {
-      ioctl(`LOOP_CONFIGURE ${node}`, device.fd, LOOP_CONFIGURE, loopConfig(file, settings));
+      ioctl(`LOOP_CONFIGURE ${node}`, device, LOOP_CONFIGURE, loopConfig(file, settings));
     } catch (error) {
       // Before Linux 5.8.
       if (!hasCode(error, "EINVAL", "ENOTTY", "ENOSYS")) throw error;
-      configureInSteps(ioctl, device.fd, node, file, settings);
+      configureInSteps(ioctl, device, node, file, settings);
     }
-    const attached = await look(ioctl, device, node);
+    const attached = look(ioctl, device, node);
     if (attached === undefined) throw systemError("EIO", `${node}: was detached at once`);
     return attached;
   } finally {
-    await device.close();
+    closeSync(device);
   }
 }
 

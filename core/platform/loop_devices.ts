@@ -1,7 +1,12 @@
 /** Loop devices that are attached: looking at them, finding them, and detaching. */
 import * as fs from "node:fs/promises";
-import { constants } from "node:fs";
-import type { LoopDetached, LoopDevice, LoopUse } from "../../plugins/contract_block.ts";
+import { closeSync, constants, existsSync, fstatSync, openSync } from "node:fs";
+import type {
+  LoopBounds,
+  LoopDetached,
+  LoopDevice,
+  LoopUse,
+} from "../../plugins/contract_block.ts";
 import { diskSequence } from "./block_queries.ts";
 import { majorOf, minorOf } from "./device_numbers.ts";
 import type { Ioctl } from "./ioctl.ts";
@@ -36,20 +41,20 @@ export async function detachLoop(
   if (!/^\/dev\/loop\d+$/.test(node)) {
     throw systemError("EINVAL", `${JSON.stringify(node)}: not the name of a loop device`);
   }
-  const device = await openIfThere(node);
+  const device = openIfThere(node);
   if (device === undefined) return "absent";
   try {
     // While it is open here, nobody can detach it and attach something else.
-    const present = await look(ioctl, device, node);
+    const present = look(ioctl, device, node);
     if (present === undefined) return "absent";
     if (!isUse(present, expected)) return "foreign";
-    ioctl(`LOOP_CLR_FD ${node}`, device.fd, LOOP_CLR_FD);
+    ioctl(`LOOP_CLR_FD ${node}`, device, LOOP_CLR_FD);
   } catch (error) {
     if (hasCode(error, "ENXIO")) return "absent";
     throw error;
   } finally {
     // Newer kernels detach only here.
-    await device.close();
+    closeSync(device);
   }
   const left = await lookAt(ioctl, node);
   return left !== undefined && isUse(left, expected) ? "pending" : "detached";
@@ -63,10 +68,15 @@ function isUse(loop: LoopDevice, { tag, file, diskseq }: LoopUse): boolean {
 /** See `BlockDevices.loops`. */
 export async function loops(
   ioctl: Ioctl,
-  { file, tag }: { readonly file?: string; readonly tag?: string },
+  { file, tag, node }: LoopBounds,
 ): Promise<LoopDevice[]> {
   const found: LoopDevice[] = [];
-  for (const name of await fs.readdir("/sys/block")) {
+  const names = node === undefined
+    ? await fs.readdir("/sys/block")
+    : node.startsWith("/dev/")
+    ? [node.slice("/dev/".length)]
+    : [];
+  for (const name of names) {
     if (!/^loop\d+$/.test(name)) continue;
     const loop = await lookAt(ioctl, `/dev/${name}`);
     if (loop === undefined || (file !== undefined && loop.file !== file)) continue;
@@ -79,26 +89,22 @@ export async function loops(
 async function lookAt(ioctl: Ioctl, node: string): Promise<LoopDevice | undefined> {
   // Spares opening what is free: somebody else may be about to take it.
   const attached = `/sys/block/${node.slice("/dev/".length)}/loop/backing_file`;
-  if (!await fs.access(attached).then(() => true, () => false)) return undefined;
-  const device = await openIfThere(node);
+  if (!existsSync(attached)) return undefined;
+  const device = openIfThere(node);
   if (device === undefined) return undefined;
   try {
-    return await look(ioctl, device, node);
+    return look(ioctl, device, node);
   } finally {
-    await device.close();
+    closeSync(device);
   }
 }
 
 /** What is attached to an open loop device, if anything. */
-export async function look(
-  ioctl: Ioctl,
-  device: fs.FileHandle,
-  node: string,
-): Promise<LoopDevice | undefined> {
-  const { rdev } = await device.stat({ bigint: true });
-  const status = statusOf(ioctl, device.fd, node);
+export function look(ioctl: Ioctl, device: number, node: string): LoopDevice | undefined {
+  const { rdev } = fstatSync(device, { bigint: true });
+  const status = statusOf(ioctl, device, node);
   if (status === undefined) return undefined;
-  const diskseq = diskSequence(ioctl, device.fd, node);
+  const diskseq = diskSequence(ioctl, device, node);
   return {
     node,
     identity: `block ${rdev}`,
@@ -111,9 +117,9 @@ export async function look(
   };
 }
 
-async function openIfThere(node: string): Promise<fs.FileHandle | undefined> {
+function openIfThere(node: string): number | undefined {
   try {
-    return await openLoop(node, constants.O_RDONLY);
+    return openLoop(node, constants.O_RDONLY);
   } catch (error) {
     if (hasCode(error, "ENOENT", "ENXIO", "ENODEV")) return undefined;
     throw error;
@@ -121,10 +127,10 @@ async function openIfThere(node: string): Promise<fs.FileHandle | undefined> {
 }
 
 /** @throws SystemError `ENODEV` when it is something else */
-export async function openLoop(node: string, access: number): Promise<fs.FileHandle> {
-  const device = await fs.open(node, access | constants.O_NOFOLLOW | constants.O_NONBLOCK);
-  const status = await device.stat({ bigint: true });
+export function openLoop(node: string, access: number): number {
+  const device = openSync(node, access | constants.O_NOFOLLOW | constants.O_NONBLOCK);
+  const status = fstatSync(device, { bigint: true });
   if (status.isBlockDevice() && majorOf(status.rdev) === LOOP_MAJOR) return device;
-  await device.close();
+  closeSync(device);
   throw systemError("ENODEV", `${node}: not a loop device`);
 }

@@ -46,6 +46,9 @@ export function intercept(device: Device, before: Before): Device {
     settings: device.settings,
     scripts: {
       check: through("scripts.check", (...args) => scripts.check(...args)),
+      version: through("scripts.version", (...args) => scripts.version(...args)),
+      usesVersion2: through("scripts.usesVersion2", () => scripts.usesVersion2()),
+      prepare: through("scripts.prepare", (...args) => scripts.prepare(...args)),
       run: through("scripts.run", (...args) => scripts.run(...args)),
     },
     system: {

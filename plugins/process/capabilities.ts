@@ -93,6 +93,11 @@ const CAPABILITIES: Record<string, Use> = {
   "config": async ({ device }) => (await device.config()).nodes,
   "scripts.check": ({ device }, [family, script]) =>
     device.scripts.check(word(family, ["block", "network"] as const), text(script, "the script")),
+  "scripts.version": ({ device, signal }, [script]) =>
+    device.scripts.version(text(script, "the script"), signal),
+  "scripts.usesVersion2": ({ device }) => device.scripts.usesVersion2(),
+  "scripts.prepare": ({ device, signal }, [script]) =>
+    device.scripts.prepare(text(script, "the script"), signal),
   "scripts.run": ({ device, signal }, [family, script, action, copy]) =>
     device.scripts.run(
       word(family, ["block", "network"]),

@@ -1,5 +1,12 @@
 /** Capabilities for block devices and network interfaces, by name; the arguments are checked here. */
-import type { Device, HostRoute, LinkSwitch, LoopRequest, LoopUse } from "../contract.ts";
+import type {
+  Device,
+  HostRoute,
+  LinkSwitch,
+  LoopBounds,
+  LoopRequest,
+  LoopUse,
+} from "../contract.ts";
 import { boolean, fields, number, text, word } from "./arguments.ts";
 
 type Use = (device: Device, args: readonly unknown[]) => unknown;
@@ -40,9 +47,10 @@ export const BLOCK_CAPABILITIES: Record<string, Use> = {
     ),
   "blocks.loops": ({ system }, [bounds]) =>
     system.blocks.loops(
-      fields<{ file?: string; tag?: string }>(bounds ?? {}, "bounds", {
+      fields<LoopBounds>(bounds ?? {}, "bounds", {
         file: "text?",
         tag: "text?",
+        node: "text?",
       }),
     ),
 };

@@ -286,6 +286,11 @@ describe("sharing", () => {
     machine.identities.set(node, identity);
     mountinfo("rw", "0:42", node);
     await refused(disk(7), /it is mounted here/);
+    // Through a partition of it; by its number, under a name that does not exist here.
+    mountinfo("rw", "259:3", `${node}p1`);
+    await refused(disk(7), /it is mounted here/);
+    mountinfo("rw", node.replace("/dev/loop", "7:"), "/elsewhere/disk");
+    await refused(disk(7), /it is mounted here/);
   });
 });
 

@@ -8,6 +8,7 @@ import {
   removeNative,
   type VifMode,
 } from "../../backends/vif/native.ts";
+import { followBridge } from "../../backends/vif/follow.ts";
 import { FakeDevice, FakeMachine } from "../support/fake_device.ts";
 import { type FakeLinkOptions, FakeLinks } from "../support/fake_links.ts";
 
@@ -81,6 +82,34 @@ describe("bridge", () => {
     await scene.add("bridge");
     expect(scene.links.state("lan0")).toMatchObject({ mtu: 9000, master: "xenbr0", up: true });
     expect(scene.frontend.get("mtu")).toBe("9000");
+  });
+
+  test("the MTU follows the bridge's, unless the node says another one", async () => {
+    const scene = new Scene({ bridge: "xenbr0" });
+    await scene.add("bridge");
+    scene.links.changes.length = 0;
+    await followBridge(scene.device, scene.links);
+    expect(scene.links.changes).toEqual([]);
+    await scene.links.setMtu("xenbr0", 1300);
+    await followBridge(scene.device, scene.links);
+    expect(scene.links.state("vif7.0").mtu).toBe(1300);
+    expect(scene.frontend.get("mtu")).toBe("1300");
+    await scene.remove();
+    expect(scene.links.state("vif7.0").mtu).toBe(1500);
+    const own = new Scene({ bridge: "xenbr0", mtu: "1450" });
+    await own.add("bridge");
+    await own.links.setMtu("xenbr0", 1300);
+    await followBridge(own.device, own.links);
+    expect(own.links.state("vif7.0").mtu).toBe(1450);
+  });
+
+  test("an interface that somebody moved to another bridge follows none", async () => {
+    const scene = new Scene({ bridge: "xenbr0" });
+    await scene.add("bridge");
+    await scene.links.addToBridge("abr", "vif7.0");
+    await scene.links.setMtu("xenbr0", 1300);
+    await followBridge(scene.device, scene.links);
+    expect(scene.links.state("vif7.0").mtu).toBe(1400);
   });
 
   test("a frontend that is not to be written is no obstacle", async () => {

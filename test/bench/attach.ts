@@ -32,7 +32,8 @@ export const attach: Benchmark = async () => {
   if (missing !== null) throw new Error(missing);
   const guests = Array.from({ length: GUESTS_AT_ONCE }, (_, number) => 10 + number);
   const domains = [...WAYS.map(([, domid]) => domid), GUEST, ...guests];
-  const store = await startXenstored({ domains });
+  // Its quota of 1000 nodes a domain is for less than 100 disks.
+  const store = await startXenstored({ domains, args: ["--entry-nb", "100000"] });
   const dom0 = await connectTo(store.socketPath(0));
   const directory = fs.mkdtempSync(join(tmpdir(), "xdevd-bench-"));
   const daemons: DaemonProcess[] = [];
@@ -87,16 +88,22 @@ async function inTurns(
   make: (backendDomid: number, round: number) => Promise<HandMadeDevice>,
 ): Promise<Result> {
   const series: Record<Way, number[]> = { script: [], native: [] };
+  let repeated = 0;
   for (let round = -3; round < ROUNDS; round++) {
     for (const [way, domid] of WAYS) {
       const device = await make(domid, round + 3);
       const start = performance.now();
-      await reaches(dom0, device, "2");
+      const failed = await reaches(dom0, device, "2").then(() => null, (error: Error) => error);
       const ms = performance.now() - start;
-      if (round >= 0) series[way].push(ms);
       await device.detach();
       await device.gone();
+      // Debian's `block` fails when another process of the machine takes the loop device it chose.
+      if (failed !== null && (way === "native" || ++repeated > 10)) throw failed;
+      if (failed === null && round >= 0) series[way].push(ms);
     }
+  }
+  if (repeated > 0) {
+    console.error(`${what}: ${repeated} runs of the script failed and do not count`);
   }
   return {
     what: `${what}, from state 2 to connected`,

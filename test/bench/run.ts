@@ -22,7 +22,9 @@ export type Benchmark = () => Promise<Result[]>;
 
 const benchmarks: Record<string, () => Promise<Benchmark>> = {
   attach: async () => (await import("./attach.ts")).attach,
+  migration: async () => (await import("./migration.ts")).migration,
   plugins: async () => (await import("./plugins.ts")).plugins,
+  store: async () => (await import("./store.ts")).store,
 };
 
 const { values, positionals } = parseArgs({

@@ -65,12 +65,23 @@ describe("the configuration file", () => {
     ]);
   });
 
+  test("says which version scripts are of, by name or path", () => {
+    const { scripts } = parseSettings(
+      '[scripts.block-mine]\nversion = 2\n[scripts."/opt/block-x"]\nversion = 1\n',
+    );
+    expect([...scripts]).toEqual([["block-mine", 2], ["/opt/block-x", 1]]);
+  });
+
   test.each([
+    ["[scripts.x]\nversion = 3", '[scripts."x"] version is 3; expected 1 or 2'],
+    ["[scripts.x]", '[scripts."x"] version is undefined; expected 1 or 2'],
+    ["[scripts.x]\nVersion = 2", "Version is unknown; expected version"],
+    ['[scripts."a/b"]\nversion = 2', "expected a script's name, or its absolute path"],
     ["[kinds", /^line 1, column \d+: /],
     ["kinds = 3", "kinds is 3; expected a table"],
     ['[kinds]\n"A/B" = "x"', '[kinds] has "A/B"; expected a backend kind'],
     ["[kinds]\nvbd = 3", "[kinds] vbd is 3; expected a plugin's name"],
-    ["[plugin.x]", "plugin is unknown; expected [kinds] and [plugins.NAME]"],
+    ["[plugin.x]", "plugin is unknown; expected [kinds], [plugins.NAME] and [scripts.NAME]"],
     [
       "[plugins.x]\nenable = true",
       "enable is unknown; expected enabled, sha256, processes and settings",

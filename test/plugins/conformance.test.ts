@@ -1,5 +1,5 @@
 /** The conformance suite: what is sound passes, and what is broken is caught by the rule's name. */
-import { afterAll, beforeAll, describe, expect, test } from "bun:test";
+import { afterAll, beforeAll, describe, expect, setDefaultTimeout, test } from "bun:test";
 import { mkdtempSync, readdirSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { dirname, join } from "node:path";
@@ -7,6 +7,9 @@ import { fileURLToPath } from "node:url";
 import { RULES } from "../../plugins/conformance/suite.ts";
 import { runProgram } from "../support/daemon_process.ts";
 import { writeProcessPlugin } from "../support/plugin_files.ts";
+
+/** A check takes some seconds, and more on a busy machine. */
+setDefaultTimeout(90_000);
 
 const broken = join(dirname(fileURLToPath(import.meta.url)), "broken");
 let directory: string;

@@ -3,7 +3,7 @@
  * kernel's backend and the toolstack are played by hand.
  */
 import { afterAll, afterEach, beforeAll, describe, expect, test } from "bun:test";
-import { mkdtemp, open, rm, writeFile } from "node:fs/promises";
+import { cp, mkdtemp, open, readFile, rm, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import type { StoreClient } from "../../core/xenstore/client.ts";
@@ -170,6 +170,81 @@ if (requireReal("Debian's block script on loop devices", needs)) {
       await device.detach();
       daemon = await DaemonProcess.start(options);
       await device.gone();
+    });
+
+    describe("a custom script", () => {
+      // The stock frame, `write_dev` included, around what a product's own script does.
+      const CUSTOM = `#!/bin/bash
+dir=$(dirname "$0")
+. "$dir/block-common.sh"
+target=$(xenstore_read "$XENBUS_PATH/params")
+mode=$(xenstore_read "$XENBUS_PATH/mode")
+file=\${target#*path=}
+case "$command" in
+add)
+  echo "$target $mode $# $(xenstore_read_default "$XENBUS_PATH/physical-device" none)" \\
+    >> "$dir/custom.seen"
+  [ -e "$file" ] || fatal "there is no $file"
+  loop=$(losetup --find --show "$file")
+  xenstore_write "$XENBUS_PATH/custom-loop" "$loop"
+  write_dev "$loop"
+  ;;
+remove)
+  echo "remove $target" >> "$dir/custom.seen"
+  losetup -d "$(xenstore_read "$XENBUS_PATH/custom-loop")"
+  ;;
+esac
+`;
+      let scripts: string;
+      let driver: DaemonProcess;
+
+      beforeAll(async () => {
+        await daemon.stop();
+        scripts = join(directory, "scripts");
+        await cp("/etc/xen/scripts", scripts, { recursive: true });
+        await writeFile(join(scripts, "block-custom"), CUSTOM, { mode: 0o755 });
+        driver = await DaemonProcess.start([...options, "--scripts", scripts]);
+      });
+
+      afterAll(async () => {
+        await driver.stop();
+        daemon = await DaemonProcess.start(options);
+      });
+
+      const seen = async () => {
+        const path = join(scripts, "custom.seen");
+        const text = await readFile(path, "utf8");
+        await rm(path);
+        return text.trimEnd().split("\n");
+      };
+
+      test("its target verbatim, no physical-device before it writes one, and nothing else", async () => {
+        const { path, bytes } = await image("custom");
+        const params = `server=10.0.0.1;pool="a b",path=${path}`;
+        const device = await attach(52480, params, { script: join(scripts, "block-custom") });
+        await device.reaches("hotplug-status", "connected");
+        const node = await device.read("custom-loop") ?? "";
+        expect(await device.read("physical-device-path")).toBe(node);
+        expect(await device.read("physical-device")).toMatch(/^7:[0-9a-f]+$/);
+        expect(await device.read("params")).toBe(params);
+        expect(await firstBytes(node, bytes.length)).toEqual(bytes);
+        await driver.says(/52480: connected/);
+        await device.detach();
+        await device.gone();
+        expect(await seen()).toEqual([`${params} w 1 none`, `remove ${params}`]);
+      });
+
+      test("its failure is what the toolstack's user reads", async () => {
+        const device = await attach(52496, "path=/absent", {
+          script: join(scripts, "block-custom"),
+        });
+        await device.reaches("hotplug-status", "error");
+        await device.reaches("state", "6");
+        expect(await device.read("hotplug-error")).toContain("there is no /absent");
+        await device.detach();
+        await device.gone();
+        expect((await seen())[0]).toBe("path=/absent w 1 none");
+      });
     });
 
     test("a second daemon is refused", async () => {

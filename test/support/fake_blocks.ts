@@ -1,6 +1,7 @@
 /** Block devices and loop devices made up for the test. */
 import type {
   BlockDevices,
+  LoopBounds,
   LoopDetached,
   LoopDevice,
   LoopRequest,
@@ -89,9 +90,10 @@ export class FakeBlocks implements BlockDevices {
     return "detached";
   }
 
-  async loops(bounds: { file?: string; tag?: string }): Promise<LoopDevice[]> {
-    return [...this.attached.values()].filter(({ file, tag }) =>
-      (bounds.file ?? file) === file && (bounds.tag ?? tag) === tag
+  async loops(bounds: LoopBounds): Promise<LoopDevice[]> {
+    return [...this.attached.values()].filter(({ file, tag, node }) =>
+      (bounds.file ?? file) === file && (bounds.tag ?? tag) === tag &&
+      (bounds.node ?? node) === node
     );
   }
 }

@@ -13,7 +13,9 @@ export class FakeMachine {
   /** Programs and scripts that were run. */
   readonly runs: string[] = [];
   /** What a script does. */
-  script: (action: "add" | "remove", device: FakeDevice) => Promise<void> = async () => {};
+  script: (action: "prepare" | "add" | "remove", device: FakeDevice) => Promise<void> =
+    async () => {};
+  scriptVersion: 1 | 2 = 1;
   #sequence = 0;
 
   constructor() {
@@ -137,6 +139,12 @@ export class FakeDevice implements Device {
 
   readonly scripts: Device["scripts"] = {
     check: async () => {},
+    version: async () => this.machine.scriptVersion,
+    usesVersion2: async () => this.machine.scriptVersion === 2,
+    prepare: async (script) => {
+      this.machine.runs.push(`prepare ${script}`);
+      await this.machine.script("prepare", this);
+    },
     run: async (family, script, action, _, nodes) => {
       this.machine.runs.push(
         `${family} ${script} ${action}${nodes === undefined ? "" : ` on ${JSON.stringify(nodes)}`}`,

@@ -1,0 +1,121 @@
+/** A daemon with all it needs on this machine: lock, journal, plugins. */
+import { Daemon } from "../daemon/daemon.ts";
+import { DirectoryKeeper } from "../daemon/device_directories.ts";
+import { Journal } from "../daemon/journal/journal.ts";
+import { systemParts } from "../daemon/system_parts.ts";
+import type { DeviceId } from "../device/id.ts";
+import { callLimits, type LifecycleTimes } from "../lifecycle/constants.ts";
+import { openLog } from "../log/log.ts";
+import { systemAppendFiles } from "../platform/append_file.ts";
+import { systemFiles } from "../platform/files.ts";
+import { type LockedFile, lockFile } from "../platform/flock.ts";
+import { effectiveUid, processId } from "../platform/self.ts";
+import type { PluginRegistry } from "../../plugins/registry.ts";
+import { storeEnvironment } from "../xenstore/locate.ts";
+import type { Connected } from "./connect.ts";
+import { CommandError, ExitCode } from "./exit_codes.ts";
+import { v2Settings } from "./hotplug_settings.ts";
+import { type Chosen, makeRegistry } from "./plugin_set.ts";
+
+/** Options of whatever serves devices. */
+export interface ServingOptions {
+  readonly pidfile?: string;
+  readonly scripts: readonly string[];
+  readonly scriptPath: string;
+  readonly runDir: string;
+}
+
+/** A daemon that has not been started, and what it holds. */
+export interface Serving {
+  readonly daemon: Daemon;
+  readonly registry: PluginRegistry;
+  /** Gives lock and journal back. */
+  close(): void;
+}
+
+/** Tells one start of the machine from another (random(4)). */
+const BOOT_ID = "/proc/sys/kernel/random/boot_id";
+
+/**
+ * Makes a daemon ready to be started.
+ * @param only the one device that it is to serve; by default, all
+ * @throws CommandError when another one serves already, or something cannot be opened
+ */
+export async function openServing(
+  { store, location }: Connected,
+  domid: number,
+  options: ServingOptions,
+  { selection, settings, times }: Chosen & { readonly times: LifecycleTimes },
+  only?: DeviceId,
+): Promise<Serving> {
+  const { runDir, scripts, scriptPath: path, pidfile } = options;
+  const own = `${runDir}/devd-${domid}`;
+  const locks: LockedFile[] = [];
+  let journal: Journal | null = null;
+  const close = () => {
+    journal?.close();
+    for (const lock of locks) lock.remove();
+  };
+  try {
+    locks.push(await lockOrRefuse(`${own}.lock`, options));
+    if (pidfile !== undefined) locks.push(await lockOrRefuse(pidfile, options));
+    for (const lock of locks) lock.write(`${processId()}\n`);
+    journal = await openJournal(`${own}.journal`, domid);
+    const registry = makeRegistry(selection, { owner: own, path, answerMs: times.abandon });
+    const parts = systemParts(store);
+    const { orphans } = parts;
+    const daemon = new Daemon(domid, {
+      ...parts,
+      plugins: registry,
+      journal,
+      times,
+      ...(only === undefined ? {} : { only }),
+      directories: new DirectoryKeeper(systemFiles, own),
+      calls: callLimits(times),
+      scripts: {
+        policy: { directories: scripts, trustedUids: [0, effectiveUid()] },
+        limits: { timeoutMs: times.hotplug, killGraceMs: times.killGrace },
+        path,
+        environment: storeEnvironment(location),
+        v2: v2Settings({ times, scripts: settings.scripts, runDir, domid, orphans }),
+      },
+    });
+    return { daemon, registry, close };
+  } catch (error) {
+    close();
+    throw error;
+  }
+}
+
+/** @throws CommandError that says what is wrong with the file */
+async function openJournal(path: string, domid: number): Promise<Journal> {
+  const log = openLog();
+  try {
+    return Journal.open({
+      files: systemAppendFiles,
+      path,
+      domid,
+      bootId: (await systemFiles.readText(BOOT_ID).catch(() => "unknown")).trim(),
+      report: (level, text) => log[level](text),
+    });
+  } catch (error) {
+    throw new CommandError((error as Error).message);
+  }
+}
+
+async function lockOrRefuse(path: string, options: ServingOptions): Promise<LockedFile> {
+  let lock: LockedFile | null;
+  try {
+    await systemFiles.makeDirectory(path.slice(0, path.lastIndexOf("/")) || "/");
+    lock = await lockFile(path, 0o600);
+  } catch (error) {
+    const hint = path.startsWith(options.runDir) ? " (--run-dir DIR names another place)" : "";
+    throw new CommandError(`cannot make ${path}: ${(error as Error).message}${hint}`);
+  }
+  if (lock !== null) return lock;
+  const pid = (await systemFiles.readText(path).catch(() => "")).trim();
+  throw new CommandError(
+    `another daemon${pid === "" ? "" : `, process ${pid},`} serves already: ${path} is locked`,
+    ExitCode.AlreadyRunning,
+  );
+}

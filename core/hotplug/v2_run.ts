@@ -1,0 +1,82 @@
+/** Running one action of a version 2 script. */
+import { type Log, printable } from "../log/log.ts";
+import type { Clock, Files, Processes } from "../platform/types.ts";
+import { absentOrHidden } from "../xenstore/access.ts";
+import type { StoreClient } from "../xenstore/client.ts";
+import { checkScript, type ScriptPolicy } from "./path_rules.ts";
+import { runScript, ScriptFailed } from "./run_script.ts";
+import { type V2Action, v2Environment, type V2Limits } from "./v2_convention.ts";
+
+/** What the hotplug directory is for. */
+export interface V2Target {
+  readonly script: string;
+  /** The target string. */
+  readonly params: string;
+}
+
+/** A device, and what running its script takes. */
+export interface V2Parts {
+  readonly store: StoreClient;
+  readonly clock: Clock;
+  readonly files: Files;
+  readonly processes: Processes;
+  readonly policy: ScriptPolicy;
+  readonly limits: V2Limits;
+  /** How long the process group has between TERM and KILL, in ms. */
+  readonly killGraceMs: number;
+  /** PATH, and what leads to the store. */
+  readonly environment: Readonly<Record<string, string>>;
+  /** What marks the script's processes, in whatever variable is in `environment`. */
+  readonly operation: string;
+  /** HOTPLUG_PATH. */
+  readonly directory: string;
+  readonly log: Log;
+  /** Resolves when no process of an operation runs any more. */
+  awaitOrphans(operation: string): Promise<void>;
+  /** Called when the record of an action is written, before its script runs. May reject. */
+  before?(action: V2Action, target: V2Target): void;
+  /** Removes the hotplug directory. */
+  forget(): Promise<void>;
+}
+
+/**
+ * Runs it.
+ * @param backendPath absolute; empty where there is none
+ * @throws ScriptFailed, ScriptRefused
+ */
+export async function runV2(
+  parts: V2Parts,
+  action: V2Action,
+  script: string,
+  backendPath: string,
+  signal: AbortSignal,
+): Promise<void> {
+  const { processes, clock, files, policy, limits, killGraceMs, log } = parts;
+  const program = await checkScript(files, script, policy);
+  log.debug(`runs ${program} ${action}`);
+  try {
+    await runScript(processes, clock, {
+      argv: [program, action],
+      env: { ...parts.environment, ...v2Environment(action, parts.directory, backendPath) },
+      limits: { timeoutMs: limits[action], killGraceMs },
+      signal,
+      output: (line) => log.info(`${program}: ${line}`),
+    });
+  } catch (error) {
+    throw await explained(parts, error, backendPath);
+  }
+}
+
+/** What the script itself said is the better explanation. */
+async function explained(
+  { store, directory }: V2Parts,
+  error: unknown,
+  backendPath: string,
+): Promise<unknown> {
+  if (!(error instanceof ScriptFailed)) return error;
+  for (const said of backendPath === "" ? [directory] : [backendPath, directory]) {
+    const words = await absentOrHidden(store.readText(`${said}/hotplug-error`)).catch(() => "");
+    if (words) return new ScriptFailed(`${error.message}: ${printable(words)}`);
+  }
+  return error;
+}

@@ -1,0 +1,155 @@
+/** Waiting for a device that was asked for, as far as it was asked to be waited for. */
+import { backendPath, type DeviceId, frontendPath } from "../../device/id.ts";
+import { parseState, XenbusState } from "../../device/states.ts";
+import { absentOrHidden } from "../../xenstore/access.ts";
+import type { StoreClient } from "../../xenstore/client.ts";
+import { DeadlineError } from "../../xenstore/errors.ts";
+import { visible } from "../spec_error.ts";
+import { ToolstackError } from "./error.ts";
+
+/** How far: not at all; until the backend's side is set up; until the guest uses it. */
+export const WAIT_LEVELS = ["created", "hotplug", "connected"] as const;
+
+/** One of {@link WAIT_LEVELS}. */
+export type WaitLevel = typeof WAIT_LEVELS[number];
+
+/** Kinds that are set up by a script, or by what stands for one, which says `hotplug-status`. */
+const SCRIPTED = new Set(["vbd", "vbd3", "vif"]);
+
+/** What is looked at. */
+interface Look {
+  readonly present: boolean;
+  readonly backendState: XenbusState | undefined;
+  readonly frontendState: XenbusState | undefined;
+  readonly status: string | undefined;
+  readonly error: string | undefined;
+}
+
+/**
+ * Waits for a device.
+ * @param timeoutMs how long
+ * @throws ToolstackError `setup failed` with the reason that the driver domain gives, `no answer` when
+ *   the backend's side did nothing, `timeout` when the guest did not connect
+ */
+export async function awaitDevice(
+  store: StoreClient,
+  id: DeviceId,
+  frontendKind: string,
+  level: WaitLevel,
+  timeoutMs: number,
+): Promise<void> {
+  if (level === "created") return;
+  const backend = backendPath(id);
+  const frontend = frontendPath(id, frontendKind);
+  let last: Look | null = null;
+  const look = async (): Promise<true | undefined> => {
+    last = await lookAt(store, backend, frontend);
+    const failure = failureOf(id, last);
+    if (failure !== null) throw failure;
+    return isReached(id.kind, last, level) ? true : undefined;
+  };
+  const abort = new AbortController();
+  const options = { timeoutMs, signal: abort.signal };
+  try {
+    // Two watches: the guest's side lies elsewhere.
+    await Promise.race([
+      store.watchUntil(backend, look, options),
+      ...(level === "connected" ? [store.watchUntil(frontend, look, options)] : []),
+    ]);
+  } catch (error) {
+    if (!(error instanceof DeadlineError)) throw error;
+    const kernels = await absentOrHidden(store.readText(errorPath(id)));
+    throw lateness(id, last, level, timeoutMs, kernels);
+  } finally {
+    abort.abort(new Error("decided"));
+  }
+}
+
+async function lookAt(store: StoreClient, backend: string, frontend: string): Promise<Look> {
+  const read = (path: string) => absentOrHidden(store.readText(path));
+  const [backendState, frontendState, status, error, directory] = await Promise.all([
+    read(`${backend}/state`),
+    read(`${frontend}/state`),
+    read(`${backend}/hotplug-status`),
+    read(`${backend}/hotplug-error`),
+    read(backend),
+  ]);
+  return {
+    present: directory !== undefined,
+    backendState: parseState(backendState ?? ""),
+    frontendState: parseState(frontendState ?? ""),
+    status,
+    error,
+  };
+}
+
+function failureOf({ kind, devid }: DeviceId, look: Look): ToolstackError | null {
+  const { present, backendState: state, status, error } = look;
+  if (!present) {
+    return new ToolstackError(
+      "setup failed",
+      `${kind} ${devid} was removed while it was waited for`,
+    );
+  }
+  const reason = error ? `: ${visible(error.split("\n")[0]!.slice(0, 512))}` : "";
+  if (status === "error" || status === "busy") {
+    return new ToolstackError(
+      "setup failed",
+      `the driver domain cannot set up ${kind} ${devid} (hotplug-status ${status})${reason}`,
+    );
+  }
+  if (state === XenbusState.Closing || state === XenbusState.Closed) {
+    return new ToolstackError(
+      "setup failed",
+      `the backend of ${kind} ${devid} has closed (state ${state})${reason}`,
+    );
+  }
+  return null;
+}
+
+function isReached(kind: string, look: Look, level: WaitLevel): boolean {
+  const { backendState = 0, frontendState, status } = look;
+  const ready = SCRIPTED.has(kind)
+    ? status === "connected"
+    : status === "connected" || backendState >= XenbusState.InitWait;
+  if (level === "hotplug") return ready;
+  return ready && backendState === XenbusState.Connected &&
+    frontendState === XenbusState.Connected;
+}
+
+/** Where a kernel's backend leaves its last error (linux, xenbus_client.c). */
+function errorPath({ backendDomid, kind, frontendDomid, devid }: DeviceId): string {
+  return `/local/domain/${backendDomid}/error/backend/${kind}/${frontendDomid}/${devid}/error`;
+}
+
+function lateness(
+  id: DeviceId,
+  look: Look | null,
+  level: WaitLevel,
+  timeoutMs: number,
+  kernels: string | undefined,
+): ToolstackError {
+  const { kind, devid, backendDomid, frontendDomid } = id;
+  const within = `within ${Math.max(1, Math.round(timeoutMs / 100)) / 10} s`;
+  const said = kernels === undefined ? "" : ` (its kernel says: ${visible(kernels.slice(0, 200))})`;
+  const { backendState = 0, frontendState, status } = look ?? {};
+  if (backendState < XenbusState.InitWait) {
+    return new ToolstackError(
+      "no answer",
+      `no backend in domain ${backendDomid} took up ${kind} ${devid} ${within}${said}: is the ` +
+        "domain up, its backend driver loaded, or its daemon running?",
+    );
+  }
+  if (status !== "connected" && SCRIPTED.has(kind)) {
+    return new ToolstackError(
+      "no answer",
+      `nobody in domain ${backendDomid} set up ${kind} ${devid} ${within}${said}: does its daemon ` +
+        "run, and serve this kind?",
+    );
+  }
+  return new ToolstackError(
+    "timeout",
+    `domain ${frontendDomid} did not connect to ${kind} ${devid} ${within} (backend state ` +
+      `${backendState}, frontend state ${frontendState ?? "unknown"}; waited for: ${level})`,
+  );
+}

@@ -1,0 +1,53 @@
+/** Creating a device in the store, as libxl does: one transaction (libxl_device.c). */
+import { absent } from "../../xenstore/access.ts";
+import type { StoreClient } from "../../xenstore/client.ts";
+import { isServerError } from "../../xenstore/errors.ts";
+import { type CreationPlan, creationSteps } from "../nodes/plan.ts";
+import { ToolstackError } from "./error.ts";
+
+/**
+ * Carries a plan out, all of it or nothing.
+ * @throws ToolstackError when there is such a device already, or this domain may not make one;
+ *   StoreError when the store refuses
+ */
+export async function createDevice(store: StoreClient, plan: CreationPlan): Promise<void> {
+  const steps = creationSteps(plan);
+  try {
+    await store.transaction(async (t) => {
+      if (await t.exists(plan.record.path)) {
+        throw new ToolstackError("exists", `the guest has a device ${plan.record.path} already`);
+      }
+      // In order, and none waits for the one before.
+      await Promise.all(steps.map((step) => {
+        switch (step.type) {
+          case "remove":
+            return absent(t.remove(step.path));
+          case "mkdir":
+            return t.makeDirectory(step.path);
+          case "permit":
+            return t.setPermissions(step.path, step.permissions);
+          case "write":
+            return t.write(step.path, step.value);
+        }
+      }));
+    });
+  } catch (error) {
+    if (!isServerError(error, "EACCES", "EPERM")) throw error;
+    throw new ToolstackError(
+      "not permitted",
+      `this domain may not create devices (${error.message}): run it in the toolstack's, domain 0`,
+    );
+  }
+}
+
+/** The lowest devid that no device of a guest has. @param frontendKind kind of its frontends */
+export async function lowestFreeDevid(
+  store: StoreClient,
+  frontendDomid: number,
+  frontendKind: string,
+): Promise<number> {
+  const taken = new Set(await store.listOptional(`/libxl/${frontendDomid}/device/${frontendKind}`));
+  let devid = 0;
+  while (taken.has(String(devid))) devid++;
+  return devid;
+}

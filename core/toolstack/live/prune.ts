@@ -1,0 +1,28 @@
+/** Removing directories together with what they leave empty (libxl_xshelp.c, `libxl__xs_path_cleanup`). */
+import { absentOrHidden, type NodeAccess } from "../../xenstore/access.ts";
+import { isServerError } from "../../xenstore/errors.ts";
+import { parentPath } from "../../xenstore/paths.ts";
+
+/**
+ * Removes a path and all below it, then its parents as long as they have neither value nor children
+ * and may be removed. None there is no error.
+ */
+export async function removeAndPrune(t: NodeAccess, path: string): Promise<void> {
+  if (await absentOrHidden(t.read(path)) !== undefined) await t.remove(path);
+  for (let parent = parentPath(path); parent !== null && parent !== "/";) {
+    const [children, value] = await Promise.all([
+      absentOrHidden(t.list(parent)),
+      absentOrHidden(t.readText(parent)),
+    ]);
+    if (children !== undefined) {
+      if (children.length > 0 || value !== "") return;
+      try {
+        await t.remove(parent);
+      } catch (error) {
+        if (isServerError(error, "EACCES", "EPERM")) return;
+        throw error;
+      }
+    }
+    parent = parentPath(parent);
+  }
+}

@@ -1,0 +1,74 @@
+/** docs/specs.md: its examples are parsed, its errors are what is said. */
+import { describe, expect, test } from "bun:test";
+import { readFileSync } from "node:fs";
+import { join } from "node:path";
+import { parseVdev, VDEV_RULE } from "../../core/toolstack/disk/vdev.ts";
+import { DISK_FLAGS, DISK_KEYS } from "../../core/toolstack/disk/lexer.ts";
+import { P9_FIELDS } from "../../core/toolstack/kinds/p9.ts";
+import { PVCALLS_FIELDS } from "../../core/toolstack/kinds/pvcalls.ts";
+import { USBCTRL_FIELDS } from "../../core/toolstack/kinds/usbctrl.ts";
+import { VIRTIO_FIELDS } from "../../core/toolstack/kinds/virtio.ts";
+import { VKB_FIELDS } from "../../core/toolstack/kinds/vkb.ts";
+import { VTPM_FIELDS } from "../../core/toolstack/kinds/vtpm.ts";
+import { NIC_TEXT_KEYS } from "../../core/toolstack/nic/parse.ts";
+import { SpecRegistry } from "../../core/toolstack/registry.ts";
+import { pointAt, SpecError } from "../../core/toolstack/spec_error.ts";
+
+const page = readFileSync(join(import.meta.dir, "..", "..", "docs", "specs.md"), "utf8");
+const registry = new SpecRegistry();
+
+function parse(device: string, text: string): unknown {
+  if (device === "vdev") return parseVdev(text);
+  return registry.find(device)!.parse(device === "vif" ? text.split(" ") : [text]);
+}
+
+/** Lines of the blocks that are marked so, with the device that is named there. */
+function blocks(mark: string): [device: string, lines: string[]][] {
+  return [...page.matchAll(new RegExp("^```" + mark + " (\\w+)\\n([^]*?)\\n```$", "gm"))]
+    .map(([, device, block]) => [device!, block!.split("\n")]);
+}
+
+const examples = blocks("spec").flatMap(([device, lines]) =>
+  lines.map((line) => [device, line] as const)
+);
+
+describe("docs/specs.md", () => {
+  test("has examples of every device, and of errors", () => {
+    const devices = new Set(["vdev", ...registry.names.map((name) => registry.find(name)!.device)]);
+    expect(new Set(examples.map(([device]) => device))).toEqual(devices);
+    expect(blocks("error").length).toBeGreaterThan(3);
+  });
+
+  test.each(examples)("%s: %s is accepted", (device, text) => {
+    expect(() => parse(device, text)).not.toThrow();
+  });
+
+  test.each(blocks("error"))("an error of %s is as it is shown: %j", (device, lines) => {
+    const [text, ...shown] = lines;
+    try {
+      parse(device, text!);
+    } catch (error) {
+      if (!(error instanceof SpecError)) throw error;
+      return expect([error.message, ...pointAt(error.place)]).toEqual(shown);
+    }
+    throw new Error("it was accepted");
+  });
+
+  test("names every key", () => {
+    const tables = [
+      P9_FIELDS,
+      PVCALLS_FIELDS,
+      USBCTRL_FIELDS,
+      VIRTIO_FIELDS,
+      VKB_FIELDS,
+      VTPM_FIELDS,
+    ];
+    const keys = [
+      ...[...DISK_KEYS, ...NIC_TEXT_KEYS].map((key) => `\`${key}=`),
+      ...DISK_FLAGS.map((flag) => `\`${flag}\``),
+      ...tables.flatMap((table) => Object.keys(table)).map((key) => `\`${key}\``),
+    ];
+    expect(keys.filter((key) => !page.includes(key))).toEqual([]);
+    expect(page).toContain(VDEV_RULE);
+  });
+});
