@@ -324,8 +324,8 @@ export class DeviceActions implements LaneActions {
         if (!this.#entry?.undo[HOTPLUG_RECORD]) addUndo({ [HOTPLUG_RECORD]: true });
       },
       heldElsewhere: (name, value, by) =>
-        journal.entries().some((other) =>
-          other.undo[name] === value && deviceName(other.id) !== this.#name &&
+        journal.holders(name, value).some((other) =>
+          deviceName(other.id) !== this.#name &&
           (by === "any" || other.id.frontendDomid !== this.#id.frontendDomid)
         ),
     }, {
