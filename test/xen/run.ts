@@ -3,6 +3,7 @@
  *
  *   --only NAME   only this scenario; may be repeated. No measurements, no report
  *   --bench       only the measurements; no report
+ *   --rounds N    so many of each measurement (default: 10)
  *   --smoke       only the smoke scenario, with our daemon
  *   --no-peer     without `xl devd`; no report
  *   --debug       our daemon logs what it decides
@@ -29,7 +30,6 @@ import { parseTranscript, type Transcript } from "./host/transcript.ts";
 const lab = dirname(fileURLToPath(import.meta.url));
 const project = resolve(lab, "../..");
 const keptRuns = 10;
-const benchRounds = 10;
 const machineMemory = 6144;
 /** The one that boots the minimal driver domain. */
 const minimalScenario = "minimal_domain";
@@ -45,6 +45,7 @@ const { values: options } = parseArgs({
     smoke: { type: "boolean", default: false },
     "no-peer": { type: "boolean", default: false },
     bench: { type: "boolean", default: false },
+    rounds: { type: "string", default: "10" },
     debug: { type: "boolean", default: false },
     keep: { type: "boolean", default: false },
     daemon: { type: "string" },
@@ -65,6 +66,9 @@ try {
 }
 
 async function main(): Promise<boolean> {
+  if (!/^[1-9]\d{0,2}$/.test(options.rounds)) {
+    throw new LabError(`--rounds ${options.rounds}: expected a number from 1 to 999`);
+  }
   const scenarios = chosenScenarios();
   const part = options.smoke || options.bench || options.only.length > 0;
   const complete = !part && !options["no-peer"];
@@ -123,7 +127,7 @@ function planOf(sides: readonly Side[], scenarios: readonly Scenario[], bench: b
     ...scenarios.filter(({ both }) => both || side === xdevd)
       .map(({ name, limit }) => `scenario ${side.name} ${limit} ${name}`),
   ]);
-  if (bench) lines.push(`bench ${benchRounds}`);
+  if (bench) lines.push(`bench ${options.rounds}`);
   return lines.join("\n") + "\n";
 }
 
