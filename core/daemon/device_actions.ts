@@ -87,8 +87,11 @@ export class DeviceActions implements LaneActions {
       undo: {},
       nodes: {},
     });
-    await this.#parts.directories.remove(this.#id);
-    return await writeToken(this.#parts.store, this.#id, token) ? token : null;
+    const [marked] = await Promise.all([
+      writeToken(this.#parts.store, this.#id, token),
+      this.#parts.directories.remove(this.#id),
+    ]);
+    return marked ? token : null;
   }
 
   /** Whether `remove` can go on while the backend directory is deleted. */
