@@ -4,13 +4,13 @@
  *
  * ```
  *   unknown ─ preparing ─ prepared ─ connecting ─ connected ─ removing ─ unpreparing ─ released
- *                 └ undoing ─ failed ──────────────────────────┘              disconnected ┘
+ *                 └ undoing ─ failed ──────────────────────────┘                 unknown ┘
  * ```
  *
  * All that is remembered is the phase, and it can be told again from the store at any time: a daemon
  * that starts is in `unknown`, and so is one whose transaction found the request changed.
  */
-import { type Machine, type Row, transition, type Transition } from "./machine.ts";
+import { type Machine, type Row, type Transition, transition } from "./machine.ts";
 import type { RequestState } from "./states.ts";
 
 /** Where the daemon is with a request. */
@@ -35,8 +35,7 @@ export type DriverPhase =
   /** Nothing of the device is left; `unprepare` runs. */
   | "unpreparing"
   /** Nothing is held any more; the next look decides what there is to tell. */
-  | "released"
-  | "disconnected";
+  | "released";
 
 /** What can happen. */
 export type DriverEvent =
@@ -66,8 +65,7 @@ export type DriverStep =
   | "close"
   | "close-by-force"
   | "report-disconnected"
-  | "drop-claim"
-  | "forget";
+  | "drop-claim";
 
 /** How far the device itself is: its backend directory, and its lane in the daemon. */
 export type DevicePlace =
@@ -103,7 +101,6 @@ export interface DriverSeen {
 
 type Guard =
   | RequestState
-  | "gone"
   | "lost"
   | "wanted"
   | "withdrawn"
@@ -127,8 +124,6 @@ const guards: Readonly<Record<Guard, (seen: DriverSeen) => boolean>> = {
   disconnecting: is("disconnecting"),
   disconnected: is("disconnected"),
   error: is("error"),
-  /** There is no request. */
-  gone: ({ state }) => state === null,
   /** The one that was accepted is no more; there may be another one. */
   lost: ({ state }) => state === null || state === "new",
   wanted: ({ online }) => online,
@@ -149,7 +144,7 @@ const guards: Readonly<Record<Guard, (seen: DriverSeen) => boolean>> = {
 export type DriverRow = Row<DriverPhase, DriverEvent, Guard, DriverStep>;
 
 /** Phases in which the daemon has a request, by the `state` that tells a new daemon of them. */
-const RESUMED = ["prepared", "connecting", "connected", "disconnected"] as const;
+const RESUMED = ["prepared", "connecting", "connected"] as const;
 const SERVED = ["prepared", "connecting", "connected", "failed"] as const;
 
 const ALL: readonly DriverPhase[] = [
@@ -164,7 +159,6 @@ const ALL: readonly DriverPhase[] = [
   "removing",
   "unpreparing",
   "released",
-  "disconnected",
 ];
 
 /** The table. */
@@ -179,12 +173,11 @@ export const DRIVER_TABLE: readonly DriverRow[] = [
     to: "removing",
     steps: ["close-by-force"],
   },
-  { from: ["unknown"], on: "seen", when: ["gone"], to: "unknown", steps: ["forget"] },
   {
     from: ["unknown"],
     on: "seen",
     when: ["new", "withdrawn"],
-    to: "disconnected",
+    to: "unknown",
     steps: ["report-disconnected"],
   },
   { from: ["unknown"], on: "seen", when: ["new", "faulty"], to: "failed", steps: ["refuse"] },
@@ -265,10 +258,7 @@ export const DRIVER_TABLE: readonly DriverRow[] = [
     to: "preparing",
     steps: ["prepare"],
   },
-  { from: ["released"], on: "seen", to: "disconnected", steps: ["report-disconnected"] },
-
-  // The end; what follows is another request.
-  { from: ["disconnected"], on: "seen", when: ["lost"], to: "unknown" },
+  { from: ["released"], on: "seen", to: "unknown", steps: ["report-disconnected"] },
 ];
 
 /** A step's transaction on the request. */

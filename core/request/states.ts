@@ -2,7 +2,8 @@
 
 /** In the order in which a request comes by them; each with what it means. */
 export const REQUEST_STATES = {
-  new: "The request is complete. Written by the toolstack, with all the rest of it, and never again.",
+  new:
+    "The request is complete. Written by the toolstack, with all the rest of it, and never again.",
   preparing: "The driver domain has accepted it and does what takes long and needs no guest.",
   prepared: "The backend directory is there, but for its `state`. The toolstack is to publish it.",
   connecting: "The backend is in state 1; kernel and hotplug script do their part.",

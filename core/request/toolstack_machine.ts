@@ -3,8 +3,8 @@
  * one begins in `creating` (attach), `waiting` (wait), `detaching` or `forcing`, and the store tells
  * it the rest.
  */
-import { type Machine, type Row, transition, type Transition } from "./machine.ts";
-import type { RequestState } from "./states.ts";
+import { type Machine, type Row, type Transition, transition } from "./machine.ts";
+import { REQUEST_STATES, type RequestState } from "./states.ts";
 
 /** Where a toolstack is. */
 export type ToolstackPhase =
@@ -46,7 +46,7 @@ export interface ToolstackSeen {
   readonly record: "none" | "ours" | "foreign";
   /** Node `state` of the request; null without a request, `odd` if it is none of the words. */
   readonly state: RequestState | "odd" | null;
-  /** Node `online`. */
+  /** Node `online`; false without a request. */
   readonly online: boolean;
   readonly force: boolean;
   /** Whether the frontend was published: node `frontend` is there. */
@@ -61,6 +61,7 @@ type Guard =
   | "free"
   | "none"
   | "foreign"
+  | "stripped"
   | "wanted"
   | "withdrawn"
   | "patient"
@@ -73,11 +74,12 @@ type Guard =
 
 const guards: Readonly<Record<Guard, (seen: ToolstackSeen) => boolean>> = {
   /** No such device, and no request but one that is done with. */
-  free: ({ record, state }) =>
-    record === "none" && (state === null || state === "disconnected"),
+  free: ({ record, state }) => record === "none" && (state === null || state === "disconnected"),
   none: ({ state }) => state === null,
   /** A device that was made without a request. */
   foreign: ({ record, state }) => record !== "none" && state === null,
+  /** The request's device is no more, as far as libxl knows. */
+  stripped: ({ record }) => record !== "ours",
   wanted: ({ online }) => online,
   withdrawn: ({ online }) => !online,
   patient: ({ force }) => !force,
@@ -97,12 +99,10 @@ export type ToolstackRow = Row<ToolstackPhase, ToolstackEvent, Guard, ToolstackS
 export const TOOLSTACK_TABLE: readonly ToolstackRow[] = [
   { from: ["creating"], on: "seen", when: ["free"], to: "waiting", steps: ["create"] },
   { from: ["creating"], on: "seen", to: "refused" },
-  // Another toolstack was faster.
-  { from: ["waiting"], on: "missed", to: "waiting" },
 
-  { from: ["waiting"], on: "seen", when: ["foreign"], to: "refused" },
-  { from: ["waiting"], on: "seen", when: ["none"], to: "lost" },
   { from: ["waiting"], on: "seen", when: ["withdrawn"], to: "lost" },
+  // The guest was destroyed by a toolstack that knows nothing of requests.
+  { from: ["waiting"], on: "seen", when: ["stripped"], to: "detaching", steps: ["withdraw"] },
   { from: ["waiting"], on: "seen", when: ["connected"], to: "attached" },
   { from: ["waiting"], on: "seen", when: ["failed"], to: "detaching", steps: ["withdraw"] },
   { from: ["waiting"], on: "seen", when: ["held"], to: "held" },
@@ -129,8 +129,45 @@ export const TOOLSTACK_TABLE: readonly ToolstackRow[] = [
   { from: ["detaching"], on: "expired", to: "forcing", steps: ["force"] },
   { from: ["forcing"], on: "seen", when: ["patient"], to: "forcing", steps: ["force"] },
   { from: ["forcing"], on: "expired", to: "abandoned", steps: ["abandon"] },
-  { from: ["detached"], on: "missed", to: "detaching" },
+  // Another toolstack was faster, and another one has made another request perhaps.
+  { from: ["detached"], on: "missed", to: "lost" },
 ];
+
+/** What a step's transaction finds, or it writes nothing. */
+export interface ToolstackWrite {
+  /** What `state` must be; null stands for no request. */
+  readonly expects: readonly (RequestState | "odd" | null)[];
+  /** What `online` must be, where that matters. */
+  readonly online?: boolean;
+  /** What the record must be, where that matters. */
+  readonly record?: ToolstackSeen["record"];
+}
+
+/** All but no request. */
+const ANY: ToolstackWrite["expects"] = [
+  ...Object.keys(REQUEST_STATES) as RequestState[],
+  "odd",
+];
+
+/** What each step depends on; it is read in the same transaction. */
+export const TOOLSTACK_WRITES: Readonly<Record<ToolstackStep, ToolstackWrite>> = {
+  create: { expects: [null, "disconnected"], record: "none" },
+  publish: { expects: ["prepared"], online: true, record: "ours" },
+  withdraw: { expects: ANY },
+  force: { expects: ANY },
+  clean: { expects: ["disconnected"] },
+  abandon: { expects: ANY },
+};
+
+/** Whether a step may be done, by what was read in its transaction. */
+export function mayStep(
+  step: ToolstackStep,
+  { state, online, record }: Pick<ToolstackSeen, "state" | "online" | "record">,
+): boolean {
+  const write = TOOLSTACK_WRITES[step];
+  return write.expects.includes(state) && (write.online ?? online) === online &&
+    (write.record ?? record) === record;
+}
 
 /** The toolstack's rules. */
 export const TOOLSTACK: Machine<

@@ -4,9 +4,9 @@
  * transaction, or one thing that a kernel, a script or a guest does. Plain data, no clock.
  */
 import {
+  type DevicePlace,
   DRIVER,
   DRIVER_WRITES,
-  type DevicePlace,
   type DriverPhase,
   type DriverSeen,
   type DriverStep,
@@ -16,6 +16,7 @@ import {
 } from "../../../core/request/driver_machine.ts";
 import type { RequestState } from "../../../core/request/states.ts";
 import {
+  mayStep,
   TOOLSTACK,
   TOOLSTACK_FINAL,
   type ToolstackPhase,
@@ -23,6 +24,14 @@ import {
   type ToolstackStep,
   toolstackTransition,
 } from "../../../core/request/toolstack_machine.ts";
+
+/** A toolstack that runs: whether it has the request's token, it knows whose waiting it is at. */
+export interface Toolstack {
+  readonly phase: ToolstackPhase;
+  readonly steps: readonly ToolstackStep[];
+  /** The request that it is about, once it knows. */
+  readonly token: number | null;
+}
 
 /** What a script does; one at a time. */
 export type Operation = "prepare" | "unprepare" | "add" | "remove";
@@ -37,6 +46,11 @@ export interface World {
     force: boolean;
     published: boolean;
     hold: boolean;
+    /** It makes no sense. */
+    faulty: boolean;
+    /** The store refuses to make its backend directory. */
+    refused: boolean;
+    /** Whether node `backend` is a path that can be. */
     backend: boolean;
     status: "" | "connected" | "disconnected" | "error";
   } | null;
@@ -57,18 +71,26 @@ export interface World {
   prepared: boolean;
   acquired: boolean;
   /** A script that runs, and whether the daemon that started it is still there. */
-  running: { operation: Operation; orphan: boolean } | null;
+  running: { operation: Operation; orphan: boolean; hangs: boolean } | null;
   /** The kernel's device. */
   registered: boolean;
   /** The daemon; null: it is not running. */
   driver: { phase: DriverPhase; steps: DriverStep[]; seen: DriverSeen } | null;
   /** The device's lane, as its journal has it; the token of the directory it is about. */
   lane: {
-    stage: "none" | "adding" | "connected" | "undoing" | "failed" | "removing" | "removed";
+    stage:
+      | "none"
+      | "adding"
+      | "connected"
+      | "undoing"
+      | "failed"
+      | "redoing"
+      | "removing"
+      | "removed";
     token: number;
   };
-  /** The toolstack; null: none is running. */
-  toolstack: { phase: ToolstackPhase; steps: ToolstackStep[] } | null;
+  /** Toolstacks; null: not running. */
+  toolstacks: (Toolstack | null)[];
   /** What may still go wrong, or be asked for. */
   left: {
     attaches: number;
@@ -76,9 +98,12 @@ export interface World {
     driverCrashes: number;
     toolstackCrashes: number;
     guestDeaths: number;
+    /** Scripts that fail or hang, stores that refuse, requests that make no sense. */
     failures: number;
     strangers: number;
   };
+  /** The guest does not close what it is asked to, and the lane's patience has no end. */
+  readonly stubborn: boolean;
   /** Tokens given out. */
   tokens: number;
 }
@@ -96,10 +121,21 @@ export interface Move {
 export interface Rules {
   readonly driver: typeof DRIVER;
   readonly toolstack: typeof TOOLSTACK;
+  /** The toolstack's force leaves the frontend where it is. */
+  readonly forceKeepsFrontend?: boolean;
+  /** A step whose transaction does not look whether what it expects is still so. */
+  readonly unguarded?: DriverStep | ToolstackStep;
 }
 
+/** What a toolstack sees, and the backend's state, which it does not look at: the tests' rules may. */
+export type WiderSeen = ToolstackSeen & { readonly backendState: number | undefined };
+
 /** Nothing has happened yet. */
-export function beginning(left: World["left"]): World {
+export function beginning(
+  left: World["left"],
+  toolstacks: number,
+  stubborn: boolean,
+): World {
   return {
     entry: null,
     record: null,
@@ -112,8 +148,9 @@ export function beginning(left: World["left"]): World {
     registered: false,
     driver: null,
     lane: { stage: "none", token: 0 },
-    toolstack: null,
+    toolstacks: Array.from({ length: toolstacks }, () => null),
     left,
+    stubborn,
     tokens: 0,
   };
 }
@@ -124,7 +161,7 @@ export function isClean(world: World): boolean {
     world;
   return entry === null && record === null && frontend === null && backend === null &&
     claim === null && !prepared && !acquired && running === null && !registered &&
-    world.lane.stage === "none" && world.toolstack === null;
+    world.lane.stage === "none" && world.toolstacks.every((toolstack) => toolstack === null);
 }
 
 /** What the driver domain sees, at one instant. */
@@ -136,7 +173,7 @@ export function driverSeen(world: World): DriverSeen {
     force: entry?.force ?? false,
     published: entry?.published ?? false,
     claimed: claim !== null,
-    faulty: false,
+    faulty: entry?.faulty ?? false,
     device: placeOf(world),
   };
 }
@@ -156,8 +193,9 @@ function placeOf({ backend, lane, claim, entry, registered }: World): DevicePlac
 }
 
 /** What a toolstack sees, at one instant. */
-export function toolstackSeen({ entry, record }: World): ToolstackSeen {
+export function toolstackSeen({ entry, record, backend }: World): WiderSeen {
   return {
+    backendState: backend?.state,
     record: record === null ? "none" : record === entry?.token ? "ours" : "foreign",
     state: entry?.state ?? null,
     online: entry?.online ?? false,
@@ -180,6 +218,22 @@ export function moves(world: World, rules: Rules): Move[] {
   ];
 }
 
+/** By hand, since it is done a million times. */
+function copyOf(world: World): World {
+  const { entry, backend, running, driver, lane, toolstacks, left } = world;
+  return {
+    ...world,
+    entry: entry && { ...entry },
+    backend: backend && { ...backend },
+    running: running && { ...running },
+    // What is in its arrays is copied by whoever changes them.
+    driver: driver && { ...driver, steps: [...driver.steps] },
+    lane: { ...lane },
+    toolstacks: [...toolstacks],
+    left: { ...left },
+  };
+}
+
 /** A move that changes a copy. */
 function move(
   world: World,
@@ -187,90 +241,101 @@ function move(
   change: (next: World) => string | null | void,
   fault = false,
 ): Move {
-  const next = structuredClone(world);
+  const next = copyOf(world);
   const wrong = change(next) ?? null;
   return { name, next, wrong, ...(fault ? { fault } : {}) };
 }
 
 // The toolstack.
 
-function toolstackMoves(world: World, { toolstack: machine }: Rules): Move[] {
-  const { toolstack, left, entry } = world;
+function toolstackMoves(world: World, rules: Rules): Move[] {
+  return world.toolstacks.flatMap((_, index) => movesOf(world, index, rules));
+}
+
+function movesOf(world: World, index: number, rules: Rules): Move[] {
+  const { left, entry } = world;
+  const toolstack = world.toolstacks[index]!;
+  const name = world.toolstacks.length === 1 ? "toolstack" : `toolstack ${index + 1}`;
   const found: Move[] = [];
+  const become = (next: World, change: Toolstack | null) => void (next.toolstacks[index] = change);
   if (toolstack === null) {
-    const begin = (phase: ToolstackPhase, spend?: (next: World) => void) =>
-      found.push(move(world, `toolstack begins: ${phase}`, (next) => {
-        next.toolstack = { phase, steps: [] };
-        spend?.(next);
-      }));
-    if (left.attaches > 0) begin("creating", (next) => void next.left.attaches--);
+    const begin = (phase: ToolstackPhase, token: number | null) =>
+      move(world, `${name} begins: ${phase}`, (next) => {
+        become(next, { phase, steps: [], token });
+        if (phase === "creating") next.left.attaches--;
+      });
+    if (left.attaches > 0) found.push(begin("creating", null));
     if (entry !== null) {
-      begin("detaching");
-      if (entry.online && !entry.hold) begin("waiting");
-    }
-    if (entry?.hold) {
-      found.push(move(world, "toolstack: releases what is held", (next) => {
-        next.entry!.hold = false;
-      }));
+      found.push(begin("detaching", entry.token), begin("forcing", entry.token));
+      if (entry.online && !entry.hold) found.push(begin("waiting", entry.token));
+      if (entry.hold) {
+        found.push(move(world, `${name}: releases what is held`, (next) => {
+          next.entry!.hold = false;
+        }));
+      }
     }
     return found;
   }
   if (left.toolstackCrashes > 0) {
-    found.push(move(world, "toolstack is killed", (next) => {
-      next.toolstack = null;
+    found.push(move(world, `${name} is killed`, (next) => {
+      become(next, null);
       next.left.toolstackCrashes--;
     }, true));
   }
+  const seen = toolstackSeen(world);
   const [step] = toolstack.steps;
   if (step !== undefined) {
-    found.push(move(world, `toolstack: ${step}`, (next) => {
-      next.toolstack!.steps.shift();
-      const { done, wrong } = toolstackStep(next, step);
-      if (!done) {
-        const { phase } = toolstackTransition(
-          toolstack.phase,
-          "missed",
-          toolstackSeen(next),
-          machine,
-        );
-        next.toolstack = { phase, steps: [] };
-      }
-      return wrong;
-    }));
+    const take = (fate: "" | "faulty", fault: boolean) =>
+      move(world, `${name}: ${step}${fate && ` (${fate})`}`, (next) => {
+        if (fault) next.left.failures--;
+        if (
+          entry === null && step !== "create" || rules.unguarded !== step && !mayStep(step, seen)
+        ) {
+          const { phase } = toolstackTransition(toolstack.phase, "missed", seen, rules.toolstack);
+          return become(next, { ...toolstack, phase, steps: [] });
+        }
+        const wrong = toolstackStep(next, step, rules);
+        const token = step === "create" ? next.tokens : toolstack.token;
+        if (fate === "faulty") next.entry!.faulty = true;
+        become(next, { ...toolstack, steps: [], token });
+        return wrong;
+      }, fault);
+    found.push(take("", false));
+    if (step === "create" && left.failures > 0) found.push(take("faulty", true));
     return found;
   }
   if (TOOLSTACK_FINAL.has(toolstack.phase)) {
-    found.push(move(world, `toolstack ends: ${toolstack.phase}`, (next) => {
-      next.toolstack = null;
-    }));
-    return found;
+    return [
+      ...found,
+      move(world, `${name} ends: ${toolstack.phase}`, (next) => {
+        become(next, null);
+      }),
+    ];
   }
   for (const event of ["seen", "expired"] as const) {
-    const seen = toolstackSeen(world);
-    const { phase, steps } = toolstackTransition(toolstack.phase, event, seen, machine);
+    const { phase, steps } = toolstackTransition(toolstack.phase, event, seen, rules.toolstack);
     if (phase === toolstack.phase && steps.length === 0) continue;
-    // A removal must not depend on its being given up.
-    const fault = event === "expired" && toolstack.phase !== "waiting";
-    found.push(move(world, `toolstack: ${event} → ${phase}`, (next) => {
-      next.toolstack = { phase, steps: [...steps] };
+    // Nothing may depend on patience that ends, but what a stubborn guest makes wait.
+    const needed = world.stubborn || world.running?.hangs && toolstack.phase === "waiting";
+    const fault = event === "expired" && !needed;
+    found.push(move(world, `${name}: ${event} → ${phase}`, (next) => {
+      become(next, { ...toolstack, phase, steps: [...steps] });
+      const sure = phase !== "detached" || steps.length > 0 || entry === null &&
+          (world.record === null || world.record === toolstack.token);
+      const still = phase === "detached" && steps.length === 0 && entry === null &&
+        world.record !== null;
+      return !sure || still ? "detached is told of a device that is there" : null;
     }, fault));
   }
   return found;
 }
 
-/** One transaction of the toolstack's; `done` is false when it found that it must not. */
-function toolstackStep(
-  world: World,
-  step: ToolstackStep,
-): { done: boolean; wrong: string | null } {
+/** One transaction of a toolstack's that has found what it expects; what it does wrong, or null. */
+function toolstackStep(world: World, step: ToolstackStep, rules: Rules): string | null {
   const { entry } = world;
-  const missed = { done: false, wrong: null };
-  const done = (wrong: string | null = null) => ({ done: true, wrong });
   const ours = entry !== null && world.record === entry.token;
   switch (step) {
     case "create": {
-      if (world.record !== null) return missed;
-      if (entry !== null && entry.state !== "disconnected") return missed;
       const hold = world.left.holds > 0;
       if (hold) world.left.holds--;
       world.record = ++world.tokens;
@@ -281,48 +346,37 @@ function toolstackStep(
         force: false,
         published: false,
         hold,
+        faulty: false,
+        refused: false,
         backend: false,
         status: "",
       };
-      return done();
+      return null;
     }
-    case "publish": {
-      if (entry === null || entry.state !== "prepared" || !entry.online || !ours) return missed;
-      entry.published = true;
+    case "publish":
+      entry!.published = true;
       world.frontend = 1;
-      const { backend } = world;
       // Another toolstack may have deleted it by force; it has deleted the record with it then.
-      return done(backend === null ? "the guest is shown a backend that does not exist" : null);
-    }
+      return world.backend === null ? "the guest is shown a backend that does not exist" : null;
     case "withdraw":
-      if (entry === null) return missed;
-      entry.online = false;
-      return done();
+      entry!.online = false;
+      return null;
     case "force":
-      if (entry === null) return missed;
-      entry.online = false;
-      entry.force = true;
-      if (ours) world.frontend = null;
-      return done();
-    case "clean": {
-      if (entry === null) return missed;
-      const wrong = heldFor(world, entry.token);
+      entry!.online = false;
+      entry!.force = true;
+      if (ours && !rules.forceKeepsFrontend) world.frontend = null;
+      return null;
+    case "clean":
+    case "abandon": {
+      const wrong = heldFor(world, entry!.token);
       if (ours) {
         world.frontend = null;
         world.record = null;
+        if (step === "abandon" && world.backend?.token === entry!.token) world.backend = null;
       }
       world.entry = null;
-      return done(wrong && `the toolstack deletes a request while ${wrong}`);
+      return step === "clean" && wrong ? `the toolstack deletes a request while ${wrong}` : null;
     }
-    case "abandon":
-      if (entry === null) return missed;
-      if (ours) {
-        world.frontend = null;
-        world.record = null;
-        if (world.backend?.token === entry.token) world.backend = null;
-      }
-      world.entry = null;
-      return done();
   }
 }
 
@@ -351,8 +405,9 @@ const FRESH: DriverSeen = {
   device: "none",
 };
 
-function driverMoves(world: World, { driver: machine }: Rules): Move[] {
+function driverMoves(world: World, rules: Rules): Move[] {
   const { driver } = world;
+  const { driver: machine } = rules;
   if (driver === null) {
     return [move(world, "daemon starts", (next) => {
       next.driver = { phase: "unknown", steps: [], seen: FRESH };
@@ -363,12 +418,16 @@ function driverMoves(world: World, { driver: machine }: Rules): Move[] {
     found.push(move(world, "daemon is killed", (next) => {
       next.driver = null;
       next.left.driverCrashes--;
-      if (next.running !== null) next.running.orphan = true;
+      if (next.running !== null) {
+        next.running.orphan = true;
+        // Whoever comes next ends it, if need be.
+        next.running.hangs = false;
+      }
     }, true));
   }
   const take = (
     next: World,
-    event: "missed" | "prepare-done" | "prepare-failed" | "unprepared",
+    event: "missed" | "failed" | "prepare-done" | "prepare-failed" | "unprepared",
   ) => {
     const { phase, seen } = next.driver!;
     const taken = driverTransition(phase, event, seen, machine);
@@ -380,20 +439,50 @@ function driverMoves(world: World, { driver: machine }: Rules): Move[] {
     if ((step === "prepare" || step === "unprepare") && world.running !== null) {
       return [...found, ...operationMoves(world, take)];
     }
-    found.push(move(world, `daemon: ${step}`, (next) => {
-      next.driver!.steps.shift();
-      const { done, wrong } = driverStep(next, step);
-      if (!done) {
+    const refuses = step === "reserve" && world.entry?.refused;
+    if (!refuses) {
+      found.push(move(world, `daemon: ${step}`, (next) => {
+        next.driver!.steps.shift();
+        const { done, wrong } = driverStep(next, step, rules);
+        if (!done) {
+          next.driver!.steps = [];
+          take(next, "missed");
+        }
+        return wrong;
+      }));
+    }
+    if (refuses || step === "reserve" && world.left.failures > 0 && world.entry !== null) {
+      found.push(move(world, `daemon: ${step}: the store refuses`, (next) => {
+        if (!refuses) next.left.failures--;
+        next.entry!.refused = true;
         next.driver!.steps = [];
-        take(next, "missed");
-      }
-      return wrong;
-    }));
+        take(next, "failed");
+      }, !refuses));
+    }
+    if (step === "reserve" && world.left.failures > 0) {
+      found.push(move(world, `daemon: ${step}, with a backend path that cannot be`, (next) => {
+        next.left.failures--;
+        next.driver!.steps.shift();
+        if (driverStep(next, step, rules).done) next.entry!.backend = false;
+        else {
+          next.driver!.steps = [];
+          take(next, "missed");
+        }
+      }, true));
+    }
+    if (world.left.failures > 0 && step === "prepare" && world.running === null) {
+      found.push(move(world, `daemon: ${step}, which hangs`, (next) => {
+        next.left.failures--;
+        next.driver!.steps.shift();
+        driverStep(next, step, rules);
+        next.running!.hangs = true;
+      }, true));
+    }
     return [...found, ...operationMoves(world, take)];
   }
   const seen = driverSeen(world);
   const { phase, steps } = driverTransition(driver.phase, "seen", seen, machine);
-  const idle = phase === driver.phase && steps.every((name) => name === "forget");
+  const idle = phase === driver.phase && steps.length === 0;
   if (!idle && !(steps.includes("close-by-force") && alreadyForced(world, phase, driver.phase))) {
     found.push(move(world, `daemon: sees ${seen.state}/${seen.device} → ${phase}`, (next) => {
       next.driver = { phase, steps: [...steps], seen };
@@ -414,6 +503,7 @@ function operationMoves(
 ): Move[] {
   const { running } = world;
   if (running === null || running.operation === "add" || running.operation === "remove") return [];
+  if (running.hangs) return [];
   // Its end is an event, which waits for the steps before it.
   if (!running.orphan && world.driver!.steps.length > 0) return [];
   const end = (event: "prepare-done" | "prepare-failed" | "unprepared", fault = false) =>
@@ -431,34 +521,48 @@ function operationMoves(
 }
 
 /** One step of the daemon's; `done` is false when its transaction found that it must not. */
-function driverStep(world: World, step: DriverStep): { done: boolean; wrong: string | null } {
+function driverStep(
+  world: World,
+  step: DriverStep,
+  { unguarded }: Rules,
+): { done: boolean; wrong: string | null } {
   const { entry } = world;
   const done = (wrong: string | null = null) => ({ done: true, wrong });
   const missed = { done: false, wrong: null };
   const seen = driverSeen(world);
   const write = DRIVER_WRITES[step];
   const early = step === "report-disconnected" && mayWriteState(WITHDRAWN_EARLY, seen);
-  if (write !== undefined && !early && !mayWriteState(write, seen)) return missed;
+  const guarded = unguarded !== step || entry === null;
+  if (write !== undefined && guarded && !early && !mayWriteState(write, seen)) return missed;
   // Node `state` has the driver domain's permission only where the toolstack has made it.
   if (write !== undefined && entry !== null) entry.state = write.to;
   switch (step) {
     case "claim":
+      // What it says is read in the same transaction.
+      if (entry!.faulty) {
+        entry!.state = "new";
+        return missed;
+      }
       world.claim = entry!.token;
       return done();
     case "refuse":
+      if (!entry!.faulty) {
+        entry!.state = "new";
+        return missed;
+      }
       entry!.status = "error";
       return done();
     case "prepare":
     case "unprepare":
       if (step === "unprepare" && !world.prepared) {
-        world.running = { operation: step, orphan: false };
+        world.running = { operation: step, orphan: false, hangs: false };
         return done();
       }
-      world.running = { operation: step, orphan: false };
+      world.running = { operation: step, orphan: false, hangs: false };
       world.prepared = true;
       return done();
     case "abort-prepare":
-    case "forget":
+      if (world.running !== null) world.running.hangs = false;
       return done();
     case "reserve":
       if (world.claim !== entry!.token) return done("a request is served that was not accepted");
@@ -524,11 +628,16 @@ function laneMoves(world: World): Move[] {
   if (driver === null || running !== null) return found;
   const mine = backend !== null && backend.token === lane.token;
   const start = (next: World, operation: Operation) => {
-    next.running = { operation, orphan: false };
+    next.running = { operation, orphan: false, hangs: false };
   };
   const removal = (why: string) =>
     move(world, `lane: remove (${why})`, (next) => {
       next.lane.stage = "removing";
+      start(next, "remove");
+    });
+  const redo = () =>
+    move(world, "lane: remove (to begin anew)", (next) => {
+      next.lane.stage = "redoing";
       start(next, "remove");
     });
   switch (lane.stage) {
@@ -549,20 +658,25 @@ function laneMoves(world: World): Move[] {
           next.lane = { stage: "removed", token: backend.token };
         }));
       }
-      if (!backend.online && backend.state === 5) found.push(impatience(world));
+      if (!backend.online && backend.state === 5) found.push(...impatience(world));
       break;
     case "adding":
     case "undoing":
       // Only after a crash: what was half done is undone.
       if (lane.stage === "adding" && mine && backend.status === "connected" && backend.online) {
         found.push(move(world, "lane: adopts", (next) => void (next.lane.stage = "connected")));
+      } else if (lane.stage === "adding" && mine && backend.online) {
+        found.push(redo());
       } else found.push(removal("interrupted"));
+      break;
+    case "redoing":
+      found.push(redo());
       break;
     case "connected":
       if (!mine) found.push(removal("directory gone"));
       else if (frontend === null) found.push(removal("guest gone"));
       else if (!backend.online && backend.state === 6) found.push(removal("closed"));
-      else if (!backend.online) found.push(impatience(world));
+      else if (!backend.online) found.push(...impatience(world));
       break;
     case "failed":
       if (!mine) {
@@ -573,7 +687,7 @@ function laneMoves(world: World): Move[] {
         found.push(
           move(world, "lane: failed, and to go", (next) => void (next.lane.stage = "removed")),
         );
-      } else if (!backend.online) found.push(impatience(world));
+      } else if (!backend.online) found.push(...impatience(world));
       break;
     case "removing":
       found.push(removal("interrupted"));
@@ -596,10 +710,11 @@ function laneMoves(world: World): Move[] {
 }
 
 /** The guest has not closed it in time. */
-function impatience(world: World): Move {
-  return move(world, "lane: closes the backend by force", (next) => {
+function impatience(world: World): Move[] {
+  if (world.stubborn) return [];
+  return [move(world, "lane: closes the backend by force", (next) => {
     next.backend!.state = 6;
-  });
+  })];
 }
 
 function operationEnds(world: World): Move[] {
@@ -615,6 +730,9 @@ function operationEnds(world: World): Move[] {
       if (lane.stage === "undoing") {
         next.lane.stage = "failed";
         if (mine) Object.assign(next.backend!, { status: "error", state: 6 });
+      } else if (lane.stage === "redoing") {
+        next.lane = { stage: "none", token: 0 };
+        if (mine) next.backend!.status = "";
       } else next.lane.stage = "removed";
     })];
   }
@@ -630,7 +748,7 @@ function operationEnds(world: World): Move[] {
       next.running = null;
       if (running!.orphan) return;
       next.lane.stage = "undoing";
-      next.running = { operation: "remove", orphan: false };
+      next.running = { operation: "remove", orphan: false, hangs: false };
     }, true));
   }
   return found;
@@ -680,6 +798,12 @@ function guestMoves(world: World): Move[] {
   const guest = (what: string, change: (next: World) => void) =>
     found.push(move(world, `guest: ${what}`, change));
   if (frontend === null) return found;
+  if (world.stubborn) {
+    if (frontend === 1 && backend?.state === 2) {
+      guest("connects", (next) => void (next.frontend = 4));
+    }
+    return found;
+  }
   if (frontend === 1 && (backend?.state === 2 || backend?.state === 4)) {
     guest("connects", (next) => void (next.frontend = 4));
   }
@@ -719,11 +843,19 @@ function strangerMoves(world: World): Move[] {
       next.backend = { token: 0, state: 1, online: true, status: "" };
     }, true));
   }
-  if (world.record === 0) {
-    found.push(move(world, "xl destroys its device", (next) => {
+  if (world.left.strangers > 0 && world.entry !== null) {
+    found.push(move(world, "somebody deletes the request", (next) => {
+      next.left.strangers--;
+      next.entry = null;
+    }, true));
+  }
+  const { record } = world;
+  if (record !== null && record !== world.entry?.token) {
+    // What no request knows of: xl can remove it as ever.
+    found.push(move(world, "xl removes a device without request", (next) => {
       next.record = null;
       next.frontend = null;
-      if (next.backend?.token === 0) next.backend = null;
+      if (next.backend?.token === record) next.backend = null;
     }));
   }
   return found;
