@@ -11,6 +11,7 @@ import { DEFAULT_TIMES, type LifecycleTimes } from "../lifecycle/constants.ts";
 import type { PluginRegistry } from "../../plugins/registry.ts";
 import { Devices, type DevicesParts } from "./devices.ts";
 import { Guests } from "./guests.ts";
+import { Requests, type RequestSettings } from "./requests/requests.ts";
 
 /** The daemon cannot run here; the message says why. */
 export class DaemonError extends Error {
@@ -37,11 +38,15 @@ export async function ownDomid(store: StoreClient): Promise<number> {
 }
 
 /** What a daemon is made of. */
-export type DaemonParts = Omit<DevicesParts, "onGuest">;
+export type DaemonParts = Omit<DevicesParts, "onGuest" | "onChange"> & {
+  /** How requests are taken; without it, none are. */
+  readonly requests?: RequestSettings;
+};
 
 /** Serves the devices of a driver domain, from `start` to `stop`. */
 export class Daemon {
   readonly devices: Devices;
+  readonly requests: Requests | null;
   readonly #store: StoreClient;
   readonly #domid: number;
   readonly #clock: Clock;
@@ -64,7 +69,14 @@ export class Daemon {
     this.#clock = parts.clock;
     this.#times = parts.times ?? DEFAULT_TIMES;
     this.#guests = new Guests(parts.store, (guest) => this.#touchGuest(guest));
-    this.devices = new Devices({ ...parts, onGuest: (guest) => this.#updateGuest(guest) });
+    this.devices = new Devices({
+      ...parts,
+      onGuest: (guest) => this.#updateGuest(guest),
+      onChange: (id) => this.requests?.deviceChanged(id),
+    });
+    this.requests = parts.requests === undefined
+      ? null
+      : new Requests(domid, parts, this.devices, parts.requests);
   }
 
   /**
@@ -79,6 +91,7 @@ export class Daemon {
       backendRoot(this.#domid),
       (path) => this.#changed(path),
     );
+    await this.requests?.start();
     this.#scheduleResync();
     this.#scheduleCheck();
   }
@@ -93,6 +106,7 @@ export class Daemon {
     this.#cancelResync();
     this.#cancelCheck();
     await this.#watch?.close({ timeoutMs: 1_000 }).catch(() => {});
+    await this.requests?.stop();
     await this.#guests.stop();
     await this.devices.stop(graceMs);
     await this.#plugins.close();
@@ -102,6 +116,7 @@ export class Daemon {
   #scheduleResync(): void {
     this.#cancelResync = this.#clock.after(this.#times.resync, () => {
       this.devices.touchAll();
+      this.requests?.touchAll();
       this.#list();
       this.#scheduleResync();
     });

@@ -46,6 +46,9 @@ Once, by the toolstack, when the driver domain has been created (\`xdevd request
 | \`/hotplug/domain/DD/daemon\` | \`n0,bDD\` | presence: the daemon writes \`VERSION BOOT-ID\`, and empties it when it ends |
 | \`/local/domain/DD/backend\`, and each \`…/BK\` and \`…/BK/FE\` below it | \`n0,bDD\` | the daemon makes backend directories itself |
 
+\`/local/domain/DD/backend\` also gets a value, \`requests\`: a toolstack that removes the last device prunes what is
+empty above it, and stops at a node with a value.
+
 Besides, the daemon uses \`/local/domain/DD/data\`, which every domain has for its own use: below
 \`data/xdevd/requests/FK/FE/ID\` it notes which request (its token) it has accepted, in the same transaction in
 which it accepts it. So it knows after a restart what it holds, whatever became of the request.

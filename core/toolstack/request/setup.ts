@@ -16,6 +16,9 @@ import { domainPath } from "../../xenstore/paths.ts";
 import type { Permission } from "../../xenstore/permissions.ts";
 import { ToolstackError } from "../live/error.ts";
 
+/** Value of the root of backends. */
+const KEPT = "requests";
+
 const PRIVATE: Permission[] = [{ domid: 0, access: "none" }];
 
 /**
@@ -33,6 +36,8 @@ export async function setUpRequests(store: StoreClient, backendDomid: number): P
     await grant(t, presencePath(backendDomid), writable(backendDomid));
     const root = backendRoot(backendDomid);
     await grant(t, root, writable(backendDomid));
+    // With a value it stays when the last device goes (libxl_xshelp.c, `libxl__xs_path_cleanup`).
+    if (await t.readText(root) === "") await t.write(root, KEPT);
     // What a toolstack has made there before is not the driver domain's to write.
     for (const kind of await t.list(root)) {
       await grant(t, `${root}/${kind}`, writable(backendDomid));
