@@ -179,8 +179,8 @@ if (requireReal("devices by request", { packages: xenstoredPackages })) {
       const before = await everything();
       await startDaemon();
       const mac = "00:16:3e:00:00:01";
-      const { spec } = { spec: parseNic([`mac=${mac},bridge=br9`]) };
-      const request = nicRequest(spec as never, { ...PLACE, devid: 0, mac, type: "vif" });
+      const { nic } = parseNic([`mac=${mac}`, "bridge=br9"]);
+      const request = nicRequest(nic, { ...PLACE, devid: 0, mac, type: "vif" });
       await attachByRequest(dom0, request, { waits: WAITS });
       const backend = `/local/domain/${DRIVER}/backend/vif/${GUEST}/0`;
       expect(await dom0.readText(`${backend}/bridge`)).toBe("br9");
