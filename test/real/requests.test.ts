@@ -305,7 +305,6 @@ if (requireReal("devices by request", { packages: xenstoredPackages })) {
             })();
             const dead = await Promise.race([died, work.catch(() => true)]);
             mortal.close();
-            await work.catch(() => {});
             if (dead) {
               deaths++;
               if (await dom0.exists(requestPath(disk().id))) {
@@ -397,7 +396,11 @@ class RunningDaemon {
 class Guest {
   readonly #frontends = new Map<string, SimulatedFrontend>();
 
-  private constructor(readonly store: StoreClient) {}
+  readonly store: StoreClient;
+
+  private constructor(store: StoreClient) {
+    this.store = store;
+  }
 
   static async start(server: RealXenstored): Promise<Guest> {
     const guest = new Guest(await connectTo(server.socketPath(GUEST)));

@@ -1,5 +1,5 @@
 /** The driver domain's steps in the store, each one transaction that looks again. */
-import { backendPath } from "../../device/id.ts";
+import { backendPath, backendRoot } from "../../device/id.ts";
 import {
   DRIVER_WRITES,
   type DriverStep,
@@ -201,6 +201,7 @@ async function close({ store, look }: StepParts, force: boolean): Promise<boolea
     // Not begun yet: no kernel and no lane knows of it.
     if (state === undefined) {
       await t.remove(directory);
+      await pruneOwn(t, directory, backendRoot(device.backendDomid));
       return false;
     }
     return state !== "6" || online !== "0";

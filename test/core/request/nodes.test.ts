@@ -125,6 +125,7 @@ describe("a request", () => {
       } catch (error) {
         return (error as Error).message;
       }
+      return undefined;
     };
     expect(refusal({})).toBeUndefined();
     expect(refusal({ version: "2" })).toBe('node version is "2"; expected 1');
