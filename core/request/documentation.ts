@@ -140,8 +140,9 @@ guest migrates.
 
 1. Toolstack: \`online\`=\`0\`. By force: also \`force\`=\`1\`, and it deletes the frontend directory in the same
    transaction, as \`xl\` does.
-2. Daemon: \`disconnecting\`; \`online\`=\`0\`, \`state\`=\`5\` in the backend directory (by force: 6). It waits for 6,
-   10 s at most; then for the kernel to let go; then the script's \`remove\`.
+2. Daemon: \`disconnecting\`; \`online\`=\`0\`, \`state\`=\`5\` in the backend directory (by force: 6). It waits for 6 as
+   long as the guest takes, patience being the toolstack's; then for the kernel to let go; then the script's
+   \`remove\`.
 3. Daemon: \`hotplug-status\`=\`disconnected\` in the backend directory and in the request; then it deletes the
    backend directory; then \`unprepare\`, if there was a \`prepare\`.
 4. Daemon, one transaction: \`disconnected\`, its own note deleted.
@@ -210,7 +211,7 @@ ${requestMermaid("toolstack")}\`\`\`
 | --- | --- | --- | --- | --- |
 ${requestRows("toolstack")}
 
-\`expired\`: by default after 60 s in \`waiting\`, 30 s in \`detaching\`, 20 s in \`forcing\`; one that has to expire twice
+\`expired\`: by default after 60 s in \`waiting\`, 10 s in \`detaching\`, 60 s in \`forcing\`; one that has to expire twice
 deletes without the driver domain's word (\`abandon\`), which then undoes what it holds by rule 5. Each step is
 one transaction, with these conditions:
 

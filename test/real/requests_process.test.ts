@@ -51,7 +51,7 @@ if (requireReal("requests to a daemon's process", { packages: xenstoredPackages 
       { frontendDomid: GUEST, backendDomid: DRIVER, devid: 51712 },
     );
     const path = requestPath(request.id);
-    const patient = { waits: { waiting: 20_000, detaching: 20_000, forcing: 1_000 } };
+    const patient = { waits: { waiting: 20_000, detaching: 300, forcing: 20_000 } };
 
     beforeAll(async () => {
       store = await startXenstored({ domains: [DRIVER, GUEST] });

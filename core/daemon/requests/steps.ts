@@ -197,17 +197,18 @@ async function close({ store, look }: StepParts, force: boolean): Promise<boolea
       absentOrHidden(t.readText(`${directory}/state`)),
       absentOrHidden(t.readText(`${directory}/online`)),
     ]);
-    if (mark !== claim.token) return false;
+    if (mark !== claim.token) return null;
     // Not begun yet: no kernel and no lane knows of it.
     if (state === undefined) {
       await t.remove(directory);
       await pruneOwn(t, directory, backendRoot(device.backendDomid));
-      return false;
+      return null;
     }
-    return state !== "6" || online !== "0";
+    return state === "6" && online === "0" ? null : state;
   });
-  if (!begun) return true;
+  if (begun === null) return true;
   await requestClose(store, device, null);
-  if (force) await closeBackend(store, device, null);
+  // No backend has taken it up: there is nobody who would close it.
+  if (force || begun === "1") await closeBackend(store, device, null);
   return true;
 }

@@ -16,17 +16,17 @@ import { type Creation, performStep } from "./steps.ts";
 export interface RequestWaits {
   /** For the device to be connected. */
   readonly waiting: number;
-  /** For the driver domain, and the guest, to let go of it. */
+  /** For the guest to let go of it; force comes then, and hurries nothing but the guest. */
   readonly detaching: number;
   /** For the driver domain alone, from then on. */
   readonly forcing: number;
 }
 
-/** A script's 40 s, and the kernel's 10; the guest's 10 s, and a script's usual time; a script's. */
+/** A script's 40 s and the kernel's 10; LIBXL_DESTROY_TIMEOUT; a script's again, and the kernel's. */
 export const DEFAULT_REQUEST_WAITS: RequestWaits = {
   waiting: 60_000,
-  detaching: 30_000,
-  forcing: 20_000,
+  detaching: 10_000,
+  forcing: 60_000,
 };
 
 /** How it ended. */

@@ -102,7 +102,7 @@ export interface World {
     failures: number;
     strangers: number;
   };
-  /** The guest does not close what it is asked to, and the lane's patience has no end. */
+  /** The guest does not close what it is asked to. */
   readonly stubborn: boolean;
   /** Tokens given out. */
   tokens: number;
@@ -601,7 +601,9 @@ function driverStep(
         return done();
       }
       backend.online = false;
-      backend.state = step === "close-by-force" || backend.state === 6 ? 6 : 5;
+      // In state 1, nobody is there who would close it.
+      const sure = backend.state === 1 || backend.state === 6;
+      backend.state = step === "close-by-force" || sure ? 6 : 5;
       return done();
     }
     case "report-disconnected": {
@@ -658,7 +660,6 @@ function laneMoves(world: World): Move[] {
           next.lane = { stage: "removed", token: backend.token };
         }));
       }
-      if (!backend.online && backend.state === 5) found.push(...impatience(world));
       break;
     case "adding":
     case "undoing":
@@ -676,7 +677,6 @@ function laneMoves(world: World): Move[] {
       if (!mine) found.push(removal("directory gone"));
       else if (frontend === null) found.push(removal("guest gone"));
       else if (!backend.online && backend.state === 6) found.push(removal("closed"));
-      else if (!backend.online) found.push(...impatience(world));
       break;
     case "failed":
       if (!mine) {
@@ -687,7 +687,7 @@ function laneMoves(world: World): Move[] {
         found.push(
           move(world, "lane: failed, and to go", (next) => void (next.lane.stage = "removed")),
         );
-      } else if (!backend.online) found.push(...impatience(world));
+      }
       break;
     case "removing":
       found.push(removal("interrupted"));
@@ -707,14 +707,6 @@ function laneMoves(world: World): Move[] {
       break;
   }
   return found;
-}
-
-/** The guest has not closed it in time. */
-function impatience(world: World): Move[] {
-  if (world.stubborn) return [];
-  return [move(world, "lane: closes the backend by force", (next) => {
-    next.backend!.state = 6;
-  })];
 }
 
 function operationEnds(world: World): Move[] {
