@@ -3,7 +3,9 @@ import { writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { renderLifecycle } from "../core/cli/lifecycle.ts";
 import { lifecycleDocument } from "../core/lifecycle/documentation.ts";
+import { requestDocument } from "../core/request/documentation.ts";
 
 const docs = join(import.meta.dir, "..", "docs");
 writeFileSync(join(docs, "lifecycle.md"), lifecycleDocument());
 writeFileSync(join(docs, "lifecycle.svg"), await renderLifecycle("svg"));
+writeFileSync(join(docs, "request-protocol.md"), requestDocument());

@@ -112,6 +112,7 @@ function addDevd(
         .argParser(absoluteFile),
     )
     .option("--allow-dom0", "serve domain 0 too")
+    .option("--no-requests", "take no requests of toolstacks (docs/request-protocol.md)")
     .option("--drain", "close all devices when told to stop, so that guests notice")
     .addOption(
       new Option("--time <name=s>", "set a time, in seconds; may be repeated")

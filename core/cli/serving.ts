@@ -12,6 +12,7 @@ import { type LockedFile, lockFile } from "../platform/flock.ts";
 import { effectiveUid, processId } from "../platform/self.ts";
 import type { PluginRegistry } from "../../plugins/registry.ts";
 import { storeEnvironment } from "../xenstore/locate.ts";
+import { VERSION } from "../version.ts";
 import type { Connected } from "./connect.ts";
 import { CommandError, ExitCode } from "./exit_codes.ts";
 import { v2Settings } from "./hotplug_settings.ts";
@@ -23,6 +24,8 @@ export interface ServingOptions {
   readonly scripts: readonly string[];
   readonly scriptPath: string;
   readonly runDir: string;
+  /** Whether requests are taken, where the toolstack allows it; default: they are. */
+  readonly requests?: boolean;
 }
 
 /** A daemon that has not been started, and what it holds. */
@@ -48,7 +51,7 @@ export async function openServing(
   { selection, settings, times }: Chosen & { readonly times: LifecycleTimes },
   only?: DeviceId,
 ): Promise<Serving> {
-  const { runDir, scripts, scriptPath: path, pidfile } = options;
+  const { runDir, scripts, scriptPath: path, pidfile, requests = true } = options;
   const own = `${runDir}/devd-${domid}`;
   const locks: LockedFile[] = [];
   let journal: Journal | null = null;
@@ -70,6 +73,10 @@ export async function openServing(
       journal,
       times,
       ...(only === undefined ? {} : { only }),
+      // One that serves a single device is somebody's who made that himself.
+      ...(only === undefined && requests
+        ? { requests: { presence: `${VERSION} ${await bootId()}`, files: "loop" as const } }
+        : {}),
       directories: new DirectoryKeeper(systemFiles, own),
       calls: callLimits(times),
       scripts: {
@@ -87,6 +94,10 @@ export async function openServing(
   }
 }
 
+async function bootId(): Promise<string> {
+  return (await systemFiles.readText(BOOT_ID).catch(() => "unknown")).trim();
+}
+
 /** @throws CommandError that says what is wrong with the file */
 async function openJournal(path: string, domid: number): Promise<Journal> {
   const log = openLog();
@@ -95,7 +106,7 @@ async function openJournal(path: string, domid: number): Promise<Journal> {
       files: systemAppendFiles,
       path,
       domid,
-      bootId: (await systemFiles.readText(BOOT_ID).catch(() => "unknown")).trim(),
+      bootId: await bootId(),
       report: (level, text) => log[level](text),
     });
   } catch (error) {

@@ -175,7 +175,8 @@ export async function deleteDirectory(
       return "it is wanted again";
     }
     if (await visible(t, directory)) await t.remove(directory);
-    await prune(t, directory, 3);
+    // Not the root: where the domain may delete that, it could not make it again.
+    await prune(t, directory, 2);
     return null;
   });
 }

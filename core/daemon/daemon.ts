@@ -11,6 +11,7 @@ import { DEFAULT_TIMES, type LifecycleTimes } from "../lifecycle/constants.ts";
 import type { PluginRegistry } from "../../plugins/registry.ts";
 import { Devices, type DevicesParts } from "./devices.ts";
 import { Guests } from "./guests.ts";
+import { Requests, type RequestSettings } from "./requests/requests.ts";
 
 /** The daemon cannot run here; the message says why. */
 export class DaemonError extends Error {
@@ -37,11 +38,15 @@ export async function ownDomid(store: StoreClient): Promise<number> {
 }
 
 /** What a daemon is made of. */
-export type DaemonParts = Omit<DevicesParts, "onGuest">;
+export type DaemonParts = Omit<DevicesParts, "onGuest" | "onChange"> & {
+  /** How requests are taken; without it, none are. */
+  readonly requests?: RequestSettings;
+};
 
 /** Serves the devices of a driver domain, from `start` to `stop`. */
 export class Daemon {
   readonly devices: Devices;
+  readonly requests: Requests | null;
   readonly #store: StoreClient;
   readonly #domid: number;
   readonly #clock: Clock;
@@ -65,7 +70,14 @@ export class Daemon {
     this.#clock = parts.clock;
     this.#times = parts.times ?? DEFAULT_TIMES;
     this.#guests = new Guests(parts.store, (guest) => this.#touchGuest(guest));
-    this.devices = new Devices({ ...parts, onGuest: (guest) => this.#updateGuest(guest) });
+    this.devices = new Devices({
+      ...parts,
+      onGuest: (guest) => this.#updateGuest(guest),
+      onChange: (id) => this.requests?.deviceChanged(id),
+    });
+    this.requests = parts.requests === undefined
+      ? null
+      : new Requests(domid, parts, this.devices, parts.requests);
   }
 
   /**
@@ -80,6 +92,7 @@ export class Daemon {
       backendRoot(this.#domid),
       (path) => this.#changed(path),
     );
+    await this.requests?.start();
     this.#keepLooking();
   }
 
@@ -94,6 +107,7 @@ export class Daemon {
     this.#cancelResync?.();
     this.#cancelCheck?.();
     await this.#watch?.close({ timeoutMs: 1_000 }).catch(() => {});
+    await this.requests?.stop();
     await this.#guests.stop();
     await this.devices.stop(graceMs);
     await this.#plugins.close();
@@ -101,11 +115,13 @@ export class Daemon {
 
   /** Looks now and then while there are devices; without any, nothing wakes the daemon but events. */
   #keepLooking(): void {
-    if (this.#stopped || this.devices.count === 0 && !this.#listAgain) return;
+    const known = this.devices.count + (this.requests?.count ?? 0);
+    if (this.#stopped || known === 0 && !this.#listAgain) return;
     // What no event told: a lost one, a guest without a watch of its own, a refusal that has ended.
     this.#cancelResync ??= this.#clock.after(this.#times.resync, () => {
       this.#cancelResync = null;
       this.devices.touchAll();
+      this.requests?.touchAll();
       this.#list();
       this.#keepLooking();
     });

@@ -29,6 +29,7 @@ import { isVersion2 } from "./hotplug_v2.ts";
 import { awaitKernelRelease } from "./kernel.ts";
 import { observe } from "./observe.ts";
 import { OPERATION_VARIABLE, type Orphans } from "./orphans.ts";
+import { sayDisconnected } from "./requests/farewell.ts";
 import type { Slots } from "./slots.ts";
 
 /** What actions are made of. */
@@ -40,6 +41,8 @@ export interface ActionParts extends ContextParts {
   readonly deviceModels: DeviceModels;
   readonly directories: DirectoryKeeper;
   readonly calls: CallLimits;
+  /** Told after each change of a device's phase, and when nothing is left of it. */
+  onChange?(id: DeviceId): void;
 }
 
 /** The actions of one device. */
@@ -87,8 +90,11 @@ export class DeviceActions implements LaneActions {
       undo: {},
       nodes: {},
     });
-    await this.#parts.directories.remove(this.#id);
-    return await writeToken(this.#parts.store, this.#id, token) ? token : null;
+    const [marked] = await Promise.all([
+      writeToken(this.#parts.store, this.#id, token),
+      this.#parts.directories.remove(this.#id),
+    ]);
+    return marked ? token : null;
   }
 
   /** Whether `remove` can go on while the backend directory is deleted. */
@@ -207,7 +213,12 @@ export class DeviceActions implements LaneActions {
 
   async deleteDirectory(): Promise<string | null> {
     const { store } = this.#parts;
+    await sayDisconnected(store, this.#id);
     return await deleteDirectory(store, this.#id, this.#frontendKind, this.#token);
+  }
+
+  changed(): void {
+    this.#parts.onChange?.(this.#id);
   }
 
   report(level: "debug" | "info" | "warning" | "error", text: string): void {

@@ -206,6 +206,7 @@ export class Devices {
     };
     const lane: Lane = new Lane(actions, rules, this.#parts.clock, () => {
       if (this.#lanes.get(key)?.lane === lane) this.#forget(id, key);
+      this.#parts.onChange?.(id);
       this.#parts.onGuest?.(id.frontendDomid);
       this.#onFewer?.();
     });

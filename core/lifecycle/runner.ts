@@ -53,6 +53,8 @@ export interface LaneActions {
   /** Deletes the backend directory unless it is wanted again; returns why not, or null. */
   deleteDirectory(): Promise<string | null>;
   report(level: "debug" | "info" | "warning" | "error", text: string): void;
+  /** Told after each change of phase. */
+  changed?(): void;
 }
 
 /** Phases in which nothing of ours is under way. */
@@ -235,6 +237,7 @@ export class Lane {
     }
     this.#state = state;
     for (const effect of effects) this.#enqueue(effect);
+    if (before !== state.phase) this.#actions.changed?.();
     if (before !== state.phase && state.phase === "closing") this.#checkSoon();
   }
 

@@ -50,9 +50,7 @@ export const scale: Benchmark = async () => {
   try {
     for (const domid of [DRIVER, ...guests]) await makeDomain(dom0, domid);
     const farm = { directory, config, loop, guests, store, dom0 };
-    const st = await storm(farm);
-    console.error(JSON.stringify(st));
-    return [st, ...await growth(farm)];
+    return [await storm(farm), ...await growth(farm)];
   } finally {
     dom0.close();
     await store.stop();
@@ -113,7 +111,6 @@ async function growth(farm: Farm): Promise<Result[]> {
     const [latencies, costs]: Record<string, number[]>[] = [{}, {}];
     const memory: Record<string, number[]> = {};
     for (const population of POPULATIONS) {
-      console.error("population", population, Date.now());
       while (all.length < population) {
         const batch = await make(farm, all.length, Math.min(BATCH, population - all.length));
         await attachAll(farm, batch);

@@ -141,6 +141,12 @@ describe("children", () => {
     return found;
   };
 
+  /** In the middle of its exec a process shows neither environment nor arguments. */
+  const started = async () => {
+    await until(async () => (await marked()).length > 0, () => "no process");
+    return await marked();
+  };
+
   beforeEach(() => {
     world.parts = {
       ...world.parts,
@@ -156,7 +162,7 @@ describe("children", () => {
 
   test("run as long as the device is set up", async () => {
     await attach(sleeper);
-    expect(await marked()).toHaveLength(1);
+    expect(await started()).toHaveLength(1);
     await world.toolstack().remove(disk);
     expect(await marked()).toEqual([]);
   });
@@ -164,7 +170,7 @@ describe("children", () => {
   test("one that ends makes the device fail, at once", async () => {
     await attach(sleeper);
     await until(() => world.log.join("").includes("→ connected"), () => world.log.join(""));
-    process.kill((await marked())[0]!, "SIGKILL");
+    process.kill((await started())[0]!, "SIGKILL");
     await world.reaches(`${BACKEND}/state`, "6");
     expect(await world.dom0.readText(`${BACKEND}/hotplug-error`))
       .toBe("its process sleeper has ended");
@@ -173,7 +179,7 @@ describe("children", () => {
 
   test("outlive the daemon; the next one knows them, and ends them with the device", async () => {
     await attach(sleeper);
-    const before = await marked();
+    const before = await started();
     world.killDaemon();
     world.parts = {
       ...world.parts,

@@ -1,0 +1,91 @@
+/** The request protocol's diagrams, made from its tables. Pure. */
+import { DRIVER_TABLE, DRIVER_WRITES, WITHDRAWN_EARLY } from "./driver_machine.ts";
+import type { Row } from "./machine.ts";
+import { TOOLSTACK_TABLE } from "./toolstack_machine.ts";
+
+/** What can be drawn. */
+export const REQUEST_DIAGRAMS = ["state", "driver", "toolstack"] as const;
+
+/** One of them. */
+export type RequestDiagram = typeof REQUEST_DIAGRAMS[number];
+
+interface Edge {
+  readonly from: string;
+  readonly to: string;
+  readonly labels: string[];
+}
+
+function collect(edges: Iterable<{ from: string; to: string; label: string }>): Edge[] {
+  const found = new Map<string, Edge>();
+  for (const { from, to, label } of edges) {
+    const key = `${from} ${to}`;
+    const edge = found.get(key) ?? { from, to, labels: [] };
+    if (!edge.labels.includes(label)) edge.labels.push(label);
+    found.set(key, edge);
+  }
+  return [...found.values()];
+}
+
+/** One label for a row: event, conditions, steps. */
+function labelOf({ on, when = [], steps = [] }: Row): string {
+  const guard = when.length === 0 ? "" : ` [${when.join(", ")}]`;
+  const done = steps.length === 0 ? "" : ` / ${steps.join(", ")}`;
+  return `${on}${guard}${done}`;
+}
+
+function ofTable(table: readonly Row[]): Edge[] {
+  return collect(table.flatMap((row) =>
+    // From anywhere: the text says so, and lines would hide all else.
+    row.on === "missed" ? [] : row.from.map((from) => ({ from, to: row.to, label: labelOf(row) }))
+  ));
+}
+
+/** Values of node `state`, by the steps' own rules. */
+function ofState(): Edge[] {
+  const writes = [
+    ...Object.entries(DRIVER_WRITES),
+    ["report-disconnected", WITHDRAWN_EARLY] as const,
+  ];
+  return collect(writes.flatMap(([step, { expects, online, to }]) =>
+    expects.map((from) => ({
+      from,
+      to,
+      label: online === undefined ? step : `${step} [online=${online ? 1 : 0}]`,
+    }))
+  ));
+}
+
+/** Where each begins. */
+const BEGINNINGS: Readonly<Record<RequestDiagram, readonly (readonly [string, string])[]>> = {
+  state: [["new", "create"]],
+  driver: [["unknown", ""]],
+  toolstack: [["creating", "attach"], ["waiting", "wait"], ["detaching", "detach"], [
+    "forcing",
+    "detach by force",
+  ]],
+};
+
+/** As Mermaid's state diagram. */
+export function requestMermaid(diagram: RequestDiagram): string {
+  const edges = diagram === "state"
+    ? ofState()
+    : ofTable(diagram === "driver" ? DRIVER_TABLE : TOOLSTACK_TABLE);
+  const lines = ["stateDiagram-v2"];
+  for (const [to, label] of BEGINNINGS[diagram]) {
+    lines.push(`  [*] --> ${to}${label && ` : ${label}`}`);
+  }
+  for (const { from, to, labels } of edges) {
+    lines.push(`  ${from} --> ${to} : ${labels.join("<br/>")}`);
+  }
+  if (diagram === "state") lines.push("  disconnected --> [*] : clean");
+  return `${lines.join("\n")}\n`;
+}
+
+/** Rows of a table as Markdown. */
+export function requestRows(diagram: "driver" | "toolstack"): string {
+  const table: readonly Row[] = diagram === "driver" ? DRIVER_TABLE : TOOLSTACK_TABLE;
+  return table.map(({ from, on, when = [], to, steps = [] }) => {
+    const where = diagram === "driver" && on === "missed" ? "any" : from.join(", ");
+    return `| ${where} | ${on} | ${when.join(", ")} | ${to} | ${steps.join(", ")} |`;
+  }).join("\n");
+}

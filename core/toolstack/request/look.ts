@@ -1,0 +1,53 @@
+/** What a toolstack sees of a request. */
+import { frontendPath } from "../../device/id.ts";
+import { REQUEST_MARK } from "../../request/nodes.ts";
+import { type RequestId, requestPath } from "../../request/paths.ts";
+import { readTree } from "../../request/read.ts";
+import { parseReport, type RequestReport } from "../../request/report.ts";
+import type { ToolstackSeen } from "../../request/toolstack_machine.ts";
+import { absentOrHidden, type NodeAccess } from "../../xenstore/access.ts";
+import { recordPath } from "../nodes/plan.ts";
+
+/** One look, with all that steps need. */
+export interface RequestLook {
+  readonly seen: ToolstackSeen;
+  readonly report: RequestReport;
+  /** Empty without a request. */
+  readonly token: string;
+  readonly nodes: Readonly<Record<string, string>>;
+}
+
+/** Where a request's device is. */
+export function devicePaths(id: RequestId): { frontend: string; record: string; request: string } {
+  return {
+    frontend: frontendPath(id, id.kind),
+    record: recordPath(id, id.kind),
+    request: requestPath(id),
+  };
+}
+
+/** Looks at a request and its device. */
+export async function lookAtRequest(store: NodeAccess, id: RequestId): Promise<RequestLook> {
+  const paths = devicePaths(id);
+  const [nodes, record, mark] = await Promise.all([
+    readTree(store, paths.request),
+    absentOrHidden(store.read(paths.record)),
+    absentOrHidden(store.readText(`${paths.record}/${REQUEST_MARK}`)),
+  ]);
+  const { token = "", online, force, hold, frontend } = nodes ?? {};
+  const report = parseReport(nodes, id);
+  return {
+    seen: {
+      record: record === undefined ? "none" : mark === token && token ? "ours" : "foreign",
+      state: report.state,
+      online: nodes !== null && online !== "0",
+      force: force === "1",
+      published: frontend !== undefined,
+      hold: hold === "1",
+      credible: report.device !== undefined,
+    },
+    report,
+    token,
+    nodes: nodes ?? {},
+  };
+}
