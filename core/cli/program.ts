@@ -14,6 +14,7 @@ import { CommandError, ExitCode } from "./exit_codes.ts";
 import type { XenstoredOptions } from "./xenstored.ts";
 import { addHotplug } from "./hotplug_program.ts";
 import { DIAGRAM_FORMATS, type DiagramFormat } from "./lifecycle_formats.ts";
+import { addRequests } from "./request_program.ts";
 import {
   addPlugin,
   configOption,
@@ -68,6 +69,7 @@ function makeProgram(
     .configureOutput({ outputError: (text, write) => write(text.replace(/^error:/, "xdevd:")) });
   addDevd(program, builtIns, args, finish);
   addDevices(program, storeOption, builtIns, finish);
+  addRequests(program, storeOption, builtIns, finish);
   addHotplug(program, storeOption, finish);
   addStore(program, finish);
   addXenstored(program, finish);
