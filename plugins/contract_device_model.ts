@@ -30,7 +30,8 @@ export interface DeviceModelStatus {
 export interface DeviceModel {
   /**
    * Has the guest's QEMU run for this device, and waits until it says that it is ready; the undo
-   * record is written first. For a device that was given one that ended: gives it the present one.
+   * record is written first. For a device that was given one that ended: gives it the present one,
+   * or fails if there is none yet.
    * @throws Error when it cannot be started, ends, or is not ready in time (60 s); the signal's
    * reason
    */

@@ -105,6 +105,18 @@ export const systemPackages = [
     probe: "/usr/bin/qemu-system-x86_64",
   },
   {
+    name: "qemu-system-xen",
+    group: "xen",
+    why: "the QEMU that serves disks and shares in driver domains",
+    probe: "/usr/libexec/xen-qemu-system-i386",
+  },
+  {
+    name: "qemu-utils",
+    group: "xen",
+    why: "qemu-img, which makes and reads images of QEMU's formats",
+    probe: "/usr/bin/qemu-img",
+  },
+  {
     name: "xen-hypervisor-4.17-amd64",
     group: "xen",
     why: "the hypervisor",

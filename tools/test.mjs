@@ -7,6 +7,9 @@
  *   node tools/test.mjs --check             only format, lint and types
  *   node tools/test.mjs -t pattern          options of `bun test` are passed on, likewise
  *
+ * All tests run in two lanes at a time: those that share the machine's loop devices and interfaces
+ * one after the other, the rest beside them; what the second lane prints comes when it has ended.
+ *
  * The last line printed is `N passed, N failed` (and `, N skipped`). Every test file has to report
  * at least one test, be it a skipped one: a file that breaks while it is loaded counts as a failure.
  */
@@ -19,9 +22,10 @@ const root = dirname(dirname(fileURLToPath(import.meta.url)));
 const limitMinutes = 8;
 const timeoutText = `not done after ${limitMinutes} minutes`;
 const bin = join(root, "node_modules", ".bin");
-const report = join(root, "build", "junit.xml");
-/** Until it has been read, as two of these may run at once. */
-const ownReport = join(root, "build", `junit.${process.pid}.xml`);
+/** Reports; each has a name of its own until it has been read, as two of these may run at once. */
+const build = join(root, "build");
+/** Tests of the machine itself, but for the one that spends its time in an emulator. */
+const machineLane = /^test\/(real\/(?!xen_smoke)|plugins\/(conformance|hostile))/;
 /** These have commands of their own. */
 const excluded = ["test/xen", "test/bench", "test/fuzz"];
 
@@ -45,7 +49,24 @@ async function main() {
   const files = [...new Set((chosen.length > 0 ? chosen : ["test"]).flatMap(testFiles))];
   if (files.length === 0) return finish(0, 0, 0, "there are no test files there");
 
-  mkdirSync(dirname(report), { recursive: true });
+  mkdirSync(build, { recursive: true });
+  const lanes = args.length > 0 ? [files] : [
+    files.filter((file) => machineLane.test(file)),
+    files.filter((file) => !machineLane.test(file)),
+  ];
+  const results = await Promise.all(lanes.map((lane, number) => runLane(lane, number, options)));
+  conclude(results, files, options);
+}
+
+/**
+ * Runs test files one after the other.
+ * @param {string[]} files
+ * @param {number} number of the lane; what those after the first print comes at their end
+ * @param {string[]} options
+ */
+async function runLane(files, number, options) {
+  const ownReport = join(build, `junit.${process.pid}.${number}.xml`);
+  const started = Date.now();
   const status = await run(join(bin, "bun"), [
     "test",
     // Waits inside the tests are shorter, and say what they waited for.
@@ -54,8 +75,9 @@ async function main() {
     `--reporter-outfile=${ownReport}`,
     ...options,
     ...files.map((file) => `./${file}`),
-  ]);
-  conclude(status, files, options);
+  ], number > 0);
+  console.log(`lane ${number + 1}: ${((Date.now() - started) / 1000).toFixed(0)} s`);
+  return { status, ...readReport(ownReport, number) };
 }
 
 /**
@@ -78,32 +100,41 @@ async function checksPass() {
 }
 
 /**
- * Reads the report and prints the end.
- * @param {number | "timeout"} status
+ * Prints the end.
+ * @param {({ status: number | "timeout" } & ReturnType<typeof readReport>)[]} results
  * @param {string[]} files
  * @param {string[]} options
  */
-function conclude(status, files, options) {
-  const { tests, failures, skipped, seen } = readReport();
+function conclude(results, files, options) {
+  const sum = (/** @type {"tests" | "failures" | "skipped"} */ name) =>
+    results.reduce((total, result) => total + result[name], 0);
+  const [tests, failures, skipped] = [sum("tests"), sum("failures"), sum("skipped")];
   let failed = failures;
   const problems = [];
-  if (status === "timeout") problems.push(`${timeoutText}: stopped, the test named last hung`);
-  else if (seen === null) problems.push(`bun test ended with ${status} and no report`);
-  else if (options.length === 0) {
-    for (const file of files.filter((file) => !seen.has(file))) {
+  for (const { status, seen } of results) {
+    if (status === "timeout") problems.push(`${timeoutText}: stopped, the test named last hung`);
+    else if (seen === null) problems.push(`bun test ended with ${status} and no report`);
+  }
+  if (problems.length === 0 && options.length === 0) {
+    for (const file of files.filter((file) => !results.some(({ seen }) => seen?.has(file)))) {
       problems.push(`${file} reported no test: it broke while loading, or has none`);
     }
   }
   failed += problems.length;
-  if (status !== 0 && failed === 0 && tests > skipped) {
-    problems.push(`bun test ended with ${status}: an error outside of any test`);
+  const odd = results.find(({ status }) => status !== 0)?.status;
+  if (odd !== undefined && failed === 0 && tests > skipped) {
+    problems.push(`bun test ended with ${odd}: an error outside of any test`);
     failed = 1;
   }
   finish(tests - failures - skipped, failed, skipped, ...problems);
 }
 
-/** Bun's report: its totals, and which files are in it (null if it was not written). */
-function readReport() {
+/**
+ * Bun's report: its totals, and which files are in it (null if it was not written).
+ * @param {string} ownReport
+ * @param {number} number of its lane
+ */
+function readReport(ownReport, number) {
   const none = {
     tests: 0,
     failures: 0,
@@ -112,7 +143,7 @@ function readReport() {
   };
   if (!existsSync(ownReport)) return none;
   const xml = readFileSync(ownReport, "utf8");
-  renameSync(ownReport, report);
+  renameSync(ownReport, join(build, number === 0 ? "junit.xml" : `junit.${number + 1}.xml`));
   const totals = /<testsuites [^>]*>/.exec(xml)?.[0];
   if (totals === undefined) return none;
   const total = (/** @type {string} */ name) =>
@@ -166,14 +197,15 @@ function testFiles(path) {
  * Runs a program to its end, or to the time limit.
  * @param {string} program
  * @param {string[]} args
+ * @param {boolean} held whether what it prints is held back until it has ended
  * @returns {Promise<number | "timeout">} its exit code; 128 and the signal's number if one ended it
  */
-function run(program, args) {
+function run(program, args, held = false) {
   return new Promise((resolve) => {
     let timedOut = false;
     const child = spawn(program, args, {
       cwd: root,
-      stdio: ["ignore", "inherit", "inherit"],
+      stdio: ["ignore", held ? "pipe" : "inherit", held ? "pipe" : "inherit"],
       env: {
         ...process.env,
         PATH: `${bin}:${process.env["PATH"]}`,
@@ -182,6 +214,11 @@ function run(program, args) {
       // The checks' shell has children: a group of their own, so that a signal reaches all.
       detached: true,
     });
+    /** @type {Buffer[]} */
+    const printed = [];
+    for (const stream of [child.stdout, child.stderr]) {
+      stream?.on("data", (chunk) => printed.push(chunk));
+    }
     const forward = (/** @type {NodeJS.Signals} */ signal) => signalGroup(child.pid, signal);
     const signals = /** @type {const} */ (["SIGINT", "SIGTERM", "SIGHUP"]);
     for (const signal of signals) process.on(signal, forward);
@@ -193,13 +230,14 @@ function run(program, args) {
     const ended = (/** @type {number} */ status) => {
       clearTimeout(timer);
       for (const signal of signals) process.off(signal, forward);
+      for (const chunk of printed) process.stdout.write(chunk);
       resolve(timedOut ? "timeout" : status);
     };
     child.once("error", (error) => {
       console.error(`npm test: ${program}: ${error.message}`);
       ended(127);
     });
-    child.once("exit", (code) => ended(code ?? 128));
+    child.once(held ? "close" : "exit", (code) => ended(code ?? 128));
   });
 }
 

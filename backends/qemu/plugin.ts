@@ -50,7 +50,12 @@ export default definePlugin({
       return null;
     }
     await offer(device);
-    await device.deviceModel.start(programOf(device.settings, device.id.frontendDomid), signal);
+    try {
+      await device.deviceModel.start(programOf(device.settings, device.id.frontendDomid), signal);
+    } catch (error) {
+      device.log.warning((error as Error).message);
+      return null;
+    }
     if (await taken(device, signal)) {
       device.log.info("given to the QEMU that runs now");
       return null;

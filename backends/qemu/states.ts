@@ -14,14 +14,17 @@ const POLL_MS = 50;
 /**
  * Waits until QEMU has taken the device: it leaves state Initialising. One that it cannot open, it
  * leaves as it is.
- * @returns whether it has; false also when the QEMU has ended
+ * @returns whether it has; false also when the QEMU has ended, and when the toolstack wants the
+ * device removed: that it writes state Closing then says nothing of QEMU
  * @throws the signal's reason
  */
 export async function taken(device: Device, signal: AbortSignal): Promise<boolean> {
   for (let waited = 0;; waited += POLL_MS) {
-    const state = await stateOf(device);
+    const [state, online] = await Promise.all([stateOf(device), device.nodes.read("online")]);
     // Deleted meanwhile: that is for the daemon to see.
-    if (state === undefined || state > INITIALISING) return true;
+    if (state === undefined) return true;
+    if (online === "0") return false;
+    if (state > INITIALISING) return true;
     const { state: model } = await device.deviceModel.status();
     if (model !== "serving" || waited >= TAKE_MS) return false;
     await device.system.sleep(POLL_MS, signal);

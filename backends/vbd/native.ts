@@ -15,6 +15,13 @@ import { badNode, type BlockRequest, readRequest, shown } from "./request.ts";
 import { checkSharing, claimOn, refuseBusy } from "./sharing.ts";
 import type { VbdUndo } from "./undo.ts";
 
+/** Nodes that are being read. */
+interface Asked {
+  readonly request: Promise<BlockRequest>;
+  /** Node `physical-device`. */
+  readonly done: Promise<string | undefined>;
+}
+
 /**
  * Sets a block device up.
  * @throws Error with one line of reason; if the target may not be shared or not be written,
@@ -24,11 +31,16 @@ export async function addNative(
   device: Device,
   blocks: BlockDevices,
   signal: AbortSignal,
+  asked: Asked = {
+    request: readRequest(device.nodes),
+    done: device.nodes.read("physical-device"),
+  },
 ): Promise<void> {
+  asked.request.catch(() => {});
   // As the script: it may have been done already.
-  if (await device.nodes.read("physical-device") !== undefined) return;
+  if (await asked.done !== undefined) return;
   try {
-    await add(device, blocks, signal);
+    await add(device, blocks, signal, await asked.request);
   } catch (error) {
     // Whatever it was: no script is needed to undo it.
     if (!isNative(device)) await device.recordUndo({ native: true });
@@ -76,8 +88,12 @@ export async function checkNative(device: Device): Promise<string | null> {
   return removable === "1" ? null : `its block device ${number} is another one by now`;
 }
 
-async function add(device: Device, blocks: BlockDevices, signal: AbortSignal): Promise<void> {
-  const request = await readRequest(device.nodes);
+async function add(
+  device: Device,
+  blocks: BlockDevices,
+  signal: AbortSignal,
+  request: BlockRequest,
+): Promise<void> {
   const { params } = request;
   // Of an add that was cut short, if any.
   await releaseLoop(device, blocks, signal);
@@ -87,11 +103,16 @@ async function add(device: Device, blocks: BlockDevices, signal: AbortSignal): P
   const held: VbdUndo = isFile
     ? { tag: newTag(), file: target.identity }
     : { use: useName(target.path, target.diskseq) };
+  // Looked for meanwhile.
+  const mounted = request.unchecked
+    ? Promise.resolve(undefined)
+    : mountPoint(device, blocks, request, target);
+  mounted.catch(() => {});
   // Of two at the same time the first one gets it, rather than neither. Removals do not wait here.
   await device.system.exclusively(`vbd storage ${claim.uses}`, signal, async () => {
     await device.recordUndo({ native: true, params, ...claim, ...held });
-    await checkSharing(device, shown(params), claim, signal);
-    if (!request.unchecked) await checkHere(device, blocks, request, target);
+    await checkSharing(device, shown(params), claim, signal, request.mode);
+    if (!request.unchecked) await checkHere(device, request, target, await mounted);
   });
   signal.throwIfAborted();
   const result = isFile
@@ -127,12 +148,25 @@ async function findTarget(blocks: BlockDevices, request: BlockRequest): Promise<
   return target;
 }
 
+/** Where this domain has the target mounted, if it has. */
+async function mountPoint(
+  { system }: Device,
+  blocks: BlockDevices,
+  { readOnly }: BlockRequest,
+  target: StorageTarget,
+): Promise<string | undefined> {
+  const which = readOnly ? "writable" : "all";
+  return target.kind === "block"
+    ? await mountPointOf(system, [target], which)
+    : await mountPointOfFile(system, blocks, target.identity, which);
+}
+
 /** @throws NotShareable for what the script would refuse because of this domain itself */
 async function checkHere(
   device: Device,
-  blocks: BlockDevices,
   { params, mode, readOnly }: BlockRequest,
   target: StorageTarget,
+  mounted: string | undefined,
 ): Promise<void> {
   if (!readOnly && target.readOnly) {
     await refuseBusy(
@@ -140,11 +174,7 @@ async function checkHere(
       `${shown(params)} is read-only, and cannot be written as mode ${mode} says`,
     );
   }
-  const which = readOnly ? "writable" : "all";
-  const point = target.kind === "block"
-    ? await mountPointOf(device.system, [target], which)
-    : await mountPointOfFile(device.system, blocks, target.identity, which);
-  if (point !== undefined) {
+  if (mounted !== undefined) {
     await refuseBusy(
       device,
       `${shown(params)} cannot be shared: it is mounted here (mode ${mode})`,
@@ -158,12 +188,14 @@ async function attachFile(
   request: BlockRequest,
   file: StorageTarget,
 ): Promise<Record<string, string>> {
-  // It may have been closed while another device was waited for.
-  const state = await device.nodes.read("state");
+  // It may have been closed while another device was waited for; that is asked beside the work.
+  const asked = device.nodes.read("state");
+  asked.catch(() => {});
+  const loop = await takeLoop(device, blocks, file, request);
+  const state = await asked;
   if (state !== "2") {
     throw new Error(`closed or removed while it was being attached (state ${state ?? "missing"})`);
   }
-  const loop = await takeLoop(device, blocks, file, request);
   return { node: loop.node, ...physicalDevice(loop.node, loop) };
 }
 

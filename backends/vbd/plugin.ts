@@ -8,17 +8,23 @@ import { claimTarget } from "./claim.ts";
 import { claimOf } from "./sharing.ts";
 import { detach, isOurs, loopsOf, useOf } from "./loop.ts";
 import type { VbdUndo } from "./undo.ts";
+import { readRequest } from "./request.ts";
 import { addVersion2, adoptVersion2, removeVersion2 } from "./version2.ts";
 
 export default definePlugin({
   ...manifest,
 
   async add(device, signal) {
+    // Asked for at once with the script: one round trip.
+    const request = readRequest(device.nodes);
+    request.catch(() => {});
+    const done = device.nodes.read("physical-device");
+    done.catch(() => {});
     const script = await device.nodes.read("script");
     if (!script) throw new Error("the backend names no script (node `script` is missing or empty)");
     const isKnown = (name: string) => device.id.kind === "vbd" && name === "block";
     if (await goesNative(device, script, isKnown)) {
-      return await addNative(device, device.system.blocks, signal);
+      return await addNative(device, device.system.blocks, signal, { request, done });
     }
     await device.scripts.check("block", script);
     const params = await device.nodes.read("params") ?? "";

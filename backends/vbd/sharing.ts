@@ -34,7 +34,7 @@ export function claimOn(target: string, mode: string): Claim {
 
 /**
  * To be called when the claim is recorded, so that of two at the same time at least one sees the
- * other. A mode that ends in `!` means: shared on purpose. Devices of one guest may share.
+ * other. @param known the mode, if it has been read. One that ends in `!` means: shared on purpose. Devices of one guest may share.
  * @throws NotShareable when another guest's device writes it, or is using it and this one is to write
  * it; the nodes then say `busy`
  */
@@ -43,8 +43,9 @@ export async function checkSharing(
   params: string,
   { uses, writes }: Claim,
   signal: AbortSignal,
+  known?: string,
 ): Promise<void> {
-  const mode = await modeOf(device);
+  const mode = known ?? await modeOf(device);
   if (uses === undefined || mode.endsWith("!")) return;
   const isShared = () =>
     device.heldElsewhere(writes === undefined ? "writes" : "uses", uses, "other guests");

@@ -52,7 +52,7 @@ export async function addNative(
   signal: AbortSignal,
   options: NativeOptions,
 ): Promise<void> {
-  const settings = await readSettings(device.nodes);
+  const settings = await (options.settings ?? readSettings(device.nodes));
   const link = await findInterface(device, links, signal);
   const name = settings.vifname ?? link.name;
   if (name !== link.name && await links.read(name) !== undefined) {
@@ -68,8 +68,7 @@ export async function addNative(
     if (up) await links.setDown(link.name);
     await links.rename(link.name, name);
   }
-  await apply();
-  await warnOfHooks(device);
+  await Promise.all([apply(), warnOfHooks(device)]);
   if (options.packetFilter) await addRules(device, rulesFor(name, networks), signal);
   signal.throwIfAborted();
   await device.nodes.write({ "hotplug-status": "connected" });

@@ -5,20 +5,30 @@ import { goesNative } from "../shared/way.ts";
 import { followBridge } from "./follow.ts";
 import { interfaceName, waitForInterface } from "./interface.ts";
 import { addNative, isNative, modeOfScript, removeNative, type VifMode } from "./native.ts";
+import { readSettings } from "./settings.ts";
 import { manifest } from "./manifest.ts";
 
 export default definePlugin({
   ...manifest,
 
   async add(device, signal) {
-    const script = await device.nodes.read("script");
+    // Asked for at once: one round trip.
+    const settings = readSettings(device.nodes);
+    settings.catch(() => {});
+    const [script, type] = await Promise.all([
+      device.nodes.read("script"),
+      device.nodes.read("type"),
+    ]);
     if (!script) throw new Error("the backend names no script (node `script` is missing or empty)");
-    const mode = await wayOf(device, script);
+    const mode = await wayOf(device, script, type);
     if (mode !== null) {
       // Whatever comes of it: no script is needed to undo it.
       await device.recordUndo({ native: true });
       const packetFilter = device.settings["packet-filter"] === true;
-      return await addNative(device, device.system.links, mode, signal, { packetFilter });
+      return await addNative(device, device.system.links, mode, signal, {
+        packetFilter,
+        settings,
+      });
     }
     await device.scripts.check("network", script);
     await device.recordUndo({ script });
@@ -62,11 +72,15 @@ function wentNative(device: Device): boolean {
 }
 
 /** How it is set up without a script; null: by the script. */
-async function wayOf(device: Device, script: string): Promise<VifMode | null> {
+async function wayOf(
+  device: Device,
+  script: string,
+  type: string | undefined,
+): Promise<VifMode | null> {
   const mode = modeOfScript(script);
   if (mode === null || !await goesNative(device, script, () => true)) return null;
   // The emulated twin is the script's.
-  return await device.nodes.read("type") === "vif_ioemu" ? null : mode;
+  return type === "vif_ioemu" ? null : mode;
 }
 
 /** Scripts fail at once when there is no interface. */

@@ -12,6 +12,8 @@ export interface NativeOptions {
    * filter). Default false.
    */
   readonly packetFilter?: boolean;
+  /** The nodes, if they are being read already. */
+  readonly settings?: Promise<VifSettings>;
 }
 
 /** An attach. */

@@ -46,7 +46,11 @@ export async function connectStore(
     });
     return { store, location };
   } catch (error) {
-    if (error instanceof StoreError) throw new CommandError(error.message, ExitCode.NoStore);
+    if (error instanceof StoreError) {
+      const { code } = error as { code?: string };
+      const denied = code === "EACCES" || code === "EPERM";
+      throw new CommandError(error.message, denied ? ExitCode.NotPermitted : ExitCode.NoStore);
+    }
     throw error;
   }
 }

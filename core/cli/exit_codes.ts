@@ -11,6 +11,24 @@ export const ExitCode = {
   AlreadyRunning: 4,
   /** It would do harm here: in domain 0 the toolstack does this work itself. */
   Refused: 5,
+  /** A device's specification is not accepted. */
+  BadSpecification: 6,
+  /** This user, or this domain, may not do it. */
+  NotPermitted: 7,
+  /** There is no such domain. */
+  NoDomain: 8,
+  /** The guest has a device of that number already. */
+  DeviceExists: 9,
+  /** The guest has no such device. */
+  NoDevice: 10,
+  /** There is no such hotplug script, or it may not be run. */
+  NoScript: 11,
+  /** The driver domain, its driver or its daemon, did nothing. */
+  NoAnswer: 12,
+  /** The driver domain tried to set the device up and could not. */
+  SetupFailed: 13,
+  /** The guest did not connect, or let go, in time. */
+  Timeout: 14,
 } as const;
 
 /** One of {@link ExitCode}. */
@@ -20,9 +38,16 @@ export type ExitCode = typeof ExitCode[keyof typeof ExitCode];
 export class CommandError extends Error {
   override name = "CommandError";
   readonly exitCode: ExitCode;
+  /** Lines to be printed below the message, as they are. */
+  readonly details: readonly string[];
 
-  constructor(message: string, exitCode: ExitCode = ExitCode.Failure) {
+  constructor(
+    message: string,
+    exitCode: ExitCode = ExitCode.Failure,
+    details: readonly string[] = [],
+  ) {
     super(message);
     this.exitCode = exitCode;
+    this.details = details;
   }
 }

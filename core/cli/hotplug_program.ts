@@ -1,7 +1,7 @@
 /** The command line of `xdevd prepare` and its like. */
 import { type Command, InvalidArgumentError, Option } from "commander";
 import { DOMID_MAX, parseDomid } from "../device/id.ts";
-import { parseVdev, VDEV_FORMS } from "../device/vdev.ts";
+import { parseVdev, VDEV_RULE } from "../toolstack/disk/vdev.ts";
 import { DEFAULT_SCRIPT_DIRECTORY } from "../hotplug/path_rules.ts";
 import { DEFAULT_PATH } from "../hotplug/run_script.ts";
 import { LOG_LEVELS } from "../log/log.ts";
@@ -26,7 +26,7 @@ export function addHotplug(
     program.command(verb)
       .description(description)
       .argument("<domid>", "of the guest", guest)
-      .argument("<vdev>", VDEV_FORMS, vdev)
+      .argument("<vdev>", VDEV_RULE, vdev)
       .argument("[target]", "what the script is to find, as in a disk specification")
       .option("--script <name>", "the script, by name or path")
       .addOption(storeOption())
@@ -65,9 +65,11 @@ function guest(text: string): number {
 }
 
 function vdev(text: string): number {
-  const value = parseVdev(text);
-  if (value === undefined) throw new InvalidArgumentError(`Expected ${VDEV_FORMS}.`);
-  return value;
+  try {
+    return parseVdev(text);
+  } catch {
+    throw new InvalidArgumentError(`Expected ${VDEV_RULE}.`);
+  }
 }
 
 function seconds(text: string): number {

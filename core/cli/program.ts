@@ -8,6 +8,7 @@ import { type TimeName, TIMES } from "../lifecycle/constants.ts";
 import { LOG_LEVELS, printable } from "../log/log.ts";
 import { absoluteFile, printTo } from "../platform/self.ts";
 import { VERSION } from "../version.ts";
+import { addDevices } from "./device_program.ts";
 import type { DevdOptions } from "./devd.ts";
 import { CommandError, ExitCode } from "./exit_codes.ts";
 import type { XenstoredOptions } from "./xenstored.ts";
@@ -46,7 +47,10 @@ export async function runProgram(
     }
     const message = error instanceof Error ? error.message : String(error);
     printTo(2, `xdevd: ${printable(message)}\n`);
-    if (error instanceof CommandError) return error.exitCode;
+    if (error instanceof CommandError) {
+      for (const line of error.details) printTo(2, `  ${printable(line)}\n`);
+      return error.exitCode;
+    }
     return ExitCode.Failure;
   }
 }
@@ -63,6 +67,7 @@ function makeProgram(
     .showHelpAfterError("(--help tells more)")
     .configureOutput({ outputError: (text, write) => write(text.replace(/^error:/, "xdevd:")) });
   addDevd(program, builtIns, args, finish);
+  addDevices(program, storeOption, builtIns, finish);
   addHotplug(program, storeOption, finish);
   addStore(program, finish);
   addXenstored(program, finish);

@@ -58,8 +58,9 @@ export class Daemon {
   #listing: Promise<void> = Promise.resolve();
   #listAgain = false;
   #emptyHundreds = 0;
-  #cancelResync: Cancel = () => {};
-  #cancelCheck: Cancel = () => {};
+  #cancelResync: Cancel | null = null;
+  #cancelCheck: Cancel | null = null;
+  #stopped = false;
 
   /** @param domid the driver domain's own domid */
   constructor(domid: number, parts: DaemonParts) {
@@ -92,8 +93,7 @@ export class Daemon {
       (path) => this.#changed(path),
     );
     await this.requests?.start();
-    this.#scheduleResync();
-    this.#scheduleCheck();
+    this.#keepLooking();
   }
 
   /** Closes all devices, so that guests and toolstack notice; takes no longer than `ms`. */
@@ -103,8 +103,9 @@ export class Daemon {
 
   /** Stops watching, waits for what runs (see `Devices.stop`), leaves devices as they are. */
   async stop(graceMs: number): Promise<void> {
-    this.#cancelResync();
-    this.#cancelCheck();
+    this.#stopped = true;
+    this.#cancelResync?.();
+    this.#cancelCheck?.();
     await this.#watch?.close({ timeoutMs: 1_000 }).catch(() => {});
     await this.requests?.stop();
     await this.#guests.stop();
@@ -112,32 +113,32 @@ export class Daemon {
     await this.#plugins.close();
   }
 
-  /** What no event told: a lost one, a guest without a watch of its own, a refusal that has ended. */
-  #scheduleResync(): void {
-    this.#cancelResync = this.#clock.after(this.#times.resync, () => {
+  /** Looks now and then while there are devices; without any, nothing wakes the daemon but events. */
+  #keepLooking(): void {
+    const known = this.devices.count + (this.requests?.count ?? 0);
+    if (this.#stopped || known === 0 && !this.#listAgain) return;
+    // What no event told: a lost one, a guest without a watch of its own, a refusal that has ended.
+    this.#cancelResync ??= this.#clock.after(this.#times.resync, () => {
+      this.#cancelResync = null;
       this.devices.touchAll();
       this.requests?.touchAll();
       this.#list();
-      this.#scheduleResync();
+      this.#keepLooking();
     });
-  }
-
-  #scheduleCheck(): void {
-    this.#cancelCheck = this.#clock.after(this.#times.check, () => {
-      this.devices.checkAll();
-      this.#scheduleCheck();
+    this.#cancelCheck ??= this.#clock.after(this.#times.check, () => {
+      this.#cancelCheck = null;
+      this.devices.checkSome();
+      this.#keepLooking();
     });
   }
 
   #updateGuest(domid: number): void {
-    const devices = this.devices.known.filter(({ frontendDomid }) => frontendDomid === domid);
-    this.#guests.update(domid, devices, (id) => this.devices.frontendKindOf(id));
+    this.#keepLooking();
+    this.#guests.update(domid, this.devices.of(domid), (id) => this.devices.frontendKindOf(id));
   }
 
   #touchGuest(domid: number): void {
-    for (const id of this.devices.known) {
-      if (id.frontendDomid === domid) this.devices.touch(id);
-    }
+    for (const id of this.devices.of(domid)) this.devices.touch(id);
   }
 
   #changed(path: string): void {
@@ -163,6 +164,8 @@ export class Daemon {
         await this.#listDevices();
       } catch (error) {
         this.#log.warning(`the backend directories cannot be listed: ${error}`);
+        this.#listAgain = true;
+        this.#keepLooking();
       }
     });
   }

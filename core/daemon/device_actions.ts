@@ -90,8 +90,11 @@ export class DeviceActions implements LaneActions {
       undo: {},
       nodes: {},
     });
-    await this.#parts.directories.remove(this.#id);
-    return await writeToken(this.#parts.store, this.#id, token) ? token : null;
+    const [marked] = await Promise.all([
+      writeToken(this.#parts.store, this.#id, token),
+      this.#parts.directories.remove(this.#id),
+    ]);
+    return marked ? token : null;
   }
 
   /** Whether `remove` can go on while the backend directory is deleted. */
@@ -332,8 +335,8 @@ export class DeviceActions implements LaneActions {
         if (!this.#entry?.undo[HOTPLUG_RECORD]) addUndo({ [HOTPLUG_RECORD]: true });
       },
       heldElsewhere: (name, value, by) =>
-        journal.entries().some((other) =>
-          other.undo[name] === value && deviceName(other.id) !== this.#name &&
+        journal.holders(name, value).some((other) =>
+          deviceName(other.id) !== this.#name &&
           (by === "any" || other.id.frontendDomid !== this.#id.frontendDomid)
         ),
     }, {

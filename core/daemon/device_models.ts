@@ -60,6 +60,8 @@ export class DeviceModels {
       start: async (program, signal) => {
         signal.throwIfAborted();
         const model = join();
+        const had = undo()[DEVICE_MODEL_PROCESS_RECORD] !== undefined;
+        if (had && model.pausing) throw new Error(`the guest's QEMU: ${model.detail}`);
         await unlessAborted(model.start(program), signal);
         const { identity } = model;
         if (identity === null) throw new Error(`the guest's QEMU: ${model.detail}`);

@@ -21,6 +21,9 @@ export interface DevicesParts extends ActionParts {
   onGuest?(frontendDomid: number): void;
 }
 
+/** No constant of Xen's: with some thousand devices, looking at them must not be all that is done. */
+const CHECKS_AT_A_TIME = 100;
+
 interface Entry {
   readonly id: DeviceId;
   readonly lane: Lane;
@@ -33,8 +36,11 @@ export class Devices {
   readonly #throttle: Throttle;
   readonly #log = openLog();
   readonly #unknownKinds = new Set<string>();
+  /** The same by guest: there may be thousands in all. */
+  readonly #byGuest = new Map<number, Map<string, Entry>>();
   /** Touched in this turn of the event loop. */
   readonly #touched = new Set<string>();
+  #nextCheck = 0;
   #closing = false;
   #stopped = false;
   #onFewer: (() => void) | null = null;
@@ -47,6 +53,16 @@ export class Devices {
   /** Identities of the devices that are known. */
   get known(): DeviceId[] {
     return [...this.#lanes.values()].map(({ id }) => id);
+  }
+
+  /** How many there are. */
+  get count(): number {
+    return this.#lanes.size;
+  }
+
+  /** Those of one guest. */
+  of(frontendDomid: number): DeviceId[] {
+    return [...this.#byGuest.get(frontendDomid)?.values() ?? []].map(({ id }) => id);
   }
 
   /** How many devices are set up, or half so. */
@@ -104,9 +120,14 @@ export class Devices {
     for (const { lane } of this.#lanes.values()) lane.touch();
   }
 
-  /** Has all devices that are set up checked. */
-  checkAll(): void {
-    for (const { lane } of this.#lanes.values()) lane.check();
+  /** Has devices that are set up checked: as many as may be at a time, the others next time. */
+  checkSome(): void {
+    const keys = [...this.#lanes.keys()];
+    const count = Math.min(CHECKS_AT_A_TIME, keys.length);
+    for (let at = 0; at < count; at++) {
+      this.#nextCheck %= keys.length;
+      this.#lanes.get(keys[this.#nextCheck++]!)?.lane.check();
+    }
   }
 
   /** Closes all devices as a toolstack would; resolves when all are gone, or after `ms`. */
@@ -152,6 +173,13 @@ export class Devices {
     entry.lane.touch();
   }
 
+  #forget({ frontendDomid }: DeviceId, key: string): void {
+    this.#lanes.delete(key);
+    const guests = this.#byGuest.get(frontendDomid);
+    guests?.delete(key);
+    if (guests?.size === 0) this.#byGuest.delete(frontendDomid);
+  }
+
   #reportUnknownKind(id: DeviceId): void {
     if (this.#unknownKinds.has(id.kind)) return;
     this.#unknownKinds.add(id.kind);
@@ -177,13 +205,16 @@ export class Devices {
       },
     };
     const lane: Lane = new Lane(actions, rules, this.#parts.clock, () => {
-      if (this.#lanes.get(key)?.lane === lane) this.#lanes.delete(key);
+      if (this.#lanes.get(key)?.lane === lane) this.#forget(id, key);
       this.#parts.onChange?.(id);
       this.#parts.onGuest?.(id.frontendDomid);
       this.#onFewer?.();
     });
     const entry = { id, lane };
     this.#lanes.set(key, entry);
+    const guests = this.#byGuest.get(id.frontendDomid);
+    if (guests === undefined) this.#byGuest.set(id.frontendDomid, new Map([[key, entry]]));
+    else guests.set(key, entry);
     this.#parts.onGuest?.(id.frontendDomid);
     return entry;
   }

@@ -64,6 +64,11 @@ export class GuestDeviceModel {
     return this.#ready ? this.#process?.identity ?? null : null;
   }
 
+  /** Whether it has ended, and is started again after a pause. */
+  get pausing(): boolean {
+    return this.#cancelRestart !== null;
+  }
+
   /** Why there is none; or what it printed last. */
   get detail(): string {
     return this.#ready ? this.#process?.said ?? "" : this.#failure;
@@ -163,7 +168,7 @@ export class GuestDeviceModel {
     const late = () =>
       abort.abort(new Error(`it is not running after ${READY_MS / 1000} s${tail(qemu)}`));
     const cancel = this.#parts.clock.after(READY_MS, late);
-    qemu.ended.then((how) => abort.abort(new Error(`it ended: ${how}${tail(qemu)}`)));
+    qemu.ended.then((how) => abort.abort(new Error(`it ended: ${how}${tail(qemu, how)}`)));
     try {
       await this.#parts.nodes.running(abort.signal);
     } finally {
@@ -214,10 +219,10 @@ export class GuestDeviceModel {
       const wasReady = this.#ready;
       this.#process = null;
       this.#ready = false;
-      this.#failure = `it ended: ${how}${tail(qemu)}`;
+      this.#failure = `it ended: ${how}${tail(qemu, how)}`;
       // One that was never ready is the business of whoever waits for it.
       if (!wasReady || this.#stopping !== null) return;
-      this.#log.error(`QEMU ended: ${how}${tail(qemu)}`);
+      this.#log.error(`QEMU ended: ${how}${tail(qemu, how)}`);
       if (this.#parts.clock.now() - this.#readySince >= WELL_MS) this.#pause = RESTART_MIN_MS;
       this.#scheduleRestart();
       this.#tellUsers();
@@ -258,6 +263,8 @@ export class GuestDeviceModel {
   }
 }
 
-function tail({ said }: ModelProcess): string {
-  return said === "" ? "" : `: ${said}`;
+function tail({ said }: ModelProcess, how = ""): string {
+  // Of one that somebody else ended, the last line has nothing to do with its end.
+  const byOthers = /SIG(KILL|TERM|HUP)$/.test(how);
+  return said === "" || byOthers ? "" : `: ${said}`;
 }

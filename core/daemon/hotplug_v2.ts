@@ -13,6 +13,7 @@ import { COPY_BASE, withCopy } from "./copy.ts";
 import type { HotplugDirectories } from "./hotplug_directory.ts";
 import type { ScriptParts } from "./hotplug_scripts.ts";
 import { v2Parts, type V2Settings } from "./hotplug_v2_parts.ts";
+import { quote } from "./observe.ts";
 
 /** The undo record: how far it was, for the case that the store forgets. */
 export const V2_RECORD = "hotplug v2";
@@ -99,8 +100,12 @@ export class HotplugV2 {
       await this.#prepare(session, script);
       await session.add(backendPath(this.#id));
       const { "physical-device": number, ...path } = await this.#result(session);
-      if (this.#id.kind === "vbd" && !number) {
-        throw new ScriptFailed(`${script} add: succeeded but wrote no physical-device`);
+      // The kernel's backend reads it so. Other kinds' do without.
+      if (this.#id.kind === "vbd" && !/^[0-9a-f]+:[0-9a-f]+$/i.test(number ?? "")) {
+        throw new ScriptFailed(
+          `${script} add: succeeded but physical-device is ${quote(number)}; ` +
+            "expected MAJ:MIN in hexadecimal",
+        );
       }
       await this.#nodes.write({ ...path, "hotplug-status": "connected" });
     });

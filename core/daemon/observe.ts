@@ -42,6 +42,7 @@ export async function observe(
     status,
     token,
     frontendPresent,
+    present,
   ] = await Promise.all([
     read("state"),
     read("online"),
@@ -50,10 +51,10 @@ export async function observe(
     read("hotplug-status"),
     read(TOKEN_NODE),
     visible(store, expectedFrontend),
+    // Last: deleted while it was read, it would pass for another one.
+    visible(store, directory),
   ]);
-  // Deleted while it was read, perhaps: without a token it would pass for another one.
-  const doubtful = stateText === undefined && onlineText === undefined || token === undefined;
-  if (doubtful && !await visible(store, directory)) return { observation: ABSENT, oddity: null };
+  if (!present) return { observation: ABSENT, oddity: null };
   const state = parseState(stateText ?? "");
   const online = onlineText === "1" ? true : onlineText === "0" ? false : undefined;
   return {

@@ -87,6 +87,8 @@ export class Lane {
   #dirty = false;
   #looking = false;
   #checking = false;
+  /** The check that runs may have begun too early. */
+  #checkAgain = false;
   #abort: AbortController | null = null;
   #running: Promise<void> | null = null;
   /** Nothing new is looked at. */
@@ -144,17 +146,20 @@ export class Lane {
     const due = phase === "connected" || phase === "closing" && this.#rules.servedByQemu;
     if (this.#checking || this.#stopping || !due) return;
     this.#checking = true;
+    this.#checkAgain = false;
     try {
       const error = await this.#actions.check();
       if (error !== null) {
         this.#dispatch({ type: "broken", error });
-        if (phase === "closing") this.touch();
+        // What is to be done about it depends on what it is closed for.
+        if (this.#state.phase === "closing") this.touch();
       } else if (this.#state.error !== null) this.#dispatch({ type: "healed" });
     } catch (error) {
       this.#actions.report("warning", `it cannot be checked: ${message(error)}`);
     } finally {
       this.#checking = false;
     }
+    if (this.#checkAgain) await this.check();
   }
 
   /** Closes the device, as a toolstack would have it. */
@@ -238,7 +243,9 @@ export class Lane {
 
   /** When what is under way is done. */
   #checkSoon(): void {
-    if (this.#rules.servedByQemu) this.#chain.then(() => this.check());
+    if (!this.#rules.servedByQemu) return;
+    this.#checkAgain = true;
+    this.#chain.then(() => this.check());
   }
 
   #enqueue(effect: Effect): void {

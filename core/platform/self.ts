@@ -23,6 +23,16 @@ export function processId(): number {
   return process.pid;
 }
 
+/** Random bytes, fit for identities. */
+export function randomBytes(count: number): Uint8Array {
+  return crypto.getRandomValues(new Uint8Array(count));
+}
+
+/** What a PV guest of this machine's own kind calls its ABI (xen/include/public/io/protocols.h). */
+export function machineAbi(): string {
+  return process.arch === "x64" ? "x86_64-abi" : "arm-abi";
+}
+
 /** Writes to the standard error (2) or output (1), synchronously. */
 export function printTo(fd: 1 | 2, text: string): void {
   try {

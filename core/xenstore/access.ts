@@ -1,5 +1,13 @@
 /** The operations on nodes, shared by the client and its transactions. */
-import { concat, type Message, nulTerminated, type Part, splitText, toText } from "./codec.ts";
+import {
+  concat,
+  type Message,
+  nulTerminated,
+  type Part,
+  splitText,
+  toBytes,
+  toText,
+} from "./codec.ts";
 import type { RequestOptions } from "./connection.ts";
 import { ArgumentError, isServerError, ProtocolError, ServerError } from "./errors.ts";
 import { Op } from "./operations.ts";
@@ -57,7 +65,10 @@ export abstract class NodeAccess {
   /** Writes a value; missing ancestors are created empty. */
   async write(path: string, value: Part, options?: RequestOptions): Promise<void> {
     checkPath(path);
-    await this.send(Op.WRITE, concat([path, "\0", value]), path, options);
+    const payload = typeof value === "string"
+      ? toBytes(`${path}\0${value}`)
+      : concat([path, "\0", value]);
+    await this.send(Op.WRITE, payload, path, options);
   }
 
   /** Creates an empty node, with its ancestors; an existing one is left alone. */

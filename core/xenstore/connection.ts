@@ -54,9 +54,50 @@ export interface ConnectionEvents {
   silence?(state: "silent" | "answering", ms: number): void;
 }
 
-interface Outstanding {
+/** A request whose answer somebody waits for, or has given up waiting for. */
+class Outstanding {
   readonly request: Request;
-  settle(result: Message | Error): void;
+  /** When waiting ends, by the clock; unless a timer of its own says so. */
+  readonly deadline: number;
+  readonly #resolve: (message: Message) => void;
+  readonly #reject: (reason: unknown) => void;
+  #givenUp = false;
+  /** Ends timer and signal; null where there is neither. */
+  release: Cancel | null = null;
+
+  constructor(
+    request: Request,
+    deadline: number,
+    resolve: (message: Message) => void,
+    reject: (reason: unknown) => void,
+  ) {
+    this.request = request;
+    this.deadline = deadline;
+    this.#resolve = resolve;
+    this.#reject = reject;
+  }
+
+  get isWaiting(): boolean {
+    return !this.#givenUp;
+  }
+
+  settle(result: Message | Error): void {
+    if (this.#givenUp) {
+      if (!(result instanceof Error)) this.request.late?.(result);
+      return;
+    }
+    this.#givenUp = true;
+    this.release?.();
+    if (result instanceof Error) this.#reject(result);
+    else this.#resolve(result);
+  }
+
+  giveUp(reason: unknown): void {
+    if (this.#givenUp) return;
+    this.#givenUp = true;
+    this.release?.();
+    this.#reject(reason);
+  }
 }
 
 /** Multiplexes requests over a {@link Transport}: replies find their request by id. */
@@ -73,6 +114,7 @@ export class Connection {
   #heardAt = 0;
   #silent = false;
   #silenceTimer: Cancel | null = null;
+  #sweepTimer: Cancel | null = null;
   #lastId = 0;
   #closed: ConnectionError | null = null;
   #answered = false;
@@ -130,47 +172,63 @@ export class Connection {
     }
     if (options.signal?.aborted) return Promise.reject(options.signal.reason);
     if (this.#closed !== null) return Promise.reject(this.#closed);
-    return new Promise((resolve, reject) => {
-      let cancelTimer: Cancel = () => {};
-      let givenUp = false;
-      const entry: Outstanding = {
-        request,
-        settle: (result) => {
-          if (givenUp) {
-            if (!(result instanceof Error)) request.late?.(result);
-            return;
-          }
-          givenUp = true;
-          cancelTimer();
-          options.signal?.removeEventListener("abort", onAbort);
-          if (result instanceof Error) reject(result);
-          else resolve(result);
-        },
-      };
-      // A request that was sent keeps its id until the answer comes, so that the answer is not
-      // taken for another's.
-      const giveUp = (reason: unknown) => {
-        if (givenUp) return;
-        givenUp = true;
-        cancelTimer();
-        options.signal?.removeEventListener("abort", onAbort);
-        const waiting = this.#queue.indexOf(entry);
-        if (waiting >= 0) this.#queue.splice(waiting, 1);
-        reject(reason);
-      };
-      const onAbort = () => giveUp(options.signal?.reason);
-      options.signal?.addEventListener("abort", onAbort, { once: true });
-      const timeoutMs = options.timeoutMs ?? DEFAULT_TIMEOUT_MS;
-      cancelTimer = this.#clock.after(timeoutMs, () =>
-        giveUp(
-          new DeadlineError(
-            `${opName(type)}${request.path ? ` ${request.path}` : ""}: ` +
-              `no answer from ${this.transport.name} within ${timeoutMs} ms`,
-          ),
-        ));
-      this.#queue.push(entry);
-      this.#pump();
-    });
+    const { promise, resolve, reject } = Promise.withResolvers<Message>();
+    const deadline = this.#clock.now() + DEFAULT_TIMEOUT_MS;
+    const entry = new Outstanding(request, deadline, resolve, reject);
+    if (options.signal === undefined && options.timeoutMs === undefined) this.#sweepLater();
+    else this.#limit(entry, options);
+    this.#queue.push(entry);
+    this.#pump();
+    return promise;
+  }
+
+  /** Gives a request limits of its own. */
+  #limit(entry: Outstanding, { signal, timeoutMs = DEFAULT_TIMEOUT_MS }: RequestOptions): void {
+    const onAbort = () => this.#giveUp(entry, signal?.reason);
+    signal?.addEventListener("abort", onAbort, { once: true });
+    const cancelTimer = this.#clock.after(
+      timeoutMs,
+      () => this.#giveUp(entry, this.#lateness(entry, timeoutMs)),
+    );
+    entry.release = () => {
+      cancelTimer();
+      signal?.removeEventListener("abort", onAbort);
+    };
+  }
+
+  /**
+   * A request that was sent keeps its id until the answer comes, so that the answer is not taken for
+   * another's.
+   */
+  #giveUp(entry: Outstanding, reason: unknown): void {
+    const waiting = this.#queue.indexOf(entry);
+    if (waiting >= 0) this.#queue.splice(waiting, 1);
+    entry.giveUp(reason);
+  }
+
+  #lateness({ request: { type, path } }: Outstanding, timeoutMs: number): DeadlineError {
+    return new DeadlineError(
+      `${opName(type)}${path ? ` ${path}` : ""}: ` +
+        `no answer from ${this.transport.name} within ${timeoutMs} ms`,
+    );
+  }
+
+  /** One timer for all requests without limits of their own: most are answered at once. */
+  #sweepLater(): void {
+    this.#sweepTimer ??= this.#clock.after(DEFAULT_TIMEOUT_MS, () => this.#sweep());
+  }
+
+  #sweep(): void {
+    this.#sweepTimer = null;
+    const now = this.#clock.now();
+    let next = Infinity;
+    for (const entry of [...this.#outstanding.values(), ...this.#queue]) {
+      if (!entry.isWaiting || entry.release !== null) continue;
+      if (entry.deadline <= now) this.#giveUp(entry, this.#lateness(entry, DEFAULT_TIMEOUT_MS));
+      else next = Math.min(next, entry.deadline);
+    }
+    if (next === Infinity || this.#closed !== null) return;
+    this.#sweepTimer = this.#clock.after(next - now, () => this.#sweep());
   }
 
   /** Closes the connection; outstanding requests are rejected. */
@@ -295,6 +353,7 @@ export class Connection {
     );
     this.#closed = reason;
     this.#silenceTimer?.();
+    this.#sweepTimer?.();
     const entries = [...this.#outstanding.values(), ...this.#queue];
     this.#outstanding.clear();
     this.#queue.length = 0;

@@ -91,10 +91,15 @@ export const FAULT_RULES: readonly Rule[] = [
         await withTrial(context, async (trial) => {
           const before = await context.rig.inventory(trial.id);
           const reached = Promise.withResolvers<void>();
-          trial.before = at(place, () => {
+          const never = new Promise<void>(() => {});
+          let dead = false;
+          const kill = at(place, () => {
+            dead = true;
             reached.resolve();
-            return new Promise(() => {});
+            return never;
           });
+          // What it does besides ends with it.
+          trial.before = async () => dead ? await never : await kill();
           await Promise.race([trial.add(), reached.promise]);
           await trial.restart();
           await mustRemove(trial, `after a crash before ${name}`);

@@ -184,6 +184,25 @@ describe("check, with backend and frontend in states", () => {
     },
   );
 
+  test("the toolstack wants it removed just then: its Closing is not taken for QEMU's doing", async () => {
+    const disk = inStates("2", 1);
+    disk.model = replaced;
+    disk.onModelStart = () => {
+      disk.store!.set("online", "0").set("state", "5");
+    };
+    expect(await qemu.check!(disk, signal)).toContain("QEMU did not take it");
+  });
+
+  test("the next QEMU has ended again: waits for the one after it", async () => {
+    const disk = inStates("2", 1);
+    disk.model = replaced;
+    disk.onModelStart = () => {
+      throw new Error("it ended: exit status 1");
+    };
+    expect(await qemu.check!(disk, signal)).toBeNull();
+    expect(disk.lines).toEqual(["it ended: exit status 1"]);
+  });
+
   test("the next QEMU does not take it: says so", async () => {
     const disk = inStates("2", 1);
     disk.model = replaced;

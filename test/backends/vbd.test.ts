@@ -27,6 +27,75 @@ describe("vbd", () => {
     return new FakeDevice(machine, id, { script: "/s/block", params: FILE, mode: "r", ...more });
   }
 
+  describe("with a script of version 2", () => {
+    beforeEach(() => {
+      machine.scriptVersion = 2;
+      machine.script = async (action, device) => {
+        if (action !== "add") return;
+        await device.nodes.write({
+          params: "/dev/dm-3",
+          "physical-device": "fd:3",
+          "physical-device-path": "/dev/dm-3",
+        });
+      };
+    });
+
+    test("its loop devices are its own affair, with its directory gone too", async () => {
+      machine.losetup("loop3", FILE);
+      const device = disk(7);
+      await vbd.add(device, patient);
+      machine.losetup("loop4", FILE);
+      await vbd.remove(device, patient);
+      device.store = null;
+      device.copy = { params: FILE };
+      await vbd.remove(device, patient);
+      expect(machine.loops).toEqual(["loop3", "loop4"]);
+      expect(machine.runs).toEqual([
+        "block /s/block add",
+        "block /s/block remove",
+        `block /s/block remove on {"params":"${FILE}"}`,
+      ]);
+    });
+
+    test("one guest's file is refused to another before the script is run", async () => {
+      await vbd.add(disk(7, { mode: "w" }), patient);
+      machine.runs.length = 0;
+      const second = disk(8);
+      await expect(vbd.add(second, patient)).rejects.toThrow(/cannot be shared/);
+      expect(machine.runs).toEqual([]);
+      expect(second.store?.get("hotplug-status")).toBe("busy");
+    });
+
+    test("what only appears when it is prepared is claimed then, before it is added", async () => {
+      const volume = "/dev/vg/disk";
+      machine.script = async () => {
+        machine.identities.set(volume, "block 3");
+      };
+      await vbd.add(disk(7, { params: volume, mode: "w" }), patient);
+      expect(machine.runs).toEqual(["prepare /s/block", "block /s/block add"]);
+      machine.identities.delete(volume);
+      machine.runs.length = 0;
+      const second = disk(8, { params: volume });
+      await expect(vbd.add(second, patient)).rejects.toThrow(/cannot be shared/);
+      expect(machine.runs).toEqual(["prepare /s/block"]);
+    });
+
+    test("of a target that is no path, the device that results is claimed", async () => {
+      machine.identities.set("/dev/dm-3", "block 3");
+      await vbd.add(disk(7, { params: "iqn=x", mode: "w" }), patient);
+      const second = disk(8, { params: "iqn=y" });
+      await expect(vbd.add(second, patient)).rejects.toThrow(/cannot be shared/);
+    });
+
+    test("adopted: the target is taken from its own directory, not from the overwritten node", async () => {
+      const device = disk(7, { params: "/dev/dm-3" });
+      await device.hotplug.write({ params: FILE });
+      await vbd.adopt?.(device, patient);
+      expect(device.undo).toMatchObject({ params: FILE, uses: "1:17", script: "/s/block" });
+      expect(machine.runs).toEqual([]);
+    });
+  });
+
   test("added and removed", async () => {
     const device = disk(7);
     await vbd.add(device, patient);

@@ -24,6 +24,8 @@ const benchmarks: Record<string, () => Promise<Benchmark>> = {
   attach: async () => (await import("./attach.ts")).attach,
   migration: async () => (await import("./migration.ts")).migration,
   plugins: async () => (await import("./plugins.ts")).plugins,
+  scale: async () => (await import("./scale.ts")).scale,
+  store: async () => (await import("./store.ts")).store,
 };
 
 const { values, positionals } = parseArgs({

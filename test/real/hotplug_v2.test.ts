@@ -33,7 +33,11 @@ echo "$*" >> "$here/diary"
 env | sed 's/=.*//' | grep -v '^_$' | sort | tr '\\n' ' ' > "$here/$1.names"
 printf '%s\\n%s\\n' "$HOTPLUG_PATH" "\${BACKEND_PATH-unset}" > "$here/$1.paths"
 xenstore-read "$HOTPLUG_PATH/params" > "$here/$1.params"
-[ -e "$here/$1.sleep" ] && sleep "$(cat "$here/$1.sleep")"
+if [ -e "$here/$1.sleep" ]; then
+  time=$(cat "$here/$1.sleep")
+  : > "$here/$1.sleeping"
+  sleep "$time"
+fi
 rm -f "$here/busy"
 if [ -e "$here/$1.fail" ]; then
   xenstore-write "\${BACKEND_PATH-$HOTPLUG_PATH}/hotplug-error" "no luck with $1"
@@ -469,6 +473,37 @@ if (requireReal("version 2 scripts", { packages: xenstoredPackages })) {
       expect(await noted("localdetach.paths")).toBe(`${HOTPLUG}\nunset`);
     });
 
+    test("prepare after local-attach: it stays prepared when that ends, until unprepare", async () => {
+      expect((await forTarget("local-attach")).code).toBe(0);
+      expect((await command("prepare")).code).toBe(0);
+      expect((await command("local-detach")).code).toBe(0);
+      expect((await actions()).at(-1)).toBe("localdetach");
+      expect((await command("unprepare")).code).toBe(0);
+      await noHotplugDirectory();
+      expect((await actions()).at(-1)).toBe("unprepare");
+    });
+
+    test("many at once, with an attach among them: one after the other, each counted", async () => {
+      await start();
+      const many = Array.from({ length: 5 }, () => forTarget("local-attach"));
+      await attach();
+      for (const { code, stdout } of await Promise.all(many)) {
+        expect([code, stdout]).toEqual([0, "/dev/loop0\n"]);
+      }
+      await device.reaches("hotplug-status", "connected");
+      await daemon?.says(/: connected/);
+      const detaching = Array.from({ length: 5 }, () => command("local-detach"));
+      await device.detach();
+      for (const { code } of await Promise.all(detaching)) expect(code).toBe(0);
+      await device.gone();
+      await noHotplugDirectory();
+      const all = (await actions()).filter((action) => action !== "version");
+      for (const action of ["prepare", "add", "remove", "unprepare", "localattach"]) {
+        expect(all.filter((one) => one === action)).toHaveLength(1);
+      }
+      expect([all[0], all.at(-1), all.length]).toEqual(["prepare", "unprepare", 6]);
+    });
+
     test("a local attachment outlives a detach: the last one out unprepares", async () => {
       await start();
       await attach();
@@ -509,7 +544,7 @@ if (requireReal("version 2 scripts", { packages: xenstoredPackages })) {
         ...common(),
         ...["--script", script, "7", "xvda", TARGET],
       ]], { stderr: "ignore" });
-      await diaryHas("prepare");
+      await until(() => fs.exists(join(directory, "prepare.sleeping")), () => "");
       killed.kill("SIGKILL");
       await killed.exited;
       await fs.rm(join(directory, "prepare.sleep"));
@@ -537,7 +572,7 @@ if (requireReal("version 2 scripts", { packages: xenstoredPackages })) {
       await told("prepare", "sleep", "30");
       await start();
       await attach();
-      await diaryHas("prepare");
+      await until(() => fs.exists(join(directory, "prepare.sleeping")), () => daemon?.log ?? "");
       await daemon?.stop("SIGKILL");
       await fs.rm(join(directory, "prepare.sleep"));
       await start("--time", "orphans=0.3");

@@ -118,7 +118,10 @@ if (requireReal("the QEMU kinds", needs)) {
         await t.write(`${device.backend}/online`, "0");
         await t.write(`${device.backend}/state`, "5");
       });
-      await device.gone();
+      await until(
+        async () => !await dom0.exists(device.backend),
+        async () => `${JSON.stringify(await device.nodes())}\n${daemon.log}`,
+      );
     };
 
     test("one serves a guest's disk and its files, and is ended with the last of them", async () => {

@@ -60,20 +60,7 @@ export class XlToolstack {
     backend: string,
   ): Promise<TreeLine[]> {
     await this.dom0.write(`/libxl/${this.guest}/type`, type);
-    const child = Bun.spawn(
-      ["unshare", "-m", "sh", "-ec", PREPARE, "sh", XL, command!, String(this.guest), ...texts],
-      {
-        env: {
-          PATH: "/usr/sbin:/usr/bin:/sbin:/bin",
-          GUEST: String(this.guest),
-          SHIM: join(this.#directory, "shim.so"),
-          XENSTORED_PATH: this.#store.socketPath(0),
-          XL_GUEST: type,
-        },
-        stdout: "pipe",
-        stderr: "pipe",
-      },
-    );
+    const child = this.#start(type, [command!, String(this.guest), ...texts]);
     const ended = child.exited.then(async (status) => {
       const said = await new Response(child.stderr).text();
       if (status !== 0) throw new Error(`xl ended with ${status}: ${said}`);
@@ -91,6 +78,42 @@ export class XlToolstack {
     } finally {
       child.kill();
     }
+  }
+
+  /**
+   * Runs a command of xl's to its end.
+   * @param meanwhile plays the rest of the machine
+   */
+  async run(
+    args: readonly string[],
+    meanwhile: () => Promise<void> = async () => {},
+  ): Promise<{ status: number; stdout: string; stderr: string }> {
+    await this.dom0.write(`/libxl/${this.guest}/type`, "pv");
+    const child = this.#start("pv", args);
+    await Promise.all([child.exited, meanwhile()]);
+    const [stdout, stderr] = await Promise.all(
+      [child.stdout, child.stderr].map((stream) => new Response(stream).text()),
+    ) as [string, string];
+    return { status: await child.exited, stdout, stderr };
+  }
+
+  /** The socket of a domain's connection. */
+  socketPath(domid: number): string {
+    return this.#store.socketPath(domid);
+  }
+
+  #start(type: "pv" | "pvh", args: readonly string[]) {
+    return Bun.spawn(["unshare", "-m", "sh", "-ec", PREPARE, "sh", XL, ...args], {
+      env: {
+        PATH: "/usr/sbin:/usr/bin:/sbin:/bin",
+        GUEST: String(this.guest),
+        SHIM: join(this.#directory, "shim.so"),
+        XENSTORED_PATH: this.#store.socketPath(0),
+        XL_GUEST: type,
+      },
+      stdout: "pipe",
+      stderr: "pipe",
+    });
   }
 
   /** All that is below the guest's devices, the backends, and libxl's records. */

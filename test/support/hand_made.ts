@@ -26,11 +26,11 @@ export class HandMadeDevice {
   readonly id: DeviceId;
   readonly backend: string;
   readonly frontend: string;
-  readonly #dom0: StoreClient;
+  readonly dom0: StoreClient;
 
   /** @param frontendKind where it differs from the backend's */
   constructor(dom0: StoreClient, id: DeviceId, frontendKind = id.kind) {
-    this.#dom0 = dom0;
+    this.dom0 = dom0;
     this.id = id;
     this.backend = backendPath(id);
     this.frontend = frontendPath(id, frontendKind);
@@ -48,7 +48,7 @@ export class HandMadeDevice {
       state: "1",
       ...nodes,
     };
-    await this.#dom0.transaction(async (t) => {
+    await this.dom0.transaction(async (t) => {
       await t.write(this.frontend, "");
       await t.setPermissions(this.frontend, [
         { domid: frontendDomid, access: "none" },
@@ -68,12 +68,12 @@ export class HandMadeDevice {
 
   /** A node of the backend. */
   read(name: string): Promise<string | undefined> {
-    return this.#dom0.readOptional(`${this.backend}/${name}`);
+    return this.dom0.readOptional(`${this.backend}/${name}`);
   }
 
   /** Writes a node of the backend, as the kernel or anybody might. */
   write(name: string, value: string): Promise<void> {
-    return this.#dom0.write(`${this.backend}/${name}`, value);
+    return this.dom0.write(`${this.backend}/${name}`, value);
   }
 
   /** Waits for a value of a backend node. @throws Error that shows the whole directory */
@@ -88,7 +88,7 @@ export class HandMadeDevice {
 
   /** The toolstack wants it removed; the backend closes at once. */
   async detach(): Promise<void> {
-    await this.#dom0.transaction(async (t) => {
+    await this.dom0.transaction(async (t) => {
       await t.write(`${this.backend}/online`, "0");
       await t.write(`${this.backend}/state`, "6");
     });
@@ -97,20 +97,20 @@ export class HandMadeDevice {
   /** Waits until the backend directory is gone. @throws Error that shows what is left */
   async gone(): Promise<void> {
     await until(
-      async () => !await this.#dom0.exists(this.backend),
+      async () => !await this.dom0.exists(this.backend),
       async () => `${this.backend} is still there: ${JSON.stringify(await this.nodes())}`,
     );
   }
 
   /** Removes everything by force. */
   async nuke(): Promise<void> {
-    await this.#dom0.removeOptional(this.frontend);
-    await this.#dom0.removeOptional(this.backend);
+    await this.dom0.removeOptional(this.frontend);
+    await this.dom0.removeOptional(this.backend);
   }
 
   /** All nodes of the backend directory. */
   async nodes(): Promise<Record<string, string>> {
-    const names = await this.#dom0.listOptional(this.backend);
+    const names = await this.dom0.listOptional(this.backend);
     const values = await Promise.all(names.map(async (name) => [name, await this.read(name)]));
     return Object.fromEntries(values);
   }

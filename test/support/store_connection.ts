@@ -1,11 +1,15 @@
 /** Store clients for tests. */
 import { openTransport } from "../../core/cli/connect.ts";
 import { systemClock } from "../../core/platform/clock.ts";
-import { StoreClient } from "../../core/xenstore/client.ts";
+import { type ClientOptions, StoreClient } from "../../core/xenstore/client.ts";
 
 /** A client on a socket. */
-export function connectTo(path: string): Promise<StoreClient> {
+export function connectTo(
+  path: string,
+  options: Partial<Omit<ClientOptions, "connect">> = {},
+): Promise<StoreClient> {
   return StoreClient.connect({
+    ...options,
     clock: systemClock,
     connect: () => openTransport({ kind: "socket", path }),
   });

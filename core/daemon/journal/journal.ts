@@ -1,7 +1,7 @@
 /** The journal in a file: what a daemon that is killed leaves to the next one. */
-import { deviceName } from "../../device/id.ts";
 import type { AppendFile, AppendFiles } from "../../platform/append_file.ts";
 import type { JournalEntry } from "./entry.ts";
+import { EntryMap } from "./entry_map.ts";
 import {
   encodeDrop,
   encodeHeader,
@@ -36,7 +36,7 @@ export interface JournalParts extends JournalHeader {
  */
 export class Journal implements JournalStore {
   readonly #parts: JournalParts;
-  readonly #entries: Map<string, JournalEntry>;
+  readonly #entries: EntryMap;
   #file: AppendFile;
   /** Size at which compaction is tried next, in bytes. */
   #compactAt = COMPACT_FROM;
@@ -47,7 +47,7 @@ export class Journal implements JournalStore {
     file: AppendFile,
   ) {
     this.#parts = parts;
-    this.#entries = entries;
+    this.#entries = new EntryMap(entries);
     this.#file = file;
     this.#setLimit();
   }
@@ -66,7 +66,11 @@ export class Journal implements JournalStore {
   }
 
   entries(): JournalEntry[] {
-    return [...this.#entries.values()];
+    return [...this.#entries.all.values()];
+  }
+
+  holders(undo: string, value: string | number | boolean): JournalEntry[] {
+    return this.#entries.holders(undo, value);
   }
 
   get(name: string): JournalEntry | undefined {
@@ -75,12 +79,12 @@ export class Journal implements JournalStore {
 
   put(entry: JournalEntry): void {
     this.#append(() => encodePut(entry));
-    this.#entries.set(deviceName(entry.id), entry);
+    this.#entries.set(entry);
     this.#compact();
   }
 
   drop(name: string): void {
-    if (!this.#entries.has(name)) return;
+    if (this.#entries.get(name) === undefined) return;
     this.#append(() => encodeDrop(name));
     this.#entries.delete(name);
     this.#compact();
@@ -106,7 +110,7 @@ export class Journal implements JournalStore {
     const { files, path, report } = this.#parts;
     try {
       const old = this.#file;
-      this.#file = files.replace(path, snapshot(this.#parts, this.#entries));
+      this.#file = files.replace(path, snapshot(this.#parts, this.#entries.all));
       this.#setLimit();
       old.close();
     } catch (error) {
@@ -121,7 +125,10 @@ export class Journal implements JournalStore {
   }
 }
 
-function snapshot(header: JournalHeader, entries: Map<string, JournalEntry>): Uint8Array {
+function snapshot(
+  header: JournalHeader,
+  entries: ReadonlyMap<string, JournalEntry>,
+): Uint8Array {
   const records = [encodeHeader(header), ...[...entries.values()].map(encodePut)];
   const bytes = new Uint8Array(records.reduce((sum, { length }) => sum + length, 0));
   let offset = 0;

@@ -1,11 +1,13 @@
 /** A journal that does not outlive the process, and what every journal can do. */
-import { deviceName } from "../../device/id.ts";
 import type { JournalEntry } from "./entry.ts";
+import { EntryMap } from "./entry_map.ts";
 
 /** Records of devices, by their names (`vbd/7/51712`). */
 export interface JournalStore {
   entries(): JournalEntry[];
   get(name: string): JournalEntry | undefined;
+  /** Those whose undo record has this value under this name. */
+  holders(undo: string, value: string | number | boolean): JournalEntry[];
   /** @throws JournalError when it cannot be written; then the earlier record counts */
   put(entry: JournalEntry): void;
   /** One that is not there is no error. @throws JournalError when it cannot be written */
@@ -14,10 +16,14 @@ export interface JournalStore {
 
 /** Records in memory, for tests. */
 export class MemoryJournal implements JournalStore {
-  readonly #entries = new Map<string, JournalEntry>();
+  readonly #entries = new EntryMap();
 
   entries(): JournalEntry[] {
-    return [...this.#entries.values()];
+    return [...this.#entries.all.values()];
+  }
+
+  holders(undo: string, value: string | number | boolean): JournalEntry[] {
+    return this.#entries.holders(undo, value);
   }
 
   get(name: string): JournalEntry | undefined {
@@ -25,7 +31,7 @@ export class MemoryJournal implements JournalStore {
   }
 
   put(entry: JournalEntry): void {
-    this.#entries.set(deviceName(entry.id), entry);
+    this.#entries.set(entry);
   }
 
   drop(name: string): void {

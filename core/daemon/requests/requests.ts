@@ -87,6 +87,11 @@ export class Requests {
       .catch(() => {});
   }
 
+  /** How many there are. */
+  get count(): number {
+    return this.#lanes.size;
+  }
+
   /** Phases, by the names of requests. */
   get phases(): Record<string, string> {
     return Object.fromEntries([...this.#lanes].map(([path, { phase }]) => [path, phase]));

@@ -130,7 +130,7 @@ function lateness(
   kernels: string | undefined,
 ): ToolstackError {
   const { kind, devid, backendDomid, frontendDomid } = id;
-  const within = `within ${timeoutMs / 1000} s`;
+  const within = `within ${Math.max(1, Math.round(timeoutMs / 100)) / 10} s`;
   const said = kernels === undefined ? "" : ` (its kernel says: ${visible(kernels.slice(0, 200))})`;
   const { backendState = 0, frontendState, status } = look ?? {};
   if (backendState < XenbusState.InitWait) {

@@ -269,6 +269,15 @@ describe("one that ends by itself", () => {
     expect(await world.store.exists(PID)).toBeFalse();
   });
 
+  test("a device that had it does not cut the pause short", async () => {
+    await world.begin(FIRST);
+    only().exit();
+    await world.clock.advance(0);
+    expect(await world.begin(FIRST).catch((error) => error.message))
+      .toBe("the guest's QEMU: it ended: exit status 1");
+    expect(world.processes.alive).toEqual([]);
+  });
+
   test("a new device does not wait for the pause to end", async () => {
     await world.begin(FIRST);
     only().exit();

@@ -74,6 +74,8 @@ class Model {
   added: "no" | "half" | "yes" = "no";
   fails: V2Action | null = null;
   killed = false;
+  /** What add writes as `physical-device`. */
+  number: string | null = "7:0";
 
   run(action: V2Action): number {
     this.actions.push(action);
@@ -146,7 +148,8 @@ describe("version 2, with its caller killed", () => {
           if (action === "version") await driver.write(`${path}/version`, "2");
           if (action === "add") {
             const backend = env["BACKEND_PATH"] ?? "";
-            await driver.write(`${backend}/physical-device`, "7:0");
+            const { number } = model;
+            if (number !== null) await driver.write(`${backend}/physical-device`, number);
             await driver.write(`${backend}/params`, "/dev/loop0");
             await driver.write(`${path}/pdev`, "/dev/loop0");
           }
@@ -266,6 +269,19 @@ describe("version 2, with its caller killed", () => {
         }
       }, 60_000);
     }
+  }
+
+  for (const number of [null, "1794", "/dev/loop0"]) {
+    test(`an add that leaves ${number} as physical-device has failed, and is undone`, async () => {
+      const { model, daemon, isClean, close } = await machine();
+      model.number = number;
+      const shown = number === null ? "missing" : JSON.stringify(number);
+      await expect(add(daemon(whole))).rejects.toThrow(`physical-device is ${shown}; expected MAJ`);
+      await remove(daemon(whole));
+      await isClean();
+      expect(model.faults).toEqual([]);
+      close();
+    });
   }
 
   test("without anybody being killed, each is asked once", async () => {

@@ -242,6 +242,7 @@ describe("watches", () => {
     wire().event("/a", token);
     await expect(waiting).rejects.toThrow("mine");
     await answer(Op.UNWATCH, "OK\0");
+    client.close();
     expect(clock.pending).toBe(0);
   });
 

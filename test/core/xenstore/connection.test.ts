@@ -1,7 +1,7 @@
 /** One connection, many requests. */
 import { beforeEach, describe, expect, test } from "bun:test";
 import { encodeMessage, nulTerminated, toText } from "../../../core/xenstore/codec.ts";
-import { Connection } from "../../../core/xenstore/connection.ts";
+import { Connection, DEFAULT_TIMEOUT_MS } from "../../../core/xenstore/connection.ts";
 import {
   ArgumentError,
   ConnectionError,
@@ -49,6 +49,26 @@ describe("a connection", () => {
     transport.reply(a!, "A");
     transport.reply(b!, "B");
     expect(await Promise.all(answers)).toEqual(["A", "B", "C"]);
+    connection.close();
+    expect(clock.pending).toBe(0);
+  });
+
+  test("one timer watches over all requests without limits of their own", async () => {
+    const early = ask("/early");
+    early.catch(() => {});
+    await clock.advance(DEFAULT_TIMEOUT_MS - 1_000);
+    const late = ask("/late");
+    late.catch(() => {});
+    const answered = ask("/answered");
+    expect(clock.pending).toBe(1);
+    transport.reply(transport.take().at(-1)!, "A");
+    expect(await answered).toBe("A");
+    await clock.advance(1_000);
+    await expect(early).rejects.toThrow(/^READ \/early: no answer from .* within 90000 ms$/);
+    expect(await Promise.race([late, Promise.resolve("waits")])).toBe("waits");
+    await clock.advance(DEFAULT_TIMEOUT_MS - 1_000);
+    await expect(late).rejects.toThrow(/READ \/late: no answer/);
+    // With nothing to wait for there is no timer: an idle daemon sleeps.
     expect(clock.pending).toBe(0);
   });
 

@@ -10,7 +10,7 @@ import { gunzipSync } from "node:zlib";
 import { command } from "./command.ts";
 import { Archive } from "./cpio.ts";
 import { addModules, type Kernel, unpackKernel } from "./kernel.ts";
-import { hypervisor, installedVersions, kernelPackage, xenPrograms } from "./packages.ts";
+import { hypervisor, installedVersions, kernelPackage, xenPrograms, xenQemu } from "./packages.ts";
 import { addBusybox, addMergedLayout, addPrograms, addResolved, librariesOf } from "./programs.ts";
 
 /** The files that every boot starts from. */
@@ -27,7 +27,7 @@ const builders = ["cpio.ts", "images.ts", "kernel.ts", "packages.ts", "programs.
 const keptImages = 3;
 
 const xenModules = ["xenfs", "xen-privcmd", "xen-evtchn", "xen-gntdev", "xen-gntalloc"];
-const frontends = ["xen-blkfront", "xen-netfront"];
+const frontends = ["xen-blkfront", "xen-netfront", "9pnet_xen", "9p"];
 const backends = ["xen-blkback", "xen-netback", "loop"];
 
 /** Builds the images into the cache, or finds them there. */
@@ -94,7 +94,17 @@ function finish(archive: Archive, kernel: Kernel, agent: string, modules: string
   for (const library of librariesOf(agent)) addResolved(archive, library);
   addModules(archive, kernel, [...xenModules, ...modules]);
   for (
-    const directory of ["dev", "proc", "sys", "run", "tmp", "root", "var/lib/xen", "var/log/xen"]
+    const directory of [
+      "dev",
+      "proc",
+      "sys",
+      "run",
+      "tmp",
+      "root",
+      "mnt",
+      "var/lib/xen",
+      "var/log/xen",
+    ]
   ) {
     archive.set(directory, { type: "directory" });
   }
@@ -144,6 +154,10 @@ function dom0Image(kernel: Kernel, agent: string): Archive {
   addPrograms(archive, ["/usr/bin/bash", "/usr/bin/flock"]);
   addXenstoreTools(archive);
   addXl(archive);
+  // Up to Xen 4.18 the toolstack starts one here for each guest with a share, whoever serves that.
+  addPrograms(archive, [xenQemu]);
+  // It is told to have no display, and does not start without a keymap.
+  addResolved(archive, "/usr/share/qemu/keymaps/en-us");
   const programs = ["xenstored", "xenconsoled", "xen-init-dom0", "xenstore-control"];
   addPrograms(archive, programs.map((name) => `${xenPrograms}/${name}`));
   for (const name of programs) {
@@ -158,6 +172,7 @@ function driverImage(kernel: Kernel, agent: string): Archive {
   addXenstoreTools(archive);
   addXl(archive);
   addScripts(archive);
+  addPrograms(archive, [xenQemu, "/usr/bin/qemu-img"]);
   return finish(archive, kernel, agent, [...backends, "bridge", "brd rd_nr=4 rd_size=16384"]);
 }
 

@@ -13,7 +13,10 @@ const packages = [
   "libgcc-s1",
   "libxen-dev",
   "mount",
+  "qemu-system-data",
   "qemu-system-x86",
+  "qemu-system-xen",
+  "qemu-utils",
   "util-linux",
   "xen-hypervisor-4.17-amd64",
   "xen-utils-4.17",
@@ -24,6 +27,8 @@ const packages = [
 
 /** Where Debian keeps what libxl calls its private programs. */
 export const xenPrograms = "/usr/lib/xen-4.17/bin";
+/** The QEMU that libxl and we start for disks and shares that it serves. */
+export const xenQemu = "/usr/libexec/xen-qemu-system-i386";
 /** The hypervisor. */
 export const hypervisor = "/boot/xen-4.17-amd64.gz";
 

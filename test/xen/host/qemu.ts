@@ -17,7 +17,7 @@ export interface Machine {
   readonly onLine: (line: string) => void;
 }
 
-const dom0Memory = 1024;
+const dom0Memory = 1280;
 const pollMs = 200;
 
 // Nothing in here is exposed, and each mitigation costs emulated instructions.

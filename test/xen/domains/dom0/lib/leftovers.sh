@@ -11,6 +11,9 @@ list_leftovers() {
   for guest in $(xenstore-list "$STORE/libxl" 2> /dev/null); do
     echo "node libxl/$guest of the driver domain"
   done
+  for guest in $(xenstore-list "$STORE/device-model" 2> /dev/null); do
+    echo "node device-model/$guest of the driver domain"
+  done
   on_driver /lab/leftovers
 }
 

@@ -37,7 +37,8 @@ tell_all() {
     xenstore-ls -f "/local/domain/$GUEST_ID/device" 2>&1 | grep -e /state -e /backend
   fi
   echo "-- daemon log"
-  on_driver 'tail -n 40 /var/log/daemon.log; tail -n 10 /var/log/xen/xen-hotplug.log'
+  on_driver 'tail -n 40 /var/log/daemon.log; tail -n 10 /var/log/xen/xen-hotplug.log; tail -n 10 /var/log/xen/q*.log'
   echo "-- driver domain"
+  xenstore-ls -f "$STORE/device-model" 2> /dev/null | sed "s|$STORE/||"
   on_driver 'ps -o pid,ppid,stat,args | grep -v "\[" | tail -n 20; losetup -a; dmesg | tail -n 8; xenstore-ls error 2>/dev/null'
 }

@@ -1,0 +1,97 @@
+/** `xdevd detach` and its kin. */
+import type { DeviceId } from "../device/id.ts";
+import type { BuiltIn } from "../../plugins/host/host.ts";
+import { parseVdev } from "../toolstack/disk/vdev.ts";
+import { resolveDomain } from "../toolstack/live/domains.ts";
+import { ToolstackError } from "../toolstack/live/error.ts";
+import { listDevices, readDevice } from "../toolstack/live/list_devices.ts";
+import { removeDevice } from "../toolstack/live/remove.ts";
+import { SpecError } from "../toolstack/spec_error.ts";
+import { deviceNamed } from "./device_kinds.ts";
+import type { DetachOptions } from "./device_options.ts";
+import { type DeviceSession, printJson, withDevices } from "./device_session.ts";
+import { whileServing } from "./device_serving.ts";
+import { CommandError, ExitCode } from "./exit_codes.ts";
+
+/** Largest devid of libxl, which is an int. */
+const DEVID_MAX = 0x7fffffff;
+
+/**
+ * Detaches a device.
+ * @param device what it is called (`disk`), or a kind
+ * @param which its devid; of a disk also its vdev; of a network interface also its MAC address
+ */
+export async function detach(
+  device: string,
+  guest: string,
+  which: string,
+  options: DetachOptions,
+  builtIns: readonly BuiltIn[],
+): Promise<number> {
+  const frontendKind = deviceNamed(device)?.frontendKind ?? device;
+  return await withDevices(options, async (session) => {
+    const { store, ownDomid } = session;
+    const frontendDomid = await resolveDomain(store, guest);
+    const devid = await devidOf(session, frontendDomid, frontendKind, which);
+    const found = await readDevice(store, frontendDomid, frontendKind, devid);
+    if (found === undefined) {
+      throw await missing(session, frontendDomid, frontendKind, which);
+    }
+    const closeMs = options.timeout * 1000;
+    const waits = { closeMs, directoryMs: closeMs };
+    const remove = async (id: DeviceId | null) =>
+      await removeDevice(store, id, { frontendDomid, devid, frontendKind }, options.force, waits);
+    const { id } = found;
+    if (id !== null && id.backendDomid === ownDomid) {
+      await whileServing(session, id, options, builtIns, () => remove(id));
+    } else await remove(id);
+    if (options.json) printJson({ frontendKind, frontendDomid, devid, backend: found.backend });
+    return ExitCode.Success;
+  });
+}
+
+async function devidOf(
+  { store }: DeviceSession,
+  frontendDomid: number,
+  frontendKind: string,
+  which: string,
+): Promise<number> {
+  if (/^(0|[1-9]\d{0,9})$/.test(which) && Number(which) <= DEVID_MAX) return Number(which);
+  if (frontendKind === "vbd") {
+    try {
+      return parseVdev(which);
+    } catch (error) {
+      if (error instanceof SpecError) throw new CommandError(error.message, ExitCode.Usage);
+      throw error;
+    }
+  }
+  if (frontendKind === "vif" && /^[\da-f]{2}(:[\da-f]{2}){5}$/i.test(which)) {
+    for (const { devid, frontend } of await listDevices(store, frontendDomid, "vif")) {
+      const mac = await store.readOptional(`${frontend}/mac`);
+      if (mac?.toLowerCase() === which.toLowerCase()) return devid;
+    }
+    throw new ToolstackError(
+      "no device",
+      `domain ${frontendDomid} has no network interface with address ${which}`,
+    );
+  }
+  const also = frontendKind === "vif" ? " or a MAC address" : "";
+  throw new CommandError(
+    `device ${JSON.stringify(which)}: expected a devid, a decimal number,${also || " of it"}`,
+    ExitCode.Usage,
+  );
+}
+
+async function missing(
+  { store }: DeviceSession,
+  frontendDomid: number,
+  frontendKind: string,
+  which: string,
+): Promise<ToolstackError> {
+  const devices = await listDevices(store, frontendDomid, frontendKind);
+  const list = devices.map(({ devid }) => devid).join(", ") || "none";
+  return new ToolstackError(
+    "no device",
+    `domain ${frontendDomid} has no ${frontendKind} device ${which} (there are: ${list})`,
+  );
+}

@@ -1,0 +1,26 @@
+/** What the toolstack's commands can fail with, as exit statuses and lines for people. */
+import { ToolstackError, type ToolstackFault } from "../toolstack/live/error.ts";
+import { pointAt, SpecError } from "../toolstack/spec_error.ts";
+import { StoreError } from "../xenstore/errors.ts";
+import { CommandError, ExitCode } from "./exit_codes.ts";
+
+const CODES: Readonly<Record<ToolstackFault, ExitCode>> = {
+  "no domain": ExitCode.NoDomain,
+  "exists": ExitCode.DeviceExists,
+  "no device": ExitCode.NoDevice,
+  "no answer": ExitCode.NoAnswer,
+  "setup failed": ExitCode.SetupFailed,
+  "timeout": ExitCode.Timeout,
+  "not permitted": ExitCode.NotPermitted,
+};
+
+/** The same error, with its exit status. */
+export function asCommandError(error: unknown): unknown {
+  if (error instanceof ToolstackError) return new CommandError(error.message, CODES[error.fault]);
+  if (error instanceof SpecError) {
+    const pointed = error.place.text === "" ? [] : pointAt(error.place);
+    return new CommandError(error.message, ExitCode.BadSpecification, pointed);
+  }
+  if (error instanceof StoreError) return new CommandError(error.message, ExitCode.Failure);
+  return error;
+}

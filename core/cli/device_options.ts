@@ -1,0 +1,32 @@
+/** Options that the toolstack's commands share, as parsed. */
+import type { LogLevel } from "../log/log.ts";
+import type { Force } from "../toolstack/live/remove.ts";
+import type { WaitLevel } from "../toolstack/live/await_device.ts";
+import type { PluginOptions } from "./plugin_set.ts";
+
+/** What all of them have. */
+export interface DeviceOptions extends PluginOptions {
+  readonly store?: string;
+  /** The daemon's, where the backend is in this domain. */
+  readonly runDir: string;
+  readonly scripts: readonly string[];
+  readonly scriptPath: string;
+  readonly logLevel: LogLevel;
+  readonly json?: boolean;
+}
+
+/** `attach` and its kin. */
+export interface AttachOptions extends DeviceOptions {
+  readonly wait: WaitLevel;
+  /** Seconds. */
+  readonly timeout: number;
+  readonly dryRun?: boolean;
+  readonly serve?: boolean;
+}
+
+/** `detach` and its kin. */
+export interface DetachOptions extends DeviceOptions {
+  readonly force: Force;
+  /** Seconds. */
+  readonly timeout: number;
+}

@@ -1,0 +1,41 @@
+/** What the toolstack's commands do before and after their work. */
+import { parseDomid } from "../device/id.ts";
+import { configureLog, printable } from "../log/log.ts";
+import { printTo } from "../platform/self.ts";
+import { absentOrHidden } from "../xenstore/access.ts";
+import { type Connected, connectStore } from "./connect.ts";
+import { asCommandError } from "./device_errors.ts";
+import type { DeviceOptions } from "./device_options.ts";
+
+/** A command's connection. */
+export interface DeviceSession extends Connected {
+  /** This domain; one that the store says nothing of is taken for domain 0. */
+  readonly ownDomid: number;
+}
+
+/** Connects, works, disconnects. @throws CommandError with an exit status */
+export async function withDevices<T>(
+  options: DeviceOptions,
+  work: (session: DeviceSession) => Promise<T>,
+): Promise<T> {
+  configureLog(options.logLevel, (line) => printTo(2, line));
+  const connected = await connectStore(options.store);
+  try {
+    const text = await absentOrHidden(connected.store.readText("domid"));
+    return await work({ ...connected, ownDomid: parseDomid(text ?? "") ?? 0 });
+  } catch (error) {
+    throw asCommandError(error);
+  } finally {
+    connected.store.close();
+  }
+}
+
+/** A line for people. */
+export function say(line: string): void {
+  printTo(2, `xdevd: ${printable(line)}\n`);
+}
+
+/** A result for programs. */
+export function printJson(value: unknown): void {
+  printTo(1, `${JSON.stringify(value, null, 2)}\n`);
+}

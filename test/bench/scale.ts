@@ -1,0 +1,202 @@
+/**
+ * Many devices: a thousand of a hundred guests at once, and what one more costs when there are many.
+ * On the C xenstored, native, all disks of one block device that is only read: what is measured is
+ * the daemon. Needs root and Debian's packages.
+ */
+import { execFileSync } from "node:child_process";
+import * as fs from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import type { StoreClient } from "../../core/xenstore/client.ts";
+import { explainMissing, xenstoredPackages } from "../real/requirements.ts";
+import { type RealXenstored, startXenstored } from "../real/xenstored.ts";
+import { DaemonProcess } from "../support/daemon_process.ts";
+import { HandMadeDevice, makeDomain } from "../support/hand_made.ts";
+import { connectTo } from "../support/store_connection.ts";
+import type { Benchmark, Result } from "./run.ts";
+import { summarise } from "./statistics.ts";
+
+const DRIVER = 1;
+const GUESTS = 100;
+const FIRST_GUEST = 10;
+const STORM = 1_000;
+/** How many there are when one more is measured. */
+const POPULATIONS = [10, 100, 1_000, 5_000];
+/** Attaches that are measured at each. */
+const SAMPLES = 60;
+/** Devices that are made at a time. */
+const BATCH = 100;
+
+/** The benchmark. */
+export const scale: Benchmark = async () => {
+  const missing = explainMissing("bench scale", {
+    packages: [...xenstoredPackages, "mount"],
+    root: true,
+  });
+  if (missing !== null) throw new Error(missing);
+  const directory = fs.mkdtempSync(join(tmpdir(), "xdevd-bench-"));
+  const image = join(directory, "image");
+  fs.writeFileSync(image, new Uint8Array(64 * 1024));
+  const loop = execFileSync("losetup", ["--read-only", "--find", "--show", image], {
+    encoding: "utf8",
+  }).trim();
+  const config = join(directory, "config.toml");
+  fs.writeFileSync(config, '[plugins.vbd.settings]\nnative = "always"\n', { mode: 0o644 });
+  const guests = Array.from({ length: GUESTS }, (_, number) => FIRST_GUEST + number);
+  // Its quotas of a domain, 1000 nodes and 2 MB, are for less than 100, and less than 2000 disks.
+  const args = ["--entry-nb", "1000000", "--quota", "memory=1000000000"];
+  const store = await startXenstored({ domains: [DRIVER, ...guests], args });
+  const dom0 = await connectTo(store.socketPath(0));
+  try {
+    for (const domid of [DRIVER, ...guests]) await makeDomain(dom0, domid);
+    const farm = { directory, config, loop, guests, store, dom0 };
+    return [await storm(farm), ...await growth(farm)];
+  } finally {
+    dom0.close();
+    await store.stop();
+    execFileSync("losetup", ["-d", loop]);
+    fs.rmSync(directory, { recursive: true });
+  }
+};
+
+interface Farm {
+  readonly directory: string;
+  readonly config: string;
+  readonly loop: string;
+  readonly guests: readonly number[];
+  readonly store: RealXenstored;
+  readonly dom0: StoreClient;
+}
+
+async function withDaemon<T>(
+  farm: Farm,
+  name: string,
+  work: (daemon: DaemonProcess) => Promise<T>,
+) {
+  const daemon = await DaemonProcess.start([
+    ...["--store", farm.store.socketPath(DRIVER), "--run-dir", join(farm.directory, name)],
+    // Of a thousand, the first are made long before the last.
+    ...["--config", farm.config, "--time", "initWait=600"],
+  ], { quiet: true });
+  try {
+    return await work(daemon);
+  } finally {
+    await daemon.stop();
+  }
+}
+
+/** A thousand at once. */
+async function storm(farm: Farm): Promise<Result> {
+  return await withDaemon(farm, "storm", async (daemon) => {
+    const devices = await make(farm, 0, STORM);
+    const [start, before] = [performance.now(), cpuMs(daemon.pid)];
+    await attachAll(farm, devices);
+    const [took, spent] = [performance.now() - start, cpuMs(daemon.pid) - before];
+    await removeAll(devices);
+    return {
+      what: `${STORM} devices of ${GUESTS} guests at once, none lost`,
+      unit: "ms",
+      subjects: {
+        "until all are connected": summarise([took]),
+        "processor time": summarise([spent]),
+      },
+    };
+  });
+}
+
+/** One more, when there are so many. */
+async function growth(farm: Farm): Promise<Result[]> {
+  return await withDaemon(farm, "growth", async (daemon) => {
+    const all: HandMadeDevice[] = [];
+    const [latencies, costs]: Record<string, number[]>[] = [{}, {}];
+    const memory: Record<string, number[]> = {};
+    for (const population of POPULATIONS) {
+      while (all.length < population) {
+        const batch = await make(farm, all.length, Math.min(BATCH, population - all.length));
+        await attachAll(farm, batch);
+        all.push(...batch);
+      }
+      const name = `with ${population} devices`;
+      const series: number[] = latencies![name] = [];
+      const before = cpuMs(daemon.pid);
+      for (let sample = 0; sample < SAMPLES; sample++) {
+        const [device] = await make(farm, population + sample, 1);
+        const start = performance.now();
+        await attachAll(farm, [device!]);
+        series.push(performance.now() - start);
+        await removeAll([device!]);
+      }
+      costs![name] = [(cpuMs(daemon.pid) - before) / SAMPLES];
+      memory[name] = [residentMb(daemon.pid)];
+    }
+    await removeAll(all);
+    const result = (what: string, unit: string, series: Record<string, number[]>): Result => ({
+      what,
+      unit,
+      subjects: Object.fromEntries(
+        Object.entries(series).map(([name, values]) => [name, summarise(values)]),
+      ),
+    });
+    return [
+      result("one more device, until it is connected", "ms", latencies!),
+      result("processor time of one more and its removal", "ms", costs!),
+      result("resident memory", "MB", memory),
+    ];
+  });
+}
+
+async function make(farm: Farm, first: number, count: number): Promise<HandMadeDevice[]> {
+  const { dom0, guests, loop } = farm;
+  const devices: HandMadeDevice[] = [];
+  // One after the other: transactions on the same directories would only be in each other's way.
+  for (let number = first; number < first + count; number++) {
+    const frontendDomid = guests[number % guests.length]!;
+    const devid = 51712 + Math.floor(number / guests.length);
+    const device = new HandMadeDevice(dom0, {
+      backendDomid: DRIVER,
+      kind: "vbd",
+      frontendDomid,
+      devid,
+    });
+    await device.create({ script: "/etc/xen/scripts/block", params: loop, mode: "r" });
+    devices.push(device);
+  }
+  return devices;
+}
+
+/** The kernel's part; resolves when all are connected, which none may miss. */
+async function attachAll({ dom0 }: Farm, devices: readonly HandMadeDevice[]): Promise<void> {
+  await Promise.all(devices.map(async (device) => {
+    const status = await new Promise<string | undefined>((resolve, reject) => {
+      dom0.waitUntil(`${device.backend}/hotplug-status`, (value) => value !== undefined, {
+        timeoutMs: 120_000,
+      }).then(resolve, reject);
+      device.write("state", "2").catch(reject);
+    });
+    if (status === "connected") return;
+    throw new Error(`${device.backend}: ${status}: ${await device.read("hotplug-error")}`);
+  }));
+}
+
+async function removeAll(devices: readonly HandMadeDevice[]): Promise<void> {
+  for (let at = 0; at < devices.length; at += BATCH) {
+    const batch = devices.slice(at, at + BATCH);
+    await Promise.all(batch.map((device) => device.detach()));
+    await Promise.all(
+      batch.map(({ backend, dom0 }) =>
+        dom0.waitUntil(backend, (value) => value === undefined, { timeoutMs: 60_000 })
+      ),
+    );
+  }
+}
+
+function cpuMs(pid: number): number {
+  const fields = fs.readFileSync(`/proc/${pid}/stat`, "utf8").split(") ").at(-1)!.split(" ");
+  // utime and stime, in hundredths of a second (proc(5)).
+  return (Number(fields[11]) + Number(fields[12])) * 10;
+}
+
+function residentMb(pid: number): number {
+  const text = fs.readFileSync(`/proc/${pid}/status`, "utf8");
+  return Number(/VmRSS:\s+(\d+)/.exec(text)![1]) / 1024;
+}

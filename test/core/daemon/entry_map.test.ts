@@ -1,0 +1,35 @@
+/** The index of undo records finds what a walk over all records finds. */
+import { expect, test } from "bun:test";
+import * as fc from "fast-check";
+import type { JournalEntry } from "../../../core/daemon/journal/entry.ts";
+import { EntryMap } from "../../../core/daemon/journal/entry_map.ts";
+import { deviceName } from "../../../core/device/id.ts";
+
+const NAMES = ["uses", "use"];
+const VALUES = ["a", "b", 1, true];
+
+function entry(devid: number, undo: JournalEntry["undo"]): JournalEntry {
+  const id = { backendDomid: 1, kind: "vbd", frontendDomid: 7, devid };
+  return { id, token: "", stage: "connected", operation: null, error: null, undo, nodes: {} };
+}
+
+test("whatever is recorded, changed and dropped", () => {
+  const step = fc.record({
+    devid: fc.nat(3),
+    drop: fc.boolean(),
+    undo: fc.dictionary(fc.constantFrom(...NAMES), fc.constantFrom(...VALUES)),
+    ask: fc.constantFrom(...NAMES),
+  });
+  fc.assert(fc.property(fc.array(step), (steps) => {
+    const map = new EntryMap();
+    for (const { devid, drop, undo, ask } of steps) {
+      const given = entry(devid, undo);
+      if (drop) map.delete(deviceName(given.id));
+      else map.set(given);
+      for (const value of VALUES) {
+        const walked = [...map.all.values()].filter((each) => each.undo[ask] === value);
+        expect(new Set(map.holders(ask, value))).toEqual(new Set(walked));
+      }
+    }
+  }));
+});
