@@ -12,7 +12,6 @@ const ESCAPES: Readonly<Record<string, string>> = {
 
 /** Makes a value printable: what is not printable ASCII becomes an escape sequence. */
 export function sanitise(value: string): string {
-  // deno-lint-ignore no-control-regex -- the point of it
   return value.replace(/[^ -~]|\\/g, (byte) => {
     const code = byte.charCodeAt(0);
     return ESCAPES[byte] ??
