@@ -13,6 +13,7 @@ import type { DevdOptions } from "./devd.ts";
 import { CommandError, ExitCode } from "./exit_codes.ts";
 import type { XenstoredOptions } from "./xenstored.ts";
 import { addHotplug } from "./hotplug_program.ts";
+import { addInstall } from "./install_program.ts";
 import { DIAGRAM_FORMATS, type DiagramFormat } from "./lifecycle_formats.ts";
 import { addRequests } from "./request_program.ts";
 import {
@@ -76,6 +77,7 @@ function makeProgram(
   addDemo(program, finish);
   addLifecycle(program);
   addPlugin(program, builtIns, finish);
+  addInstall(program, finish);
   return program;
 }
 
