@@ -1,79 +1,95 @@
 /**
  * Makes `dist/xdevd`: one file with the runtime and everything else in it; or plugin files.
  *
- * `bun compile/compile.ts [--outfile FILE] [--with NAMES]`: `--with none` builds no backend in,
- * `--with vbd,vif` these; all by default.
- * `bun compile/compile.ts plugins [--outdir DIR]`: each backend as a file, `dist/plugins/vbd.js`.
+ * `npm run compile`: for this machine.
+ * `npm run compile -- --target linux-x64-musl,linux-arm64`: `dist/xdevd-TARGET`, each with a bill of
+ *   materials, and SHA256SUMS; `--all`: for all targets. `--check` builds twice, compares, and runs
+ *   what can be run here (see check/).
+ * `--with none` builds no backend in, `--with vbd,vif` these; all by default.
+ * `npm run compile -- plugins [--outdir DIR]`: each backend as a file, `dist/plugins/vbd.js`.
  */
 import { mkdirSync, statSync } from "node:fs";
-import { dirname, join, resolve } from "node:path";
+import { join, resolve } from "node:path";
 import { parseArgs } from "node:util";
 import { bundlePlugin } from "../core/cli/plugin_bundle.ts";
 import { builtIns } from "../built_in.ts";
+import { build, commit } from "./build.ts";
+import { check } from "./check/check.ts";
+import { writeBill, writeChecksums } from "./papers.ts";
+import { targetNamed, TARGETS } from "./targets.ts";
+
+const names = builtIns.map(({ manifest }) => manifest.name);
 
 const { values, positionals } = parseArgs({
   options: {
-    outfile: { type: "string", default: "dist/xdevd" },
-    outdir: { type: "string", default: "dist/plugins" },
+    outfile: { type: "string" },
+    outdir: { type: "string" },
     with: { type: "string" },
+    target: { type: "string" },
+    all: { type: "boolean" },
+    check: { type: "boolean" },
   },
   allowPositionals: true,
 });
 
-const names = builtIns.map(({ manifest }) => manifest.name);
-
-if (positionals[0] === "plugins") {
-  mkdirSync(values.outdir, { recursive: true });
-  for (const name of names) {
-    await bundlePlugin(resolve(`backends/${name}/plugin.ts`), join(values.outdir, `${name}.js`));
-  }
-} else await compile();
-
-async function compile() {
-  const chosen = values.with === undefined
-    ? names
-    : values.with === "none"
-    ? []
-    : values.with.split(",");
-  const unknown = chosen.find((name) => !names.includes(name));
-  if (unknown !== undefined || positionals.length > 0) {
-    const what = unknown === undefined ? positionals[0] : `--with ${unknown}`;
-    console.error(`compile: ${what}; expected plugins, --with none or --with ${names.join(",")}`);
-    process.exit(2);
-  }
-  mkdirSync(dirname(values.outfile), { recursive: true });
-  const result = await Bun.build({
-    entrypoints: ["main.ts"],
-    target: "bun",
-    minify: { whitespace: true, syntax: true, identifiers: false },
-    // What a command imports when it runs stays out of memory until then.
-    splitting: true,
-    // What lies in the directory that the daemon happens to be started in is none of its business.
-    compile: { outfile: values.outfile, autoloadDotenv: false, autoloadBunfig: false },
-    plugins: [{
-      name: "built-ins",
-      setup(build) {
-        build.onLoad({ filter: /\/built_in\.ts$/ }, () => ({
-          contents: builtInsSource(chosen),
-          loader: "ts",
-        }));
-      },
-    }],
-  });
-  for (const message of result.logs) console.error(message);
-  if (!result.success) process.exit(1);
-  const size = (statSync(values.outfile).size / 1e6).toFixed(1);
-  console.log(`${values.outfile}: ${size} MB, with ${chosen.join(", ") || "no backend"}`);
+try {
+  if (positionals[0] === "plugins") await bundleAll(values.outdir ?? "dist/plugins");
+  else if (positionals.length > 0) usage(`${positionals[0]}`);
+  else await compile();
+} catch (error) {
+  console.error(`compile: ${(error as Error).message}`);
+  process.exit(1);
 }
 
-/** `built_in.ts`, with these only. */
-function builtInsSource(chosen: readonly string[]): string {
-  const lines = chosen.map((name, index) =>
-    `import { manifest as m${index} } from "./backends/${name}/manifest.ts";`
+async function bundleAll(outdir: string) {
+  mkdirSync(outdir, { recursive: true });
+  for (const name of names) {
+    await bundlePlugin(resolve(`backends/${name}/plugin.ts`), join(outdir, `${name}.js`));
+  }
+}
+
+async function compile() {
+  const plugins = chosenPlugins();
+  const targets = values.all === true
+    ? TARGETS
+    : values.target?.split(",").map((name) => targetNamed(name)) ?? [];
+  if (targets.length === 0) {
+    if (values.check) usage("--check without --all or --target");
+    const outfile = values.outfile ?? "dist/xdevd";
+    await build({ outfile, plugins, target: null });
+    report(outfile, plugins);
+    return;
+  }
+  if (values.outfile !== undefined) usage("--outfile with --target; --outdir is for those");
+  const outdir = values.outdir ?? "dist";
+  const files: string[] = [];
+  for (const target of targets) {
+    const outfile = join(outdir, `xdevd-${target.name}`);
+    const inputs = await build({ outfile, plugins, target });
+    files.push(outfile, writeBill(outfile, inputs, target, plugins, commit()));
+    report(outfile, plugins);
+  }
+  console.log(writeChecksums(files));
+  if (values.check) await check(targets, plugins, outdir);
+}
+
+function chosenPlugins(): string[] {
+  if (values.with === undefined) return names;
+  const chosen = values.with === "none" ? [] : values.with.split(",");
+  const unknown = chosen.find((name) => !names.includes(name));
+  if (unknown !== undefined) usage(`--with ${unknown}`);
+  return chosen;
+}
+
+function usage(what: string): never {
+  console.error(
+    `compile: ${what}; expected plugins, --with none or --with ${names.join(",")}, ` +
+      "--all, --target or --outfile",
   );
-  const entries = chosen.map((name, index) =>
-    `{ manifest: m${index}, load: async () => ` +
-    `(await import("./backends/${name}/plugin.ts")).default },`
-  );
-  return `${lines.join("\n")}\nexport const builtIns = [\n${entries.join("\n")}\n];\n`;
+  process.exit(2);
+}
+
+function report(outfile: string, plugins: readonly string[]) {
+  const size = (statSync(outfile).size / 1e6).toFixed(1);
+  console.log(`${outfile}: ${size} MB, with ${plugins.join(", ") || "no backend"}`);
 }

@@ -12,9 +12,11 @@ import {
 } from "../platform/self.ts";
 import type { BuiltIn } from "../../plugins/host/host.ts";
 import { type Connected, connectStore } from "./connect.ts";
+import { daemonService } from "./daemon_service.ts";
 import { CommandError, ExitCode } from "./exit_codes.ts";
 import { rotateLog } from "./log_files.ts";
 import { choosePlugins, type PluginOptions } from "./plugin_set.ts";
+import type { ServiceManager } from "./service_manager.ts";
 import { openServing, type Serving, type ServingOptions } from "./serving.ts";
 
 /** The command's options, as parsed. */
@@ -108,6 +110,7 @@ async function serve(
     },
   });
   let serving: Serving | null = null;
+  let service: ServiceManager | null = null;
   try {
     const domid = await domidToServe(store, options);
     serving = await openServing({ store, location }, domid, options, {
@@ -125,6 +128,7 @@ async function serve(
       stopping = true;
       stop.resolve(signal);
     });
+    service = await daemonService(store);
     await daemon.start();
     if (registry.kinds.length === 0) {
       log.warning("there is no plugin, so nothing will be served (see `xdevd plugin list`)");
@@ -135,11 +139,13 @@ async function serve(
         `scripts from ${options.scripts.join(", ")}`,
     );
     ready();
+    service.ready(`serving domain ${domid}`);
     const [why, code] = await Promise.race([
       stop.promise.then((signal) => [`${signal}: stopping`, ExitCode.Success] as const),
       lost.promise.then((reason) => [reason, ExitCode.NoStore] as const),
     ]);
     log.info(why);
+    service.stopping();
     if (options.drain && code === ExitCode.Success) {
       log.info("closing all devices");
       await Promise.race([daemon.drain(times.drain), again.promise]);
@@ -155,6 +161,7 @@ async function serve(
     log.info(`stopped; ${what}`);
     return code;
   } finally {
+    service?.close();
     serving?.close();
     store.close();
   }

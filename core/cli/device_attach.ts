@@ -16,12 +16,14 @@ import {
   wantedDevice,
 } from "../toolstack/live/planned.ts";
 import { removeDevice } from "../toolstack/live/remove.ts";
+import { requestDaemon } from "../toolstack/request/setup.ts";
 import { type CreationPlan, creationSteps } from "../toolstack/nodes/plan.ts";
 import { formatPermission } from "../xenstore/permissions.ts";
 import { asCommandError } from "./device_errors.ts";
 import { describableKind, deviceNamed } from "./device_kinds.ts";
-import type { AttachOptions } from "./device_options.ts";
+import type { AttachOptions, DeviceOptions } from "./device_options.ts";
 import { type DeviceSession, printJson, say, withDevices } from "./device_session.ts";
+import { printServed, requestDevice } from "./request.ts";
 import { whileServing } from "./device_serving.ts";
 import { CommandError, ExitCode } from "./exit_codes.ts";
 
@@ -58,10 +60,26 @@ export async function attach(
       printPlan(wanted.plan(wanted.devid ?? 0));
       return ExitCode.Success;
     }
+    if (await goesByRequest(session, wanted, options)) {
+      const { timeout, json } = options;
+      const served = await requestDevice(session, frontendDomid, wanted, { timeout });
+      if (json) printServed(served);
+      return ExitCode.Success;
+    }
     const plan = await new Attach(session, wanted, options, builtIns).run(frontendDomid);
     if (options.json) report(plan);
     return ExitCode.Success;
   });
+}
+
+/** Whether the driver domain is asked to make its backend itself. */
+async function goesByRequest(
+  { store, ownDomid }: DeviceSession,
+  { backendDomid }: WantedDevice,
+  { via, serve }: AttachOptions,
+): Promise<boolean> {
+  if (via === "stock" || serve || backendDomid === ownDomid) return false;
+  return via === "request" || await requestDaemon(store, backendDomid) !== undefined;
 }
 
 /** Prints what `xl -N` prints, if it prints anything. @throws SpecError */
@@ -86,10 +104,10 @@ async function guestDomid(
   return await resolveDomain(store, guest);
 }
 
-async function circumstances(
+export async function circumstances(
   { store, ownDomid }: DeviceSession,
   frontendDomid: number,
-  { serve, scripts }: AttachOptions,
+  { serve, scripts }: Pick<AttachOptions, "serve" | "scripts">,
 ): Promise<Circumstances> {
   const guestType = await guestTypeOf(store, frontendDomid);
   return {
@@ -110,11 +128,11 @@ async function circumstances(
   };
 }
 
-async function describe(
+export async function describe(
   device: string,
   texts: readonly string[],
   around: Circumstances,
-  options: AttachOptions,
+  options: DeviceOptions,
   builtIns: readonly BuiltIn[],
 ): Promise<WantedDevice> {
   const named = deviceNamed(device);

@@ -5,12 +5,14 @@ import { parseVdev } from "../toolstack/disk/vdev.ts";
 import { resolveDomain } from "../toolstack/live/domains.ts";
 import { ToolstackError } from "../toolstack/live/error.ts";
 import { listDevices, readDevice } from "../toolstack/live/list_devices.ts";
+import { detachByRequest } from "../toolstack/request/request.ts";
 import { removeDevice } from "../toolstack/live/remove.ts";
 import { SpecError } from "../toolstack/spec_error.ts";
 import { deviceNamed } from "./device_kinds.ts";
 import type { DetachOptions } from "./device_options.ts";
 import { type DeviceSession, printJson, withDevices } from "./device_session.ts";
 import { whileServing } from "./device_serving.ts";
+import { findRequest } from "./request.ts";
 import { CommandError, ExitCode } from "./exit_codes.ts";
 
 /** Largest devid of libxl, which is an int. */
@@ -42,7 +44,10 @@ export async function detach(
     const remove = async (id: DeviceId | null) =>
       await removeDevice(store, id, { frontendDomid, devid, frontendKind }, options.force, waits);
     const { id } = found;
-    if (id !== null && id.backendDomid === ownDomid) {
+    const request = await findRequest(store, frontendKind, frontendDomid, devid);
+    if (request !== undefined) {
+      await detachByRequest(store, request, { force: options.force === "on" });
+    } else if (id !== null && id.backendDomid === ownDomid) {
       await whileServing(session, id, options, builtIns, () => remove(id));
     } else await remove(id);
     if (options.json) printJson({ frontendKind, frontendDomid, devid, backend: found.backend });
@@ -50,7 +55,7 @@ export async function detach(
   });
 }
 
-async function devidOf(
+export async function devidOf(
   { store }: DeviceSession,
   frontendDomid: number,
   frontendKind: string,

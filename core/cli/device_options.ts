@@ -4,6 +4,11 @@ import type { Force } from "../toolstack/live/remove.ts";
 import type { WaitLevel } from "../toolstack/live/await_device.ts";
 import type { PluginOptions } from "./plugin_set.ts";
 
+/** Ways of telling a driver domain. */
+export const VIAS = ["stock", "request", "auto"] as const;
+/** One of {@link VIAS}. */
+export type Via = typeof VIAS[number];
+
 /** What all of them have. */
 export interface DeviceOptions extends PluginOptions {
   readonly store?: string;
@@ -22,6 +27,8 @@ export interface AttachOptions extends DeviceOptions {
   readonly timeout: number;
   readonly dryRun?: boolean;
   readonly serve?: boolean;
+  /** How the driver domain is told; `auto`: by a request where it takes them. */
+  readonly via: Via;
 }
 
 /** `detach` and its kin. */

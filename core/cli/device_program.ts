@@ -7,7 +7,12 @@ import { LOG_LEVELS } from "../log/log.ts";
 import { absoluteFile } from "../platform/self.ts";
 import { WAIT_LEVELS } from "../toolstack/live/await_device.ts";
 import type { Force } from "../toolstack/live/remove.ts";
-import type { AttachOptions, DetachOptions, DeviceOptions } from "./device_options.ts";
+import {
+  type AttachOptions,
+  type DetachOptions,
+  type DeviceOptions,
+  VIAS,
+} from "./device_options.ts";
 import { configOption, kindOption, pluginOption, pluginsOption } from "./plugin_program.ts";
 
 /** By the names of `xl`'s commands: what the device is called, in words, and how it is removed. */
@@ -89,7 +94,8 @@ type Given<Options extends { force: unknown }> = Omit<Options, "force"> & {
 
 let collected = false;
 
-function withCommonOptions(command: Command, storeOption: () => Option): Command {
+/** What all commands for devices have. */
+export function withCommonOptions(command: Command, storeOption: () => Option): Command {
   return command
     .option("--json", "for programs")
     .addOption(storeOption())
@@ -114,6 +120,13 @@ function withAttachOptions(command: Command): Command {
       new Option("--wait <level>", "until when").choices(WAIT_LEVELS).default("hotplug"),
     )
     .option("--timeout <s>", "how long, in seconds", seconds, ATTACH_SECONDS)
+    .addOption(
+      new Option(
+        "--via <way>",
+        "how the driver domain is told: auto, by a request if it takes them",
+      )
+        .choices(VIAS).default("stock"),
+    )
     .option("--serve", "this domain is the backend: do its part, without a daemon")
     .option("-N, --dry-run", "only print what was understood, as xl does");
 }

@@ -13,7 +13,9 @@ import type { DevdOptions } from "./devd.ts";
 import { CommandError, ExitCode } from "./exit_codes.ts";
 import type { XenstoredOptions } from "./xenstored.ts";
 import { addHotplug } from "./hotplug_program.ts";
+import { addInstall } from "./install_program.ts";
 import { DIAGRAM_FORMATS, type DiagramFormat } from "./lifecycle_formats.ts";
+import { addRequests } from "./request_program.ts";
 import {
   addPlugin,
   configOption,
@@ -68,12 +70,14 @@ function makeProgram(
     .configureOutput({ outputError: (text, write) => write(text.replace(/^error:/, "xdevd:")) });
   addDevd(program, builtIns, args, finish);
   addDevices(program, storeOption, builtIns, finish);
+  addRequests(program, storeOption, builtIns, finish);
   addHotplug(program, storeOption, finish);
   addStore(program, finish);
   addXenstored(program, finish);
   addDemo(program, finish);
   addLifecycle(program);
   addPlugin(program, builtIns, finish);
+  addInstall(program, finish);
   return program;
 }
 

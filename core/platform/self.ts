@@ -33,6 +33,16 @@ export function machineAbi(): string {
   return process.arch === "x64" ? "x86_64-abi" : "arm-abi";
 }
 
+/** This machine, in the words of the targets of `npm run compile`: `linux-x64`. */
+export function machineName(): string {
+  return `${process.platform}-${process.arch}`;
+}
+
+/** The runtime's name and version. */
+export function runtimeVersion(): { name: string; version: string } {
+  return { name: "bun", version: Bun.version };
+}
+
 /** Writes to the standard error (2) or output (1), synchronously. */
 export function printTo(fd: 1 | 2, text: string): void {
   try {

@@ -38,6 +38,23 @@ test("one file, which runs anywhere, with an empty environment", async () => {
   expect({ code, stdout }).toEqual({ code: 0, stdout: `${manifest.version}\n` });
 });
 
+test("it tells what it was made of", async () => {
+  const { code, stdout } = await run([binary, "--version", "--json"], "/");
+  const { version, commit, compiled, plugins } = JSON.parse(stdout);
+  expect({ code, version, compiled }).toEqual({
+    code: 0,
+    version: manifest.version,
+    compiled: true,
+  });
+  expect(commit).toMatch(/^[0-9a-f]{40}(-modified)?$/);
+  expect(plugins.map(({ name }: { name: string }) => name)).toEqual([
+    "vbd",
+    "vif",
+    "qemu",
+    "generic",
+  ]);
+});
+
 test("the demonstration passes with it", async () => {
   const { code, stdout, stderr } = await run([binary, "demo"], "/");
   expect({ code, stderr }).toEqual({ code: 0, stderr: "" });

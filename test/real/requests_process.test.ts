@@ -151,7 +151,7 @@ if (requireReal("requests to a daemon's process", { packages: xenstoredPackages 
         await until(
           async () =>
             await dom0.readOptional(`${path}/state`) === state &&
-            (slow === null || (await diary().catch(() => [])).includes(`begin ${slow}`)),
+            (slow === null || (await diary().catch((): string[] => [])).includes(`begin ${slow}`)),
           () => daemon!.log,
         );
         await daemon!.stop("SIGKILL");

@@ -307,6 +307,47 @@ if (requireReal("the toolstack's commands", { packages: [...xenstoredPackages], 
       await succeeds("block-detach", "web", "xvda");
     });
 
+    test("by a request: the driver domain makes its backend itself", async () => {
+      const path = image();
+      const request = (verb: string, ...args: string[]) =>
+        runProgram(["request", verb, "--store", store.socketPath(0), ...serving(), ...args]);
+      const refused = await request("attach", "disk", "web", disk(path));
+      expect(refused.code).toBe(CODES.noAnswer);
+      expect(refused.stderr).toMatch(/no daemon in domain 1 takes requests: .*request setup 1/);
+      expect(await request("setup", "disks")).toEqual({ code: 0, stdout: "", stderr: "" });
+      await dom0.waitUntil("/hotplug/domain/1/daemon", (text) => !!text, { timeoutMs: 5_000 });
+      const attached = request("attach", "disk", "web", disk(path), "--json");
+      await guest("vbd", XVDA);
+      const { code, stdout, stderr } = await attached;
+      expect({ code, stderr }).toEqual({ code: 0, stderr: "" });
+      expect(JSON.parse(stdout)).toMatchObject({ state: "connected", kind: "vbd", devid: XVDA });
+      const [listed] = JSON.parse((await request("list", "--json")).stdout);
+      expect(listed).toMatchObject({
+        state: "connected",
+        online: true,
+        hotplugStatus: "connected",
+      });
+      expect((await request("list")).stdout).toMatch(/^1 +vbd\/7\/51712 +yes +connected/m);
+      expect(await request("detach", "disk", "web", "xvda")).toEqual({
+        code: 0,
+        stdout: "",
+        stderr: "",
+      });
+      // The usual commands find out by themselves.
+      await succeeds("block-attach", "web", disk(path), "--via", "auto");
+      expect(JSON.parse((await request("list", "--json")).stdout)).toHaveLength(1);
+      await guest("vbd", XVDA);
+      await succeeds("block-detach", "web", "xvda");
+      const missing = await request("attach", "disk", "web", disk(join(directory, "missing")));
+      expect(missing.code).toBe(CODES.setupFailed);
+      expect(missing.stderr).toMatch(/there is no ".*missing" in this driver domain/);
+      const none = await request("detach", "disk", "web", "xvda");
+      expect(none.code).toBe(CODES.noDevice);
+      // What setup has granted.
+      await dom0.write("/local/domain/1/backend", "");
+      await dom0.remove("/hotplug");
+    });
+
     test("other kinds by the general commands", async () => {
       await succeeds(
         "attach",

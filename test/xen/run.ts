@@ -85,7 +85,6 @@ async function main(): Promise<boolean> {
     sides,
     plan: planOf(sides, scenarios, bench),
     daemon,
-    request: await bundleRequest(),
     ...(minimal === undefined ? {} : { minimal }),
     logLevel: options.debug ? "debug" : "info",
   };
@@ -143,15 +142,6 @@ function compileDaemon(name: string, builtIns?: string): string {
   );
   if (status !== 0) throw new LabError("the daemon cannot be compiled");
   return outfile;
-}
-
-/** `request/main.ts` as one file. */
-async function bundleRequest(): Promise<string> {
-  const { outputs } = await Bun.build({
-    entrypoints: [join(lab, "request", "main.ts")],
-    target: "bun",
-  });
-  return await outputs[0]!.text();
 }
 
 /** A directory for this run's logs; the oldest are dropped. */

@@ -12,6 +12,7 @@ import { planP9, planPvcalls, planUsbctrl, planVkb, planVtpm } from "../nodes/ot
 import type { CreationPlan, ScriptedPlacement } from "../nodes/plan.ts";
 import { planDescribed, pluginParser } from "../plugin_specs.ts";
 import { BUILT_IN_PARSERS, type BuiltInSpecs } from "../registry.ts";
+import { type DeviceRequest, diskRequest, nicRequest, requestOfPlan } from "../request/plan.ts";
 import { placeIn, SpecError } from "../spec_error.ts";
 import type { GuestType } from "./domains.ts";
 
@@ -41,6 +42,8 @@ export interface WantedDevice {
   /** What there is to be said of the specification though it is accepted: one line each. */
   readonly warnings: readonly string[];
   plan(devid: number): CreationPlan;
+  /** The same as a request to the driver domain. @throws RangeError when it cannot be one */
+  request(devid: number): DeviceRequest;
 }
 
 /** A kind of which only a plugin knows how it is described. */
@@ -57,9 +60,18 @@ const MAKERS: { readonly [Device in keyof BuiltInSpecs]: Maker<BuiltInSpecs[Devi
   async vif({ nic, warnings }, around) {
     const mac = nic.mac ?? randomMac(around.randomBytes(3));
     const type = chooseNicType(nic, around.guestType, true);
+    const described = await wanted(
+      "vif",
+      nic,
+      around,
+      (placement) => planNic(nic, { ...placement, mac, type }),
+    );
+    const { frontendDomid } = around;
+    const { backendDomid } = described;
     return {
-      ...await wanted("vif", nic, around, (placement) => planNic(nic, { ...placement, mac, type })),
+      ...described,
       warnings,
+      request: (devid) => nicRequest(nic, { frontendDomid, backendDomid, devid, mac, type }),
     };
   },
   async vtpm(spec, around) {
@@ -118,13 +130,15 @@ async function wanted(
   plan: (placement: ScriptedPlacement) => CreationPlan,
 ): Promise<WantedDevice> {
   const backendDomid = await resolveBackend(spec.backend || undefined);
+  const planFor = (devid: number) => plan({ frontendDomid, backendDomid, devid, scriptDirectory });
   return {
     frontendKind,
     backendDomid,
     devid: spec.devid ?? null,
     scriptNamed: Boolean(spec.script),
     warnings: [],
-    plan: (devid) => plan({ frontendDomid, backendDomid, devid, scriptDirectory }),
+    plan: planFor,
+    request: (devid) => requestOfPlan(planFor(devid)),
   };
 }
 
@@ -143,6 +157,11 @@ async function wantedDisk(disk: DiskSpec, around: Circumstances): Promise<Wanted
   const { frontendDomid, scriptDirectory } = around;
   return {
     ...described,
+    request: () =>
+      diskRequest(disk, {
+        ...{ frontendDomid, backendDomid, devid },
+        ...(protocol === undefined ? {} : { protocol }),
+      }),
     plan: () =>
       planDisk(disk, {
         ...{ frontendDomid, backendDomid, devid, scriptDirectory, backendType: chosen },

@@ -821,7 +821,8 @@ function strangerMoves(world: World): Move[] {
     }, true));
     found.push(move(world, "xl detaches the device: asks", (next) => {
       next.left.guestDeaths--;
-      if (next.backend !== null && next.backend.state !== 0) {
+      // Before the kernel has taken it up, nobody hears of it: xl gives up then, or forces.
+      if (next.backend !== null && next.registered) {
         next.backend.online = false;
         if (next.backend.state !== 6) next.backend.state = 5;
       }

@@ -21,8 +21,6 @@ export interface Boot {
   readonly logLevel: "info" | "debug";
   /** Image of the minimal driver domain. */
   readonly minimal?: string;
-  /** A toolstack of requests, see request/main.ts. */
-  readonly request: string;
 }
 
 /** Writes the first file system of dom0. */
@@ -33,7 +31,6 @@ export function writeInitrd(lab: string, images: Images, boot: Boot, file: strin
   addTree(archive, join(lab, "bench"), "lab/bench");
   archive.addText("lab/plan", boot.plan);
   addDaemon(archive, boot.daemon); // its commands of the toolstack
-  archive.addText("lab/request.js", boot.request);
   archive.addFile("lab/vmlinux", images.kernel, 0o644);
   addImage(archive, "guest.img", images.guest, { bytes: guestPart(lab) });
   for (const side of boot.sides) {

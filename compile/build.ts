@@ -1,0 +1,81 @@
+/** One binary: the runtime and everything else in one file. */
+import { spawnSync } from "node:child_process";
+import { mkdirSync } from "node:fs";
+import { dirname } from "node:path";
+import type { BuildInfo } from "../core/build_info.ts";
+import { runtimeOf } from "./runtimes.ts";
+import type { Target } from "./targets.ts";
+
+/** What to build. */
+export interface Order {
+  readonly outfile: string;
+  /** Names of the backends that are built in. */
+  readonly plugins: readonly string[];
+  /** Null: for this machine, with the runtime that runs this. */
+  readonly target: Target | null;
+}
+
+/**
+ * Compiles.
+ * @returns the files that went into it, relative to the current directory
+ * @throws Error that says why not
+ */
+export async function build({ outfile, plugins, target }: Order): Promise<string[]> {
+  mkdirSync(dirname(outfile), { recursive: true });
+  const info: BuildInfo = {
+    commit: commit(),
+    target: target?.name ?? `${process.platform}-${process.arch}`,
+  };
+  const cross = target === null
+    ? {}
+    : { target: target.bunTarget as Bun.Build.CompileTarget, executablePath: runtimeOf(target) };
+  const result = await Bun.build({
+    entrypoints: ["main.ts"],
+    target: "bun",
+    minify: { whitespace: true, syntax: true, identifiers: false },
+    // What a command imports when it runs stays out of memory until then.
+    splitting: true,
+    metafile: true,
+    // What lies in the directory that the daemon happens to be started in is none of its business.
+    compile: { ...cross, outfile, autoloadDotenv: false, autoloadBunfig: false },
+    plugins: [
+      replacing("built-ins", /\/built_in\.ts$/, builtInsSource(plugins)),
+      replacing(
+        "build-info",
+        /\/core\/build_info\.ts$/,
+        `export const BUILD = ${JSON.stringify(info)};`,
+      ),
+    ],
+  });
+  if (!result.success) throw new Error(result.logs.join("\n"));
+  for (const message of result.logs) console.error(message);
+  return Object.keys(result.metafile?.inputs ?? {});
+}
+
+function replacing(name: string, filter: RegExp, contents: string): Bun.BunPlugin {
+  return {
+    name,
+    setup: (builder) => void builder.onLoad({ filter }, () => ({ contents, loader: "ts" })),
+  };
+}
+
+/** `built_in.ts`, with these only. */
+function builtInsSource(chosen: readonly string[]): string {
+  const lines = chosen.map((name, index) =>
+    `import { manifest as m${index} } from "./backends/${name}/manifest.ts";`
+  );
+  const entries = chosen.map((name, index) =>
+    `{ manifest: m${index}, load: async () => ` +
+    `(await import("./backends/${name}/plugin.ts")).default },`
+  );
+  return `${lines.join("\n")}\nexport const builtIns = [\n${entries.join("\n")}\n];\n`;
+}
+
+/** The commit that this tree is at; null outside of git. */
+export function commit(): string | null {
+  const git = (...args: string[]) => spawnSync("git", args, { encoding: "utf8" });
+  const head = git("rev-parse", "HEAD");
+  if (head.status !== 0) return null;
+  const changes = git("status", "--porcelain", "--untracked-files=no").stdout.trim();
+  return head.stdout.trim() + (changes === "" ? "" : "-modified");
+}

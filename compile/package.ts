@@ -1,0 +1,194 @@
+/**
+ * Makes Debian packages in `dist`: `xdevd`, and `xdevd-xenstore-tools`, whose links stand in for
+ * Debian's xenstore-utils.
+ *
+ * `npm run package [-- --target linux-x64,linux-arm64] [--outdir DIR]`; all glibc machines by default.
+ * Needs dpkg-deb. DEBFULLNAME and DEBEMAIL name the maintainer; the same commit gives the same bytes.
+ */
+import { createHash } from "node:crypto";
+import { spawnSync } from "node:child_process";
+import * as fs from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { gzipSync } from "node:zlib";
+import { parseArgs } from "node:util";
+import manifest from "../package.json" with { type: "json" };
+import { builtIns } from "../built_in.ts";
+import { install } from "../core/install/install.ts";
+import { type Entry, layout } from "../core/install/layout.ts";
+import { MANIFEST_PATH } from "../core/install/manifest.ts";
+import { build, commit } from "./build.ts";
+import { control, type Description } from "./debian_control.ts";
+import { run } from "./check/foreign.ts";
+import { writeBill } from "./papers.ts";
+import { type Target, targetNamed } from "./targets.ts";
+
+const ARCHITECTURES: Readonly<Record<string, string>> = {
+  "linux-x64": "amd64",
+  "linux-arm64": "arm64",
+};
+
+const { values } = parseArgs({
+  options: {
+    target: { type: "string", default: Object.keys(ARCHITECTURES).join(",") },
+    outdir: { type: "string", default: "dist" },
+  },
+});
+
+const { DEBFULLNAME = "xdevd developers", DEBEMAIL = "xdevd@example.org" } = process.env;
+const maintainer = `${DEBFULLNAME} <${DEBEMAIL}>`;
+const epoch = process.env["SOURCE_DATE_EPOCH"] ?? commitTime();
+
+try {
+  fs.mkdirSync(values.outdir, { recursive: true });
+  for (const name of values.target.split(",")) await packageFor(targetNamed(name));
+  await packageTools();
+} catch (error) {
+  console.error(`package: ${(error as Error).message}`);
+  process.exit(1);
+}
+
+async function packageFor(target: Target): Promise<void> {
+  const architecture = ARCHITECTURES[target.name];
+  if (architecture === undefined) {
+    const names = Object.keys(ARCHITECTURES).join(", ");
+    throw new Error(`--target ${target.name}: Debian packages are made for ${names}`);
+  }
+  await inScratch(async (root) => {
+    const binary = join(root, "..", "xdevd");
+    const plugins = builtIns.map((builtIn) => builtIn.manifest.name);
+    const inputs = await build({ outfile: binary, plugins, target });
+    const entries = layout({
+      links: false,
+      services: ["systemd", "sysv"],
+      initramfs: ["initramfs-tools", "dracut"],
+    });
+    await install({ root, entries, binary, version: manifest.version });
+    fs.rmSync(join(root, MANIFEST_PATH));
+    const sbom = writeBill(binary, inputs, target, plugins, commit());
+    put(root, "usr/share/doc/xdevd/sbom.cdx.json", fs.readFileSync(sbom));
+    put(root, "usr/share/man/man8/xdevd.8.gz", zipped(fs.readFileSync("packaging/xdevd.8")));
+    finish(root, {
+      name: "xdevd",
+      architecture,
+      depends: "libc6 (>= 2.17)",
+      fields: { Recommends: "kmod", Suggests: "xen-utils-common" },
+      summary: "device daemon for Xen driver domains",
+      text: [
+        "Serves disks, network interfaces and other devices of a Xen driver domain",
+        'to guests, in place of "xl devd": it needs nothing of Xen\'s toolstack, runs',
+        "its hotplug scripts where they are, and does their work itself elsewhere.",
+      ],
+    }, entries);
+  });
+}
+
+/** Links only, for all machines. */
+function packageTools(): Promise<void> {
+  return inScratch((root) => {
+    const links = layout({ links: true, services: [], initramfs: [] })
+      .filter((entry) => entry.kind === "link");
+    const manuals = join(root, "usr/share/man/man1");
+    fs.mkdirSync(manuals, { recursive: true });
+    for (const { path, target } of links) {
+      fs.mkdirSync(join(root, path, ".."), { recursive: true });
+      fs.symlinkSync(target, join(root, path));
+      fs.symlinkSync("../man8/xdevd.8.gz", join(manuals, `${path.split("/").at(-1)}.1.gz`));
+    }
+    finish(root, {
+      name: "xdevd-xenstore-tools",
+      architecture: "all",
+      depends: `xdevd (>= ${manifest.version})`,
+      fields: {
+        Provides: "xenstore-utils",
+        Conflicts: "xenstore-utils",
+        Replaces: "xenstore-utils",
+      },
+      summary: "xenstore-read and its like, by xdevd",
+      text: [
+        "Hotplug scripts call xenstore-read, xenstore-write and their like. With this",
+        "package xdevd does their work, and xenstore-utils is not needed.",
+      ],
+    }, []);
+  });
+}
+
+function finish(root: string, description: Description, entries: readonly Entry[]): void {
+  const { name, architecture } = description;
+  const version = manifest.version;
+  const documents = `usr/share/doc/${name}`;
+  put(root, `${documents}/copyright`, fs.readFileSync("packaging/debian/copyright"));
+  put(root, `${documents}/changelog.gz`, zipped(changelog(name)));
+  const meta = (file: string) => `packaging/debian/${file}`;
+  if (fs.existsSync(meta(`${name}.lintian-overrides`))) {
+    const overrides = fs.readFileSync(meta(`${name}.lintian-overrides`));
+    put(root, `usr/share/lintian/overrides/${name}`, overrides);
+  }
+  const sums = filesBelow(root).map((file) =>
+    `${createHash("md5").update(fs.readFileSync(join(root, file))).digest("hex")}  ${file}\n`
+  );
+  const kilobytes = filesBelow(root).reduce(
+    (sum, file) => sum + Math.ceil(fs.statSync(join(root, file)).size / 1024),
+    0,
+  );
+  const config = entries.filter((entry) => entry.kind === "file" && entry.config);
+  put(root, "DEBIAN/control", control(description, { version, maintainer, kilobytes }));
+  put(root, "DEBIAN/md5sums", sums.join(""));
+  if (config.length > 0) {
+    put(root, "DEBIAN/conffiles", config.map(({ path }) => `${path}\n`).join(""));
+  }
+  if (name === "xdevd") {
+    for (const script of ["postinst", "prerm", "postrm"]) {
+      put(root, `DEBIAN/${script}`, fs.readFileSync(meta(script)), 0o755);
+    }
+  }
+  const file = join(values.outdir, `${name}_${version}_${architecture}.deb`);
+  // Its own times are those of the files.
+  const result = spawnSync("dpkg-deb", ["--root-owner-group", "--build", root, file], {
+    encoding: "utf8",
+    env: { ...process.env, SOURCE_DATE_EPOCH: epoch },
+  });
+  if (result.status !== 0) throw new Error(`dpkg-deb: ${result.error?.message ?? result.stderr}`);
+  console.log(`${file}: ${(fs.statSync(file).size / 1e6).toFixed(1)} MB`);
+}
+
+function changelog(name: string): string {
+  const date = new Date(Number(epoch) * 1000).toUTCString().replace("GMT", "+0000");
+  return `${name} (${manifest.version}) unstable; urgency=medium\n\n` +
+    `  * Built from commit\n    ${commit() ?? "unknown"}.\n\n` +
+    ` -- ${maintainer}  ${date}\n`;
+}
+
+/** Regular files, sorted, but those of DEBIAN. */
+function filesBelow(root: string): string[] {
+  return fs.readdirSync(root, { recursive: true, encoding: "utf8" })
+    .filter((file) => !file.startsWith("DEBIAN") && fs.lstatSync(join(root, file)).isFile())
+    .sort();
+}
+
+function put(root: string, file: string, content: Uint8Array | string, mode = 0o644): void {
+  fs.mkdirSync(join(root, file, ".."), { recursive: true });
+  fs.writeFileSync(join(root, file), content);
+  fs.chmodSync(join(root, file), mode);
+}
+
+/** Without a date. */
+function zipped(content: Uint8Array | string): Uint8Array {
+  return gzipSync(content, { level: 9 });
+}
+
+function commitTime(): string {
+  return run(["git", "log", "-1", "--format=%ct"]).trim();
+}
+
+async function inScratch(make: (root: string) => Promise<void> | void): Promise<void> {
+  const scratch = fs.mkdtempSync(join(tmpdir(), "xdevd-package-"));
+  try {
+    const root = join(scratch, "root");
+    fs.mkdirSync(root);
+    fs.chmodSync(root, 0o755);
+    await make(root);
+  } finally {
+    fs.rmSync(scratch, { recursive: true });
+  }
+}

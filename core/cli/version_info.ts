@@ -1,0 +1,40 @@
+/** `xdevd --version`. */
+import type { BuiltIn } from "../../plugins/host/host.ts";
+import { BUILD } from "../build_info.ts";
+import { machineName, printTo, runtimeVersion } from "../platform/self.ts";
+import { VERSION } from "../version.ts";
+
+/** Whether this command line asks for nothing but the version, as a line or for programs. */
+export function asksForVersion(args: readonly string[]): "line" | "json" | null {
+  const [version, json] = args.toSorted((a, b) => Number(a === "--json") - Number(b === "--json"));
+  if (version !== "--version" && version !== "-V") return null;
+  return args.length === 1 ? "line" : args.length === 2 && json === "--json" ? "json" : null;
+}
+
+/** Prints the version; as JSON with all that was built in. */
+export async function printVersion(
+  form: "line" | "json",
+  builtIns: () => Promise<readonly BuiltIn[]>,
+): Promise<number> {
+  if (form === "line") {
+    printTo(1, `${VERSION}\n`);
+    return 0;
+  }
+  const plugins = (await builtIns()).map(({ manifest }) => ({
+    name: manifest.name,
+    version: manifest.version,
+    kinds: manifest.kinds,
+  }));
+  const { commit, target } = BUILD;
+  const info = {
+    name: "xdevd",
+    version: VERSION,
+    commit,
+    target: target ?? machineName(),
+    compiled: target !== null,
+    runtime: runtimeVersion(),
+    plugins,
+  };
+  printTo(1, `${JSON.stringify(info, null, 2)}\n`);
+  return 0;
+}

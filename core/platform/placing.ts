@@ -1,0 +1,114 @@
+/** Putting files in their places, for installing this program. */
+import { createHash } from "node:crypto";
+import * as fs from "node:fs";
+import * as path from "node:path";
+
+/** A place in the file system that is, or is not, taken. */
+export type Found =
+  | { readonly kind: "nothing" | "directory" | "other" }
+  | { readonly kind: "file"; readonly sha256: string }
+  | { readonly kind: "link"; readonly target: string };
+
+/** What is at a path; a link is not followed. @throws SystemError */
+export function lookAt(file: string): Found {
+  const stats = fs.lstatSync(file, { throwIfNoEntry: false });
+  if (stats === undefined) return { kind: "nothing" };
+  if (stats.isSymbolicLink()) return { kind: "link", target: fs.readlinkSync(file) };
+  if (stats.isDirectory()) return { kind: "directory" };
+  return stats.isFile() ? { kind: "file", sha256: sha256OfFile(file) } : { kind: "other" };
+}
+
+/** Hexadecimal. @throws SystemError */
+export function sha256OfFile(file: string): string {
+  const hash = createHash("sha256");
+  const fd = fs.openSync(file, "r");
+  try {
+    const buffer = new Uint8Array(1024 * 1024);
+    for (;;) {
+      const length = fs.readSync(fd, buffer);
+      if (length === 0) return hash.digest("hex");
+      hash.update(buffer.subarray(0, length));
+    }
+  } finally {
+    fs.closeSync(fd);
+  }
+}
+
+/** Hexadecimal, of a text as UTF-8. */
+export function sha256OfText(text: string): string {
+  return createHash("sha256").update(text).digest("hex");
+}
+
+/** Where a path below `root` really is: the same, unless links on the way lead elsewhere. */
+export function realPlace(root: string, file: string): string {
+  let existing = path.join(root, file);
+  const missing: string[] = [];
+  while (fs.lstatSync(existing, { throwIfNoEntry: false }) === undefined && existing !== "/") {
+    missing.unshift(path.basename(existing));
+    existing = path.dirname(existing);
+  }
+  // The last component itself is not followed.
+  const name = missing.length === 0 ? [path.basename(existing)] : missing;
+  const directory = missing.length === 0 ? path.dirname(existing) : existing;
+  return path.join(fs.realpathSync(directory), ...name);
+}
+
+/** Makes a directory and those above it; returns those that it made, the uppermost first. */
+export function makeDirectories(directory: string): string[] {
+  const made: string[] = [];
+  for (let at = directory; !fs.existsSync(at); at = path.dirname(at)) made.unshift(at);
+  for (const each of made) fs.mkdirSync(each, { mode: 0o755 });
+  return made;
+}
+
+/** Puts a file there, at once as far as anybody can see. @throws SystemError */
+export function placeText(file: string, text: string, mode: number): void {
+  place(file, (temporary) => fs.writeFileSync(temporary, text, { flag: "wx" }), mode);
+}
+
+/** Puts a copy there, likewise. @throws SystemError */
+export function placeCopy(file: string, source: string, mode: number): void {
+  place(
+    file,
+    (temporary) => fs.copyFileSync(source, temporary, fs.constants.COPYFILE_EXCL),
+    mode,
+  );
+}
+
+/** Puts a link there, likewise. @throws SystemError */
+export function placeLink(file: string, target: string): void {
+  place(file, (temporary) => fs.symlinkSync(target, temporary), null);
+}
+
+function place(file: string, make: (temporary: string) => void, mode: number | null): void {
+  const temporary = `${file}.xdevd-new`;
+  fs.rmSync(temporary, { force: true });
+  try {
+    make(temporary);
+    if (mode !== null) fs.chmodSync(temporary, mode);
+    fs.renameSync(temporary, file);
+  } catch (error) {
+    fs.rmSync(temporary, { force: true });
+    throw error;
+  }
+}
+
+/** Removes a file or link. @throws SystemError */
+export function removeFile(file: string): void {
+  fs.rmSync(file, { force: true });
+}
+
+/** Removes a directory if it is there and empty; whether it did. */
+export function removeEmptyDirectory(directory: string): boolean {
+  try {
+    fs.rmdirSync(directory);
+    return true;
+  } catch {
+    return false;
+  }
+}
+
+/** The program itself, when it is one file; null when it runs from source. */
+export function ownBinary(): string | null {
+  return Bun.main.startsWith("/$bunfs/") ? process.execPath : null;
+}

@@ -1,0 +1,17 @@
+#!/bin/sh
+# Serves the disks that /etc/xdevd/initramfs.conf lists, before the root file system is mounted. The
+# daemon that is started later finds what was done in /run/xdevd.
+
+modprobe -q xen-blkback
+modprobe -q xen-gntdev
+
+while read -r domid disk; do
+	case "$domid" in
+	'' | '#'*) continue ;;
+	esac
+	if /usr/sbin/xdevd block-attach "$domid" "$disk" --serve --timeout 30 </dev/null; then
+		info "xdevd: served $disk to domain $domid"
+	else
+		warn "xdevd: $disk is not served to domain $domid"
+	fi
+done </etc/xdevd/initramfs.conf
