@@ -19,7 +19,7 @@ import { dirname, join, relative } from "node:path";
 import { fileURLToPath } from "node:url";
 
 const root = dirname(dirname(fileURLToPath(import.meta.url)));
-const limitMinutes = 8;
+const limitMinutes = 12;
 const timeoutText = `not done after ${limitMinutes} minutes`;
 const bin = join(root, "node_modules", ".bin");
 /** Reports; each has a name of its own until it has been read, as two of these may run at once. */

@@ -95,21 +95,20 @@ function wayToRun(target: Target, binary: string): Way | string {
   const musl = target.name.includes("musl");
   if (process.arch !== "x64") return "this machine is no x64";
   if (target.name.includes("arm64")) {
-    if (musl) return "there is no C++ library of that kind in Debian";
     const qemu = unpacked("amd64", ["qemu-user-static"]);
-    const libraries = unpacked("arm64", ["libc6", "libgcc-s1"]);
+    const libraries = musl ? muslRoot(binary, "arm64") : unpacked("arm64", ["libc6", "libgcc-s1"]);
     return {
       argv: [join(qemu, "usr/bin/qemu-aarch64-static"), "-L", libraries, binary],
       mounts: (directory) => directory,
       startsItself: false,
-      words: "in qemu-user with Debian's arm64 libraries",
+      words: `in qemu-user with Debian's arm64 ${musl ? "musl" : "libraries"}`,
     };
   }
   if (!musl) {
     return { argv: [binary], mounts: (d) => d, startsItself: true, words: "natively" };
   }
   if (process.getuid?.() !== 0) return "a root of its own takes root";
-  const root = muslRoot(binary);
+  const root = muslRoot(binary, "x64");
   const script = 'mount -t proc proc "$0/proc"; mount --rbind /dev "$0/dev"; exec chroot "$0" "$@"';
   return {
     argv: ["unshare", "-m", "sh", "-c", script, root, "/usr/sbin/xdevd"],

@@ -67,6 +67,10 @@ function makeProgram(
     .version(VERSION)
     .exitOverride()
     .showHelpAfterError("(--help tells more)")
+    .addHelpText(
+      "after",
+      "\nCalled as xenstore-read, xenstore-ls, …, or with that as COMMAND, it is that tool.",
+    )
     .configureOutput({ outputError: (text, write) => write(text.replace(/^error:/, "xdevd:")) });
   addDevd(program, builtIns, args, finish);
   addDevices(program, storeOption, builtIns, finish);

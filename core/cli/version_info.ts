@@ -4,13 +4,6 @@ import { BUILD } from "../build_info.ts";
 import { machineName, printTo, runtimeVersion } from "../platform/self.ts";
 import { VERSION } from "../version.ts";
 
-/** Whether this command line asks for nothing but the version, as a line or for programs. */
-export function asksForVersion(args: readonly string[]): "line" | "json" | null {
-  const [version, json] = args.toSorted((a, b) => Number(a === "--json") - Number(b === "--json"));
-  if (version !== "--version" && version !== "-V") return null;
-  return args.length === 1 ? "line" : args.length === 2 && json === "--json" ? "json" : null;
-}
-
 /** Prints the version; as JSON with all that was built in. */
 export async function printVersion(
   form: "line" | "json",

@@ -1,15 +1,11 @@
 /** The xenstore tools, with the input, output and exit status of xenstore-utils 4.17. */
-import { openTransport } from "../cli/connect.ts";
-import { systemClock } from "../platform/clock.ts";
-import { systemFiles } from "../platform/files.ts";
-import { argumentBytes, terminalColumns, writeFully } from "../platform/invocation.ts";
-import { environment } from "../platform/self.ts";
-import { StoreClient } from "../xenstore/client.ts";
-import { type StoreError } from "../xenstore/errors.ts";
-import { storeCandidates } from "../xenstore/locate.ts";
+import { argumentBytes, terminalColumns, variable, writeFully } from "../platform/invocation.ts";
+import type { StoreClient } from "../xenstore/client.ts";
+import type { StoreError } from "../xenstore/errors.ts";
 import { type Call, decodeCall, type Invocation, shortName } from "./call.ts";
-import { ToolFailure, words } from "./failure.ts";
+import { ToolFailure } from "./failure.ts";
 import { layoutOf, listTree } from "./ls.ts";
+import { openStore } from "./open_store.ts";
 import { encoded, type Streams } from "./output.ts";
 import { isTransaction, perform } from "./perform.ts";
 
@@ -19,7 +15,7 @@ const BUFFER_SIZE = 64 * 1024;
 /** Runs a tool to its end; resolves with the exit status. */
 export async function runTool({ name, skip }: Invocation): Promise<number> {
   const args = argumentBytes().slice(skip);
-  const { call, says } = decodeCall(name, args, environment("POSIXLY_CORRECT") !== undefined);
+  const { call, says } = decodeCall(name, args, variable("POSIXLY_CORRECT") !== undefined);
   for (const text of says) writeFully(2, text);
   if (call === null) return 1;
   const short = shortName(name);
@@ -48,10 +44,10 @@ export async function runTool({ name, skip }: Invocation): Promise<number> {
 }
 
 async function run(call: Call, streams: Streams, flush: () => void): Promise<number> {
-  const layout = call.mode === "ls" ? layoutOf(call, terminalColumns()) : undefined;
+  const layout = call.mode === "ls" ? layoutOf(call, await terminalColumns()) : undefined;
   const lost = Promise.withResolvers<never>();
   lost.promise.catch(() => {});
-  const store = await open(lost.reject);
+  const store = await openStore(lost.reject);
   try {
     if (layout !== undefined) {
       const paths = call.operands.length === 0 ? ["/"] : call.operands;
@@ -66,29 +62,6 @@ async function run(call: Call, streams: Streams, flush: () => void): Promise<num
   } finally {
     store.close();
   }
-}
-
-/** The first of the places where a store can be that answers, as libxenstore has it. */
-async function open(lost: (error: Error) => void): Promise<StoreClient> {
-  let last: unknown;
-  for (
-    const path of storeCandidates({
-      XENSTORED_PATH: environment("XENSTORED_PATH"),
-      XENSTORED_RUNDIR: environment("XENSTORED_RUNDIR"),
-    })
-  ) {
-    try {
-      const { kind } = await systemFiles.stat(path);
-      return await StoreClient.connect({
-        clock: systemClock,
-        connect: () => openTransport({ kind: kind === "socket" ? "socket" : "device", path }),
-        onConnection: (_, error) => lost(error ?? new Error("the store went away")),
-      });
-    } catch (error) {
-      last = error;
-    }
-  }
-  throw new ToolFailure(`xs_open: ${words(last)}\n`);
 }
 
 /** What a transaction has to be given up for. */

@@ -1,10 +1,14 @@
 /** How this program was called, byte by byte, and what its terminal is like. */
 import * as fs from "node:fs";
-import * as tty from "node:tty";
 
 /** The name that this program was called by: argv[0], as the caller gave it. */
 export function calledAs(): string {
   return process.argv0;
+}
+
+/** The environment variable, or undefined. As in self.ts, which loads more. */
+export function variable(name: string): string | undefined {
+  return process.env[name];
 }
 
 /**
@@ -23,8 +27,11 @@ export function argumentBytes(): string[] {
 }
 
 /** Columns of the terminal that the standard output is; undefined when it is none. */
-export function terminalColumns(): number | undefined {
-  return tty.isatty(1) ? process.stdout.columns ?? 0 : undefined;
+export async function terminalColumns(): Promise<number | undefined> {
+  if (!fs.fstatSync(1).isCharacterDevice()) return undefined;
+  // Loading it takes several times as long as all else that a tool does.
+  const { isatty } = await import("node:tty");
+  return isatty(1) ? process.stdout.columns ?? 0 : undefined;
 }
 
 /** What a shell reports of a program that SIGPIPE ended, which the runtime ignores. */

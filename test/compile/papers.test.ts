@@ -2,6 +2,7 @@
 import { expect, test } from "bun:test";
 import { readFileSync } from "node:fs";
 import manifest from "../../package.json" with { type: "json" };
+import { control } from "../../compile/debian_control.ts";
 import { bill, packagesOf } from "../../compile/sbom.ts";
 import { RUNTIME_VERSION, targetNamed, TARGETS } from "../../compile/targets.ts";
 
@@ -58,4 +59,31 @@ test("a bill of materials names all that is inside, and where each depends", () 
   ]);
   expect(made.dependencies[0]?.dependsOn).toEqual(["pkg:npm/%40oven/x@1", "pkg:npm/lib@2"]);
   expect(bill(subject, runtime, [library])).toEqual(made);
+});
+
+test("a control file has the fields that dpkg wants, and folds its description", () => {
+  const text = control({
+    name: "a",
+    architecture: "all",
+    depends: "b (>= 1)",
+    fields: { Provides: "c" },
+    summary: "does it",
+    text: ["One line.", "Another."],
+  }, { version: "1.2", maintainer: "M <m@example.org>", kilobytes: 7 });
+  expect(text).toBe(
+    "Package: a\nVersion: 1.2\nArchitecture: all\nMaintainer: M <m@example.org>\n" +
+      "Installed-Size: 7\nDepends: b (>= 1)\nProvides: c\nSection: admin\nPriority: optional\n" +
+      "Description: does it\n One line.\n Another.\n",
+  );
+});
+
+test("maintainer scripts are shell scripts", () => {
+  for (const name of ["postinst", "prerm", "postrm"]) {
+    const { stderr, exitCode } = Bun.spawnSync(["sh", "-n", `packaging/debian/${name}`]);
+    expect({ name, exitCode, stderr: stderr.toString() }).toEqual({
+      name,
+      exitCode: 0,
+      stderr: "",
+    });
+  }
 });

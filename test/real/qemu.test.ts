@@ -133,7 +133,7 @@ if (requireReal("the QEMU kinds", needs)) {
         "-serial /dev/null -parallel /dev/null",
       ]);
       expect(await dom0.readText(PID)).toBe(String(pid));
-      const parent = /\) S (\d+)/.exec(fs.readFileSync(`/proc/${pid}/stat`, "utf8"))?.[1];
+      const parent = /\) \S (\d+)/.exec(fs.readFileSync(`/proc/${pid}/stat`, "utf8"))?.[1];
       expect(Number(parent)).toBe(daemon.pid);
       await attach(files);
       await connect(disk);

@@ -1,0 +1,60 @@
+/** Finding and connecting to the store, for programs that end soon. */
+import { systemClock } from "../platform/clock.ts";
+import { systemFiles } from "../platform/files.ts";
+import { connectQuickly } from "../platform/quick_socket.ts";
+import { variable } from "../platform/invocation.ts";
+import { StoreClient } from "../xenstore/client.ts";
+import { storeCandidates } from "../xenstore/locate.ts";
+import { SocketTransport } from "../xenstore/socket_transport.ts";
+import type { Transport } from "../xenstore/transport.ts";
+import { ToolFailure, words } from "./failure.ts";
+
+/** How long a socket may refuse, in ms: xenstored listens with a backlog of 1. */
+const REFUSED_PATIENCE_MS = 1_000;
+const REFUSED_PAUSE_MS = 10;
+
+/**
+ * Connects to the first of the places where a store can be that answers, as libxenstore has it.
+ * @param lost told when the store goes away
+ * @throws ToolFailure
+ */
+export async function openStore(lost: (error: Error) => void): Promise<StoreClient> {
+  let last: unknown;
+  for (
+    const path of storeCandidates({
+      XENSTORED_PATH: variable("XENSTORED_PATH"),
+      XENSTORED_RUNDIR: variable("XENSTORED_RUNDIR"),
+    })
+  ) {
+    try {
+      const { kind } = await systemFiles.stat(path);
+      return await StoreClient.connect({
+        clock: systemClock,
+        connect: () => kind === "socket" ? openSocket(path) : openDevice(path),
+        onConnection: (_, error) => lost(error ?? new Error("the store went away")),
+      });
+    } catch (error) {
+      last = error;
+    }
+  }
+  throw new ToolFailure(`xs_open: ${words(last)}\n`);
+}
+
+async function openSocket(path: string): Promise<Transport> {
+  const end = systemClock.now() + REFUSED_PATIENCE_MS;
+  for (;;) {
+    try {
+      return new SocketTransport(await connectQuickly(path), path);
+    } catch (error) {
+      const { code = "" } = error as { code?: string };
+      if (!["EAGAIN", "ECONNREFUSED"].includes(code) || systemClock.now() > end) throw error;
+      await new Promise<void>((resolve) => systemClock.after(REFUSED_PAUSE_MS, resolve));
+    }
+  }
+}
+
+async function openDevice(path: string): Promise<Transport> {
+  const { openMessageDevice } = await import("../platform/message_device.ts");
+  const { DeviceTransport } = await import("../xenstore/device_transport.ts");
+  return new DeviceTransport(openMessageDevice(path), path);
+}
