@@ -54,19 +54,25 @@ function status(stats: NodeStats): FileStatus {
   };
 }
 
-/** What the kernel answers from memory. There a thread of its own costs twenty times the answer. */
-function isKernels(path: string): boolean {
-  return path.startsWith("/sys/block") || path.startsWith("/sys/class/");
+/**
+ * What the kernel answers from memory, and Xen's small files of the root's file system. There a thread
+ * of its own costs many times the answer.
+ */
+function isNear(path: string): boolean {
+  return /^\/(sys\/(block|bus|class)|etc\/xen)(\/|$)/.test(path);
 }
 
 /** The machine's files. */
 export const systemFiles: Files = {
-  stat: async (path) => status(await fs.stat(path, { bigint: true })),
+  stat: async (path) =>
+    isNear(path)
+      ? status(statSync(path, { bigint: true }))
+      : status(await fs.stat(path, { bigint: true })),
   lstat: async (path) => status(await fs.lstat(path, { bigint: true })),
   realPath: (path) => fs.realpath(path),
   readLink: (path) => fs.readlink(path),
   readText: async (path) =>
-    isKernels(path) ? readFileSync(path, "utf8") : await fs.readFile(path, "utf8"),
+    isNear(path) ? readFileSync(path, "utf8") : await fs.readFile(path, "utf8"),
   async readAt(path, position, length) {
     const file = await fs.open(path, "r");
     try {
@@ -81,7 +87,7 @@ export const systemFiles: Files = {
   async makeDirectory(path, mode = 0o755) {
     await fs.mkdir(path, { recursive: true, mode });
   },
-  list: async (path) => isKernels(path) ? readdirSync(path) : await fs.readdir(path),
+  list: async (path) => isNear(path) ? readdirSync(path) : await fs.readdir(path),
   rename: (from, to) => fs.rename(from, to),
   remove: (path) => fs.rm(path, { recursive: true, force: true }),
 };

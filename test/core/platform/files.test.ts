@@ -36,5 +36,7 @@ test("the kernel's file systems", async () => {
   expect(await outcome(systemFiles.readText("/sys/class/net/none/mtu"))).toEqual({
     code: "ENOENT",
   });
+  expect((await systemFiles.stat("/sys/class/net/lo")).kind).toBe("directory");
+  expect(await outcome(systemFiles.stat("/sys/bus/none"))).toEqual({ code: "ENOENT" });
   expect(await outcome(systemFiles.list("/sys/class/none"))).toEqual({ code: "ENOENT" });
 });
