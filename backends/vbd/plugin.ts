@@ -8,6 +8,7 @@ import { claimTarget } from "./claim.ts";
 import { claimOf } from "./sharing.ts";
 import { detach, isOurs, loopsOf, useOf } from "./loop.ts";
 import type { VbdUndo } from "./undo.ts";
+import { targetIfMissing } from "./missing_target.ts";
 import { readRequest } from "./request.ts";
 import { addVersion2, adoptVersion2, removeVersion2 } from "./version2.ts";
 
@@ -37,11 +38,15 @@ export default definePlugin({
     await device.system.exclusively(`vbd ${params}`, signal, async () => {
       const loops = await loopsOf(device.system, params);
       await device.recordUndo({ loops: loops.join(" ") });
-      await device.scripts.run("block", script, "add", signal);
+      await device.scripts.run("block", script, "add", signal).catch(async (error) => {
+        const why = await targetIfMissing(device, script, params);
+        throw why === "" ? error : new Error(`${(error as Error).message}${why}`, { cause: error });
+      });
       await recordResult(device);
     });
     if (device.id.kind === "vbd" && !await hasResult(device)) {
-      throw new Error(`script ${script} succeeded but wrote no physical-device`);
+      const why = await targetIfMissing(device, script, params);
+      throw new Error(`script ${script} succeeded but wrote no physical-device${why}`);
     }
   },
 

@@ -26,6 +26,8 @@ export interface ContextParts {
   readonly store: StoreClient;
   readonly clock: Clock;
   readonly files: Files;
+  /** The same for scripts, which lie near. */
+  readonly scriptFiles?: Files;
   readonly processes: Processes;
   readonly scripts: ScriptSettings;
   readonly exclusive: Exclusive;

@@ -38,6 +38,8 @@ export interface ScriptParts {
   readonly store: StoreClient;
   readonly clock: Clock;
   readonly files: Files;
+  /** The same for scripts, which lie near. */
+  readonly scriptFiles?: Files;
   readonly processes: Processes;
   readonly scripts: ScriptSettings;
 }
@@ -78,7 +80,8 @@ export class HotplugScripts implements DeviceScripts {
   }
 
   async check(family: ScriptFamily, script: string): Promise<void> {
-    await checkScript(this.#parts.files, script, this.#parts.scripts.policy);
+    const { files, scriptFiles = files, scripts } = this.#parts;
+    await checkScript(scriptFiles, script, scripts.policy);
     if (family === "block") return;
     await this.#networkPasses(script, "add", (name) => this.#nodes.read(name), BACKEND_BASE);
   }
@@ -142,8 +145,8 @@ export class HotplugScripts implements DeviceScripts {
     signal: AbortSignal,
     nodes?: Readonly<Record<string, string>>,
   ): Promise<void> {
-    const { files, processes, clock, scripts } = this.#parts;
-    const program = await checkScript(files, script, scripts.policy);
+    const { files, scriptFiles = files, processes, clock, scripts } = this.#parts;
+    const program = await checkScript(scriptFiles, script, scripts.policy);
     const base = nodes === undefined ? BACKEND_BASE : COPY_BASE;
     const read = async (name: string) => nodes === undefined ? this.#nodes.read(name) : nodes[name];
     const passes = family === "block"

@@ -171,7 +171,8 @@ export class HotplugV2 {
   }
 
   #check(script: string): Promise<string> {
-    return checkScript(this.#parts.files, script, this.#parts.scripts.policy);
+    const { files, scriptFiles = files, scripts } = this.#parts;
+    return checkScript(scriptFiles, script, scripts.policy);
   }
 
   /** What the script has left; the path is ours to complete. */

@@ -2,7 +2,7 @@
 import { systemBlockDevices } from "../platform/block_devices.ts";
 import { systemNetworkLinks } from "../platform/network_links.ts";
 import { systemClock } from "../platform/clock.ts";
-import { systemFiles } from "../platform/files.ts";
+import { nearFiles, systemFiles } from "../platform/files.ts";
 import { systemProcessTable } from "../platform/process_table.ts";
 import { systemProcesses } from "../platform/processes.ts";
 import type { StoreClient } from "../xenstore/client.ts";
@@ -22,6 +22,7 @@ export function systemParts(
     store,
     clock: systemClock,
     files: systemFiles,
+    scriptFiles: nearFiles,
     processes: systemProcesses,
     slots: new Slots(),
     orphans: new Orphans(systemProcessTable, systemClock),

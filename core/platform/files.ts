@@ -1,4 +1,12 @@
 /** Files on `node:fs`, which Bun and Deno share. */
+import {
+  lstatSync,
+  readdirSync,
+  readFileSync,
+  readlinkSync,
+  realpathSync,
+  statSync,
+} from "node:fs";
 import * as fs from "node:fs/promises";
 import type { Files, FileStatus } from "./types.ts";
 
@@ -46,13 +54,19 @@ function status(stats: NodeStats): FileStatus {
   };
 }
 
+/** What the kernel answers from memory. There a thread of its own costs twenty times the answer. */
+function isKernels(path: string): boolean {
+  return path.startsWith("/sys/block") || path.startsWith("/sys/class/");
+}
+
 /** The machine's files. */
 export const systemFiles: Files = {
   stat: async (path) => status(await fs.stat(path, { bigint: true })),
   lstat: async (path) => status(await fs.lstat(path, { bigint: true })),
   realPath: (path) => fs.realpath(path),
   readLink: (path) => fs.readlink(path),
-  readText: (path) => fs.readFile(path, "utf8"),
+  readText: async (path) =>
+    isKernels(path) ? readFileSync(path, "utf8") : await fs.readFile(path, "utf8"),
   async readAt(path, position, length) {
     const file = await fs.open(path, "r");
     try {
@@ -67,7 +81,19 @@ export const systemFiles: Files = {
   async makeDirectory(path, mode = 0o755) {
     await fs.mkdir(path, { recursive: true, mode });
   },
-  list: (path) => fs.readdir(path),
+  list: async (path) => isKernels(path) ? readdirSync(path) : await fs.readdir(path),
   rename: (from, to) => fs.rename(from, to),
   remove: (path) => fs.rm(path, { recursive: true, force: true }),
+};
+
+/**
+ * The same, but what is asked of names is answered at once, without a thread: for what lies where the
+ * daemon itself does (scripts), never for what may lie on a server that does not answer (images).
+ */
+export const nearFiles: Files = {
+  ...systemFiles,
+  stat: async (path) => status(statSync(path, { bigint: true })),
+  lstat: async (path) => status(lstatSync(path, { bigint: true })),
+  realPath: async (path) => realpathSync.native(path),
+  readLink: async (path) => readlinkSync(path),
 };

@@ -105,6 +105,24 @@ describe("vbd", () => {
     expect(machine.runs).toEqual(["block /s/block add", "block /s/block remove"]);
   });
 
+  // Debian's `block` says neither.
+  test("a target that does not exist is named, whether its script fails or not", async () => {
+    machine.script = async () => {};
+    const said = '"/images/none" does not exist';
+    const missing = { params: "/images/none" };
+    await expect(vbd.add(disk(7, missing), patient))
+      .rejects.toThrow(`script /s/block succeeded but wrote no physical-device: ${said}`);
+    machine.script = async () => {
+      throw new Error("block add: exited with status 1");
+    };
+    await expect(vbd.add(disk(7, missing), patient))
+      .rejects.toThrow(`block add: exited with status 1: ${said}`);
+    await expect(vbd.add(disk(7, { params: "none" }), patient)).rejects.toThrow('"/dev/none" does');
+    await expect(vbd.add(disk(7), patient)).rejects.toThrow(/status 1$/);
+    await expect(vbd.add(disk(7, { ...missing, script: "/s/block-mine" }), patient))
+      .rejects.toThrow(/status 1$/);
+  });
+
   test("fault 17: with its directory gone, the record alone undoes it; twice does no harm", async () => {
     const device = disk(7);
     await vbd.add(device, patient);

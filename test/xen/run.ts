@@ -3,6 +3,7 @@
  *
  *   --only NAME   only this scenario; may be repeated. No measurements, no report
  *   --bench       only the measurements; no report
+ *   --rounds N    so many of each measurement (default: 10)
  *   --smoke       only the smoke scenario, with our daemon
  *   --no-peer     without `xl devd`; no report
  *   --debug       our daemon logs what it decides
@@ -20,6 +21,7 @@ import { footprint } from "./host/footprint.ts";
 import { provideImages } from "./host/images.ts";
 import { type Boot, type Side, writeInitrd } from "./host/initrd.ts";
 import { LabError } from "./host/lab_error.ts";
+import { writeMinimal } from "./host/minimal.ts";
 import { runMachine } from "./host/qemu.ts";
 import { report } from "./host/report.ts";
 import { readScenarios, type Scenario } from "./host/scenarios.ts";
@@ -28,8 +30,9 @@ import { parseTranscript, type Transcript } from "./host/transcript.ts";
 const lab = dirname(fileURLToPath(import.meta.url));
 const project = resolve(lab, "../..");
 const keptRuns = 10;
-const benchRounds = 20;
-const machineMemory = 4096;
+const machineMemory = 6144;
+/** The one that boots the minimal driver domain. */
+const minimalScenario = "minimal_domain";
 const limits = { all: 3000, smoke: 260 };
 
 // Each is unpacked to memory, twice for a moment: 50 MB, most of it QEMU; ours with its runtime of 110 MB.
@@ -42,6 +45,7 @@ const { values: options } = parseArgs({
     smoke: { type: "boolean", default: false },
     "no-peer": { type: "boolean", default: false },
     bench: { type: "boolean", default: false },
+    rounds: { type: "string", default: "10" },
     debug: { type: "boolean", default: false },
     keep: { type: "boolean", default: false },
     daemon: { type: "string" },
@@ -62,21 +66,30 @@ try {
 }
 
 async function main(): Promise<boolean> {
+  if (!/^[1-9]\d{0,2}$/.test(options.rounds)) {
+    throw new LabError(`--rounds ${options.rounds}: expected a number from 1 to 999`);
+  }
   const scenarios = chosenScenarios();
   const part = options.smoke || options.bench || options.only.length > 0;
   const complete = !part && !options["no-peer"];
   const sides = options.smoke || options["no-peer"] ? [xdevd] : [xdevd, xl];
   const images = provideImages(lab, say);
-  const daemon = options.daemon ?? compileDaemon();
+  const daemon = options.daemon ?? compileDaemon("xdevd");
   const directory = newRun();
   const initrd = join(directory, "initrd");
+  const bench = complete || options.bench;
+  const minimal = bench || scenarios.some(({ name }) => name === minimalScenario)
+    ? writeMinimal(directory, images.unpackedKernel, compileDaemon("xdevd-minimal", "vbd,vif"))
+    : undefined;
   const boot: Boot = {
     sides,
-    plan: planOf(sides, scenarios, complete || options.bench),
+    plan: planOf(sides, scenarios, bench),
     daemon,
+    ...(minimal === undefined ? {} : { minimal }),
     logLevel: options.debug ? "debug" : "info",
   };
   writeInitrd(lab, images, boot, initrd);
+  if (minimal !== undefined) fs.rmSync(minimal);
   say(`booting Xen; logs are in ${relative(project, directory)}`);
   const { text, timedOut } = await runMachine({
     images,
@@ -114,16 +127,17 @@ function planOf(sides: readonly Side[], scenarios: readonly Scenario[], bench: b
     ...scenarios.filter(({ both }) => both || side === xdevd)
       .map(({ name, limit }) => `scenario ${side.name} ${limit} ${name}`),
   ]);
-  if (bench) lines.push(`bench ${benchRounds}`);
+  if (bench) lines.push(`bench ${options.rounds}`);
   return lines.join("\n") + "\n";
 }
 
 /** The daemon as it is in the tree now: a stale binary would prove nothing. */
-function compileDaemon(): string {
-  const outfile = join(project, "dist", "xdevd");
+function compileDaemon(name: string, builtIns?: string): string {
+  const outfile = join(project, "dist", name);
+  const chosen = builtIns === undefined ? [] : ["--with", builtIns];
   const { status } = spawnSync(
     process.execPath,
-    [join(project, "compile", "compile.ts"), "--outfile", outfile],
+    [join(project, "compile", "compile.ts"), "--outfile", outfile, ...chosen],
     { cwd: project, stdio: ["ignore", "ignore", "inherit"] },
   );
   if (status !== 0) throw new LabError("the daemon cannot be compiled");

@@ -16,6 +16,12 @@ export type WaitLevel = typeof WAIT_LEVELS[number];
 /** Kinds that are set up by a script, or by what stands for one, which says `hotplug-status`. */
 const SCRIPTED = new Set(["vbd", "vbd3", "vif"]);
 
+/**
+ * Of this one the kernel's backend needs to be told its device. Debian's `block` says `connected` without one when its
+ * target is neither a file nor a block device; what xdevd makes of that comes a moment later.
+ */
+const NAMES_DEVICE = "vbd";
+
 /** What is looked at. */
 interface Look {
   readonly present: boolean;
@@ -23,6 +29,8 @@ interface Look {
   readonly frontendState: XenbusState | undefined;
   readonly status: string | undefined;
   readonly error: string | undefined;
+  /** Whether the backend has been told its device. */
+  readonly named: boolean;
 }
 
 /**
@@ -67,11 +75,13 @@ export async function awaitDevice(
 
 async function lookAt(store: StoreClient, backend: string, frontend: string): Promise<Look> {
   const read = (path: string) => absentOrHidden(store.readText(path));
-  const [backendState, frontendState, status, error, directory] = await Promise.all([
+  const [backendState, frontendState, status, error, number, path, directory] = await Promise.all([
     read(`${backend}/state`),
     read(`${frontend}/state`),
     read(`${backend}/hotplug-status`),
     read(`${backend}/hotplug-error`),
+    read(`${backend}/physical-device`),
+    read(`${backend}/physical-device-path`),
     read(backend),
   ]);
   return {
@@ -80,6 +90,7 @@ async function lookAt(store: StoreClient, backend: string, frontend: string): Pr
     frontendState: parseState(frontendState ?? ""),
     status,
     error,
+    named: !!number || !!path,
   };
 }
 
@@ -110,7 +121,7 @@ function failureOf({ kind, devid }: DeviceId, look: Look): ToolstackError | null
 function isReached(kind: string, look: Look, level: WaitLevel): boolean {
   const { backendState = 0, frontendState, status } = look;
   const ready = SCRIPTED.has(kind)
-    ? status === "connected"
+    ? status === "connected" && (look.named || kind !== NAMES_DEVICE)
     : status === "connected" || backendState >= XenbusState.InitWait;
   if (level === "hotplug") return ready;
   return ready && backendState === XenbusState.Connected &&
@@ -145,6 +156,13 @@ function lateness(
       "no answer",
       `nobody in domain ${backendDomid} set up ${kind} ${devid} ${within}${said}: does its daemon ` +
         "run, and serve this kind?",
+    );
+  }
+  if (kind === NAMES_DEVICE && !look?.named) {
+    return new ToolstackError(
+      "setup failed",
+      `domain ${backendDomid} says that ${kind} ${devid} is set up, but named no device for it ` +
+        `${within}${said}: is its target there?`,
     );
   }
   return new ToolstackError(

@@ -1,7 +1,12 @@
 /** What a driver domain must ship for each daemon: files and bytes, each file once. */
 import * as fs from "node:fs";
-import { scriptPrograms, xlFiles } from "./images.ts";
-import { librariesOf } from "./programs.ts";
+import { librariesOf } from "../../../compile/image/programs.ts";
+import {
+  scriptFiles,
+  scriptPrograms,
+  scriptXenstoreTools,
+  xlFiles,
+} from "../../../compile/image/stock.ts";
 
 /** A sum over files. */
 export interface Size {
@@ -26,18 +31,12 @@ const otherScriptPrograms = [
     "sed",
   ]
     .map((name) => `/usr/bin/${name}`),
-  ...["exists", "list", "read", "rm", "write"].map((name) => `/usr/bin/xenstore-${name}`),
+  ...scriptXenstoreTools,
 ];
-
-/** Files of the two scripts. */
-const scripts = [
-  ...["block", "block-common.sh", "hotplugpath.sh", "locking.sh", "logging.sh", "vif-bridge"],
-  ...["vif-common.sh", "xen-hotplug-common.sh", "xen-network-common.sh", "xen-script-common.sh"],
-].map((name) => `/etc/xen/scripts/${name}`);
 
 /** The sums that the report shows. */
 export function footprint(daemon: string): Size[] {
-  const withScripts = [...scripts, ...scriptPrograms, ...otherScriptPrograms];
+  const withScripts = [...scriptFiles, ...scriptPrograms, ...otherScriptPrograms];
   return [
     sum("xdevd: the binary alone", [daemon], false),
     sum("xdevd: the binary with its libraries (libc)", [daemon], true),

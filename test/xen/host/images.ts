@@ -5,13 +5,26 @@
  */
 import { createHash } from "node:crypto";
 import * as fs from "node:fs";
-import { join } from "node:path";
+import { dirname, join } from "node:path";
+import { fileURLToPath } from "node:url";
 import { gunzipSync } from "node:zlib";
-import { command } from "./command.ts";
-import { Archive } from "./cpio.ts";
-import { addModules, type Kernel, unpackKernel } from "./kernel.ts";
-import { hypervisor, installedVersions, kernelPackage, xenPrograms, xenQemu } from "./packages.ts";
-import { addBusybox, addMergedLayout, addPrograms, addResolved, librariesOf } from "./programs.ts";
+import { command } from "../../../compile/image/command.ts";
+import { Archive } from "../../../compile/image/cpio.ts";
+import {
+  addModules,
+  type Kernel,
+  kernelPackage,
+  unpackKernel,
+} from "../../../compile/image/kernel.ts";
+import {
+  addBusybox,
+  addMergedLayout,
+  addPrograms,
+  addResolved,
+  librariesOf,
+} from "../../../compile/image/programs.ts";
+import { addScripts, addXl, xenModules, xenPrograms } from "../../../compile/image/stock.ts";
+import { hypervisor, installedVersions, xenQemu } from "./packages.ts";
 
 /** The files that every boot starts from. */
 export interface Images {
@@ -20,13 +33,19 @@ export interface Images {
   readonly dom0: string;
   readonly driver: string;
   readonly guest: string;
+  /** Whose modules the domains have. */
+  readonly unpackedKernel: Kernel;
 }
 
 /** Builders of images: a change in one of them, or in the agent, makes new images. */
-const builders = ["cpio.ts", "images.ts", "kernel.ts", "packages.ts", "programs.ts"];
+const here = dirname(fileURLToPath(import.meta.url));
+const builders = [
+  ...["images.ts", "packages.ts"].map((name) => join(here, name)),
+  ...["cpio.ts", "kernel.ts", "programs.ts", "stock.ts"]
+    .map((name) => join(here, "../../../compile/image", name)),
+];
 const keptImages = 3;
 
-const xenModules = ["xenfs", "xen-privcmd", "xen-evtchn", "xen-gntdev", "xen-gntalloc"];
 const frontends = ["xen-blkfront", "xen-netfront", "9pnet_xen", "9p"];
 const backends = ["xen-blkback", "xen-netback", "loop"];
 
@@ -43,6 +62,7 @@ export function provideImages(lab: string, say: (text: string) => void): Images 
     dom0: join(directory, "dom0.cpio"),
     driver: join(directory, "driver.cpio"),
     guest: join(directory, "guest.cpio"),
+    unpackedKernel: kernel,
   };
   const done = join(directory, "complete");
   if (!fs.existsSync(done)) {
@@ -62,7 +82,7 @@ export function provideImages(lab: string, say: (text: string) => void): Images 
 function keyOf(lab: string, versions: string, kernel: Kernel): string {
   const hash = createHash("sha256").update(versions).update(kernel.release);
   const agent = fs.readdirSync(join(lab, "agent")).sort().map((name) => join(lab, "agent", name));
-  for (const file of [...builders.map((name) => join(lab, "host", name)), ...agent]) {
+  for (const file of [...builders, ...agent]) {
     hash.update(fs.readFileSync(file));
   }
   return hash.digest("hex").slice(0, 16);
@@ -92,7 +112,7 @@ function finish(archive: Archive, kernel: Kernel, agent: string, modules: string
   addBusybox(archive);
   archive.addFile("usr/bin/lab", agent, 0o755);
   for (const library of librariesOf(agent)) addResolved(archive, library);
-  addModules(archive, kernel, [...xenModules, ...modules]);
+  addModules(archive, kernel, "lab/modules", [...xenModules, ...modules]);
   for (
     const directory of [
       "dev",
@@ -119,33 +139,6 @@ function finish(archive: Archive, kernel: Kernel, agent: string, modules: string
 function addXenstoreTools(archive: Archive): void {
   const tools = ["read", "write", "ls", "list", "rm", "exists", "watch", "chmod"];
   addPrograms(archive, tools.map((tool) => `/usr/bin/xenstore-${tool}`));
-}
-
-/** Programs that Debian's hotplug scripts need and that busybox lacks or has otherwise. */
-export const scriptPrograms = [
-  "/usr/bin/bash",
-  "/usr/bin/expr",
-  "/usr/bin/flock",
-  "/usr/bin/stat",
-  "/usr/sbin/bridge",
-  "/usr/sbin/ip",
-  "/usr/sbin/losetup",
-];
-
-/** `xl`, and libgcc_s, which it loads when one of its threads is cancelled and aborts without. */
-export const xlFiles = [`${xenPrograms}/xl`, "/usr/lib/x86_64-linux-gnu/libgcc_s.so.1"];
-
-function addXl(archive: Archive): void {
-  addPrograms(archive, xlFiles);
-  archive.set("usr/bin/xl", { type: "link", target: `${xenPrograms}/xl` });
-  archive.addFile("etc/xen/xl.conf", "/etc/xen/xl.conf");
-}
-
-function addScripts(archive: Archive): void {
-  addPrograms(archive, scriptPrograms);
-  for (const name of fs.readdirSync("/etc/xen/scripts")) {
-    addResolved(archive, `/etc/xen/scripts/${name}`);
-  }
 }
 
 function dom0Image(kernel: Kernel, agent: string): Archive {

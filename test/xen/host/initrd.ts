@@ -1,9 +1,9 @@
 /** What QEMU boots: dom0's file system, with the other domains' kernels and file systems in it. */
 import * as fs from "node:fs";
 import { join } from "node:path";
-import { Archive, type Content } from "./cpio.ts";
+import { Archive, type Content } from "../../../compile/image/cpio.ts";
 import type { Images } from "./images.ts";
-import { addResolved, librariesOf } from "./programs.ts";
+import { addResolved, librariesOf } from "../../../compile/image/programs.ts";
 
 /** What is under test in a driver domain. */
 export interface Side {
@@ -19,6 +19,8 @@ export interface Boot {
   /** Our compiled daemon, and how much it logs. */
   readonly daemon: string;
   readonly logLevel: "info" | "debug";
+  /** Image of the minimal driver domain. */
+  readonly minimal?: string;
 }
 
 /** Writes the first file system of dom0. */
@@ -28,12 +30,14 @@ export function writeInitrd(lab: string, images: Images, boot: Boot, file: strin
   addTree(archive, join(lab, "scenarios"), "lab/scenarios");
   addTree(archive, join(lab, "bench"), "lab/bench");
   archive.addText("lab/plan", boot.plan);
+  addDaemon(archive, boot.daemon); // its commands of the toolstack
   archive.addFile("lab/vmlinux", images.kernel, 0o644);
   addImage(archive, "guest.img", images.guest, { bytes: guestPart(lab) });
   for (const side of boot.sides) {
     const part = driverPart(lab, side, boot);
     addImage(archive, `driver-${side.name}.img`, images.driver, { bytes: part.toBytes() });
   }
+  if (boot.minimal !== undefined) archive.addFile("lab/minimal.img", boot.minimal, 0o644);
   const own = `${file}.part`;
   archive.writeTo(own);
   fs.copyFileSync(images.dom0, file);
@@ -59,11 +63,15 @@ function driverPart(lab: string, side: Side, { daemon, logLevel }: Boot): Archiv
   const refusing = join(lab, "domains", "driver", "block-refuses");
   archive.addFile("etc/xen/scripts/block-refuses", refusing, 0o755);
   if (side.name === "xdevd") {
-    archive.addFile("lab/xdevd", daemon, 0o755);
+    addDaemon(archive, daemon);
     archive.addText("lab/log-level", logLevel);
-    for (const library of librariesOf(daemon)) addResolved(archive, library);
   }
   return archive;
+}
+
+function addDaemon(archive: Archive, daemon: string): void {
+  archive.addFile("lab/xdevd", daemon, 0o755);
+  for (const library of librariesOf(daemon)) addResolved(archive, library);
 }
 
 /** The scripts of a kind of domain. */

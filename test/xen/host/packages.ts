@@ -1,5 +1,5 @@
 /** The Debian packages that the lab is made of. */
-import { commandText } from "./command.ts";
+import { commandText } from "../../../compile/image/command.ts";
 import { LabError } from "./lab_error.ts";
 
 /** Programs and data that go into the images, or that make them. Their versions are the cache's key. */
@@ -25,8 +25,6 @@ const packages = [
   "xz-utils",
 ];
 
-/** Where Debian keeps what libxl calls its private programs. */
-export const xenPrograms = "/usr/lib/xen-4.17/bin";
 /** The QEMU that libxl and we start for disks and shares that it serves. */
 export const xenQemu = "/usr/libexec/xen-qemu-system-i386";
 /** The hypervisor. */
@@ -50,26 +48,4 @@ export function installedVersions(): string {
     );
   }
   return lines.sort().join("\n");
-}
-
-/** A kernel package as apt would fetch it. */
-export interface KernelPackage {
-  readonly name: string;
-  readonly version: string;
-}
-
-/**
- * The kernel that Debian's `linux-image-amd64` stands for now.
- * @throws LabError if apt has no lists
- */
-export function kernelPackage(): KernelPackage {
-  const depends = commandText("apt-cache", ["depends", "linux-image-amd64"], { accept: [100] });
-  const name = /Depends: (linux-image-\S+)/.exec(depends)?.[1];
-  if (name === undefined) {
-    throw new LabError("apt knows no linux-image-amd64 (as root: apt-get update)");
-  }
-  const shown = commandText("apt-cache", ["show", "--no-all-versions", name]);
-  const version = /^Version: (\S+)/m.exec(shown)?.[1];
-  if (version === undefined) throw new LabError(`apt knows no version of ${name}`);
-  return { name, version };
 }

@@ -17,7 +17,8 @@ export interface Machine {
   readonly onLine: (line: string) => void;
 }
 
-const dom0Memory = 1280;
+// Its file system holds the other domains', and is there twice while it is unpacked.
+const dom0Memory = 2048;
 const pollMs = 200;
 
 // Nothing in here is exposed, and each mitigation costs emulated instructions.
@@ -47,7 +48,7 @@ export async function runMachine(machine: Machine): Promise<{ text: string; time
     // Time inside counts instructions (1 ns each) and skips idling: however busy this machine is, the
     // toolstack's limits of 10 s hold, and what is measured can be compared. It takes one processor.
     ...["-machine", "q35", "-accel", "tcg,thread=single", "-cpu", "max,-smap"],
-    ...["-icount", "shift=0", "-smp", "1", "-m", String(machine.memory)],
+    ...["-icount", "shift=0,sleep=off", "-smp", "1", "-m", String(machine.memory)],
     ...["-nodefaults", "-display", "none", "-monitor", "none", "-no-reboot"],
     ...["-serial", `file:${log("console.log")}`, "-serial", `file:${transcript}`],
     ...["-kernel", machine.images.hypervisor, "-append", xenOptions.join(" ")],

@@ -5,12 +5,20 @@ import { type Spread, spreadOf } from "./statistics.ts";
 import { type Result, sampleKey, type Transcript } from "./transcript.ts";
 
 const sides = ["xdevd", "xl"] as const;
+/** Sides of the times, and the heads of their columns. */
+const timed = {
+  xdevd: "xdevd, with scripts",
+  xl: "`xl devd`, with scripts",
+  minimal: "xdevd without scripts, in the minimal domain",
+} as const;
 
 /** Rows of the table of times: the sample's name in the transcript, and what it is. */
 const times: readonly [string, string][] = [
   ["file.hotplug", "file disk: to `hotplug-status`=`connected`"],
+  ["file.setup", "… from backend state 2 to `connected`: the setup alone"],
   ["file.frontend", "file disk: to frontend state 4"],
   ["vif.hotplug", "vif: to `hotplug-status`=`connected`"],
+  ["vif.setup", "… from backend state 2 to `connected`: the setup alone"],
   ["vif.frontend", "vif: to frontend state 4"],
   ["file.gone", "file disk, detach: from state 6 to the directory gone"],
   ["vif.gone", "vif, detach: from state 6 to the directory gone"],
@@ -88,18 +96,21 @@ function plain(text: string): string {
 
 function measured({ samples }: Transcript): string[] {
   const spread = (side: string, name: string) => spreadOf(samples.get(sampleKey(side, name)) ?? []);
-  const counts = times.flatMap(([name]) => sides.map((side) => spread(side, name)?.count ?? 0));
+  const columns = Object.keys(timed);
+  const counts = times.flatMap(([name]) => columns.map((side) => spread(side, name)?.count ?? 0));
   if (Math.max(...counts) === 0) return [];
   return [
     "## Times",
     "",
     "Milliseconds from the toolstack's commit (the backend directory appears): median, in brackets the quartiles and the",
-    `least and the most of ${Math.max(...counts)} attachments, the two daemons taking turns.`,
+    `least and the most of ${Math.max(...counts)} attachments, the driver domains taking turns.`,
     "",
     ...table(
-      ["", "xdevd", "xl devd"],
-      times.map(([name, what]) => [what, ...sides.map((side) => range(spread(side, name)))]),
+      ["", ...Object.values(timed)],
+      times.map(([name, what]) => [what, ...columns.map((side) => range(spread(side, name)))]),
     ),
+    "",
+    ...["file", "vif"].map((name) => share(name, spread)),
     "",
     "## Memory of the daemon",
     "",
@@ -112,6 +123,16 @@ function measured({ samples }: Transcript): string[] {
     ),
     "",
   ];
+}
+
+/** How long the setup takes without scripts, of what it takes the stock daemon with them. */
+function share(name: string, spread: (side: string, name: string) => Spread | null): string {
+  const [ours, scripted, stock] = ["minimal", "xdevd", "xl"]
+    .map((side) => spread(side, `${name}.setup`)?.median ?? NaN) as [number, number, number];
+  const percent = (part: number) => `${(100 * part / stock).toFixed(0)} %`;
+  const what = name === "file" ? "A file disk" : "A vif";
+  return `- ${what} is set up in ${percent(ours)} of \`xl devd\`'s time without scripts, ` +
+    `in ${percent(scripted)} with the same scripts.`;
 }
 
 function range(spread: Spread | null): string {

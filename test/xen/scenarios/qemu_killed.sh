@@ -1,4 +1,5 @@
 # title: QEMU is killed (SIGKILL) three times under an idle disk: guest and toolstack see it, another QEMU serves, detach and attach go on
+# sides: xdevd
 any_guest
 disk=xvdb image=/images/killed.qcow2
 backend=$(backend_of qdisk "$(disk_id $disk)") frontend=$(frontend_of qdisk "$(disk_id $disk)")

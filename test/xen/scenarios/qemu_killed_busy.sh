@@ -1,4 +1,5 @@
 # title: QEMU is killed (SIGKILL) while the guest reads and writes: what was under way is lost to the guest, and nothing is left of the disk
+# sides: xdevd
 any_guest
 disk=xvdb image=/images/busy.qcow2
 backend=$(backend_of qdisk "$(disk_id $disk)") frontend=$(frontend_of qdisk "$(disk_id $disk)")

@@ -11,22 +11,28 @@ begin_side() {
   STORE=/local/domain/$DRIVER_ID
 }
 
-# start_domain NAME MEMORY IMAGE [CONFIG LINE...]: prints the domid once the agent answers.
-start_domain() {
-  local name=$1 memory=$2 image=$3 id
+# create_domain NAME MEMORY IMAGE [CONFIG LINE...]: prints the domid. KERNEL_OPTIONS are more of these.
+create_domain() {
+  local name=$1 memory=$2 image=$3
   shift 3
   {
     echo "name='$name'"
     echo "kernel='/lab/vmlinux'"
     echo "ramdisk='/lab/$image'"
-    echo "extra='console=hvc0 loglevel=4 mitigations=off'"
+    echo "extra='console=hvc0 loglevel=4 mitigations=off $KERNEL_OPTIONS'"
     echo "memory=$memory"
     echo "vcpus=1"
     echo "on_crash='preserve'"
     printf '%s\n' "$@"
   } > "$STATE/$name.cfg"
   timeout 90 xl create -q "$STATE/$name.cfg" >&2 || return 1
-  id=$(xl domid "$name") || return 1
+  xl domid "$name"
+}
+
+# start_domain NAME MEMORY IMAGE [CONFIG LINE...]: prints the domid once the agent answers.
+start_domain() {
+  local name=$1 id
+  id=$(create_domain "$@") || return 1
   if ! lab wait -t "${AGENT_LIMIT:-60}" "/local/domain/$id/data/lab/ready" =1; then
     echo "$name does not answer; its console begins:" >&2
     head -30 "/var/log/xen/console/guest-$name.log" >&2

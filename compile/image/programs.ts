@@ -3,6 +3,9 @@ import * as fs from "node:fs";
 import { dirname, join } from "node:path";
 import { commandText } from "./command.ts";
 import type { Archive } from "./cpio.ts";
+import { ImageError } from "./image_error.ts";
+
+const busybox = "/bin/busybox";
 
 /** `/bin`, `/sbin`, `/lib` and `/lib64` are links into `/usr`, as on Debian. */
 export function addMergedLayout(archive: Archive): void {
@@ -33,10 +36,16 @@ export function addResolved(archive: Archive, path: string): void {
   if (!archive.has(place)) archive.addFile(place, fs.realpathSync(path));
 }
 
-/** Busybox for every command that no real program has been added for. */
+/**
+ * Busybox for every command that no real program has been added for.
+ * @throws ImageError when there is none, or one that needs libraries
+ */
 export function addBusybox(archive: Archive): void {
-  addResolved(archive, "/bin/busybox");
-  for (const applet of commandText("/bin/busybox", ["--list"]).trim().split("\n")) {
+  if (!fs.existsSync(busybox) || librariesOf(busybox).length > 0) {
+    throw new ImageError(`${busybox} is missing or not static (Debian: package busybox-static)`);
+  }
+  addResolved(archive, busybox);
+  for (const applet of commandText(busybox, ["--list"]).trim().split("\n")) {
     if (archive.has(`usr/bin/${applet}`) || archive.has(`usr/sbin/${applet}`)) continue;
     archive.set(`usr/bin/${applet}`, { type: "link", target: "busybox" });
   }

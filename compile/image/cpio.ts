@@ -45,6 +45,13 @@ export class Archive {
     return this.#entries.has(path.replace(/^\/+/, ""));
   }
 
+  /** All files that are no links or directories, with their sizes in bytes. */
+  *files(): Generator<{ path: string; size: number }> {
+    for (const [path, entry] of this.#entries) {
+      if (entry.type === "file") yield { path, size: sizeOf(entry.content) };
+    }
+  }
+
   /** Writes the archive. */
   writeTo(file: string): void {
     const fd = fs.openSync(file, "w");

@@ -1,6 +1,6 @@
 /** Programs of the host that the lab's builder calls. */
 import { spawnSync } from "node:child_process";
-import { LabError } from "./lab_error.ts";
+import { ImageError } from "./image_error.ts";
 
 /** How a program is called. */
 export interface CommandOptions {
@@ -13,7 +13,7 @@ export interface CommandOptions {
 /**
  * Runs a program to its end.
  * @returns what it printed on its standard output
- * @throws LabError with what it printed on its standard error
+ * @throws ImageError with what it printed on its standard error
  */
 export function command(
   program: string,
@@ -26,10 +26,10 @@ export function command(
     env: { ...process.env, LC_ALL: "C" },
     maxBuffer: 512 * 1024 * 1024,
   });
-  if (error) throw new LabError(`${program}: ${error.message}`);
+  if (error) throw new ImageError(`${program}: ${error.message}`);
   if (status !== 0 && !options.accept?.includes(status ?? -1)) {
     const said = stderr.toString().trim().split("\n").slice(-5).join("; ");
-    throw new LabError(`${program} ${args.join(" ")}: status ${status}: ${said}`);
+    throw new ImageError(`${program} ${args.join(" ")}: status ${status}: ${said}`);
   }
   return stdout;
 }

@@ -1,0 +1,103 @@
+/**
+ * `npm run minimal-domain`: a complete first file system for a driver domain, in `dist/minimal-domain.cpio.zst`: Debian's
+ * kernel modules for disks and network interfaces, busybox, `dist/xdevd-minimal` (compiled now, with `vbd` and `vif`
+ * only), and an init of a few lines. Beside it the kernel, `dist/minimal-domain.vmlinuz`. On Debian 12.
+ *
+ *   --outfile FILE     where the file system goes, compressed
+ *   --module NAME      one more kernel module, with what it needs; may be repeated
+ *   --setup FILE       shell text that is run before the daemon, in place of compile/minimal/setup
+ *   --modules DIR      /lib/modules/RELEASE of another kernel, in place of the one that apt fetches
+ *   --daemon FILE      the compiled daemon, in place of compiling it
+ *   --compare          also makes the same with `xl devd` and its scripts, and shows both (needs xen-utils)
+ *   --readme           --compare, and writes the table to README.md
+ */
+import { spawnSync } from "node:child_process";
+import * as fs from "node:fs";
+import { basename, dirname, join, resolve } from "node:path";
+import { fileURLToPath } from "node:url";
+import { parseArgs } from "node:util";
+import type { Archive } from "./image/cpio.ts";
+import { ImageError } from "./image/image_error.ts";
+import { type Kernel, kernelPackage, unpackKernel } from "./image/kernel.ts";
+import { minimalDomain, stockDomain } from "./minimal/archive.ts";
+import { compress, costTable, weigh, type Weight, withTable } from "./minimal/cost.ts";
+
+const here = dirname(fileURLToPath(import.meta.url));
+const project = resolve(here, "..");
+const dist = join(project, "dist");
+
+const { values: options } = parseArgs({
+  options: {
+    outfile: { type: "string", default: join(dist, "minimal-domain.cpio.zst") },
+    module: { type: "string", multiple: true, default: [] },
+    setup: { type: "string" },
+    modules: { type: "string" },
+    daemon: { type: "string" },
+    compare: { type: "boolean", default: false },
+    readme: { type: "boolean", default: false },
+  },
+});
+
+try {
+  main();
+} catch (error) {
+  if (!(error instanceof ImageError)) throw error;
+  console.error(`minimal-domain: ${error.message}`);
+  process.exitCode = 1;
+}
+
+function main(): void {
+  fs.mkdirSync(dist, { recursive: true });
+  const kernel = chosenKernel();
+  const daemon = options.daemon ?? compileDaemon();
+  const parts = {
+    kernel,
+    modules: options.module,
+    ...(options.setup === undefined ? {} : { setup: fs.readFileSync(options.setup, "utf8") }),
+  };
+  const ours = made(minimalDomain({ ...parts, daemon }), options.outfile);
+  if (!options.compare && !options.readme) return;
+  const table = costTable(ours, made(stockDomain(parts)));
+  console.log(table.join("\n"));
+  if (!options.readme) return;
+  const readme = join(project, "README.md");
+  fs.writeFileSync(readme, withTable(fs.readFileSync(readme, "utf8"), table));
+}
+
+function chosenKernel(): Pick<Kernel, "modules" | "release"> {
+  if (options.modules !== undefined) {
+    const modules = resolve(options.modules);
+    return { modules, release: basename(modules) };
+  }
+  const packed = kernelPackage();
+  const kernel = unpackKernel(packed, join(dist, `kernel-${packed.version}`), console.log);
+  fs.copyFileSync(kernel.packed, join(dist, "minimal-domain.vmlinuz"));
+  console.log(`dist/minimal-domain.vmlinuz: Linux ${kernel.release}`);
+  return kernel;
+}
+
+function compileDaemon(): string {
+  const outfile = join(dist, "xdevd-minimal");
+  const compiler = join(here, "compile.ts");
+  const args = [compiler, "--with", "vbd,vif", "--outfile", outfile];
+  const { status } = spawnSync(process.execPath, args, { cwd: project, stdio: "inherit" });
+  if (status !== 0) throw new ImageError("the daemon cannot be compiled");
+  return outfile;
+}
+
+/** Weighs an archive, and writes it to a file if one is named. */
+function made(archive: Archive, file?: string): Weight {
+  const bytes = archive.toBytes();
+  const compressed = compress(bytes);
+  const weight = weigh(archive, bytes, compressed);
+  if (file !== undefined) {
+    fs.mkdirSync(dirname(file), { recursive: true });
+    fs.writeFileSync(file, compressed);
+    const megabytes = (size: number) => (size / 1e6).toFixed(1);
+    console.log(
+      `${file}: ${megabytes(compressed.length)} MB, ` +
+        `unpacked ${megabytes(bytes.length)} MB, ${weight.files} files`,
+    );
+  }
+  return weight;
+}
