@@ -18,11 +18,13 @@ export function daemonService(store: StoreClient): Promise<ServiceManager> {
     pid: processId(),
     open: openNotifySocket,
     async alive(timeoutMs) {
+      // It waits for the store to return, and knows it: another process could do no better.
+      if (store.isRecovering) return;
       try {
         await store.exists("domid", { timeoutMs });
       } catch (error) {
         // A refusal is an answer.
-        if (!(error instanceof ServerError)) throw error;
+        if (!(error instanceof ServerError) && !store.isRecovering) throw error;
       }
     },
     warn: (text) => openLog().warning(text),

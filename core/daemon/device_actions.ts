@@ -32,6 +32,9 @@ import { OPERATION_VARIABLE, type Orphans } from "./orphans.ts";
 import { sayDisconnected } from "./requests/farewell.ts";
 import type { Slots } from "./slots.ts";
 
+/** What is done within this time, in ms, needs no copy of the nodes beside it: one is made after it. */
+const COPY_AFTER_MS = 25;
+
 /** What actions are made of. */
 export interface ActionParts extends ContextParts {
   readonly journal: JournalStore;
@@ -131,11 +134,14 @@ export class DeviceActions implements LaneActions {
   async add(signal: AbortSignal): Promise<void> {
     this.#log.info(`attach: ${frontendPath(this.#id, this.#frontendKind)}`);
     await this.#inSlot(signal, async () => {
-      // Beside it, since nobody waits for it: what a script will ask for when the directory is gone.
-      const copied = this.#copy();
+      // Beside what takes long, since nobody waits for it: what a script will ask for when the
+      // directory is gone.
+      let copied: Promise<void> | null = null;
+      const cancel = this.#parts.clock.after(COPY_AFTER_MS, () => copied = this.#copy());
       try {
         await this.#call(signal, (plugin, device, signal) => plugin.add(device, signal));
       } finally {
+        cancel();
         await copied;
       }
     });

@@ -123,10 +123,11 @@ async function writeMtu(store: StoreClient, frontend: string, bytes: number): Pr
   }
   await store.transaction(async (t) => {
     // A plain write would bring a deleted frontend back.
-    if (await absentOrHidden(t.read(`${frontend}/mtu`)) === undefined) {
-      throw new Error("the frontend has no node mtu");
-    }
-    await t.write(`${frontend}/mtu`, String(bytes));
+    const present = absentOrHidden(t.read(`${frontend}/mtu`));
+    const written = t.write(`${frontend}/mtu`, String(bytes));
+    written.catch(() => {});
+    if (await present === undefined) throw new Error("the frontend has no node mtu");
+    await written;
   });
 }
 

@@ -1,6 +1,6 @@
 /** Attaching a file to whatever loop device is free. */
 import * as fs from "node:fs/promises";
-import { closeSync, constants, openSync } from "node:fs";
+import { closeSync, constants, fstatSync, openSync } from "node:fs";
 import { setTimeout as sleep } from "node:timers/promises";
 import type { LoopDevice, LoopRequest } from "../../plugins/contract_block.ts";
 import type { Ioctl } from "./ioctl.ts";
@@ -38,14 +38,16 @@ export async function attachLoop(ioctl: Ioctl, request: LoopRequest): Promise<Lo
   const access = readOnly ? constants.O_RDONLY : constants.O_RDWR;
   const file = await fs.open(path, access | constants.O_NOFOLLOW | constants.O_NONBLOCK);
   try {
-    const status = await file.stat({ bigint: true });
+    // It has just been opened: what is known of it is at hand.
+    const status = fstatSync(file.fd, { bigint: true });
     if (!status.isFile()) throw systemError("EINVAL", `${path}: not a regular file`);
     if (`${status.dev}:${status.ino}` !== expectIdentity) {
       throw systemError("ESTALE", `${path}: replaced by another file meanwhile`);
     }
     return await attachToFree(ioctl, file.fd, { name, readOnly, directIo });
   } finally {
-    await file.close();
+    // Whoever asked need not wait for that.
+    file.close().catch(() => {});
   }
 }
 

@@ -120,6 +120,11 @@ export class StoreClient extends NodeAccess {
     return new StoreClient(options, await options.connect());
   }
 
+  /** Whether the connection is lost and is being made again. */
+  get isRecovering(): boolean {
+    return this.#recovery !== null;
+  }
+
   /** Where the store is, for people. */
   get name(): string {
     return this.#connection.transport.name;
