@@ -472,7 +472,7 @@ export class StoreClient extends NodeAccess {
     // A loss while recovering is seen by the recovery itself.
     if (reconnect && this.#recovery === null) this.#recovery = this.#recover();
     else if (reconnect) return;
-    if (!reconnect) for (const give of [...this.#waiting]) give(error);
+    if (!reconnect) { for (const give of [...this.#waiting]) give(error); }
     this.#options.onConnection?.("lost", error);
   }
 

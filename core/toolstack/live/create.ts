@@ -49,6 +49,31 @@ export async function createDevice(store: StoreClient, plan: CreationPlan): Prom
   }
 }
 
+/**
+ * Makes a device with a devid that is free, if none is given: with another one when somebody else has
+ * taken it meanwhile.
+ * @param make throws ToolstackError `exists` if the devid is taken
+ */
+export async function withFreeDevid<T>(
+  given: number | null,
+  store: StoreClient,
+  { frontendDomid, frontendKind }: { frontendDomid: number; frontendKind: string },
+  make: (devid: number) => Promise<T>,
+): Promise<T> {
+  if (given !== null) return await make(given);
+  for (let last = -1;;) {
+    const devid = await lowestFreeDevid(store, frontendDomid, frontendKind);
+    try {
+      return await make(devid);
+    } catch (error) {
+      const taken = error instanceof ToolstackError && error.fault === "exists";
+      // The same one once more: it is not free for a reason that the records do not show.
+      if (!taken || devid === last) throw error;
+      last = devid;
+    }
+  }
+}
+
 /** The lowest devid that no device of a guest has. @param frontendKind kind of its frontends */
 export async function lowestFreeDevid(
   store: StoreClient,
