@@ -3,27 +3,23 @@ import { backendPath, type DeviceId, deviceName } from "../device/id.ts";
 import { checkScript, ScriptRefused } from "../hotplug/path_rules.ts";
 import { openLog } from "../log/log.ts";
 import { systemFiles } from "../platform/files.ts";
-import { effectiveUid, machineAbi, onTermination, printTo, randomBytes } from "../platform/self.ts";
+import { effectiveUid, printTo } from "../platform/self.ts";
 import type { BuiltIn } from "../../plugins/host/host.ts";
-import { awaitDevice } from "../toolstack/live/await_device.ts";
-import { createDevice, lowestFreeDevid } from "../toolstack/live/create.ts";
-import { guestTypeOf, resolveDomain } from "../toolstack/live/domains.ts";
+import { awaitDevice, type WaitLevel } from "../toolstack/live/await_device.ts";
+import { createDevice, withFreeDevid } from "../toolstack/live/create.ts";
 import { ToolstackError } from "../toolstack/live/error.ts";
-import {
-  type Circumstances,
-  describedDevice,
-  type WantedDevice,
-  wantedDevice,
-} from "../toolstack/live/planned.ts";
+import type { WantedDevice } from "../toolstack/live/planned.ts";
 import { removeDevice } from "../toolstack/live/remove.ts";
 import { requestDaemon } from "../toolstack/request/setup.ts";
 import { type CreationPlan, creationSteps } from "../toolstack/nodes/plan.ts";
 import { formatPermission } from "../xenstore/permissions.ts";
+import { DeadlineError } from "../xenstore/errors.ts";
+import { circumstances, describe, guestDomid } from "./device_describe.ts";
 import { asCommandError } from "./device_errors.ts";
-import { describableKind, deviceNamed } from "./device_kinds.ts";
-import type { AttachOptions, DeviceOptions } from "./device_options.ts";
-import { type DeviceSession, printJson, say, withDevices } from "./device_session.ts";
-import { printServed, requestDevice } from "./request.ts";
+import { deviceNamed } from "./device_kinds.ts";
+import type { AttachOptions } from "./device_options.ts";
+import { type DeviceSession, printJson, say, untilTold, withDevices } from "./device_session.ts";
+import { printServed, requestDevice } from "./request_device.ts";
 import { whileServing } from "./device_serving.ts";
 import { CommandError, ExitCode } from "./exit_codes.ts";
 
@@ -43,6 +39,9 @@ export async function attach(
   options: AttachOptions,
   builtIns: readonly BuiltIn[],
 ): Promise<number> {
+  if (options.serve && options.via === "request") {
+    throw new CommandError("--serve and --via request exclude each other", ExitCode.Usage);
+  }
   try {
     // What is wrong with it should be told also where there is no Xen.
     const named = deviceNamed(device);
@@ -61,9 +60,10 @@ export async function attach(
       return ExitCode.Success;
     }
     if (await goesByRequest(session, wanted, options)) {
-      const { timeout, json } = options;
-      const served = await requestDevice(session, frontendDomid, wanted, { timeout });
-      if (json) printServed(served);
+      const { timeout, wait, json } = options;
+      const how = { timeout, wait, undo: true };
+      const served = await requestDevice(session, frontendDomid, wanted, how);
+      if (json) printServed(served, wanted.frontendKind);
       return ExitCode.Success;
     }
     const plan = await new Attach(session, wanted, options, builtIns).run(frontendDomid);
@@ -78,8 +78,9 @@ async function goesByRequest(
   { backendDomid }: WantedDevice,
   { via, serve }: AttachOptions,
 ): Promise<boolean> {
+  if (via === "request") return true;
   if (via === "stock" || serve || backendDomid === ownDomid) return false;
-  return via === "request" || await requestDaemon(store, backendDomid) !== undefined;
+  return await requestDaemon(store, backendDomid) !== undefined;
 }
 
 /** Prints what `xl -N` prints, if it prints anything. @throws SpecError */
@@ -92,52 +93,6 @@ function dryRun(
   if (!options.dryRun || text === null) return null;
   printTo(1, text);
   return "done";
-}
-
-/** A driver domain can see no names, and of guests only what they show it. */
-async function guestDomid(
-  { store, ownDomid }: DeviceSession,
-  guest: string,
-  { serve }: AttachOptions,
-): Promise<number> {
-  if (serve && ownDomid !== 0 && /^\d{1,5}$/.test(guest)) return Number(guest);
-  return await resolveDomain(store, guest);
-}
-
-export async function circumstances(
-  { store, ownDomid }: DeviceSession,
-  frontendDomid: number,
-  { serve, scripts }: Pick<AttachOptions, "serve" | "scripts">,
-): Promise<Circumstances> {
-  const guestType = await guestTypeOf(store, frontendDomid);
-  return {
-    frontendDomid,
-    guestType,
-    scriptDirectory: scripts[0]!,
-    async resolveBackend(name) {
-      if (name === undefined) return serve ? ownDomid : 0;
-      if (name === String(ownDomid)) return ownDomid;
-      return await resolveDomain(store, name);
-    },
-    async kindOfTarget(path) {
-      const kind = (await systemFiles.stat(path).catch(() => null))?.kind;
-      return kind === "block" ? "block device" : kind === "file" ? "file" : "other";
-    },
-    protocol: guestType === "pv" ? machineAbi() : undefined,
-    randomBytes,
-  };
-}
-
-export async function describe(
-  device: string,
-  texts: readonly string[],
-  around: Circumstances,
-  options: DeviceOptions,
-  builtIns: readonly BuiltIn[],
-): Promise<WantedDevice> {
-  const named = deviceNamed(device);
-  if (named !== null) return await wantedDevice(named.device, texts, around);
-  return await describedDevice(await describableKind(device, options, builtIns), texts, around);
 }
 
 /** One attach. */
@@ -162,77 +117,81 @@ class Attach {
   }
 
   async run(frontendDomid: number): Promise<CreationPlan> {
-    const { store, ownDomid } = this.#session;
+    const { ownDomid, store } = this.#session;
     const { devid, frontendKind, backendDomid } = this.#wanted;
-    const plan = this.#wanted.plan(
-      devid ?? await lowestFreeDevid(store, frontendDomid, frontendKind),
-    );
-    const { id } = plan;
     if (this.#options.serve && backendDomid !== ownDomid) {
       throw new CommandError(
         `--serve: the backend is to be domain ${backendDomid}, and this is domain ${ownDomid}`,
         ExitCode.Usage,
       );
     }
-    if (id === null) {
-      await createDevice(store, plan);
+    return await withFreeDevid(devid, store, { frontendDomid, frontendKind }, async (chosen) => {
+      const plan = this.#wanted.plan(chosen);
+      await this.#carryOut(plan);
       return plan;
-    }
-    if (backendDomid !== ownDomid) {
-      await this.#create(plan, id);
-      return plan;
-    }
-    await this.#checkScript(plan);
-    await whileServing(this.#session, id, this.#options, this.#builtIns, async () => {
-      // Only the toolstack's domain can make devices: elsewhere it is waited for.
-      if (ownDomid === 0) await this.#create(plan, id);
-      else await this.#awaitCreation(id);
     });
-    return plan;
+  }
+
+  async #carryOut(plan: CreationPlan): Promise<void> {
+    const { store, ownDomid } = this.#session;
+    const { id } = plan;
+    const { wait } = this.#options;
+    if (id === null) return await createDevice(store, plan);
+    if (id.backendDomid !== ownDomid) return await this.#create(plan, id, wait);
+    await this.#checkScript(plan);
+    await whileServing(
+      this.#session,
+      id,
+      this.#options,
+      this.#builtIns,
+      this.#left(),
+      async (here) => {
+        // Who serves it here is gone afterwards: what is not set up by then never is.
+        const level = here && wait === "created" ? "hotplug" : wait;
+        // Only the toolstack's domain can make devices: elsewhere it is waited for.
+        if (ownDomid === 0) await this.#create(plan, id, level);
+        else await untilTold((told) => Promise.race([this.#awaitCreation(id, level), told]));
+      },
+    );
   }
 
   /** Makes it and waits for it; what fails is undone. */
-  async #create(plan: CreationPlan, id: DeviceId): Promise<void> {
+  async #create(plan: CreationPlan, id: DeviceId, level: WaitLevel): Promise<void> {
     const { store } = this.#session;
     const { frontendKind } = plan;
-    await createDevice(store, plan);
-    const { promise: stopped, reject } = Promise.withResolvers<never>();
-    stopped.catch(() => {});
-    const ignoreSignals = onTermination((signal) => reject(new Error(`${signal}: given up`)));
-    try {
-      await Promise.race([
-        awaitDevice(store, id, frontendKind, this.#options.wait, this.#left()),
-        stopped,
-      ]);
-    } catch (error) {
-      const waits = { closeMs: CLEANUP_MS, directoryMs: CLEANUP_MS };
-      const { frontendDomid, devid } = id;
-      const record = { frontendDomid, devid, frontendKind };
-      await removeDevice(store, id, record, "on", waits).catch((second) =>
-        // Its nodes are gone; that nobody answered is being told already.
-        openLog(deviceName(id)).info((second as Error).message)
-      );
-      throw error;
-    } finally {
-      ignoreSignals();
-    }
+    await untilTold(async (told) => {
+      await createDevice(store, plan);
+      try {
+        await Promise.race([awaitDevice(store, id, frontendKind, level, this.#left()), told]);
+      } catch (error) {
+        const waits = { closeMs: CLEANUP_MS, directoryMs: CLEANUP_MS };
+        const { frontendDomid, devid } = id;
+        const record = { frontendDomid, devid, frontendKind };
+        await removeDevice(store, id, record, "on", waits).catch((second) =>
+          // Its nodes are gone; that nobody answered is being told already.
+          openLog(deviceName(id)).info((second as Error).message)
+        );
+        throw error;
+      }
+    });
   }
 
   /** It stays as it is when this fails: it is the toolstack's. */
-  async #awaitCreation(id: DeviceId): Promise<void> {
+  async #awaitCreation(id: DeviceId, level: WaitLevel): Promise<void> {
     const { store } = this.#session;
-    const { timeout, wait } = this.#options;
+    const { timeout } = this.#options;
     try {
       await store.waitUntil(backendPath(id), (value) => value !== undefined, {
         timeoutMs: this.#left(),
       });
-    } catch {
+    } catch (error) {
+      if (!(error instanceof DeadlineError)) throw error;
       throw new ToolstackError(
         "no answer",
         `the toolstack did not create ${deviceName(id)} within ${timeout} s`,
       );
     }
-    await awaitDevice(store, id, this.#wanted.frontendKind, wait, this.#left());
+    await awaitDevice(store, id, this.#wanted.frontendKind, level, this.#left());
   }
 
   /** A script that was named has to be there before anything is made. */

@@ -4,13 +4,13 @@ import type { BuiltIn } from "../../plugins/host/host.ts";
 import { parseVdev } from "../toolstack/disk/vdev.ts";
 import { resolveDomain } from "../toolstack/live/domains.ts";
 import { ToolstackError } from "../toolstack/live/error.ts";
-import { listDevices, readDevice } from "../toolstack/live/list_devices.ts";
+import { listDevices, readDevice, recordNode } from "../toolstack/live/list_devices.ts";
 import { detachByRequest } from "../toolstack/request/request.ts";
 import { removeDevice } from "../toolstack/live/remove.ts";
-import { SpecError } from "../toolstack/spec_error.ts";
-import { deviceNamed } from "./device_kinds.ts";
+import { quoted, SpecError } from "../toolstack/spec_error.ts";
+import { frontendKindNamed } from "./device_kinds.ts";
 import type { DetachOptions } from "./device_options.ts";
-import { type DeviceSession, printJson, withDevices } from "./device_session.ts";
+import { type DeviceSession, printJson, untilTold, withDevices } from "./device_session.ts";
 import { whileServing } from "./device_serving.ts";
 import { findRequest } from "./request.ts";
 import { CommandError, ExitCode } from "./exit_codes.ts";
@@ -30,7 +30,7 @@ export async function detach(
   options: DetachOptions,
   builtIns: readonly BuiltIn[],
 ): Promise<number> {
-  const frontendKind = deviceNamed(device)?.frontendKind ?? device;
+  const frontendKind = await frontendKindNamed(device, options, builtIns);
   return await withDevices(options, async (session) => {
     const { store, ownDomid } = session;
     const frontendDomid = await resolveDomain(store, guest);
@@ -41,14 +41,22 @@ export async function detach(
     }
     const closeMs = options.timeout * 1000;
     const waits = { closeMs, directoryMs: closeMs };
-    const remove = async (id: DeviceId | null) =>
-      await removeDevice(store, id, { frontendDomid, devid, frontendKind }, options.force, waits);
+    const record = { frontendDomid, devid, frontendKind };
+    const remove = (id: DeviceId | null) =>
+      untilTold((told) =>
+        Promise.race([removeDevice(store, id, record, options.force, waits), told])
+      );
     const { id } = found;
     const request = await findRequest(store, frontendKind, frontendDomid, devid);
     if (request !== undefined) {
       await detachByRequest(store, request, { force: options.force === "on" });
+    } else if (id === null && found.backend !== "" && options.force !== "on") {
+      throw new CommandError(
+        `the record of ${frontendKind} ${devid} names a backend that cannot be its, ` +
+          `${quoted(found.backend)}: --force removes the record alone`,
+      );
     } else if (id !== null && id.backendDomid === ownDomid) {
-      await whileServing(session, id, options, builtIns, () => remove(id));
+      await whileServing(session, id, options, builtIns, closeMs, () => remove(id));
     } else await remove(id);
     if (options.json) printJson({ frontendKind, frontendDomid, devid, backend: found.backend });
     return ExitCode.Success;
@@ -71,9 +79,10 @@ export async function devidOf(
     }
   }
   if (frontendKind === "vif" && /^[\da-f]{2}(:[\da-f]{2}){5}$/i.test(which)) {
-    for (const { devid, frontend } of await listDevices(store, frontendDomid, "vif")) {
-      const mac = await store.readOptional(`${frontend}/mac`);
-      if (mac?.toLowerCase() === which.toLowerCase()) return devid;
+    for (const device of await listDevices(store, frontendDomid, "vif")) {
+      // What the guest's directory says is the guest's word.
+      const mac = await recordNode(store, device, "mac");
+      if (mac?.toLowerCase() === which.toLowerCase()) return device.devid;
     }
     throw new ToolstackError(
       "no device",

@@ -1,7 +1,7 @@
 /** What the toolstack's commands can fail with, as exit statuses and lines for people. */
 import { ToolstackError, type ToolstackFault } from "../toolstack/live/error.ts";
 import { pointAt, SpecError } from "../toolstack/spec_error.ts";
-import { StoreError } from "../xenstore/errors.ts";
+import { ConnectionError, DeadlineError, isServerError, StoreError } from "../xenstore/errors.ts";
 import { CommandError, ExitCode } from "./exit_codes.ts";
 
 const CODES: Readonly<Record<ToolstackFault, ExitCode>> = {
@@ -20,6 +20,15 @@ export function asCommandError(error: unknown): unknown {
   if (error instanceof SpecError) {
     const pointed = error.place.text === "" ? [] : pointAt(error.place);
     return new CommandError(error.message, ExitCode.BadSpecification, pointed);
+  }
+  if (error instanceof ConnectionError || error instanceof DeadlineError) {
+    return new CommandError(error.message, ExitCode.NoStore);
+  }
+  if (isServerError(error, "EACCES", "EPERM")) {
+    return new CommandError(
+      `not permitted here (${error.message}): run it in the toolstack's domain, domain 0`,
+      ExitCode.NotPermitted,
+    );
   }
   if (error instanceof StoreError) return new CommandError(error.message, ExitCode.Failure);
   return error;

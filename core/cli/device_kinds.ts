@@ -1,6 +1,8 @@
 /** What devices are called on the command line, and what that is in the store. */
+import { isKind, KIND_LENGTH_MAX } from "../device/id.ts";
 import type { BuiltIn } from "../../plugins/host/host.ts";
 import { frontendKindOf } from "../../plugins/manifest.ts";
+import type { PluginRegistry } from "../../plugins/registry.ts";
 import { diskDryRun } from "../toolstack/disk/spec.ts";
 import { type DescribedKind, DEVICE_NAMES } from "../toolstack/live/planned.ts";
 import { nicDryRun } from "../toolstack/nic/spec.ts";
@@ -46,16 +48,46 @@ export function deviceNamed(name: string): NamedDevice | null {
   };
 }
 
+/**
+ * Kind of the frontends of a device, by what that is called, by its kind, or by its frontend's.
+ * @throws CommandError for a name that can be none of these
+ */
+export async function frontendKindNamed(
+  name: string,
+  options: PluginSelection,
+  builtIns: readonly BuiltIn[],
+): Promise<string> {
+  const named = deviceNamed(name);
+  if (named !== null) return named.frontendKind;
+  if (!isKind(name)) {
+    throw new CommandError(
+      `unknown device ${JSON.stringify(name)}: expected one of ${DEVICE_NAMES.join(", ")}, or a ` +
+        `kind: at most ${KIND_LENGTH_MAX} of a-z 0-9 _ -, the first a letter or digit`,
+      ExitCode.Usage,
+    );
+  }
+  const plugin = (await registryOf(options, builtIns)).find(name);
+  return plugin === undefined ? name : frontendKindOf(plugin.manifest, name);
+}
+
+type PluginSelection = PluginOptions & { readonly runDir: string; readonly scriptPath: string };
+
+async function registryOf(
+  options: PluginSelection,
+  builtIns: readonly BuiltIn[],
+): Promise<PluginRegistry> {
+  const { selection } = await choosePlugins(options, builtIns, () => {});
+  const { runDir: owner, scriptPath: path } = options;
+  return makeRegistry(selection, { owner, path, answerMs: 1_000 });
+}
+
 /** A kind that a plugin can describe. @throws CommandError when none can */
 export async function describableKind(
   kind: string,
-  options: PluginOptions & { readonly runDir: string; readonly scriptPath: string },
+  options: PluginSelection,
   builtIns: readonly BuiltIn[],
 ): Promise<DescribedKind> {
-  const { selection } = await choosePlugins(options, builtIns, () => {});
-  const { runDir: owner, scriptPath: path } = options;
-  const registry = makeRegistry(selection, { owner, path, answerMs: 1_000 });
-  const plugin = registry.find(kind);
+  const plugin = (await registryOf(options, builtIns)).find(kind);
   const specs = plugin === undefined ? undefined : (await plugin.operations()).spec;
   if (plugin !== undefined && specs !== undefined) {
     return { kind, frontendKind: frontendKindOf(plugin.manifest, kind), specs };

@@ -1,6 +1,12 @@
 /** `xdevd list` and its kin. */
 import { domainName, knownDomains, resolveDomain } from "../toolstack/live/domains.ts";
-import { kindsOf, listDevices, type ListedDevice } from "../toolstack/live/list_devices.ts";
+import { ToolstackError } from "../toolstack/live/error.ts";
+import {
+  kindsOf,
+  listDevices,
+  type ListedDevice,
+  recordNode,
+} from "../toolstack/live/list_devices.ts";
 import { printTo } from "../platform/self.ts";
 import { printable } from "../log/log.ts";
 import { absentOrHidden } from "../xenstore/access.ts";
@@ -14,11 +20,15 @@ interface Table {
   readonly head: string;
   /** Nodes of the frontend that are shown. */
   readonly nodes: readonly string[];
-  /** @param values those of the nodes; empty where there is none */
+  /** A node of the record that is shown: what the guest cannot change. */
+  readonly recorded?: string;
+  /** @param values those of the nodes, then of the record's; empty where there is none */
   row(device: ListedDevice, values: readonly string[], backendDomid: number): string;
 }
 
-const number = (text: string | number | undefined) => text === undefined || text === "" ? -1 : text;
+/** -1 for what is no number: the guest may have written anything. */
+const number = (text: string | number | undefined) =>
+  /^\d{1,10}$/.test(String(text)) ? String(text) : "-1";
 const left = (text: string | number, width: number) => String(text).padEnd(width);
 const right = (text: string | number, width: number) => String(text).padStart(width);
 
@@ -40,8 +50,9 @@ const TABLES: Readonly<Record<string, Table>> = {
   },
   vif: {
     head: "Idx BE Mac Addr.         handle state evt-ch   tx-/rx-ring-ref BE-path" + " ".repeat(23),
-    nodes: ["mac", "event-channel", "tx-ring-ref", "rx-ring-ref"],
-    row: (device, [mac, channel, tx, rx], backendDomid) =>
+    nodes: ["event-channel", "tx-ring-ref", "rx-ring-ref"],
+    recorded: "mac",
+    row: (device, [channel, tx, rx, mac], backendDomid) =>
       [
         left(device.devid, 3),
         left(backendDomid, 2),
@@ -55,6 +66,7 @@ const TABLES: Readonly<Record<string, Table>> = {
   vtpm: {
     head: "Idx BE Uuid" + " ".repeat(33) + "handle state evt-ch ring-ref BE-path   ",
     nodes: ["event-channel", "ring-ref"],
+    recorded: "uuid",
     row: (device, [channel, ring, uuid], backendDomid) =>
       [
         left(device.devid, 3),
@@ -75,7 +87,7 @@ export async function listKind(
   guests: readonly string[],
   options: DeviceOptions,
 ): Promise<number> {
-  const { head, nodes, row } = TABLES[frontendKind]!;
+  const { head, nodes, recorded, row } = TABLES[frontendKind]!;
   return await withDevices(options, async ({ store }) => {
     let status: number = ExitCode.Success;
     const all: ListedDevice[] = [];
@@ -85,6 +97,7 @@ export async function listKind(
       try {
         domid = await resolveDomain(store, guest);
       } catch (error) {
+        if (!(error instanceof ToolstackError) || error.fault !== "no domain") throw error;
         // As `xl`: the others are listed all the same.
         say((error as Error).message);
         status = ExitCode.NoDomain;
@@ -94,11 +107,12 @@ export async function listKind(
       all.push(...devices);
       if (options.json) continue;
       for (const device of devices) {
-        const paths = nodes.map((name) => `${device.frontend}/${name}`);
-        if (frontendKind === "vtpm") paths.push(`${device.backend}/uuid`);
         const values = await Promise.all(
-          paths.map(async (path) => await absentOrHidden(store.readText(path)) ?? ""),
+          nodes.map(async (name) =>
+            await absentOrHidden(store.readText(`${device.frontend}/${name}`)) ?? ""
+          ),
         );
+        if (recorded !== undefined) values.push(await recordNode(store, device, recorded) ?? "");
         const backend = device.id?.backendDomid ?? 0;
         printTo(1, `${printable(row(device, values, backend))}\n`);
       }

@@ -2,17 +2,23 @@
 import type { DeviceId } from "../device/id.ts";
 import { DEFAULT_TIMES } from "../lifecycle/constants.ts";
 import { openLog } from "../log/log.ts";
+import { systemClock } from "../platform/clock.ts";
 import type { BuiltIn } from "../../plugins/host/host.ts";
 import type { DeviceOptions } from "./device_options.ts";
 import type { DeviceSession } from "./device_session.ts";
-import { CommandError, ExitCode } from "./exit_codes.ts";
+import { AlreadyServed, CommandError, ExitCode } from "./exit_codes.ts";
 import { choosePlugins } from "./plugin_set.ts";
 import { openServing, type Serving } from "./serving.ts";
+
+/** Between two looks whether it is this command's turn, in ms. */
+const TURN_PAUSE_MS = 50;
 
 /**
  * Runs `work` while this process serves the device. What is set up by then stays, and is in the
  * journal, for the daemon that is started some time to adopt.
- * If a daemon runs it is left to that.
+ * If a daemon runs it is left to that; a command that serves another device is waited for.
+ * @param patienceMs how long that may take
+ * @param work is told whether it is this process that serves
  * @throws CommandError when no plugin serves the kind; what `work` throws
  */
 export async function whileServing<T>(
@@ -20,10 +26,11 @@ export async function whileServing<T>(
   id: DeviceId,
   options: DeviceOptions,
   builtIns: readonly BuiltIn[],
-  work: () => Promise<T>,
+  patienceMs: number,
+  work: (here: boolean) => Promise<T>,
 ): Promise<T> {
-  const serving = await open(session, id, options, builtIns);
-  if (serving === null) return await work();
+  const serving = await open(session, id, options, builtIns, patienceMs);
+  if (serving === null) return await work(false);
   const { daemon, registry } = serving;
   try {
     if (registry.find(id.kind) === undefined) {
@@ -34,7 +41,7 @@ export async function whileServing<T>(
       );
     }
     await daemon.start();
-    return await work();
+    return await work(true);
   } finally {
     await daemon.stop(DEFAULT_TIMES.stop);
     serving.close();
@@ -47,14 +54,20 @@ async function open(
   id: DeviceId,
   options: DeviceOptions,
   builtIns: readonly BuiltIn[],
+  patienceMs: number,
 ): Promise<Serving | null> {
   const log = openLog();
   const chosen = await choosePlugins(options, builtIns, (line) => log.error(line));
-  try {
-    const times = DEFAULT_TIMES;
-    return await openServing(session, session.ownDomid, options, { ...chosen, times }, id);
-  } catch (error) {
-    if (error instanceof CommandError && error.exitCode === ExitCode.AlreadyRunning) return null;
-    throw error;
+  const times = DEFAULT_TIMES;
+  const end = systemClock.now() + patienceMs;
+  for (;;) {
+    try {
+      return await openServing(session, session.ownDomid, options, { ...chosen, times }, id);
+    } catch (error) {
+      if (!(error instanceof AlreadyServed)) throw error;
+      if (!error.briefly) return null;
+      if (systemClock.now() > end) throw error;
+    }
+    await new Promise<void>((resolve) => systemClock.after(TURN_PAUSE_MS, resolve));
   }
 }

@@ -1,7 +1,7 @@
 /** What the toolstack's commands do before and after their work. */
 import { parseDomid } from "../device/id.ts";
 import { configureLog, printable } from "../log/log.ts";
-import { printTo } from "../platform/self.ts";
+import { onTermination, printTo } from "../platform/self.ts";
 import { absentOrHidden } from "../xenstore/access.ts";
 import { type Connected, connectStore } from "./connect.ts";
 import { asCommandError } from "./device_errors.ts";
@@ -27,6 +27,21 @@ export async function withDevices<T>(
     throw asCommandError(error);
   } finally {
     connected.store.close();
+  }
+}
+
+/**
+ * Does work that is to end in good order when this process is told to end (TERM, INT).
+ * @param work gets a promise that is rejected then, once; a second signal changes nothing
+ */
+export async function untilTold<T>(work: (told: Promise<never>) => Promise<T>): Promise<T> {
+  const { promise, reject } = Promise.withResolvers<never>();
+  promise.catch(() => {});
+  const ignore = onTermination((signal) => reject(new Error(`${signal}: given up`)));
+  try {
+    return await work(promise);
+  } finally {
+    ignore();
   }
 }
 

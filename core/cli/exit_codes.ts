@@ -51,3 +51,15 @@ export class CommandError extends Error {
     this.details = details;
   }
 }
+
+/** Another process serves this domain. */
+export class AlreadyServed extends CommandError {
+  override name = "AlreadyServed";
+  /** Whether that is a command, which serves one device and ends, and no daemon. */
+  readonly briefly: boolean;
+
+  constructor(message: string, briefly: boolean) {
+    super(message, ExitCode.AlreadyRunning);
+    this.briefly = briefly;
+  }
+}

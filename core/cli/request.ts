@@ -1,33 +1,22 @@
 /** `xdevd request …`: devices that driver domains make themselves (docs/request-protocol.md). */
 import { deviceName } from "../device/id.ts";
 import { printable } from "../log/log.ts";
-import { onTermination, printTo } from "../platform/self.ts";
+import { printTo } from "../platform/self.ts";
 import type { BuiltIn } from "../../plugins/host/host.ts";
 import type { RequestId } from "../request/paths.ts";
-import { lowestFreeDevid } from "../toolstack/live/create.ts";
 import { resolveDomain } from "../toolstack/live/domains.ts";
 import { ToolstackError } from "../toolstack/live/error.ts";
-import type { WantedDevice } from "../toolstack/live/planned.ts";
-import {
-  attachByRequest,
-  awaitRequest,
-  detachByRequest,
-  releaseRequest,
-  type ServedDevice,
-} from "../toolstack/request/request.ts";
-import {
-  type ListedRequest,
-  listRequests,
-  requestDaemon,
-  setUpRequests,
-} from "../toolstack/request/setup.ts";
+import { readDevice } from "../toolstack/live/list_devices.ts";
+import { awaitRequest, detachByRequest, releaseRequest } from "../toolstack/request/request.ts";
+import { type ListedRequest, listRequests, setUpRequests } from "../toolstack/request/setup.ts";
 import type { StoreClient } from "../xenstore/client.ts";
-import { circumstances, describe } from "./device_attach.ts";
+import { circumstances, describe } from "./device_describe.ts";
 import { devidOf } from "./device_detach.ts";
-import { deviceNamed } from "./device_kinds.ts";
+import { frontendKindNamed } from "./device_kinds.ts";
 import type { DeviceOptions } from "./device_options.ts";
 import { type DeviceSession, printJson, say, withDevices } from "./device_session.ts";
-import { CommandError, ExitCode } from "./exit_codes.ts";
+import { ExitCode } from "./exit_codes.ts";
+import { interruptible, printServed, requestDevice } from "./request_device.ts";
 
 /** Options of the commands that wait, as parsed. */
 export interface RequestCommandOptions extends DeviceOptions {
@@ -52,44 +41,9 @@ export async function attachRequest(
     for (const warning of wanted.warnings) say(warning);
     const { timeout, hold = false } = options;
     const served = await requestDevice(session, frontendDomid, wanted, { timeout, hold });
-    if (options.json) printServed(served);
+    if (options.json) printServed(served, wanted.frontendKind);
     return ExitCode.Success;
   });
-}
-
-/** Asks for a device and waits for it. @throws ToolstackError; nothing of it is left then */
-export async function requestDevice(
-  { store }: DeviceSession,
-  frontendDomid: number,
-  wanted: WantedDevice,
-  { timeout, hold = false }: { readonly timeout: number; readonly hold?: boolean },
-): Promise<ServedDevice> {
-  const { devid, frontendKind, backendDomid } = wanted;
-  if (await requestDaemon(store, backendDomid) === undefined) {
-    throw new ToolstackError(
-      "no answer",
-      `no daemon in domain ${backendDomid} takes requests: does it run, and was \`xdevd request ` +
-        `setup ${backendDomid}\` done?`,
-    );
-  }
-  const chosen = devid ?? await lowestFreeDevid(store, frontendDomid, frontendKind);
-  return await interruptible((signal) =>
-    attachByRequest(store, asked(wanted, chosen), {
-      hold,
-      signal,
-      waits: { waiting: timeout * 1000 },
-    })
-  );
-}
-
-/** @throws CommandError for a device that cannot be requested */
-function asked(wanted: WantedDevice, devid: number): ReturnType<WantedDevice["request"]> {
-  try {
-    return wanted.request(devid);
-  } catch (error) {
-    if (!(error instanceof RangeError)) throw error;
-    throw new CommandError(error.message, ExitCode.BadSpecification);
-  }
 }
 
 /** `xdevd request wait` and `release`. */
@@ -99,13 +53,15 @@ export async function continueRequest(
   guest: string,
   which: string,
   options: RequestCommandOptions,
+  builtIns: readonly BuiltIn[],
 ): Promise<number> {
+  const frontendKind = await frontendKindNamed(device, options, builtIns);
   return await withDevices(options, async (session) => {
-    const id = await namedRequest(session, device, guest, which);
+    const id = await namedRequest(session, frontendKind, guest, which);
     const go = what === "wait" ? awaitRequest : releaseRequest;
     const waits = { waiting: options.timeout * 1000 };
-    const served = await interruptible((signal) => go(session.store, id, { signal, waits }));
-    if (options.json) printServed(served);
+    const served = await interruptible(true, (signal) => go(session.store, id, { signal, waits }));
+    if (options.json) printServed(served, frontendKind);
     return ExitCode.Success;
   });
 }
@@ -116,11 +72,19 @@ export async function detachRequest(
   guest: string,
   which: string,
   options: RequestCommandOptions,
+  builtIns: readonly BuiltIn[],
 ): Promise<number> {
+  const frontendKind = await frontendKindNamed(device, options, builtIns);
   return await withDevices(options, async (session) => {
-    const id = await namedRequest(session, device, guest, which);
+    const { store } = session;
+    const id = await namedRequest(session, frontendKind, guest, which);
+    const { frontendDomid, devid } = id;
+    const found = await readDevice(store, frontendDomid, frontendKind, devid);
     const { force = false } = options;
-    await interruptible((signal) => detachByRequest(session.store, id, { force, signal }));
+    await interruptible(true, (signal) => detachByRequest(store, id, { force, signal }));
+    if (options.json) {
+      printJson({ frontendKind, frontendDomid, devid, backend: found?.backend || null });
+    }
     return ExitCode.Success;
   });
 }
@@ -192,11 +156,10 @@ export async function findRequest(
 
 async function namedRequest(
   session: DeviceSession,
-  device: string,
+  frontendKind: string,
   guest: string,
   which: string,
 ): Promise<RequestId> {
-  const frontendKind = deviceNamed(device)?.frontendKind ?? device;
   const frontendDomid = await resolveDomain(session.store, guest);
   const devid = await devidOf(session, frontendDomid, frontendKind, which);
   const id = await findRequest(session.store, frontendKind, frontendDomid, devid);
@@ -205,29 +168,4 @@ async function namedRequest(
     "no device",
     `there is no request for a ${frontendKind} ${which} of domain ${frontendDomid}`,
   );
-}
-
-/** Told to end, it ends; the request stays, for `wait` or `detach` to go on with. */
-async function interruptible<T>(work: (signal: AbortSignal) => Promise<T>): Promise<T> {
-  const abort = new AbortController();
-  const ignore = onTermination((signal) =>
-    abort.abort(new Error(`${signal}: given up; \`xdevd request list\` shows what is under way`))
-  );
-  try {
-    return await work(abort.signal);
-  } finally {
-    ignore();
-  }
-}
-
-/** What was attached, for programs. */
-export function printServed({ state, device, pdev }: ServedDevice): void {
-  printJson({
-    state,
-    kind: device?.kind ?? null,
-    backendDomid: device?.backendDomid ?? null,
-    frontendDomid: device?.frontendDomid ?? null,
-    devid: device?.devid ?? null,
-    pdev: pdev ?? null,
-  });
 }

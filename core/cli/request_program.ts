@@ -49,7 +49,11 @@ export function addRequests(
         guest: string,
         which: string,
         options: RequestCommandOptions,
-      ) => finish(await (await actions()).continueRequest(what, device, guest, which, options)));
+      ) =>
+        finish(
+          await (await actions()).continueRequest(what, device, guest, which, options, builtIns),
+        )
+      );
   }
   command("detach <device> <domain> <devid>", "give a device back")
     .option("--force", "do not wait for the guest to let go")
@@ -58,7 +62,7 @@ export function addRequests(
       guest: string,
       which: string,
       options: RequestCommandOptions,
-    ) => finish(await (await actions()).detachRequest(device, guest, which, options)));
+    ) => finish(await (await actions()).detachRequest(device, guest, which, options, builtIns)));
   command("list [domain]", "list the requests to a driver domain, or to all")
     .action(async (domain: string | undefined, options: DeviceOptions) =>
       finish(await (await actions()).listRequested(domain, options))

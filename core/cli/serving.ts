@@ -3,7 +3,7 @@ import { Daemon } from "../daemon/daemon.ts";
 import { DirectoryKeeper } from "../daemon/device_directories.ts";
 import { Journal } from "../daemon/journal/journal.ts";
 import { systemParts } from "../daemon/system_parts.ts";
-import type { DeviceId } from "../device/id.ts";
+import { type DeviceId, deviceName } from "../device/id.ts";
 import { callLimits, type LifecycleTimes } from "../lifecycle/constants.ts";
 import { openLog } from "../log/log.ts";
 import { systemAppendFiles } from "../platform/append_file.ts";
@@ -14,7 +14,7 @@ import type { PluginRegistry } from "../../plugins/registry.ts";
 import { storeEnvironment } from "../xenstore/locate.ts";
 import { VERSION } from "../version.ts";
 import type { Connected } from "./connect.ts";
-import { CommandError, ExitCode } from "./exit_codes.ts";
+import { AlreadyServed, CommandError } from "./exit_codes.ts";
 import { v2Settings } from "./hotplug_settings.ts";
 import { type Chosen, makeRegistry } from "./plugin_set.ts";
 
@@ -42,7 +42,8 @@ const BOOT_ID = "/proc/sys/kernel/random/boot_id";
 /**
  * Makes a daemon ready to be started.
  * @param only the one device that it is to serve; by default, all
- * @throws CommandError when another one serves already, or something cannot be opened
+ * @throws AlreadyServed when another process serves already; CommandError when something cannot be
+ *   opened
  */
 export async function openServing(
   { store, location }: Connected,
@@ -62,7 +63,8 @@ export async function openServing(
   try {
     locks.push(await lockOrRefuse(`${own}.lock`, options));
     if (pidfile !== undefined) locks.push(await lockOrRefuse(pidfile, options));
-    for (const lock of locks) lock.write(`${processId()}\n`);
+    const what = only === undefined ? "" : ` ${deviceName(only)}`;
+    for (const lock of locks) lock.write(`${processId()}${what}\n`);
     journal = await openJournal(`${own}.journal`, domid);
     const registry = makeRegistry(selection, { owner: own, path, answerMs: times.abandon });
     const parts = systemParts(store);
@@ -124,9 +126,10 @@ async function lockOrRefuse(path: string, options: ServingOptions): Promise<Lock
     throw new CommandError(`cannot make ${path}: ${(error as Error).message}${hint}`);
   }
   if (lock !== null) return lock;
-  const pid = (await systemFiles.readText(path).catch(() => "")).trim();
-  throw new CommandError(
-    `another daemon${pid === "" ? "" : `, process ${pid},`} serves already: ${path} is locked`,
-    ExitCode.AlreadyRunning,
-  );
+  const [pid, device] = (await systemFiles.readText(path).catch(() => "")).trim().split(" ");
+  const holder = pid ? `, process ${pid},` : "";
+  throw device === undefined
+    // Who has only just begun has written nothing yet.
+    ? new AlreadyServed(`another daemon${holder} serves already: ${path} is locked`, !pid)
+    : new AlreadyServed(`another command${holder} serves ${device}: ${path} is locked`, true);
 }

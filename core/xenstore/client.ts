@@ -101,6 +101,8 @@ export class StoreClient extends NodeAccess {
   #proven = false;
   #openTransactions = 0;
   readonly #waitingForTransaction: (() => void)[] = [];
+  /** What waits for an event, which will not come when the connection is lost for good. */
+  readonly #waiting = new Set<(error: ConnectionError) => void>();
   /** When the connection was made, by the clock. */
   #connectedAt: number;
   #reconnectPauseMs = RECONNECT_PAUSE_MS;
@@ -277,7 +279,8 @@ export class StoreClient extends NodeAccess {
   /**
    * Waits until `check` returns something other than undefined; it runs once at the start and
    * again after every change at or below `path`.
-   * @throws DeadlineError after `timeoutMs`; what `check` throws
+   * @throws DeadlineError after `timeoutMs`; ConnectionError when the connection is lost, unless
+   *   `reconnect` is set; what `check` throws
    */
   async watchUntil<T>(
     path: string,
@@ -317,10 +320,12 @@ export class StoreClient extends NodeAccess {
     // Rejection before the await below must not count as unhandled.
     promise.catch(() => {});
     let watch: Watch | undefined;
+    this.#waiting.add(reject);
     try {
       watch = await this.watch(path, look, options);
       return await promise;
     } finally {
+      this.#waiting.delete(reject);
       cancel();
       options.signal?.removeEventListener("abort", onAbort);
       watch?.close().catch(() => {});
@@ -472,6 +477,7 @@ export class StoreClient extends NodeAccess {
     // A loss while recovering is seen by the recovery itself.
     if (reconnect && this.#recovery === null) this.#recovery = this.#recover();
     else if (reconnect) return;
+    if (!reconnect) { for (const give of [...this.#waiting]) give(error); }
     this.#options.onConnection?.("lost", error);
   }
 

@@ -25,6 +25,8 @@ const NAMES_DEVICE = "vbd";
 /** What is looked at. */
 interface Look {
   readonly present: boolean;
+  /** Whether the guest's directory is there. */
+  readonly guestPresent: boolean;
   readonly backendState: XenbusState | undefined;
   readonly frontendState: XenbusState | undefined;
   readonly status: string | undefined;
@@ -75,7 +77,16 @@ export async function awaitDevice(
 
 async function lookAt(store: StoreClient, backend: string, frontend: string): Promise<Look> {
   const read = (path: string) => absentOrHidden(store.readText(path));
-  const [backendState, frontendState, status, error, number, path, directory] = await Promise.all([
+  const [
+    backendState,
+    frontendState,
+    status,
+    error,
+    number,
+    path,
+    directory,
+    guests,
+  ] = await Promise.all([
     read(`${backend}/state`),
     read(`${frontend}/state`),
     read(`${backend}/hotplug-status`),
@@ -83,9 +94,11 @@ async function lookAt(store: StoreClient, backend: string, frontend: string): Pr
     read(`${backend}/physical-device`),
     read(`${backend}/physical-device-path`),
     read(backend),
+    read(frontend),
   ]);
   return {
     present: directory !== undefined,
+    guestPresent: guests !== undefined,
     backendState: parseState(backendState ?? ""),
     frontendState: parseState(frontendState ?? ""),
     status,
@@ -94,12 +107,15 @@ async function lookAt(store: StoreClient, backend: string, frontend: string): Pr
   };
 }
 
-function failureOf({ kind, devid }: DeviceId, look: Look): ToolstackError | null {
-  const { present, backendState: state, status, error } = look;
+function failureOf({ kind, devid, frontendDomid }: DeviceId, look: Look): ToolstackError | null {
+  const { present, guestPresent, backendState: state, status, error } = look;
+  const guest = guestPresent
+    ? ""
+    : `; the guest's side of it is gone: was domain ${frontendDomid} destroyed?`;
   if (!present) {
     return new ToolstackError(
       "setup failed",
-      `${kind} ${devid} was removed while it was waited for`,
+      `${kind} ${devid} was removed while it was waited for${guest}`,
     );
   }
   const reason = error ? `: ${visible(error.split("\n")[0]!.slice(0, 512))}` : "";
@@ -112,7 +128,7 @@ function failureOf({ kind, devid }: DeviceId, look: Look): ToolstackError | null
   if (state === XenbusState.Closing || state === XenbusState.Closed) {
     return new ToolstackError(
       "setup failed",
-      `the backend of ${kind} ${devid} has closed (state ${state})${reason}`,
+      `the backend of ${kind} ${devid} has closed (state ${state})${reason}${guest}`,
     );
   }
   return null;

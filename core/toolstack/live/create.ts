@@ -2,20 +2,29 @@
 import { absent } from "../../xenstore/access.ts";
 import type { StoreClient } from "../../xenstore/client.ts";
 import { isServerError } from "../../xenstore/errors.ts";
+import { domainPath } from "../../xenstore/paths.ts";
 import { type CreationPlan, creationSteps } from "../nodes/plan.ts";
 import { ToolstackError } from "./error.ts";
 
 /**
  * Carries a plan out, all of it or nothing.
- * @throws ToolstackError when there is such a device already, or this domain may not make one;
- *   StoreError when the store refuses
+ * @throws ToolstackError `exists` when there is such a device already; `no domain` when one of the
+ *   domains is gone by now; `not permitted` where this domain may not make one; StoreError when the
+ *   store refuses
  */
 export async function createDevice(store: StoreClient, plan: CreationPlan): Promise<void> {
   const steps = creationSteps(plan);
+  const { record, id } = plan;
+  const domids = [Number(record.path.split("/")[2]), ...(id === null ? [] : [id.backendDomid])];
   try {
     await store.transaction(async (t) => {
       if (await t.exists(plan.record.path)) {
         throw new ToolstackError("exists", `the guest has a device ${plan.record.path} already`);
+      }
+      // Nobody would ever clean up what is made for a domain that has died meanwhile.
+      for (const domid of domids) {
+        if (await t.exists(domainPath(domid))) continue;
+        throw new ToolstackError("no domain", `there is no domain ${domid} any more`);
       }
       // In order, and none waits for the one before.
       await Promise.all(steps.map((step) => {
@@ -37,6 +46,31 @@ export async function createDevice(store: StoreClient, plan: CreationPlan): Prom
       "not permitted",
       `this domain may not create devices (${error.message}): run it in the toolstack's, domain 0`,
     );
+  }
+}
+
+/**
+ * Makes a device with a devid that is free, if none is given: with another one when somebody else has
+ * taken it meanwhile.
+ * @param make throws ToolstackError `exists` if the devid is taken
+ */
+export async function withFreeDevid<T>(
+  given: number | null,
+  store: StoreClient,
+  { frontendDomid, frontendKind }: { frontendDomid: number; frontendKind: string },
+  make: (devid: number) => Promise<T>,
+): Promise<T> {
+  if (given !== null) return await make(given);
+  for (let last = -1;;) {
+    const devid = await lowestFreeDevid(store, frontendDomid, frontendKind);
+    try {
+      return await make(devid);
+    } catch (error) {
+      const taken = error instanceof ToolstackError && error.fault === "exists";
+      // The same one once more: it is not free for a reason that the records do not show.
+      if (!taken || devid === last) throw error;
+      last = devid;
+    }
   }
 }
 

@@ -1,7 +1,8 @@
 /** Domains by name or domid, and what kind of guest one is. */
 import { DOMID_MAX, parseDecimal } from "../../device/id.ts";
-import { absentOrHidden, type NodeAccess } from "../../xenstore/access.ts";
-import { quoted } from "../spec_error.ts";
+import { absent, absentOrHidden, type NodeAccess } from "../../xenstore/access.ts";
+import { isServerError } from "../../xenstore/errors.ts";
+import { quoted, visible } from "../spec_error.ts";
 import { ToolstackError } from "./error.ts";
 
 /** How a guest is virtualised. */
@@ -11,15 +12,18 @@ const GUEST_TYPES: readonly GuestType[] = ["pv", "pvh", "hvm"];
 
 /**
  * A domain's domid. A text of digits is a domid, as it is to `xl`.
- * @throws ToolstackError when there is no such domain, or more than one
+ * @throws ToolstackError `no domain` when there is none such, or more than one; `not permitted` in a
+ *   domain that cannot see it
  */
 export async function resolveDomain(store: NodeAccess, text: string): Promise<number> {
-  const domid = parseDecimal(text, DOMID_MAX);
-  if (domid !== undefined) {
-    if (await absentOrHidden(store.read(`/local/domain/${domid}`)) !== undefined) return domid;
-    throw new ToolstackError("no domain", `there is no domain ${domid}`);
+  if (/^\d+$/.test(text)) {
+    // As `xl`, which also takes leading zeros.
+    const domid = parseDecimal(text.replace(/^0+(?=\d)/, ""), DOMID_MAX);
+    const known = domid !== undefined && await seen(text, store.read(`/local/domain/${domid}`));
+    if (known) return domid;
+    throw new ToolstackError("no domain", `there is no domain ${visible(text.slice(0, 80))}`);
   }
-  const found = await domainsNamed(store, text);
+  const found = text === "" ? [] : await domainsNamed(store, text);
   const [first, ...others] = found;
   if (first === undefined) {
     throw new ToolstackError(
@@ -34,8 +38,22 @@ export async function resolveDomain(store: NodeAccess, text: string): Promise<nu
   return first;
 }
 
+/** What is read of a domain. @throws ToolstackError when it is hidden */
+async function seen<T>(text: string, reading: Promise<T>): Promise<T | undefined> {
+  try {
+    return await absent(reading);
+  } catch (error) {
+    if (!isServerError(error, "EACCES", "EPERM")) throw error;
+    throw new ToolstackError(
+      "not permitted",
+      `this domain cannot see whether there is a domain ${quoted(text)}: run it in the ` +
+        "toolstack's, domain 0",
+    );
+  }
+}
+
 async function domainsNamed(store: NodeAccess, name: string): Promise<number[]> {
-  const texts = await absentOrHidden(store.list("/local/domain")) ?? [];
+  const texts = await seen(name, store.list("/local/domain")) ?? [];
   const names = await Promise.all(
     texts.map((text) => absentOrHidden(store.readText(`/local/domain/${text}/name`))),
   );
@@ -50,7 +68,7 @@ export async function domainName(store: NodeAccess, domid: number): Promise<stri
 
 /** All domains that are known, by domid. */
 export async function knownDomains(store: NodeAccess): Promise<number[]> {
-  const texts = await absentOrHidden(store.list("/local/domain")) ?? [];
+  const texts = await absent(store.list("/local/domain")) ?? [];
   return texts.map((text) => parseDecimal(text, DOMID_MAX)).filter((domid) => domid !== undefined)
     .sort((a, b) => a - b);
 }

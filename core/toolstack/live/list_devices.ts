@@ -1,8 +1,9 @@
 /** The devices of guests, as the toolstack's records tell them. */
 import { type DeviceId, parseBackendPath, parseDecimal } from "../../device/id.ts";
 import { parseState, type XenbusState } from "../../device/states.ts";
-import { absentOrHidden } from "../../xenstore/access.ts";
+import { absent, absentOrHidden } from "../../xenstore/access.ts";
 import type { StoreClient } from "../../xenstore/client.ts";
+import { recordPath } from "../nodes/plan.ts";
 
 /** A device that the toolstack has created. */
 export interface ListedDevice {
@@ -22,12 +23,21 @@ export interface ListedDevice {
   readonly hotplugError: string | undefined;
 }
 
+/** A node of a device's record, where its guest and its driver domain cannot write; or undefined. */
+export async function recordNode(
+  store: StoreClient,
+  device: Pick<ListedDevice, "frontendDomid" | "devid" | "frontendKind">,
+  name: string,
+): Promise<string | undefined> {
+  return await absent(store.readText(`${recordPath(device, device.frontendKind)}/${name}`));
+}
+
 /** Largest devid: records are libxl's own, and a devid is an int there. */
 const DEVID_MAX = 0x7fffffff;
 
 /** Kinds of frontends of which a guest has devices, in alphabetical order. */
 export async function kindsOf(store: StoreClient, frontendDomid: number): Promise<string[]> {
-  return (await absentOrHidden(store.list(`/libxl/${frontendDomid}/device`)) ?? []).sort();
+  return (await absent(store.list(`/libxl/${frontendDomid}/device`)) ?? []).sort();
 }
 
 /** A guest's devices with frontends of a kind, by devid. */
@@ -37,7 +47,7 @@ export async function listDevices(
   frontendKind: string,
 ): Promise<ListedDevice[]> {
   const directory = `/libxl/${frontendDomid}/device/${frontendKind}`;
-  const devids = (await absentOrHidden(store.list(directory)) ?? [])
+  const devids = (await absent(store.list(directory)) ?? [])
     .map((text) => parseDecimal(text, DEVID_MAX)).filter((devid) => devid !== undefined);
   devids.sort((a, b) => a - b);
   const found = await Promise.all(
@@ -54,9 +64,10 @@ export async function readDevice(
   devid: number,
 ): Promise<ListedDevice | undefined> {
   const read = (path: string) => absentOrHidden(store.readText(path));
-  const record = `/libxl/${frontendDomid}/device/${frontendKind}/${devid}`;
+  const record = recordPath({ frontendDomid, devid }, frontendKind);
+  // Only domain 0 may read records: elsewhere that is told, not taken for their absence.
   const [present, backend = "", frontend = ""] = await Promise.all(
-    [record, `${record}/backend`, `${record}/frontend`].map(read),
+    [record, `${record}/backend`, `${record}/frontend`].map((path) => absent(store.readText(path))),
   );
   if (present === undefined) return undefined;
   const known = parseBackendPath(backend);

@@ -41,8 +41,7 @@ export async function removeDevice(
   const [back, front] = [backendPath(id), frontendPath(id, frontendKind)];
   const paths = [front, recordPath(record, frontendKind), back];
   let forced = force === "on";
-  for (;;) {
-    if (!await initiate(store, back, forced ? front : null)) break;
+  while (await initiate(store, back, forced ? front : null)) {
     try {
       await awaitClosed(store, back, waits.closeMs);
       await awaitGone(store, back, waits.directoryMs);
@@ -64,7 +63,7 @@ export async function removeDevice(
       throw await late(store, id, back, waits);
     }
   }
-  await destroy(store, paths);
+  await destroy(store, paths, back);
 }
 
 /** Tells the backend to close. @returns whether there is one */
@@ -74,9 +73,9 @@ async function initiate(
   frontend: string | null,
 ): Promise<boolean> {
   return await store.transaction(async (t) => {
-    if (frontend !== null) await removeAndPrune(t, frontend);
     const state = await absentOrHidden(t.readText(`${back}/state`));
     if (state === undefined) return false;
+    if (frontend !== null) await removeAndPrune(t, frontend);
     await t.write(`${back}/online`, "0");
     if (state !== String(XenbusState.Closed)) {
       await t.write(`${back}/state`, String(XenbusState.Closing));
@@ -119,8 +118,17 @@ async function late(
   );
 }
 
-async function destroy(store: StoreClient, paths: readonly string[]): Promise<void> {
+/**
+ * @param gone backend that has to be gone: if it is there, somebody else has removed the device, and
+ *   attached another one since
+ */
+async function destroy(
+  store: StoreClient,
+  paths: readonly string[],
+  gone?: string,
+): Promise<void> {
   await store.transaction(async (t) => {
+    if (gone !== undefined && await absentOrHidden(t.read(`${gone}/state`)) !== undefined) return;
     for (const path of paths) await removeAndPrune(t, path);
   });
 }

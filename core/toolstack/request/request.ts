@@ -4,7 +4,7 @@ import type { RequestId } from "../../request/paths.ts";
 import type { StoreClient } from "../../xenstore/client.ts";
 import { isServerError } from "../../xenstore/errors.ts";
 import { ToolstackError } from "../live/error.ts";
-import { devicePaths } from "./look.ts";
+import { devicePaths, lookAtRequest } from "./look.ts";
 import type { DeviceRequest } from "./plan.ts";
 import {
   DEFAULT_REQUEST_WAITS,
@@ -33,16 +33,26 @@ export interface ServedDevice {
 
 /**
  * Asks for a device and waits until it is there, or prepared if it is to be held.
+ * @param options `undo`: the request is taken back, too, when `signal` ends the waiting
  * @throws ToolstackError: `exists`; `setup failed` with the driver domain's reason, or `no answer`,
  *   when all is undone again; `not permitted`; StoreError
  */
 export async function attachByRequest(
   store: StoreClient,
   request: DeviceRequest,
-  options: RequestOptions & { readonly hold?: boolean } = {},
+  options: RequestOptions & { readonly hold?: boolean; readonly undo?: boolean } = {},
 ): Promise<ServedDevice> {
-  const creation = { request, token: crypto.randomUUID(), hold: options.hold ?? false };
-  return served(request.id, await run(store, request.id, options, "creating", creation));
+  const { signal, hold = false, undo = false } = options;
+  const { id } = request;
+  const creation = { request, token: crypto.randomUUID(), hold };
+  try {
+    return served(id, await run(store, id, options, "creating", creation));
+  } catch (error) {
+    if (undo && signal?.aborted && (await lookAtRequest(store, id)).token === creation.token) {
+      await run(store, id, { ...options.waits && { waits: options.waits } }, "forcing");
+    }
+    throw error;
+  }
 }
 
 /** Waits for a device that somebody has asked for, and goes on with it. @throws as attachByRequest */

@@ -432,6 +432,22 @@ describe("transactions", () => {
 });
 
 describe("a lost store", () => {
+  test("one that is not connected to again ends what waits for an event", async () => {
+    const once = await StoreClient.connect({
+      clock,
+      connect: async () => {
+        transports.push(new FakeTransport());
+        return wire();
+      },
+    });
+    const waiting = once.waitUntil("/a", (value) => value === "1", { timeoutMs: 60_000 });
+    const ended = waiting.catch((error: unknown) => error);
+    await answer(Op.WATCH, "OK\0");
+    wire().lose();
+    await settle();
+    expect(await Promise.race([ended, Promise.resolve("waits")])).toBeInstanceOf(ConnectionError);
+  });
+
   test("outstanding changes fail, questions are asked again, watches are armed again", async () => {
     const events: string[] = [];
     const watching = client.watch("/a", (path) => events.push(path));
