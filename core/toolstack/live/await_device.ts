@@ -111,7 +111,7 @@ function failureOf({ kind, devid, frontendDomid }: DeviceId, look: Look): Toolst
   const { present, guestPresent, backendState: state, status, error } = look;
   const guest = guestPresent
     ? ""
-    : `; the guest's side of it is gone: was domain ${frontendDomid} destroyed?`;
+    : `; the side of domain ${frontendDomid} is gone: detached by force, or gone with its domain`;
   if (!present) {
     return new ToolstackError(
       "setup failed",
