@@ -1,6 +1,15 @@
 /** The machine's block devices, by Bun's foreign function interface: no child process is started. */
 import * as fs from "node:fs/promises";
-import { type BigIntStats, constants } from "node:fs";
+import {
+  accessSync,
+  type BigIntStats,
+  closeSync,
+  constants,
+  fstatSync,
+  open as fsOpen,
+  readlinkSync,
+} from "node:fs";
+import { promisify } from "node:util";
 import type { BlockDevices, StorageTarget } from "../../plugins/contract_block.ts";
 import { diskSequence, isReadOnly, sizeOf } from "./block_queries.ts";
 import { majorOf, minorOf } from "./device_numbers.ts";
@@ -42,12 +51,7 @@ async function describe(ioctl: Ioctl, given: string): Promise<StorageTarget> {
   if (given.includes("\0")) {
     throw systemError("EINVAL", `${JSON.stringify(given)}: a path has no NUL in it`);
   }
-  const path = await fs.realpath(given);
-  // Each waits for a thread of its own; the second is needed for files, which most are.
-  const [status, mayWrite] = await Promise.all([
-    fs.lstat(path, { bigint: true }),
-    fs.access(path, constants.W_OK).then(() => true, () => false),
-  ]);
+  const { path, status, mayWrite } = await locate(given);
   if (status.isBlockDevice()) return await describeBlock(ioctl, path, status);
   const identity = `${status.dev}:${status.ino}`;
   const kind = status.isFile() ? "file" : status.isDirectory() ? "directory" : "other";
@@ -55,6 +59,43 @@ async function describe(ioctl: Ioctl, given: string): Promise<StorageTarget> {
   const size = Number(status.size);
   const readOnly = !mayWrite || (status.mode & 0o222n) === 0n;
   return { path, kind, identity, size, readOnly };
+}
+
+/** Linux, fcntl.h: finds a file without opening it, so that no device is disturbed. */
+const O_PATH = 0o10000000;
+
+const openPath = promisify(fsOpen);
+
+/**
+ * Where a path leads. Finding it may take long (a network, a slow disk) and waits in a thread; what
+ * is asked of the found file then is in the kernel's memory.
+ */
+async function locate(
+  given: string,
+): Promise<{ path: string; status: BigIntStats; mayWrite: boolean }> {
+  const fd = await openPath(given, O_PATH);
+  try {
+    const status = fstatSync(fd, { bigint: true });
+    const link = `/proc/self/fd/${fd}`;
+    const path = readlinkSync(link);
+    // Deleted just now; or it has such a name, and then it is there under it.
+    if (path.endsWith(" (deleted)")) {
+      const { dev, ino } = await fs.lstat(path, { bigint: true });
+      if (dev !== status.dev || ino !== status.ino) throw systemError("ENOENT", `${given}: gone`);
+    }
+    return { path, status, mayWrite: status.isFile() && isWritable(link) };
+  } finally {
+    closeSync(fd);
+  }
+}
+
+function isWritable(path: string): boolean {
+  try {
+    accessSync(path, constants.W_OK);
+    return true;
+  } catch {
+    return false;
+  }
 }
 
 async function describeBlock(

@@ -59,7 +59,7 @@ function status(stats: NodeStats): FileStatus {
  * of its own costs many times the answer.
  */
 function isNear(path: string): boolean {
-  return /^\/(sys\/(block|bus|class)|etc\/xen)(\/|$)/.test(path);
+  return /^\/(sys\/(block|bus|class|dev)|proc\/self|dev|etc\/xen)(\/|$)/.test(path);
 }
 
 /** The machine's files. */
@@ -69,7 +69,7 @@ export const systemFiles: Files = {
       ? status(statSync(path, { bigint: true }))
       : status(await fs.stat(path, { bigint: true })),
   lstat: async (path) => status(await fs.lstat(path, { bigint: true })),
-  realPath: (path) => fs.realpath(path),
+  realPath: async (path) => isNear(path) ? realpathSync.native(path) : await fs.realpath(path),
   readLink: (path) => fs.readlink(path),
   readText: async (path) =>
     isNear(path) ? readFileSync(path, "utf8") : await fs.readFile(path, "utf8"),

@@ -1,6 +1,6 @@
 /** Attaching a file to whatever loop device is free. */
-import * as fs from "node:fs/promises";
-import { closeSync, constants, fstatSync, openSync } from "node:fs";
+import { close, closeSync, constants, fstatSync, open, openSync } from "node:fs";
+import { promisify } from "node:util";
 import { setTimeout as sleep } from "node:timers/promises";
 import type { LoopDevice, LoopRequest } from "../../plugins/contract_block.ts";
 import type { Ioctl } from "./ioctl.ts";
@@ -19,6 +19,8 @@ import {
 } from "./loop_info.ts";
 import { hasCode, systemError } from "./system_error.ts";
 
+const openFile = promisify(open);
+
 const CONTROL = "/dev/loop-control";
 
 /** Others may be faster; so many times, and at most so long in between, in ms. */
@@ -36,18 +38,18 @@ export async function attachLoop(ioctl: Ioctl, request: LoopRequest): Promise<Lo
   }
   // Non-blocking, since what was a file may have become a FIFO.
   const access = readOnly ? constants.O_RDONLY : constants.O_RDWR;
-  const file = await fs.open(path, access | constants.O_NOFOLLOW | constants.O_NONBLOCK);
+  const file = await openFile(path, access | constants.O_NOFOLLOW | constants.O_NONBLOCK);
   try {
     // It has just been opened: what is known of it is at hand.
-    const status = fstatSync(file.fd, { bigint: true });
+    const status = fstatSync(file, { bigint: true });
     if (!status.isFile()) throw systemError("EINVAL", `${path}: not a regular file`);
     if (`${status.dev}:${status.ino}` !== expectIdentity) {
       throw systemError("ESTALE", `${path}: replaced by another file meanwhile`);
     }
-    return await attachToFree(ioctl, file.fd, { name, readOnly, directIo });
+    return await attachToFree(ioctl, file, { name, readOnly, directIo });
   } finally {
     // Whoever asked need not wait for that.
-    file.close().catch(() => {});
+    close(file, () => {});
   }
 }
 
