@@ -25,7 +25,8 @@ const bin = join(root, "node_modules", ".bin");
 /** Reports; each has a name of its own until it has been read, as two of these may run at once. */
 const build = join(root, "build");
 /** Tests of the machine itself, but for the one that spends its time in an emulator. */
-const machineLane = /^test\/(real\/(?!xen_smoke)|plugins\/(conformance|hostile))/;
+const machineLane =
+  /^test\/(real\/(?!xen_smoke|xenstore|hotplug_v2\.|specs|nodes|conformance)|plugins\/(conformance|hostile))/;
 /** These have commands of their own. */
 const excluded = ["test/xen", "test/bench", "test/fuzz"];
 
