@@ -11,6 +11,7 @@ import { parseNic } from "../../core/toolstack/nic/parse.ts";
 import { planDisk } from "../../core/toolstack/nodes/disk.ts";
 import { chooseNicType, planNic } from "../../core/toolstack/nodes/nic.ts";
 import { planUsbctrl, planVkb, planVtpm } from "../../core/toolstack/nodes/others.ts";
+import { carryOut } from "../../core/toolstack/live/carry_out.ts";
 import { type CreationPlan, creationSteps } from "../../core/toolstack/nodes/plan.ts";
 import type { StoreClient } from "../../core/xenstore/client.ts";
 import { requireReal } from "./requirements.ts";
@@ -124,14 +125,9 @@ const cases: [Guest, string, string[], (guest: Guest, texts: string[]) => Creati
   ], (_, texts) => planVkb(parseVkb(texts), place)],
 ]; // deno-fmt-ignore
 
-async function carryOut(dom0: StoreClient, plan: CreationPlan): Promise<void> {
+async function create(dom0: StoreClient, plan: CreationPlan): Promise<void> {
   await dom0.transaction(async (t) => {
-    for (const step of creationSteps(plan)) {
-      if (step.type === "remove") await t.removeOptional(step.path);
-      else if (step.type === "mkdir") await t.makeDirectory(step.path);
-      else if (step.type === "permit") await t.setPermissions(step.path, step.permissions);
-      else await t.write(step.path, step.value);
-    }
+    await carryOut(t, creationSteps(plan));
   });
 }
 
@@ -150,7 +146,7 @@ if (requireReal("nodes of new devices against Debian's xl", needs)) {
       const plan = make(guest, texts);
       const real = await xl.attach(guest, [command, ...texts], plan.backend!.path);
       await xl.clear();
-      await carryOut(xl.dom0, plan);
+      await create(xl.dom0, plan);
       expect(await xl.tree()).toEqual(real);
       expect(real.length).toBeGreaterThan(15);
     });

@@ -1,9 +1,9 @@
 /** Creating a device in the store, as libxl does: one transaction (libxl_device.c). */
-import { absent } from "../../xenstore/access.ts";
 import type { StoreClient } from "../../xenstore/client.ts";
 import { isServerError } from "../../xenstore/errors.ts";
 import { domainPath } from "../../xenstore/paths.ts";
 import { type CreationPlan, creationSteps } from "../nodes/plan.ts";
+import { carryOut } from "./carry_out.ts";
 import { ToolstackError } from "./error.ts";
 
 /**
@@ -26,19 +26,7 @@ export async function createDevice(store: StoreClient, plan: CreationPlan): Prom
         if (await t.exists(domainPath(domid))) continue;
         throw new ToolstackError("no domain", `there is no domain ${domid} any more`);
       }
-      // In order, and none waits for the one before.
-      await Promise.all(steps.map((step) => {
-        switch (step.type) {
-          case "remove":
-            return absent(t.remove(step.path));
-          case "mkdir":
-            return t.makeDirectory(step.path);
-          case "permit":
-            return t.setPermissions(step.path, step.permissions);
-          case "write":
-            return t.write(step.path, step.value);
-        }
-      }));
+      await carryOut(t, steps);
     });
   } catch (error) {
     if (!isServerError(error, "EACCES", "EPERM")) throw error;

@@ -3,11 +3,11 @@ import { backendPath } from "../../device/id.ts";
 import { REQUEST_MARK } from "../../request/nodes.ts";
 import { backendKindsFor, type RequestId } from "../../request/paths.ts";
 import { mayStep, type ToolstackStep } from "../../request/toolstack_machine.ts";
-import { absent, absentOrHidden } from "../../xenstore/access.ts";
+import { absentOrHidden } from "../../xenstore/access.ts";
 import type { StoreClient } from "../../xenstore/client.ts";
 import type { Transaction } from "../../xenstore/transaction.ts";
+import { carryOut } from "../live/carry_out.ts";
 import { removeAndPrune } from "../live/prune.ts";
-import type { CreationStep } from "../nodes/plan.ts";
 import { devicePaths, lookAtRequest, type RequestLook } from "./look.ts";
 import { type DeviceRequest, publishSteps, requestSteps } from "./plan.ts";
 
@@ -88,20 +88,4 @@ async function removeAll(t: Transaction, id: RequestId, { seen }: RequestLook): 
     await removeAndPrune(t, record);
   }
   await removeAndPrune(t, request);
-}
-
-/** In order, and none waits for the one before. */
-export async function carryOut(t: Transaction, steps: readonly CreationStep[]): Promise<void> {
-  await Promise.all(steps.map((step) => {
-    switch (step.type) {
-      case "remove":
-        return absent(t.remove(step.path));
-      case "mkdir":
-        return t.makeDirectory(step.path);
-      case "permit":
-        return t.setPermissions(step.path, step.permissions);
-      case "write":
-        return t.write(step.path, step.value);
-    }
-  }));
 }
