@@ -27,6 +27,18 @@ export const systemPackages = [
     probe: "/etc/xen/scripts/block",
   },
   {
+    name: "cpio",
+    group: "base",
+    why: "unpacks an image of ours in a test",
+    probe: "/usr/bin/cpio",
+  },
+  {
+    name: "systemd",
+    group: "base",
+    why: "systemd-analyze, which judges our unit; nothing of it is started",
+    probe: "/usr/bin/systemd-analyze",
+  },
+  {
     name: "net-tools",
     group: "base",
     why: "ifconfig, which Debian's vif-route calls",

@@ -1,6 +1,7 @@
 /** What file systems of domains are made of: archives, kernel modules, and the table of what they weigh. */
 import { afterEach, beforeEach, describe, expect, test } from "bun:test";
 import { spawnSync } from "node:child_process";
+import { requireReal } from "../real/requirements.ts";
 import { mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { dirname, join } from "node:path";
@@ -20,7 +21,7 @@ function unpacked(archive: Archive, path: string): string {
   return readFileSync(join(directory, path), "utf8");
 }
 
-const hasCpio = spawnSync("cpio", ["--version"]).status === 0;
+const hasCpio = requireReal("our images, unpacked by cpio", { packages: ["cpio"] });
 
 describe("kernel modules", () => {
   const release = "6.1.0-test";
