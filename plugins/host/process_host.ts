@@ -75,6 +75,8 @@ export class ProcessHost implements PluginHost {
   #running: Running | null = null;
   #group: ControlGroup | null = null;
   #groupless = false;
+  /** The end of what ran before, with all it had started: the next one must not be taken for that. */
+  #ending: Promise<unknown> = Promise.resolve();
   #failures = 0;
   #notBefore = 0;
   #cancelIdle: Cancel = () => {};
@@ -157,6 +159,7 @@ export class ProcessHost implements PluginHost {
     const { clock, children, path, host, answerMs } = this.#parts;
     const { name } = this.manifest;
     if (this.#closed) throw new Error(`plugin ${name}: the daemon is stopping`);
+    await this.#ending;
     await this.#pause(this.#notBefore - clock.now());
     await this.#endEarlier();
     const { sha256 } = this.#limits;
@@ -188,7 +191,7 @@ export class ProcessHost implements PluginHost {
       kill: () => {
         child.signalGroup("SIGKILL");
         group?.killAll();
-        if (group === null) this.#killMarked();
+        if (group === null) this.#ending = Promise.all([this.#ending, this.#killMarked()]);
       },
     });
     const since = clock.now();
@@ -220,7 +223,7 @@ export class ProcessHost implements PluginHost {
     this.#cancelIdle = this.#parts.clock.after(this.#times.idle, () => {
       if (running.session.calls > 0 || this.#running !== running) return;
       this.#running = null;
-      this.#stop(running).then(() => {
+      this.#ending = this.#stop(running).then(() => {
         // It was asked to.
         this.#failures = 0;
         this.#notBefore = 0;
