@@ -94,11 +94,6 @@ export function checkManifest(value: unknown): PluginManifest {
   return manifest as unknown as PluginManifest;
 }
 
-/** The fields of a manifest that are unknown: of a later version perhaps, or mistyped. */
-export function unknownFields(value: object): string[] {
-  return Object.keys(value).filter((name) => !Object.hasOwn(FIELDS, name));
-}
-
 /**
  * Negotiates the contract.
  * @throws ManifestError when the plugin was written for one that this host does not serve

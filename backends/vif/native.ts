@@ -3,7 +3,6 @@
  * vif-openvswitch do, without a shell.
  */
 import type { Device } from "../../plugins/contract.ts";
-import { isInterfaceName } from "../../plugins/contract_interface_name.ts";
 import type { NetworkLink, NetworkLinks } from "../../plugins/contract_network.ts";
 import { prepareBridge } from "./bridge.ts";
 import { INTERFACE_WAIT_MS, interfaceName, waitForInterface } from "./interface.ts";
@@ -101,29 +100,6 @@ export async function removeNative(
   if (link === undefined) return;
   const failures = await restoreLink(links, undo, link);
   if (failures.length > 0) throw new Error(failures.map(({ message }) => message).join("; "));
-}
-
-/**
- * Takes over an interface that was set up by a script, under an earlier daemon, so that
- * {@link removeNative} can undo what matters: its name, its bridge or port. How it was before is not
- * known any more.
- */
-export async function adoptNative(
-  device: Device,
-  links: NetworkLinks,
-  mode: VifMode,
-): Promise<void> {
-  if (isNative(device)) return;
-  const vifname = await device.nodes.read("vifname") ?? "";
-  const from = interfaceName(device.id);
-  const link = await links.read(isInterfaceName(vifname) ? vifname : from);
-  if (link === undefined) return;
-  await device.recordUndo(encodeUndo({
-    ...NOTHING_DONE,
-    ...{ mode, index: link.index, from, name: link.name },
-    joined: mode === "bridge" ? link.master ?? "" : "",
-    ovsPort: mode === "openvswitch" ? link.name : "",
-  }));
 }
 
 /** An administrator's additions to the scripts are shell code, to be read by them. */

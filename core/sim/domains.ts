@@ -45,9 +45,3 @@ export async function createDomainHome(dom0: StoreClient, spec: DomainSpec): Pro
     await t.makeDirectory(`/libxl/${domid}/device`);
   });
 }
-
-/** Removes what the toolstack keeps of a domain; its own nodes go with it. */
-export async function removeDomainHome(dom0: StoreClient, domid: number): Promise<void> {
-  await dom0.removeOptional(domainPath(domid));
-  await dom0.removeOptional(`/libxl/${domid}`);
-}

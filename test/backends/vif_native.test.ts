@@ -1,13 +1,7 @@
 /** Native mode of the vif plugin, on made-up interfaces. */
 import { describe, expect, test } from "bun:test";
 import * as fc from "fast-check";
-import {
-  addNative,
-  adoptNative,
-  modeOfScript,
-  removeNative,
-  type VifMode,
-} from "../../backends/vif/native.ts";
+import { addNative, modeOfScript, removeNative, type VifMode } from "../../backends/vif/native.ts";
 import { followBridge } from "../../backends/vif/follow.ts";
 import { FakeDevice, FakeMachine } from "../support/fake_device.ts";
 import { type FakeLinkOptions, FakeLinks } from "../support/fake_links.ts";
@@ -397,15 +391,6 @@ describe("remove", () => {
     };
     await expect(scene.remove()).rejects.toThrow(/^no leave$/);
     expect(scene.links.state("vif7.0")).toMatchObject({ up: false, master: "xenbr0" });
-  });
-
-  test("what a script has set up can be undone after adopting it", async () => {
-    const scene = new Scene({ bridge: "xenbr0", vifname: "lan0" });
-    scene.links.make("lan0", { up: true, master: 2 });
-    scene.links.destroy("vif7.0");
-    await adoptNative(scene.device, scene.links, "bridge");
-    await scene.remove();
-    expect(scene.links.state("vif7.0")).toMatchObject({ up: false, master: null });
   });
 });
 
