@@ -5,6 +5,7 @@ import { nulTerminated } from "../xenstore/codec.ts";
 import { Op, PAYLOAD_MAX } from "../xenstore/operations.ts";
 import type { Caller } from "./rights.ts";
 import type { ServerTransaction } from "./transaction.ts";
+import { type ServerWatch, Watches } from "./watches.ts";
 
 /**
  * Bytes that may wait for a peer that does not read, before it is cut off: one slow reader must
@@ -12,21 +13,12 @@ import type { ServerTransaction } from "./transaction.ts";
  */
 export const BACKLOG_MAX = 4 * 1024 * 1024;
 
-/** A registered watch. */
-export interface ServerWatch {
-  /** Absolute, or special (`@…`). */
-  readonly path: string;
-  readonly token: Uint8Array;
-  /** Length of the prefix to cut off event paths; 0 for an absolute watch. */
-  readonly relative: number;
-}
-
 /** A connection, which acts for one domain. */
 export class ServerConnection implements Caller {
   readonly domid: number;
   readonly privileged: boolean;
   target: number | null = null;
-  readonly watches: ServerWatch[] = [];
+  readonly watches: Watches = new Watches();
   readonly transactions = new Map<number, ServerTransaction>();
   lastTransaction = 0;
   readonly #stream: ByteStream;

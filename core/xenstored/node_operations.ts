@@ -118,20 +118,16 @@ function create(call: Call, path: string, value: Uint8Array): void {
       ...permissions.slice(1),
     ];
     // What the transaction itself has created or removed does not count yet.
-    const owned = server.nodesOwnedBy(connection.domid) + missing.length;
+    const owned = server.tree.ownedBy(connection.domid) + missing.length;
     require(!exceeds(owned, server.quotas.nodes), "ENOSPC");
   }
-  const children = new Set([...ancestor.children, baseName(missing[0]!)]);
-  checkSize(call, { ...ancestor, children });
+  checkSize(call, ancestor, baseName(missing[0]!));
   const nodes = missing.map((name, index) => {
     const below = missing[index + 1];
     const own = below === undefined ? value : NOTHING;
-    checkSize(call, {
-      value: own,
-      permissions,
-      children: new Set(below === undefined ? [] : [baseName(below)]),
-    });
-    return [name, { value: own, permissions, children: new Set<string>() }] as const;
+    const node = { value: own, permissions, children: new Set<string>() };
+    checkSize(call, node, below === undefined ? undefined : baseName(below));
+    return [name, node] as const;
   });
   for (const [name, node] of nodes) {
     view.put(name, node);
@@ -141,17 +137,19 @@ function create(call: Call, path: string, value: Uint8Array): void {
 
 /**
  * Checks the size of a node that an unprivileged domain is about to write.
+ * @param child name of a child that it is about to get
  * @throws Failure ENOSPC when it is too large; a transaction in which that happened cannot be
  *   committed any more
  */
 export function checkSize(
   { connection, server, transaction }: Call,
   node: Pick<Node, "value" | "permissions" | "children">,
+  child?: string,
 ): void {
   if (connection.privileged) return;
   const { nodeSize: limit } = server.quotas;
   // The C daemon refuses the limit itself.
-  if (limit === 0 || nodeSize(node) < limit) return;
+  if (limit === 0 || nodeSize(node, child) < limit) return;
   if (transaction !== null) transaction.broken = "ENOMEM";
   throw new Failure("ENOSPC");
 }

@@ -39,10 +39,17 @@ const RECORD_HEADER = 24;
 /** Bytes of one permission entry there (`struct xs_permissions`). */
 const RECORD_PERMISSION = 8;
 
-/** Size of a node as the C daemon counts it, in bytes. */
-export function nodeSize(node: Pick<Node, "value" | "permissions" | "children">): number {
+/**
+ * Size of a node as the C daemon counts it, in bytes.
+ * @param child name of a child more than it has
+ */
+export function nodeSize(
+  node: Pick<Node, "value" | "permissions" | "children">,
+  child?: string,
+): number {
   let size = RECORD_HEADER + RECORD_PERMISSION * node.permissions.length + node.value.length;
   for (const name of node.children) size += name.length + 1;
+  if (child !== undefined) size += child.length + 1;
   return size;
 }
 

@@ -6,7 +6,7 @@
 import type { ByteStream } from "../platform/types.ts";
 import type { Message } from "../xenstore/codec.ts";
 import { opName } from "../xenstore/operations.ts";
-import { isWithin, parentPath } from "../xenstore/paths.ts";
+import { parentPath } from "../xenstore/paths.ts";
 import { ServerConnection } from "./connection.ts";
 import { Failure } from "./failure.ts";
 import { handlers } from "./handlers.ts";
@@ -128,19 +128,12 @@ export class XenstoreServer {
     for (const connection of [...this.#connections]) connection.close();
   }
 
-  /** Nodes that a domain owns. */
-  nodesOwnedBy(domid: number): number {
-    let count = 0;
-    for (const [, node] of this.tree.entries()) if (node.permissions[0]?.domid === domid) count++;
-    return count;
-  }
-
   /** Transactions and watches of all connections of a domain, which share its quota. */
   used(domid: number, what: "watches" | "transactions"): number {
     let count = 0;
     for (const connection of this.#connections) {
       if (connection.domid !== domid) continue;
-      count += what === "watches" ? connection.watches.length : connection.transactions.size;
+      count += what === "watches" ? connection.watches.size : connection.transactions.size;
     }
     return count;
   }
@@ -153,10 +146,9 @@ export class XenstoreServer {
    */
   fire(path: string, exact: boolean, node: Node, before?: readonly NodePermission[]): void {
     for (const connection of this.#connections) {
-      for (const watch of connection.watches) {
-        if (exact ? path !== watch.path : !isWithin(path, watch.path)) continue;
-        if (this.#maySee(connection, path, node, before)) connection.event(path, watch);
-      }
+      const watches = exact ? connection.watches.on(path) : connection.watches.above(path);
+      if (watches.length === 0 || !this.#maySee(connection, path, node, before)) continue;
+      for (const watch of watches) connection.event(path, watch);
     }
   }
 
@@ -164,9 +156,7 @@ export class XenstoreServer {
   fireSpecial(name: SpecialName): void {
     for (const connection of this.#connections) {
       if (!grants(this.special[name], connection, "read")) continue;
-      for (const watch of connection.watches) {
-        if (watch.path === name) connection.event(name, watch);
-      }
+      for (const watch of connection.watches.on(name)) connection.event(name, watch);
     }
   }
 

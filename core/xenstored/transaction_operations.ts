@@ -51,5 +51,5 @@ function checkNodes(
   const { nodes: limit } = server.quotas;
   if (connection.privileged || limit === 0) return;
   const gained = transaction.gainedBy(connection.domid);
-  require(gained <= 0 || server.nodesOwnedBy(connection.domid) + gained < limit, "ENOSPC");
+  require(gained <= 0 || server.tree.ownedBy(connection.domid) + gained < limit, "ENOSPC");
 }

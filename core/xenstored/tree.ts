@@ -29,6 +29,8 @@ const CONTROL_ONLY: readonly NodePermission[] = [{ domid: 0, access: "none" }];
 /** The live tree. */
 export class Tree implements NodeView {
   readonly #nodes = new Map<string, Node>();
+  /** How many nodes each domain owns. */
+  readonly #owned = new Map<number, number>();
   #generation = 0;
 
   /** A fresh store has `/`, `/tool` and `/tool/xenstored`, as the C daemon's. */
@@ -47,12 +49,28 @@ export class Tree implements NodeView {
 
   put(path: string, node: Omit<Node, "generation" | "shared">): void {
     const { value, permissions, children } = node;
+    this.#count(this.#nodes.get(path), -1);
+    this.#count(node, 1);
     const generation = ++this.#generation;
     this.#nodes.set(path, { value, permissions, children, generation, shared: false });
   }
 
   drop(path: string): void {
+    this.#count(this.#nodes.get(path), -1);
     this.#nodes.delete(path);
+  }
+
+  /** Nodes that a domain owns. */
+  ownedBy(domid: number): number {
+    return this.#owned.get(domid) ?? 0;
+  }
+
+  #count(node: Pick<Node, "permissions"> | undefined, change: 1 | -1): void {
+    const owner = node?.permissions[0]?.domid;
+    if (owner === undefined) return;
+    const owned = this.ownedBy(owner) + change;
+    if (owned === 0) this.#owned.delete(owner);
+    else this.#owned.set(owner, owned);
   }
 
   /** All paths and nodes, in no particular order. */

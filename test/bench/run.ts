@@ -25,6 +25,7 @@ const benchmarks: Record<string, () => Promise<Benchmark>> = {
   migration: async () => (await import("./migration.ts")).migration,
   plugins: async () => (await import("./plugins.ts")).plugins,
   scale: async () => (await import("./scale.ts")).scale,
+  server: async () => (await import("./server.ts")).server,
   store: async () => (await import("./store.ts")).store,
 };
 

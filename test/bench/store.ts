@@ -1,6 +1,6 @@
 /**
- * Our store client beside libxenstore, on the same real C xenstored, in turns; and the embedded
- * server beside the C daemon, both asked by our client. Needs root and Debian's packages.
+ * Our store client beside libxenstore, on the same real C xenstored, in turns. Needs root and
+ * Debian's packages.
  */
 import { execFileSync } from "node:child_process";
 import * as fs from "node:fs";
@@ -10,14 +10,14 @@ import type { StoreClient } from "../../core/xenstore/client.ts";
 import { explainMissing, xenstoredPackages } from "../real/requirements.ts";
 import { startXenstored } from "../real/xenstored.ts";
 import { connectTo } from "../support/store_connection.ts";
+import { compilePeer, compilerPackages } from "./compile_peer.ts";
 import type { Benchmark, Result } from "./run.ts";
 import { summarise } from "./statistics.ts";
+import { inTurn, microseconds, pipelined, watchMany } from "./store_work.ts";
 
 const ROUNDS = 12;
 const COUNT = 4_000;
 const WATCHES = 1_000;
-/** Requests under way at a time, where they are pipelined. */
-const IN_FLIGHT = 64;
 
 const WORK = ["read", "write", "transaction", "watch"] as const;
 type Work = typeof WORK[number];
@@ -26,14 +26,12 @@ type Series = Record<string, number[]>;
 /** The benchmark. */
 export const store: Benchmark = async () => {
   const missing = explainMissing("bench store", {
-    packages: [...xenstoredPackages, "libxen-dev", "gcc", "libc6-dev"],
+    packages: [...xenstoredPackages, ...compilerPackages],
     root: true,
   });
   if (missing !== null) throw new Error(missing);
   const directory = fs.mkdtempSync(join(tmpdir(), "xdevd-bench-"));
-  const peer = join(directory, "peer");
-  const source = join(import.meta.dir, "peers", "libxenstore.c");
-  execFileSync("gcc", ["-O2", "-o", peer, source, "-lxenstore"]);
+  const peer = compilePeer("libxenstore", directory, "-lxenstore");
   // Domain 0 has no quotas, but for the number of its watches.
   const server = await startXenstored({ domains: [], args: ["--watch-nb", "10000"] });
   const client = await connectTo(server.socketPath(0));
@@ -75,9 +73,7 @@ async function measure(client: StoreClient): Promise<[Work, string, number][]> {
   const results: [Work, string, number][] = [];
   const path = (number: number) => `${BASE}/${number % 100}`;
   const time = async (work: Work, subject: string, count: number, run: () => Promise<void>) => {
-    const start = performance.now();
-    await run();
-    results.push([work, subject, (performance.now() - start) * 1000 / count]);
+    results.push([work, subject, await microseconds(count, run)]);
   };
   const read = async (number: number) => void await client.read(path(number));
   const write = (number: number) => client.write(path(number), "value");
@@ -91,34 +87,10 @@ async function measure(client: StoreClient): Promise<[Work, string, number][]> {
   await time("write", "xdevd, pipelined", COUNT, () => pipelined(COUNT, write));
   const fewer = COUNT / 10;
   await time("transaction", "xdevd", fewer, () => inTurn(fewer, transaction));
-  await time("watch", "xdevd, pipelined", WATCHES, () => watchMany(client));
+  await time("watch", "xdevd, pipelined", WATCHES, async () => {
+    const end = await watchMany(client, BASE, WATCHES);
+    // Not part of what is measured on the other side, where the connection's end does it.
+    end().catch(() => {});
+  });
   return results;
-}
-
-async function inTurn(count: number, work: (number: number) => Promise<void>): Promise<void> {
-  for (let number = 0; number < count; number++) await work(number);
-}
-
-async function pipelined(count: number, work: (number: number) => Promise<void>): Promise<void> {
-  let next = 0;
-  await Promise.all(Array.from({ length: IN_FLIGHT }, async () => {
-    while (next < count) await work(next++);
-  }));
-}
-
-/** Sets them all and waits for the first event of each. */
-async function watchMany(client: StoreClient): Promise<void> {
-  let left = WATCHES;
-  const { promise, resolve } = Promise.withResolvers<void>();
-  const watches = await Promise.all(Array.from({ length: WATCHES }, (_, number) => {
-    let fired = false;
-    return client.watch(`${BASE}/${number}`, () => {
-      if (fired) return;
-      fired = true;
-      if (--left === 0) resolve();
-    });
-  }));
-  await promise;
-  // Not part of what is measured on the other side, where the connection's end does it.
-  Promise.all(watches.map((watch) => watch.close())).catch(() => {});
 }

@@ -1,6 +1,8 @@
 /*
- * The peer of the store benchmark: the same work by libxenstore. Prints "name value" lines; the
- * value is microseconds for each piece of work.
+ * Work on a store by libxenstore: libxenstore COUNT WATCHES [more]. Prints "name value" lines; the
+ * value is microseconds for each piece of work. With `more` also that of a write while there are
+ * the watches, none of which is on the node that is written, and that of creating nodes in one
+ * directory.
  */
 #include <stdio.h>
 #include <stdlib.h>
@@ -87,5 +89,26 @@ int main(int argc, char **argv)
         free(event);
     }
     printf("watch %.3f\n", (now() - start) / watches);
+    if (argc < 4)
+        return 0;
+    start = now();
+    for (i = 0; i < count / 4; i++)
+        if (!xs_write(xs, XBT_NULL, BASE "-unwatched", "value", 5))
+            fail("write");
+    printf("watched %.3f\n", (now() - start) / (count / 4));
+    /* Watches go with their connection. */
+    xs_close(xs);
+    xs = xs_open(0);
+    if (!xs)
+        fail("xs_open");
+    start = now();
+    for (i = 0; i < count / 4; i++) {
+        sprintf(path, BASE "-many/%d", i);
+        if (!xs_mkdir(xs, XBT_NULL, path))
+            fail("mkdir");
+    }
+    printf("create %.3f\n", (now() - start) / (count / 4));
+    if (!xs_rm(xs, XBT_NULL, BASE "-many"))
+        fail("rm");
     return 0;
 }
