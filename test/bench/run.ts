@@ -22,6 +22,7 @@ export type Benchmark = () => Promise<Result[]>;
 
 const benchmarks: Record<string, () => Promise<Benchmark>> = {
   attach: async () => (await import("./attach.ts")).attach,
+  event: async () => (await import("./event.ts")).event,
   migration: async () => (await import("./migration.ts")).migration,
   plugins: async () => (await import("./plugins.ts")).plugins,
   scale: async () => (await import("./scale.ts")).scale,
