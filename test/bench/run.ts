@@ -1,24 +1,17 @@
-/**
- * Benchmarks, each beside a peer in the same run.
- *
- *   npm run bench                  all
- *   npm run bench -- plugins       one
- *   npm run bench -- plugins --json
- */
+/** `npm run bench`: benchmarks, each beside a peer in the same run. `--help` tells how. */
 import { parseArgs } from "node:util";
-import type { Summary } from "./statistics.ts";
+import { environment } from "./environment.ts";
+import { record, redraw } from "./record.ts";
+import {
+  type Benchmark,
+  type Figures,
+  figuresOf,
+  type Recorded,
+  shown,
+  shownRatio,
+} from "./result.ts";
 
-/** What a benchmark measured. */
-export interface Result {
-  /** What, in words. */
-  readonly what: string;
-  readonly unit: string;
-  /** By subject, the one that others are compared with first. */
-  readonly subjects: Readonly<Record<string, Summary>>;
-}
-
-/** A benchmark. */
-export type Benchmark = () => Promise<Result[]>;
+export type { Benchmark, Result } from "./result.ts";
 
 const benchmarks: Record<string, () => Promise<Benchmark>> = {
   attach: async () => (await import("./attach.ts")).attach,
@@ -29,35 +22,81 @@ const benchmarks: Record<string, () => Promise<Benchmark>> = {
   server: async () => (await import("./server.ts")).server,
   store: async () => (await import("./store.ts")).store,
 };
+const names = Object.keys(benchmarks).join(", ");
 
-const { values, positionals } = parseArgs({
-  options: { json: { type: "boolean", default: false } },
-  allowPositionals: true,
-});
-const unknown = positionals.find((name) => !(name in benchmarks));
-if (unknown !== undefined) {
-  console.error(`bench: there is no ${unknown}; there are ${Object.keys(benchmarks).join(", ")}`);
-  process.exit(2);
+const help = `npm run bench -- [NAME …] [--json] [--no-files] | --redraw
+
+Runs benchmarks (${names}; default: all)
+and prints their figures. Of each that succeeds it writes docs/bench/NAME.json, the figures, and
+NAME.svg, a plot of them, and brings docs/bench/README.md up to date; of one that fails it writes
+nothing. The status is 1 if one failed, 2 for a wrong command line.
+
+  --json      print the figures as the files have them, by benchmark
+  --no-files  write nothing
+  --redraw    run nothing; draw the plots and the index again from the figures
+  --help      this
+`;
+
+const { values, positionals } = commandLine();
+if (values.help) {
+  process.stdout.write(help);
+  process.exit(0);
 }
-const all: Record<string, Result[]> = {};
+const unknown = positionals.find((name) => !Object.hasOwn(benchmarks, name));
+if (unknown !== undefined) refuse(`there is no ${unknown}; there are ${names}`);
+if (values.redraw) {
+  redraw();
+  process.exit(0);
+}
+
+const all: Record<string, Recorded> = {};
+let failed = false;
 for (const name of positionals.length > 0 ? positionals : Object.keys(benchmarks)) {
-  const results = all[name] = await (await benchmarks[name]!())();
-  if (!values.json) print(name, results);
+  const around = environment();
+  try {
+    const results = await (await benchmarks[name]!())();
+    const run = { name, environment: around, figures: results.map(figuresOf) };
+    if (!values["no-files"]) record(run);
+    if (!values.json) print(name, run.figures);
+    all[name] = run;
+  } catch (error) {
+    failed = true;
+    console.error(`bench ${name}: ${(error as Error).message}`);
+  }
 }
 if (values.json) console.log(JSON.stringify(all, null, 2));
-process.exit(0);
+process.exit(failed ? 1 : 0);
 
-function print(name: string, results: readonly Result[]) {
+function commandLine() {
+  try {
+    return parseArgs({
+      options: {
+        json: { type: "boolean", default: false },
+        "no-files": { type: "boolean", default: false },
+        redraw: { type: "boolean", default: false },
+        help: { type: "boolean", default: false },
+      },
+      allowPositionals: true,
+    });
+  } catch (error) {
+    // Its first sentence; the rest is about parseArgs.
+    return refuse((error as Error).message.split(". ")[0]!);
+  }
+}
+
+function refuse(why: string): never {
+  console.error(`bench: ${why} (--help tells more)`);
+  process.exit(2);
+}
+
+function print(name: string, figures: readonly Figures[]) {
   console.log(`${name}`);
-  for (const { what, unit, subjects } of results) {
+  for (const { what, unit, subjects } of figures) {
     console.log(`  ${what}, in ${unit}`);
-    const [first] = Object.values(subjects);
-    for (const [subject, { count, median, p99, least }] of Object.entries(subjects)) {
-      const figures = `median ${median.toFixed(2)}, p99 ${p99.toFixed(2)}, least ${
-        least.toFixed(2)
-      }`;
-      const times = (median / first!.median).toFixed(2);
-      console.log(`    ${subject.padEnd(28)}${figures} (${count} runs; ${times} times)`);
+    for (const { name, count, median, p99, least, ratio } of subjects) {
+      const values = `median ${shown(median)}, p99 ${shown(p99)}, least ${shown(least)}`;
+      const times = ratio === null ? "" : `; ${shownRatio(ratio)}`;
+      console.log(`    ${name.padEnd(28)}${values} (${count} runs${times})`);
     }
   }
 }

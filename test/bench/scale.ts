@@ -136,6 +136,7 @@ async function growth(farm: Farm): Promise<Result[]> {
       subjects: Object.fromEntries(
         Object.entries(series).map(([name, values]) => [name, summarise(values)]),
       ),
+      along: { what: "devices", at: POPULATIONS },
     });
     return [
       result("one more device, until it is connected", "ms", latencies!),

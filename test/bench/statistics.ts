@@ -1,4 +1,4 @@
-/** Figures of a series of measurements. */
+/** Figures of a series of measurements. Pure. */
 
 /** What is told of one. */
 export interface Summary {
@@ -7,18 +7,46 @@ export interface Summary {
   /** 99th percentile; the greatest value of fewer than 100. */
   readonly p99: number;
   readonly least: number;
+  /** All values, in the order in which they were measured. */
+  readonly series: readonly number[];
+}
+
+/** How many times as much. */
+export interface Ratio {
+  /** Of the medians. */
+  readonly median: number;
+  /**
+   * First and third quartile of the rounds' ratios: between them is the middle half of the rounds.
+   * Null where there are no rounds in which both were measured.
+   */
+  readonly spread: readonly [number, number] | null;
 }
 
 /** @throws RangeError when there are none */
 export function summarise(values: readonly number[]): Summary {
   if (values.length === 0) throw new RangeError("no measurements");
   const sorted = [...values].sort((a, b) => a - b);
-  const at = (share: number) =>
-    sorted[Math.min(sorted.length - 1, Math.floor(sorted.length * share))]!;
-  return { count: sorted.length, median: at(0.5), p99: at(0.99), least: sorted[0]! };
+  return {
+    count: sorted.length,
+    median: quantile(sorted, 0.5),
+    p99: quantile(sorted, 0.99),
+    least: sorted[0]!,
+    series: values,
+  };
 }
 
-/** `a` to `b`, by their medians. */
-export function ratio(a: Summary, b: Summary): number {
-  return a.median / b.median;
+/**
+ * `a` to `b`. What the machine does meanwhile slows down both sides of a round, so it is the rounds'
+ * ratios of which the spread is told.
+ */
+export function ratio(a: Summary, b: Summary): Ratio {
+  const median = a.median / b.median;
+  if (a.count !== b.count || a.count < 4) return { median, spread: null };
+  const ratios = a.series.map((value, round) => value / b.series[round]!).sort((x, y) => x - y);
+  return { median, spread: [quantile(ratios, 0.25), quantile(ratios, 0.75)] };
+}
+
+/** @param sorted ascending, not empty */
+function quantile(sorted: readonly number[], share: number): number {
+  return sorted[Math.min(sorted.length - 1, Math.floor(sorted.length * share))]!;
 }
