@@ -10,8 +10,8 @@ export function benchDocument(runs: readonly Recorded[]): string {
     "Made by `npm run bench`; each is made anew with `npm run bench -- NAME`, which takes what it " +
     "compares in turns, in one run, on one machine. The figures are those of that machine: compare " +
     "within a table, not between two. `p99` is the 99th percentile, or the greatest of fewer than " +
-    "100 values; `×` is the median in multiples of the first subject's, and in brackets what the " +
-    "middle half of the rounds gave, round by round. The files `*.json` have the same figures.",
+    "100 values; `×` is how many times as much as the first subject it is, round by round: the " +
+    "median, and in brackets the middle half of the rounds. The files `*.json` have the same figures.",
     "",
     ...sorted.flatMap(section),
   ].join("\n");

@@ -13,7 +13,7 @@ export interface Summary {
 
 /** How many times as much. */
 export interface Ratio {
-  /** Of the medians. */
+  /** Of the rounds' ratios; without rounds, the ratio of the medians. */
   readonly median: number;
   /**
    * First and third quartile of the rounds' ratios: between them is the middle half of the rounds.
@@ -37,13 +37,13 @@ export function summarise(values: readonly number[]): Summary {
 
 /**
  * `a` to `b`. What the machine does meanwhile slows down both sides of a round, so it is the rounds'
- * ratios of which the spread is told.
+ * ratios that are told.
  */
 export function ratio(a: Summary, b: Summary): Ratio {
-  const median = a.median / b.median;
-  if (a.count !== b.count || a.count < 4) return { median, spread: null };
+  if (a.count !== b.count || a.count < 4) return { median: a.median / b.median, spread: null };
   const ratios = a.series.map((value, round) => value / b.series[round]!).sort((x, y) => x - y);
-  return { median, spread: [quantile(ratios, 0.25), quantile(ratios, 0.75)] };
+  const [lower, median, upper] = [0.25, 0.5, 0.75].map((share) => quantile(ratios, share));
+  return { median: median!, spread: [lower!, upper!] };
 }
 
 /** @param sorted ascending, not empty */

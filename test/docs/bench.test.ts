@@ -39,6 +39,8 @@ describe("ratios", () => {
     expect(ratio(a, b)).toEqual({ median: 3, spread: [3, 3] });
     expect(ratio(summarise([2, 4, 6, 8]), summarise([2, 2, 2, 2])))
       .toEqual({ median: 3, spread: [2, 4] });
+    // By their medians it would be 0.22.
+    expect(ratio(summarise([2, 2, 2, 18]), summarise([1, 1, 9, 9])).median).toBe(2);
   });
 
   test("there is none without rounds", () => {

@@ -22,8 +22,8 @@ export function plot({ name, environment, figures }: Recorded): string {
     top += panel.height;
   }
   const height = top + FOOT;
-  const legend = "bar or point: median; whisker: least to 99th percentile; " +
-    "×: times the first, in brackets the middle half of the rounds";
+  const legend = "bar or point: median; whisker: least to p99 (greatest of fewer than 100); " +
+    "×: times the first, round by round (middle half of the rounds)";
   elements.push(text(legend, MARGIN, height - 24, SMALL));
   elements.push(text(machine(environment), MARGIN, height - 8, SMALL));
   return element(
