@@ -33,7 +33,7 @@ import { sayDisconnected } from "./requests/farewell.ts";
 import type { Slots } from "./slots.ts";
 
 /** What is done within this time, in ms, needs no copy of the nodes beside it: one is made after it. */
-const COPY_AFTER_MS = 25;
+const COPY_AFTER_MS = 500;
 
 /** What actions are made of. */
 export interface ActionParts extends ContextParts {
