@@ -9,12 +9,32 @@ export const NATIVE_SETTING =
 /** Where Xen's scripts are; a node without a slash names one of them. */
 const STOCK = "/etc/xen/scripts";
 
+/** How the last device of each kind was set up. */
+const lastWays = new Map<string, boolean>();
+
+/** What {@link goesNative} is going to say, by the setting and the last device of the kind. */
+export function likelyNative({ id, settings }: Device): boolean {
+  const setting = settings["native"] ?? "auto";
+  if (setting === "always" || setting === "never") return setting === "always";
+  return lastWays.get(id.kind) ?? false;
+}
+
 /**
  * Whether the work of the script that the backend names is to be done without it.
  * @param isKnown whether there is code for the work of a stock script of this name
  * @throws Error when the setting is none
  */
 export async function goesNative(
+  device: Device,
+  script: string,
+  isKnown: (name: string) => boolean,
+): Promise<boolean> {
+  const native = await decide(device, script, isKnown);
+  lastWays.set(device.id.kind, native);
+  return native;
+}
+
+async function decide(
   device: Device,
   script: string,
   isKnown: (name: string) => boolean,

@@ -22,6 +22,14 @@ interface Asked {
   readonly done: Promise<string | undefined>;
 }
 
+/** Asks for what {@link addNative} will need. */
+export function askNative({ nodes }: Device): Asked {
+  const asked = { request: readRequest(nodes), done: nodes.read("physical-device") };
+  asked.request.catch(() => {});
+  asked.done.catch(() => {});
+  return asked;
+}
+
 /**
  * Sets a block device up.
  * @throws Error with one line of reason; if the target may not be shared or not be written,
@@ -31,12 +39,8 @@ export async function addNative(
   device: Device,
   blocks: BlockDevices,
   signal: AbortSignal,
-  asked: Asked = {
-    request: readRequest(device.nodes),
-    done: device.nodes.read("physical-device"),
-  },
+  asked: Asked = askNative(device),
 ): Promise<void> {
-  asked.request.catch(() => {});
   // As the script: it may have been done already.
   if (await asked.done !== undefined) return;
   try {

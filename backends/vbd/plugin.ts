@@ -1,38 +1,35 @@
 /** Block devices served by the kernel (blkback), set up by the hotplug script the backend names. */
 import { definePlugin, type Device } from "../../plugins/contract.ts";
 import { mayRun } from "../shared/may_run.ts";
-import { goesNative } from "../shared/way.ts";
+import { goesNative, likelyNative } from "../shared/way.ts";
 import { manifest } from "./manifest.ts";
-import { addNative, checkNative, isNative, removeNative } from "./native.ts";
+import { addNative, askNative, checkNative, isNative, removeNative } from "./native.ts";
 import { claimTarget } from "./claim.ts";
 import { claimOf } from "./sharing.ts";
 import { detach, isOurs, loopsOf, useOf } from "./loop.ts";
 import type { VbdUndo } from "./undo.ts";
 import { targetIfMissing } from "./missing_target.ts";
-import { readRequest } from "./request.ts";
 import { addVersion2, adoptVersion2, removeVersion2 } from "./version2.ts";
 
 export default definePlugin({
   ...manifest,
 
   async add(device, signal) {
-    // Asked for at once with the script: one round trip.
-    const request = readRequest(device.nodes);
-    request.catch(() => {});
-    const done = device.nodes.read("physical-device");
-    done.catch(() => {});
-    const script = await device.nodes.read("script");
+    // Asked for at once, as far as it is likely to be needed: one round trip.
+    const asked = likelyNative(device) ? askNative(device) : undefined;
+    const [script, params = "", mode = "w"] = await Promise.all(
+      ["script", "params", "mode"].map((name) => device.nodes.read(name)),
+    );
     if (!script) throw new Error("the backend names no script (node `script` is missing or empty)");
     const isKnown = (name: string) => device.id.kind === "vbd" && name === "block";
     if (await goesNative(device, script, isKnown)) {
-      return await addNative(device, device.system.blocks, signal, { request, done });
+      return await addNative(device, device.system.blocks, signal, asked);
     }
     await device.scripts.check("block", script);
-    const params = await device.nodes.read("params") ?? "";
     if (await device.scripts.version(script, signal) === 2) {
       return await addVersion2(device, script, params, signal);
     }
-    await claimTarget(device, script, params, signal);
+    await claimTarget(device, script, params, signal, mode);
     // Of devices with the same target, only one is set up at a time: what loop device is whose could
     // not be told otherwise.
     await device.system.exclusively(`vbd ${params}`, signal, async () => {

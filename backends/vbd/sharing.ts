@@ -20,11 +20,11 @@ const PAUSE_MS = 50;
 /** The target may not be used, as others use it. */
 export class NotShareable extends Error {}
 
-/** What a device is going to do with its target; nothing if the target is no file. */
-export async function claimOf(device: Device, params: string): Promise<Claim> {
+/** What a device (of this mode, if it has been read) is going to do with its target; nothing if the target is no file. */
+export async function claimOf(device: Device, params: string, mode?: string): Promise<Claim> {
   const target = params.startsWith("/") ? await device.system.identityOf(params) : undefined;
   if (target === undefined) return {};
-  return claimOn(target, await modeOf(device));
+  return claimOn(target, mode ?? await modeOf(device));
 }
 
 /** What a device of this mode is going to do with what has this identity. */

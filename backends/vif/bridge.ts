@@ -14,11 +14,12 @@ export async function prepareBridge(task: Task): Promise<Preparation> {
     undo: { joined: bridge.name, follows: settings.mtu === null, taken: addresses },
     networks: settings.networks,
     async apply() {
-      await makePort(task, addresses);
       // The guest is to use what the bridge can carry.
       const mtu = settings.mtu ?? bridge.mtu;
-      if (link.mtu !== mtu) await links.setMtu(name, mtu);
+      // Beside the rest, since the store takes its time.
       const told = tellMtu(device, mtu);
+      await makePort(task, addresses);
+      if (link.mtu !== mtu) await links.setMtu(name, mtu);
       if (link.master !== bridge.name) await links.addToBridge(bridge.name, name);
       await links.setUp(name);
       await told;

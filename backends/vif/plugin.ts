@@ -1,7 +1,7 @@
 /** Network interfaces served by the kernel (netback), set up by the script the backend names. */
 import { definePlugin, type Device } from "../../plugins/contract.ts";
 import { mayRun } from "../shared/may_run.ts";
-import { goesNative } from "../shared/way.ts";
+import { goesNative, likelyNative } from "../shared/way.ts";
 import { followBridge } from "./follow.ts";
 import { interfaceName, waitForInterface } from "./interface.ts";
 import { addNative, isNative, modeOfScript, removeNative, type VifMode } from "./native.ts";
@@ -12,9 +12,9 @@ export default definePlugin({
   ...manifest,
 
   async add(device, signal) {
-    // Asked for at once: one round trip.
-    const settings = readSettings(device.nodes);
-    settings.catch(() => {});
+    // Asked for at once, as far as it is likely to be needed: one round trip.
+    const settings = likelyNative(device) ? readSettings(device.nodes) : undefined;
+    settings?.catch(() => {});
     const [script, type] = await Promise.all([
       device.nodes.read("script"),
       device.nodes.read("type"),
@@ -27,7 +27,7 @@ export default definePlugin({
       const packetFilter = device.settings["packet-filter"] === true;
       return await addNative(device, device.system.links, mode, signal, {
         packetFilter,
-        settings,
+        ...(settings === undefined ? {} : { settings }),
       });
     }
     await device.scripts.check("network", script);

@@ -33,7 +33,7 @@ import { sayDisconnected } from "./requests/farewell.ts";
 import type { Slots } from "./slots.ts";
 
 /** What is done within this time, in ms, needs no copy of the nodes beside it: one is made after it. */
-const COPY_AFTER_MS = 25;
+const COPY_AFTER_MS = 500;
 
 /** What actions are made of. */
 export interface ActionParts extends ContextParts {
@@ -58,6 +58,10 @@ export class DeviceActions implements LaneActions {
   readonly #log: Log;
   readonly #onTrouble: () => void;
   #lastOddity: string | null = null;
+  /** The mark of the attach that is to come, once it was written. */
+  #nextToken: string | null = null;
+  /** The mark that was last seen. */
+  #seenToken: string | null = null;
 
   /** @param onTrouble called when the device should be checked at once */
   constructor(
@@ -80,11 +84,20 @@ export class DeviceActions implements LaneActions {
     const { observation, oddity } = await observe(this.#parts.store, this.#id, this.#frontendKind);
     if (oddity !== null && oddity !== this.#lastOddity) this.#log.warning(oddity);
     this.#lastOddity = oddity;
+    this.#seenToken = observation.token;
     return observation;
   }
 
-  async record(): Promise<string | null> {
+  async mark(): Promise<void> {
     const token = crypto.randomUUID();
+    this.#nextToken = await this.#writeMark(token) ? token : null;
+  }
+
+  async record(): Promise<string | null> {
+    const marked = this.#nextToken !== null && this.#nextToken === this.#seenToken;
+    const token = marked ? this.#nextToken! : crypto.randomUUID();
+    // It is of this attach, and of no other.
+    this.#nextToken = null;
     this.#put({
       stage: "adding",
       token,
@@ -93,11 +106,16 @@ export class DeviceActions implements LaneActions {
       undo: {},
       nodes: {},
     });
+    return marked || await this.#writeMark(token) ? token : null;
+  }
+
+  /** Also removes what an earlier attach may have left in files. */
+  async #writeMark(token: string): Promise<boolean> {
     const [marked] = await Promise.all([
       writeToken(this.#parts.store, this.#id, token),
       this.#parts.directories.remove(this.#id),
     ]);
-    return marked ? token : null;
+    return marked;
   }
 
   /** Whether `remove` can go on while the backend directory is deleted. */

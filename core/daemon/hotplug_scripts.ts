@@ -56,6 +56,13 @@ export class HotplugScripts implements DeviceScripts {
   readonly #log: Log;
   readonly #environment: Readonly<Record<string, string>>;
   readonly #v2: HotplugV2 | null;
+  /**
+   * What a script that was found safe is run as. It stays safe for as long as this object lives,
+   * which is one call of a plugin: only those who are trusted could have changed it.
+   */
+  readonly #programs = new Map<string, string>();
+  /** Nodes `type` and `gatewaydev` as they were checked. */
+  #network: [type: string | undefined, gateway: string | undefined] | null = null;
 
   /** @param environment more variables for the scripts */
   constructor(
@@ -80,10 +87,19 @@ export class HotplugScripts implements DeviceScripts {
   }
 
   async check(family: ScriptFamily, script: string): Promise<void> {
-    const { files, scriptFiles = files, scripts } = this.#parts;
-    await checkScript(scriptFiles, script, scripts.policy);
+    await this.#programOf(script);
     if (family === "block") return;
     await this.#networkPasses(script, "add", (name) => this.#nodes.read(name), BACKEND_BASE);
+  }
+
+  /** @throws ScriptRefused */
+  async #programOf(script: string): Promise<string> {
+    const known = this.#programs.get(script);
+    if (known !== undefined) return known;
+    const { files, scriptFiles = files, scripts } = this.#parts;
+    const program = await checkScript(scriptFiles, script, scripts.policy);
+    this.#programs.set(script, program);
+    return program;
   }
 
   async version(script: string, signal: AbortSignal): Promise<1 | 2> {
@@ -145,8 +161,8 @@ export class HotplugScripts implements DeviceScripts {
     signal: AbortSignal,
     nodes?: Readonly<Record<string, string>>,
   ): Promise<void> {
-    const { files, scriptFiles = files, processes, clock, scripts } = this.#parts;
-    const program = await checkScript(scriptFiles, script, scripts.policy);
+    const { processes, clock, scripts } = this.#parts;
+    const program = await this.#programOf(script);
     const base = nodes === undefined ? BACKEND_BASE : COPY_BASE;
     const read = async (name: string) => nodes === undefined ? this.#nodes.read(name) : nodes[name];
     const passes = family === "block"
@@ -181,7 +197,10 @@ export class HotplugScripts implements DeviceScripts {
     read: (name: string) => Promise<string | undefined>,
     base: string,
   ): Promise<ScriptPass[]> {
-    const [type, gateway = ""] = await Promise.all([read("type"), read("gatewaydev")]);
+    const [type, gateway = ""] = this.#network ??= await Promise.all([
+      read("type"),
+      read("gatewaydev"),
+    ]);
     if (type !== "vif" && type !== "vif_ioemu") {
       throw new Error(`node type is ${quote(type)}; expected vif or vif_ioemu`);
     }

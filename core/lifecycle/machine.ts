@@ -105,7 +105,15 @@ export type Effect =
   | { readonly do: "stop-timer"; readonly timer: TimerName }
   /** Waits for processes of an earlier daemon, and ends them after `ms`: `orphans-gone`. */
   | { readonly do: "await-orphans"; readonly ms: number }
-  /** Writes the journal's record, then the token: `recorded`, `record-failed`, `record-missed`. */
+  /**
+   * Marks the directory with the token that `record` is going to use: what need not be done when
+   * the kernel backend waits. A failure only means that `record` has to do it.
+   */
+  | { readonly do: "mark" }
+  /**
+   * Writes the journal's record, and the token unless it was seen there: `recorded`,
+   * `record-failed`, `record-missed`.
+   */
   | { readonly do: "record" }
   /** Brings the journal's record up to date; a failure is reported and no more. */
   | { readonly do: "note"; readonly stage: Stage; readonly error?: string }

@@ -18,9 +18,12 @@ import type { Observation } from "./observation.ts";
 export interface LaneActions {
   /** Reads the device's nodes. */
   observe(): Promise<Observation>;
+  /** Marks the directory for the attach that is to come, as far as there is one. */
+  mark(): Promise<void>;
   /**
-   * Writes the journal's record of an attach that begins, then marks the directory; returns the
-   * mark, or null when there is no directory. When it rejects, nothing must have been acquired.
+   * Writes the journal's record of an attach that begins, and marks the directory unless the last
+   * look found the mark there; returns the mark, or null when there is no directory. When it
+   * rejects, nothing must have been acquired.
    */
   record(): Promise<string | null>;
   /** Brings the journal's record up to date. */
@@ -221,7 +224,9 @@ export class Lane {
       // What was just seen may already be what is now waited for; and of a life that has ended with
       // a directory left, nobody else will tell.
       const { phase } = this.#state;
-      if (phase !== before && (phase !== "absent" || observation.present)) this.#dirty = true;
+      // A recording that follows is decided by what was seen, and waits for nothing in the store.
+      if (phase === before || phase === "recording") continue;
+      if (phase !== "absent" || observation.present) this.#dirty = true;
     }
     this.#looking = false;
     if (this.#forgettable) this.#forget();
@@ -280,6 +285,8 @@ export class Lane {
       case "await-orphans":
         this.#answer(actions.awaitOrphans(effect.ms), () => ({ type: "orphans-gone" }));
         return;
+      case "mark":
+        return await actions.mark();
       case "record":
         return await this.#record();
       case "note":
@@ -330,7 +337,8 @@ export class Lane {
       event = { type: "record-failed", error: message(error) };
     }
     this.#dispatch(event);
-    this.touch();
+    // What is being added was ready when last seen: of any change since then the store tells.
+    if (this.#state.phase !== "adding") this.touch();
   }
 
   async #adopt(): Promise<void> {

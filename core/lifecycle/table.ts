@@ -224,7 +224,7 @@ export const TABLE: readonly Row[] = [
     on: "seen",
     when: ["wanted"],
     to: "waiting",
-    effects: startWaiting,
+    effects: (...args) => [...startWaiting(...args), { do: "mark" }],
   },
   // Without a guest's directory: it may be about to be written, or is a leftover; closed, it is one.
   {

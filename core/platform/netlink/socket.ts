@@ -85,44 +85,64 @@ export function dump(type: number, payload: Uint8Array): Promise<NetlinkMessage[
   return exchange({ type, flags: NLM_F_REQUEST | NLM_F_DUMP, payload });
 }
 
+/** The socket, while there is one, and what the kernel's answers are received in. */
+let socket: { readonly fd: number; readonly buffer: Uint8Array } | null = null;
+
 /**
- * A socket for each request: nothing of an earlier one can be left in it, and it costs a few µs.
- * The kernel has answered before `send` returns, so nothing waits but in the kernel itself.
+ * The kernel has answered before `send` returns, so nothing waits but in the kernel itself, and one
+ * request follows the other on one socket. After an error of the socket itself the next one gets
+ * another: no answer to an earlier request is ever left in it.
  */
 async function exchange(message: NetlinkMessage): Promise<NetlinkMessage[]> {
   library ??= load();
   const loaded = await library;
+  // Of many requests in a row, each lets others of the daemon have their turn.
+  await new Promise((resolve) => setImmediate(resolve));
   const { libc, failure } = loaded;
-  const fd = libc.socket(AF_NETLINK, SOCK_RAW | SOCK_CLOEXEC, NETLINK_ROUTE);
-  if (fd < 0) throw failure("socket");
+  const { fd, buffer } = socket ??= { fd: open(loaded), buffer: new Uint8Array(RECEIVE_SIZE) };
+  const sequence = lastSequence = (lastSequence + 1) >>> 0;
+  let answers: NetlinkMessage[] | null = null;
   try {
-    // Older kernels lack some of these; each only improves the answers.
-    const on = new Int32Array([1]);
-    for (const option of [NETLINK_CAP_ACK, NETLINK_EXT_ACK, NETLINK_GET_STRICT_CHK]) {
-      libc.setsockopt(fd, SOL_NETLINK, option, on, 4);
-    }
-    lastSequence = (lastSequence + 1) >>> 0;
-    const bytes = encodeMessage(message, lastSequence);
+    const bytes = encodeMessage(message, sequence);
     if (libc.send(fd, bytes, bytes.length, 0) < 0n) throw failure("send");
-    return receive(loaded, fd, lastSequence);
+    answers = receive(loaded, fd, buffer, sequence);
   } finally {
-    libc.close(fd);
+    if (answers === null) {
+      socket = null;
+      libc.close(fd);
+    }
   }
+  const outcome = answers.pop();
+  if (outcome !== undefined) checkOutcome(outcome);
+  return answers;
 }
 
-function receive({ libc, failure }: Loaded, fd: number, sequence: number): NetlinkMessage[] {
+function open({ libc, failure }: Loaded): number {
+  const fd = libc.socket(AF_NETLINK, SOCK_RAW | SOCK_CLOEXEC, NETLINK_ROUTE);
+  if (fd < 0) throw failure("socket");
+  // Older kernels lack some of these; each only improves the answers.
+  const on = new Int32Array([1]);
+  for (const option of [NETLINK_CAP_ACK, NETLINK_EXT_ACK, NETLINK_GET_STRICT_CHK]) {
+    libc.setsockopt(fd, SOL_NETLINK, option, on, 4);
+  }
+  return fd;
+}
+
+/** All messages of an answer; the last one tells how it went. */
+function receive(
+  { libc, failure }: Loaded,
+  fd: number,
+  buffer: Uint8Array,
+  sequence: number,
+): NetlinkMessage[] {
   const answers: NetlinkMessage[] = [];
-  const buffer = new Uint8Array(RECEIVE_SIZE);
   for (;;) {
     const length = Number(libc.recv(fd, buffer, buffer.length, MSG_DONTWAIT));
     if (length < 0) throw failure("recv");
-    for (const message of decodeMessages(buffer.subarray(0, length), sequence)) {
-      if (message.type !== NLMSG_ERROR && message.type !== NLMSG_DONE) {
-        answers.push(message);
-        continue;
-      }
-      checkOutcome(message);
-      return answers;
+    // A copy: it is looked at when the next answer may have come already.
+    for (const message of decodeMessages(buffer.slice(0, length), sequence)) {
+      answers.push(message);
+      if (message.type === NLMSG_ERROR || message.type === NLMSG_DONE) return answers;
     }
   }
 }

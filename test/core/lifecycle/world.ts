@@ -77,6 +77,7 @@ export class DeviceWorld {
   #kernelAwaited = false;
   #orphansAwaited = false;
   #tokens = 0;
+  #nextToken: string | null = null;
   /** This daemon has undone it, and nothing was done since. */
   #undone = false;
   /** It was set up by a daemon that kept no journal. */
@@ -241,6 +242,7 @@ export class DeviceWorld {
     this.#timers.clear();
     this.#kernelAwaited = false;
     this.#orphansAwaited = false;
+    this.#nextToken = null;
     this.state = INITIAL;
     this.#forgive();
     if (this.journal !== null) this.#take(resumed(this.journal, this.#rules));
@@ -337,13 +339,22 @@ export class DeviceWorld {
       case "await-orphans":
         this.#orphansAwaited = true;
         return;
+      case "mark":
+        // It may fail.
+        if (this.directory === null || this.full) return;
+        this.#nextToken = `t${++this.#tokens}`;
+        this.seen = { ...this.seen, token: this.#nextToken };
+        return;
       case "record": {
-        if (this.directory === null) return this.#feed({ type: "record-missed" });
+        const marked = this.#nextToken !== null && this.state.observation.token === this.#nextToken;
+        const token = marked ? this.#nextToken! : `t${++this.#tokens}`;
+        this.#nextToken = null;
         if (this.full) return this.#feed({ type: "record-failed", error: "the journal is full" });
+        // What was seen to be marked may be gone or another one by now.
+        if (!marked && this.directory === null) return this.#feed({ type: "record-missed" });
         check(this.journal === null, "a record is written over that of another life");
-        const token = `t${++this.#tokens}`;
         this.journal = { stage: "adding", token, error: null };
-        this.seen = { ...this.seen, token };
+        if (!marked) this.seen = { ...this.seen, token };
         return this.#feed({ type: "recorded", token });
       }
       case "note":
