@@ -10,14 +10,23 @@ export async function loopsOf(system: DeviceSystem, params: string): Promise<str
   if (!params.startsWith("/")) return [];
   const real = await system.realPath(params);
   const carriers: string[] = [];
-  for (const loop of await system.list("/sys/block")) {
-    if (!/^loop\d+$/.test(loop)) continue;
+  for (const loop of await attachedLoops(system)) {
     const file = await system.readText(`/sys/block/${loop}/loop/backing_file`);
     // The kernel appends this to the name of a file that has been unlinked.
     const name = file?.replace(/ \(deleted\)$/, "");
     if (name !== undefined && (name === params || name === real)) carriers.push(loop);
   }
   return carriers;
+}
+
+/**
+ * Names of the loop devices that may carry something. The kernel's list of what has a size spares
+ * looking at the others, of which there may be hundreds.
+ */
+async function attachedLoops(system: DeviceSystem): Promise<string[]> {
+  const partitions = await system.readText("/proc/partitions");
+  if (partitions !== undefined) return partitions.match(/\bloop\d+$/gm) ?? [];
+  return (await system.list("/sys/block")).filter((name) => /^loop\d+$/.test(name));
 }
 
 /** Number of a loop device's present use (Linux 5.15 and later); undefined without one. */

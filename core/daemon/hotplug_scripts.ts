@@ -75,9 +75,16 @@ export class HotplugScripts implements DeviceScripts {
     environment: Readonly<Record<string, string>>,
   ) {
     const { v2 } = parts.scripts;
-    this.#v2 = v2 === undefined
-      ? null
-      : new HotplugV2(id, nodes, parts, v2, undo, log, environment);
+    this.#v2 = v2 === undefined ? null : new HotplugV2(
+      id,
+      nodes,
+      parts,
+      v2,
+      undo,
+      log,
+      environment,
+      (script) => this.#programOf(script),
+    );
     this.#id = id;
     this.#nodes = nodes;
     this.#system = system;

@@ -1,6 +1,5 @@
 /** A device's version 2 hotplug script, as the daemon runs it for an attach and a detach. */
 import { backendPath, type DeviceId, relativeBackendPath } from "../device/id.ts";
-import { checkScript } from "../hotplug/path_rules.ts";
 import { ScriptFailed } from "../hotplug/run_script.ts";
 import { FRESH, type V2Record } from "../hotplug/v2_record.ts";
 import type { V2Parts, V2Target } from "../hotplug/v2_run.ts";
@@ -43,7 +42,9 @@ export class HotplugV2 {
   readonly #undo: V2Undo;
   readonly #log: Log;
   readonly #environment: Readonly<Record<string, string>>;
+  readonly #check: (script: string) => Promise<string>;
 
+  /** @param check what a script is run as; throws ScriptRefused when it is not safe */
   constructor(
     id: DeviceId,
     nodes: DeviceNodes,
@@ -52,6 +53,7 @@ export class HotplugV2 {
     undo: V2Undo,
     log: Log,
     environment: Readonly<Record<string, string>>,
+    check: (script: string) => Promise<string>,
   ) {
     this.#id = id;
     this.#nodes = nodes;
@@ -61,6 +63,7 @@ export class HotplugV2 {
     this.#undo = undo;
     this.#log = log;
     this.#environment = environment;
+    this.#check = check;
   }
 
   /** Whether the device is, or is about to be, set up by a version 2 script. Runs nothing. */
@@ -168,11 +171,6 @@ export class HotplugV2 {
     this.#log.warning(`was prepared by ${what}, which is another one: undoing that`);
     await session.hold(false);
     await session.release();
-  }
-
-  #check(script: string): Promise<string> {
-    const { files, scriptFiles = files, scripts } = this.#parts;
-    return checkScript(scriptFiles, script, scripts.policy);
   }
 
   /** What the script has left; the path is ours to complete. */

@@ -9,6 +9,7 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { HotplugDirectories } from "../../../core/daemon/hotplug_directory.ts";
 import { HotplugLocks } from "../../../core/daemon/hotplug_locks.ts";
+import { checkScript } from "../../../core/hotplug/path_rules.ts";
 import { HotplugV2 } from "../../../core/daemon/hotplug_v2.ts";
 import { OPERATION_VARIABLE, Orphans } from "../../../core/daemon/orphans.ts";
 import { backendNodes } from "../../../core/daemon/scoped_nodes.ts";
@@ -196,7 +197,8 @@ describe("version 2, with its caller killed", () => {
       };
       const nodes = backendNodes(store, backendPath(ID), null);
       const environment = { [OPERATION_VARIABLE]: crypto.randomUUID() };
-      return new HotplugV2(ID, nodes, parts, v2, record, openLog(), environment);
+      const check = (script: string) => checkScript(systemFiles, script, parts.scripts.policy);
+      return new HotplugV2(ID, nodes, parts, v2, record, openLog(), environment, check);
     }
 
     /** Nothing is left that anybody would have to undo. */
