@@ -60,7 +60,7 @@ int main(int argc, char **argv)
     }
     printf("write %.3f\n", (now() - start) / count);
     start = now();
-    for (i = 0; i < count / 10; i++) {
+    for (i = 0; i < count / 20; i++) {
         xs_transaction_t t = xs_transaction_start(xs);
         char *value;
 
@@ -70,7 +70,7 @@ int main(int argc, char **argv)
             fail("transaction");
         free(value);
     }
-    printf("transaction %.3f\n", (now() - start) / (count / 10));
+    printf("transaction %.3f\n", (now() - start) / (count / 20));
     start = now();
     for (i = 0; i < watches; i++) {
         path_of(path, i);

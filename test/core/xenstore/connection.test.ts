@@ -72,6 +72,25 @@ describe("a connection", () => {
     expect(clock.pending).toBe(0);
   });
 
+  test("replies are let gather while many are under way, and only then", async () => {
+    const many = new Connection(transport = new FakeTransport(), {
+      event: () => {},
+      closed: () => {},
+    }, clock);
+    const asked = Array.from({ length: 25 }, (_, at) => many.request(read(`/${at}`)));
+    expect(transport.gatherings).toBe(0);
+    transport.event("/a", "w1");
+    expect(transport.gatherings).toBe(0);
+    const requests = transport.take();
+    for (const [at, request] of requests.entries()) {
+      transport.reply(request, "x");
+      // 24 are left after the first.
+      expect(transport.gatherings).toBe(1);
+      await asked[at];
+    }
+    many.close();
+  });
+
   test("no more than the window is sent; the rest follows as answers come", async () => {
     const answers = Array.from({ length: 6 }, (_, at) => ask(`/${at}`));
     const first = transport.take();
