@@ -7,9 +7,9 @@ import type { ByteStream, ByteStreamHandlers } from "./types.ts";
 
 /**
  * How long a stream that gathers leaves its peer alone, in ms. The kernel adds its timer slack, 50 µs
- * (prctl(2), PR_SET_TIMERSLACK), and waking takes its time: 0.12 to 0.16 in all.
+ * (prctl(2), PR_SET_TIMERSLACK), and waking takes its time: 0.16 to 0.2 in all.
  */
-const GATHER_MS = 0.05;
+const GATHER_MS = 0.1;
 
 const never = new Int32Array(new SharedArrayBuffer(Int32Array.BYTES_PER_ELEMENT));
 

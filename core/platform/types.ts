@@ -15,7 +15,7 @@ export interface ByteStream {
   /** Bytes accepted by `write` that the peer has not taken yet. */
   readonly queued: number;
   /**
-   * What arrives in the next moment, a tenth of a millisecond or two, may be delivered together
+   * What arrives in the next moment, about a fifth of a millisecond, may be delivered together
    * thereafter. For a reader who knows that much is under way and pays for each delivery.
    */
   gather?(): void;
