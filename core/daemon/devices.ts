@@ -55,6 +55,11 @@ export class Devices {
     return [...this.#lanes.values()].map(({ id }) => id);
   }
 
+  /** Whether it is known. */
+  knows(id: DeviceId): boolean {
+    return this.#lanes.has(backendPath(id));
+  }
+
   /** How many there are. */
   get count(): number {
     return this.#lanes.size;
