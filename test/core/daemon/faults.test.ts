@@ -354,6 +354,23 @@ describe("faults of the stock daemon", () => {
     await called("remove vbd/51712");
   });
 
+  test("fault 31: also of the last of many, which are not looked at all at once", async () => {
+    const throttle = { burst: 1e6, perSecond: 1e6 };
+    world = new World({ quotas: { nodes: 0 } });
+    world.plugin = { waitsForBackend: false };
+    world.parts = { times: { ...times, initWait: 60_000, resync: 50 }, throttle };
+    await world.start();
+    const many = 110;
+    for (let number = 0; number < many; number++) {
+      await world.toolstack().create(diskNumber(number));
+    }
+    await until(() => calls().length === many, () => world.log.join(""));
+    world.deaf = true;
+    const { id } = diskNumber(many - 1);
+    await world.dom0.remove(frontendPath(id, "vbd"));
+    await called(`remove vbd/${id.devid}`);
+  });
+
   test("a guest more is no reason to look at the devices of others", async () => {
     await world.start();
     await connectedDisk();
