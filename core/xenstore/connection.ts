@@ -319,7 +319,9 @@ export class Connection {
     this.#answered = true;
     this.#heard();
     this.#pump();
-    if (this.#outstanding.size >= GATHER_FROM) this.transport.gather?.();
+    // Where most came at once, it is we who are slow: there is enough to do.
+    const left = this.#outstanding.size;
+    if (left >= GATHER_FROM && left >= answers) this.transport.gather?.();
   }
 
   /** Whether it was the answer to a request. */
