@@ -3,7 +3,7 @@ import { systemClock } from "../platform/clock.ts";
 import { systemFiles } from "../platform/files.ts";
 import { openMessageDevice } from "../platform/message_device.ts";
 import { environment } from "../platform/self.ts";
-import { connectUnix } from "../platform/sockets.ts";
+import { connectQuickly } from "../platform/quick_socket.ts";
 import { type ClientOptions, StoreClient } from "../xenstore/client.ts";
 import { DeviceTransport } from "../xenstore/device_transport.ts";
 import { ConnectionError, StoreError } from "../xenstore/errors.ts";
@@ -68,7 +68,7 @@ export async function openTransport(location: StoreLocation): Promise<Transport>
   const end = systemClock.now() + REFUSED_PATIENCE_MS;
   for (;;) {
     try {
-      return new SocketTransport(await connectUnix(path), path);
+      return new SocketTransport(await connectQuickly(path), path);
     } catch (error) {
       const { code } = error as { code?: string };
       const busy = code === "EAGAIN" || code === "ECONNREFUSED";

@@ -154,7 +154,10 @@ export class Daemon {
     this.#list();
   }
 
-  /** Looks for devices, once more if asked while it looks. */
+  /**
+   * Looks for devices that are not known, once more if asked while it looks. To look at all that
+   * are known because there is one guest more would take longer the more there are.
+   */
   #list(): void {
     this.#listAgain = true;
     this.#listing = this.#listing.then(async () => {
@@ -179,7 +182,9 @@ export class Daemon {
         if (devids.length === 0) empty++;
         for (const devid of devids) {
           const place = placeOf(`${root}/${kind}/${guest}/${devid}`, this.#domid);
-          if (place.at === "device") this.devices.touch(place.id);
+          if (place.at === "device" && !this.devices.knows(place.id)) {
+            this.devices.touch(place.id);
+          }
         }
       }
     }

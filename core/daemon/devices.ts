@@ -3,6 +3,7 @@ import { backendPath, type DeviceId, deviceName } from "../device/id.ts";
 import { DEFAULT_TIMES, type LifecycleTimes } from "../lifecycle/constants.ts";
 import type { LifecycleRules, LifecycleState } from "../lifecycle/machine.ts";
 import { Lane } from "../lifecycle/runner.ts";
+import type { Cancel } from "../platform/types.ts";
 import { openLog } from "../log/log.ts";
 import type { PluginHost } from "../../plugins/host/host.ts";
 import { frontendKindOf } from "../../plugins/manifest.ts";
@@ -24,6 +25,13 @@ export interface DevicesParts extends ActionParts {
 /** No constant of Xen's: with some thousand devices, looking at them must not be all that is done. */
 const CHECKS_AT_A_TIME = 100;
 
+/**
+ * As many are looked at together, then there is a pause, in ms: an attach meanwhile waits for 800
+ * answers of the store, 5 ms or so, and not for those of thousands of devices.
+ */
+const LOOKS_AT_A_TIME = 100;
+const LOOKS_PAUSE_MS = 20;
+
 interface Entry {
   readonly id: DeviceId;
   readonly lane: Lane;
@@ -41,6 +49,8 @@ export class Devices {
   /** Touched in this turn of the event loop. */
   readonly #touched = new Set<string>();
   #nextCheck = 0;
+  /** Ends the going round that goes on, if one does. */
+  #cancelRound: Cancel | null = null;
   #closing = false;
   #stopped = false;
   #onFewer: (() => void) | null = null;
@@ -53,6 +63,11 @@ export class Devices {
   /** Identities of the devices that are known. */
   get known(): DeviceId[] {
     return [...this.#lanes.values()].map(({ id }) => id);
+  }
+
+  /** Whether it is known. */
+  knows(id: DeviceId): boolean {
+    return this.#lanes.has(backendPath(id));
   }
 
   /** How many there are. */
@@ -115,9 +130,17 @@ export class Devices {
     this.#throttle.run(id.frontendDomid, key, () => this.#touchNow(id, key));
   }
 
-  /** Everything may have changed. */
+  /** Everything may have changed: goes round once, unless it is doing so. */
   touchAll(): void {
-    for (const { lane } of this.#lanes.values()) lane.touch();
+    if (this.#cancelRound === null) this.#goRound([...this.#lanes.keys()], 0);
+  }
+
+  #goRound(keys: readonly string[], from: number): void {
+    this.#cancelRound = null;
+    const to = from + LOOKS_AT_A_TIME;
+    for (const key of keys.slice(from, to)) this.#lanes.get(key)?.lane.touch();
+    if (to >= keys.length) return;
+    this.#cancelRound = this.#parts.clock.after(LOOKS_PAUSE_MS, () => this.#goRound(keys, to));
   }
 
   /** Has devices that are set up checked: as many as may be at a time, the others next time. */
@@ -152,6 +175,7 @@ export class Devices {
   async stop(graceMs: number): Promise<void> {
     this.#stopped = true;
     this.#throttle.stop();
+    this.#cancelRound?.();
     this.#parts.deviceModels.stop();
     await Promise.all([...this.#lanes.values()].map(({ lane }) => lane.stop(graceMs)));
   }

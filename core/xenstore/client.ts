@@ -404,7 +404,24 @@ export class StoreClient extends NodeAccess {
    * While the connection is lost, requests wait for its return, as long as `timeoutMs` allows:
    * without it, for ever.
    */
-  protected override async send(
+  protected override send(
+    type: number,
+    payload: Uint8Array,
+    path: string | undefined,
+    options: RequestOptions | undefined,
+  ): Promise<Message> {
+    if (this.#recovery !== null || options?.timeoutMs !== undefined) {
+      return this.#sendPatiently(type, payload, path, options);
+    }
+    const answer = this.#connection.request({ type, payload, txId: 0, path }, options);
+    if (!QUESTIONS.has(type)) return answer;
+    return answer.catch((error) => {
+      if (!this.#comesBack(error)) throw error;
+      return this.#sendPatiently(type, payload, path, options);
+    });
+  }
+
+  async #sendPatiently(
     type: number,
     payload: Uint8Array,
     path: string | undefined,

@@ -13,9 +13,18 @@ import type { Transport } from "./transport.ts";
 
 /**
  * Requests outstanding at a time. The C daemon limits only guests (20 unanswered, then it stops
- * reading) and handles one per turn; more in flight brings nothing and makes its queues long.
+ * reading) and handles one per turn, in 6 µs or so; as many as keep it busy while we are away. About
+ * 128 answers that nobody has read, each two writes, fill its socket, and it waits.
  */
-export const DEFAULT_WINDOW = 32;
+export const DEFAULT_WINDOW = 64;
+
+/**
+ * Requests outstanding from which replies are let gather. The store wakes us with the first byte it
+ * writes; to wake up, read and go to sleep costs several times what is done with a reply, and where
+ * it happens on the store's processor it keeps the store from the rest. So many take the store as
+ * long as gathering takes, so nobody waits longer for it.
+ */
+const GATHER_FROM = 24;
 
 /** Longest reply accepted, in bytes: the OCaml daemon answers sockets with more than 4096. */
 const REPLY_MAX = 16 * 1024 * 1024;
@@ -304,27 +313,34 @@ export class Connection {
       this.#lost(error as Error);
       return;
     }
-    for (const message of messages) this.#dispatch(message);
+    let answers = 0;
+    for (const message of messages) if (this.#dispatch(message)) answers++;
+    if (answers === 0) return;
+    this.#answered = true;
+    this.#heard();
+    this.#pump();
+    // Where most came at once, it is we who are slow: there is enough to do.
+    const left = this.#outstanding.size;
+    if (left >= GATHER_FROM && left >= answers) this.transport.gather?.();
   }
 
-  #dispatch(message: Message): void {
+  /** Whether it was the answer to a request. */
+  #dispatch(message: Message): boolean {
     if (message.type === Op.WATCH_EVENT) {
       // Ids of events are uninitialised memory on the device: never looked at.
       const [path, token] = splitNul(message.payload);
       if (path === undefined || token === undefined) {
         this.#events.oddity?.("a watch event without path and token");
       } else this.#events.event(toText(path), toText(token));
-      return;
+      return false;
     }
     const reqId = this.#requestOf(message);
     const entry = this.#outstanding.get(reqId);
     if (entry === undefined) {
       this.#events.oddity?.(`a reply to ${opName(message.type)} that nobody asked for`);
-      return;
+      return false;
     }
     this.#outstanding.delete(reqId);
-    this.#answered = true;
-    this.#heard();
     const { type, path } = entry.request;
     if (message.type === Op.ERROR) {
       const [name] = splitNul(message.payload);
@@ -334,7 +350,7 @@ export class Connection {
         new ProtocolError(`${opName(type)} was answered by ${opName(message.type)}`),
       );
     } else entry.settle(message);
-    this.#pump();
+    return true;
   }
 
   /** Kernels before 4.11 answer WATCH and UNWATCH with id 0, which is no request's. */

@@ -1,7 +1,6 @@
 /** Messages over a byte stream: a unix socket, or a pipe in a test. */
 import type { ByteStream } from "../platform/types.ts";
 import { PAYLOAD_MAX } from "./operations.ts";
-import { concat } from "./codec.ts";
 import type { Transport, TransportSink } from "./transport.ts";
 
 /**
@@ -46,6 +45,10 @@ export class SocketTransport implements Transport {
     });
   }
 
+  gather(): void {
+    this.#stream.gather?.();
+  }
+
   close(): void {
     this.#flush();
     this.#stream.close();
@@ -61,7 +64,17 @@ export class SocketTransport implements Transport {
         count++;
       }
       const batch = this.#waiting.splice(0, count);
-      this.#stream.write(batch.length === 1 ? batch[0]! : concat(batch));
+      this.#stream.write(batch.length === 1 ? batch[0]! : join(batch, bytes));
     }
   }
+}
+
+function join(messages: readonly Uint8Array[], length: number): Uint8Array {
+  const bytes = new Uint8Array(length);
+  let at = 0;
+  for (const message of messages) {
+    bytes.set(message, at);
+    at += message.length;
+  }
+  return bytes;
 }

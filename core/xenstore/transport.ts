@@ -34,5 +34,7 @@ export interface Transport {
    *   that the store refused with a failing write)
    */
   send(message: Uint8Array): void;
+  /** A hint: so much is unanswered that replies had better be delivered together than one by one. */
+  gather?(): void;
   close(): void;
 }

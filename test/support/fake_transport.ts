@@ -18,6 +18,8 @@ export class FakeTransport implements Transport {
   readonly reconnects: boolean = true;
   readonly sent: Message[] = [];
   closed = false;
+  /** How often replies were to gather. */
+  gatherings = 0;
   #sink: TransportSink | null = null;
 
   start(sink: TransportSink): void {
@@ -26,6 +28,10 @@ export class FakeTransport implements Transport {
 
   send(message: Uint8Array): void {
     this.sent.push(...new MessageParser(8192).push(message));
+  }
+
+  gather(): void {
+    this.gatherings++;
   }
 
   close(): void {

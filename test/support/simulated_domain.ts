@@ -16,7 +16,7 @@ import { type KernelKnobs, SimulatedKernel } from "../../core/sim/kernel.ts";
 import { diskSpec, nicSpec, SimulatedToolstack } from "../../core/sim/toolstack.ts";
 import { StoreClient } from "../../core/xenstore/client.ts";
 import { connectInProcess } from "../../core/xenstored/in_process.ts";
-import { XenstoreServer } from "../../core/xenstored/server.ts";
+import { type ServerOptions, XenstoreServer } from "../../core/xenstored/server.ts";
 import { type BackendPlugin, definePlugin, type Device } from "../../plugins/contract.ts";
 import { readyHost } from "../../plugins/host/host.ts";
 import { PluginRegistry } from "../../plugins/registry.ts";
@@ -66,7 +66,7 @@ export class Recorder {
 
 /** The machine. */
 export class World {
-  readonly server = new XenstoreServer();
+  readonly server: XenstoreServer;
   readonly clients: StoreClient[] = [];
   readonly recorder = new Recorder();
   readonly log: string[] = [];
@@ -76,6 +76,11 @@ export class World {
   daemon!: Daemon;
   #daemonStore: StoreClient | null = null;
   readonly journal = new MemoryJournal();
+
+  /** @param options of the store */
+  constructor(options: ServerOptions = {}) {
+    this.server = new XenstoreServer(options);
+  }
 
   connect(domid: number): Promise<StoreClient> {
     return StoreClient.connect({

@@ -62,7 +62,7 @@ int main(int argc, char **argv)
     }
     printf("write %.3f\n", (now() - start) / count);
     start = now();
-    for (i = 0; i < count / 10; i++) {
+    for (i = 0; i < count / 20; i++) {
         xs_transaction_t t = xs_transaction_start(xs);
         char *value;
 
@@ -72,7 +72,7 @@ int main(int argc, char **argv)
             fail("transaction");
         free(value);
     }
-    printf("transaction %.3f\n", (now() - start) / (count / 10));
+    printf("transaction %.3f\n", (now() - start) / (count / 20));
     start = now();
     for (i = 0; i < watches; i++) {
         path_of(path, i);

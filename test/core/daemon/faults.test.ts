@@ -2,7 +2,7 @@
  * The faults of the stock daemon, each by its number in docs/faults.md, on a simulated machine. Those
  * that need real parts are tested elsewhere; the table there says where.
  */
-import { afterEach, beforeEach, describe, expect, test } from "bun:test";
+import { afterEach, beforeEach, describe, expect, spyOn, test } from "bun:test";
 import { backendPath, frontendPath } from "../../../core/device/id.ts";
 import { DEFAULT_TIMES } from "../../../core/lifecycle/constants.ts";
 import { until } from "../../support/daemon_process.ts";
@@ -352,6 +352,49 @@ describe("faults of the stock daemon", () => {
     world.deaf = true;
     await world.dom0.remove(frontendPath(DISK, "vbd"));
     await called("remove vbd/51712");
+  });
+
+  test("fault 31: also of the last of many, which are not looked at all at once", async () => {
+    const throttle = { burst: 1e6, perSecond: 1e6 };
+    world = new World({ quotas: { nodes: 0 } });
+    world.plugin = { waitsForBackend: false };
+    world.parts = { times: { ...times, initWait: 60_000, resync: 50 }, throttle };
+    await world.start();
+    const many = 110;
+    for (let number = 0; number < many; number++) {
+      await world.toolstack().create(diskNumber(number));
+    }
+    await until(() => calls().length === many, () => world.log.join(""));
+    world.deaf = true;
+    const { id } = diskNumber(many - 1);
+    await world.dom0.remove(frontendPath(id, "vbd"));
+    await called(`remove vbd/${id.devid}`);
+  });
+
+  test("a guest more is no reason to look at the devices of others", async () => {
+    await world.start();
+    await connectedDisk();
+    await settled();
+    const [lists, reads] = [
+      spyOn(world.daemonStore, "list"),
+      spyOn(world.daemonStore, "readText"),
+    ];
+    await world.dom0.makeDirectory("/local/domain/1/backend/vbd/99");
+    const listed = () => lists.mock.calls.map(([path]) => path);
+    await until(
+      () => listed().includes("/local/domain/1/backend/vbd/99"),
+      () => world.log.join(""),
+    );
+    await settled();
+    // It was seen there, and is known.
+    expect(listed()).toContain(BACKEND.slice(0, BACKEND.lastIndexOf("/")));
+    expect(reads.mock.calls).toEqual([]);
+    // What is written at once with all above it has one event, for the top.
+    await world.dom0.write("/local/domain/1/backend", "");
+    await until(
+      () => reads.mock.calls.some(([path]) => path === `${BACKEND}/state`),
+      () => world.log.join(""),
+    );
   });
 
   test("fault 37: one watch for all backends, and one for each guest, as far as they go", async () => {

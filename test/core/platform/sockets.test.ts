@@ -8,6 +8,7 @@ import { dlopen } from "bun:ffi";
 import { DEFAULT_WINDOW } from "../../../core/xenstore/connection.ts";
 import { SocketTransport } from "../../../core/xenstore/socket_transport.ts";
 import { lockFile } from "../../../core/platform/flock.ts";
+import { connectQuickly } from "../../../core/platform/quick_socket.ts";
 import { connectUnix, listenUnix } from "../../../core/platform/sockets.ts";
 import type { ByteStream } from "../../../core/platform/types.ts";
 import { makeDeadSocket } from "../../support/dead_socket.ts";
@@ -35,12 +36,17 @@ function collect(stream: ByteStream) {
   return state;
 }
 
-describe("unix sockets", () => {
+describe.each(
+  [
+    ["node-net", connectUnix],
+    ["bun", connectQuickly],
+  ] as const,
+)("unix sockets by %s", (name, connect) => {
   test("bytes both ways, and a close that both see once", async () => {
-    const path = join(directory, "echo");
+    const path = join(directory, `echo-${name}`);
     const accepted = Promise.withResolvers<ByteStream>();
     const listener = await listenUnix(path, accepted.resolve);
-    const client = await connectUnix(path);
+    const client = await connect(path);
     const server = await accepted.promise;
     const [atClient, atServer] = [collect(client), collect(server)];
     client.write(new Uint8Array(10));
@@ -55,6 +61,72 @@ describe("unix sockets", () => {
     expect(existsSync(path)).toBeFalse();
   });
 
+  test("a reader that does not read: the rest waits, nothing is lost, and the end is told", async () => {
+    const path = join(directory, `slow-${name}`);
+    const accepted = Promise.withResolvers<ByteStream>();
+    const listener = await listenUnix(path, accepted.resolve);
+    const client = await connect(path);
+    const server = await accepted.promise;
+    const atClient = collect(client);
+    const size = 4 * 1024 * 1024;
+    client.write(new Uint8Array(size));
+    await new Promise((resolve) => setTimeout(resolve, 50));
+    expect(client.queued).toBeGreaterThan(0);
+    const atServer = collect(server);
+    await until(() => atServer.bytes === size && atClient.drained > 0, () => `${atServer.bytes}`);
+    expect(client.queued).toBe(0);
+    client.close();
+    await listener.close();
+  });
+
+  test("nothing there, nobody there", async () => {
+    const path = join(directory, `dead-${name}`);
+    await expect(connect(path)).rejects.toMatchObject({ code: "ENOENT" });
+    await makeDeadSocket(path);
+    await expect(connect(path)).rejects.toMatchObject({ code: "ECONNREFUSED" });
+  });
+
+  test("the end is told from the event loop, not from within the call that makes it", async () => {
+    const path = join(directory, `end-${name}`);
+    const listener = await listenUnix(path, (stream) => collect(stream));
+    const client = await connect(path);
+    const state = collect(client);
+    client.close();
+    expect(state.closed).toBe(0);
+    await until(() => state.closed === 1, () => "not closed");
+    await listener.close();
+  });
+});
+
+describe("a stream that gathers", () => {
+  test("delivers all that comes meanwhile, in order, however often it is asked", async () => {
+    const path = join(directory, "gather");
+    const accepted = Promise.withResolvers<ByteStream>();
+    const listener = await listenUnix(path, accepted.resolve);
+    const client = await connectQuickly(path);
+    const server = await accepted.promise;
+    const received: number[] = [];
+    client.start({
+      data: (chunk) => {
+        received.push(...chunk);
+        client.gather!();
+        client.gather!();
+      },
+      closed: () => {},
+    });
+    for (let at = 0; at < 100; at++) {
+      server.write(Uint8Array.of(at));
+      if (at % 10 === 0) await new Promise((resolve) => setImmediate(resolve));
+    }
+    await until(() => received.length === 100, () => `${received.length} of 100`);
+    expect(received).toEqual(Array.from({ length: 100 }, (_, at) => at));
+    client.gather!();
+    client.close();
+    await listener.close();
+  });
+});
+
+describe("unix sockets", () => {
   test("only this user may connect", async () => {
     const path = join(directory, "mode");
     const listener = await listenUnix(path, () => {});
@@ -69,24 +141,6 @@ describe("unix sockets", () => {
     const listener = await listenUnix(path, () => {});
     await expect(listenUnix(path, () => {})).rejects.toMatchObject({ code: "EADDRINUSE" });
     (await connectUnix(path)).close();
-    await listener.close();
-  });
-
-  test("a reader that does not read: the rest waits, nothing is lost, and the end is told", async () => {
-    const path = join(directory, "slow");
-    const accepted = Promise.withResolvers<ByteStream>();
-    const listener = await listenUnix(path, accepted.resolve);
-    const client = await connectUnix(path);
-    const server = await accepted.promise;
-    const atClient = collect(client);
-    const size = 4 * 1024 * 1024;
-    client.write(new Uint8Array(size));
-    await new Promise((resolve) => setTimeout(resolve, 50));
-    expect(client.queued).toBeGreaterThan(0);
-    const atServer = collect(server);
-    await until(() => atServer.bytes === size && atClient.drained > 0, () => `${atServer.bytes}`);
-    expect(client.queued).toBe(0);
-    client.close();
     await listener.close();
   });
 

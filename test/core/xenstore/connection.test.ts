@@ -1,6 +1,6 @@
 /** One connection, many requests. */
 import { beforeEach, describe, expect, test } from "bun:test";
-import { encodeMessage, nulTerminated, toText } from "../../../core/xenstore/codec.ts";
+import { concat, encodeMessage, nulTerminated, toText } from "../../../core/xenstore/codec.ts";
 import { Connection, DEFAULT_TIMEOUT_MS } from "../../../core/xenstore/connection.ts";
 import {
   ArgumentError,
@@ -70,6 +70,42 @@ describe("a connection", () => {
     await expect(late).rejects.toThrow(/READ \/late: no answer/);
     // With nothing to wait for there is no timer: an idle daemon sleeps.
     expect(clock.pending).toBe(0);
+  });
+
+  test("replies are let gather while many are under way, and only then", async () => {
+    const many = new Connection(transport = new FakeTransport(), {
+      event: () => {},
+      closed: () => {},
+    }, clock);
+    const asked = Array.from({ length: 25 }, (_, at) => many.request(read(`/${at}`)));
+    expect(transport.gatherings).toBe(0);
+    transport.event("/a", "w1");
+    expect(transport.gatherings).toBe(0);
+    const requests = transport.take();
+    for (const [at, request] of requests.entries()) {
+      transport.reply(request, "x");
+      // 24 are left after the first.
+      expect(transport.gatherings).toBe(1);
+      await asked[at];
+    }
+    many.close();
+  });
+
+  test("nor where most of them came at once: who was busy for so long need not wait", () => {
+    const many = new Connection(transport = new FakeTransport(), {
+      event: () => {},
+      closed: () => {},
+    }, clock);
+    const asked = Array.from({ length: 60 }, (_, at) => many.request(read(`/${at}`)));
+    const answers = transport.take().map(({ type, reqId, txId }) =>
+      encodeMessage({ type, reqId, txId, payload: nulTerminated("x") })
+    );
+    transport.deliver(concat(answers.slice(0, 31)));
+    expect(transport.gatherings).toBe(0);
+    transport.deliver(concat(answers.slice(31, 33)));
+    expect(transport.gatherings).toBe(1);
+    for (const promise of asked) promise.catch(() => {});
+    many.close();
   });
 
   test("no more than the window is sent; the rest follows as answers come", async () => {

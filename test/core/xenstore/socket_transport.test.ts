@@ -10,6 +10,7 @@ class FakeStream implements ByteStream {
   queued = 0;
   full = false;
   closed = false;
+  gatherings = 0;
   handlers: ByteStreamHandlers | null = null;
 
   start(handlers: ByteStreamHandlers): void {
@@ -24,6 +25,10 @@ class FakeStream implements ByteStream {
   drain(): void {
     this.queued = 0;
     this.handlers?.drained?.();
+  }
+
+  gather(): void {
+    this.gatherings++;
   }
 
   close(): void {
@@ -76,6 +81,11 @@ describe("a socket transport", () => {
     transport.send(new Uint8Array(1));
     await settle();
     expect(stream.writes.map((bytes) => bytes.length)).toEqual([100_000, 1]);
+  });
+
+  test("that replies may gather is the stream's affair", () => {
+    transport.gather();
+    expect(stream.gatherings).toBe(1);
   });
 
   test("what was sent before the close goes out before it", async () => {
