@@ -118,6 +118,24 @@ export const systemPackages = [
     probe: "/usr/bin/qemu-system-x86_64",
   },
   {
+    name: "qemu-system-x86",
+    group: "boot",
+    why: "the machine that Debian boots on",
+    probe: "/usr/bin/qemu-system-x86_64",
+  },
+  {
+    name: "mmdebstrap",
+    group: "boot",
+    why: "makes the systems that are booted",
+    probe: "/usr/bin/mmdebstrap",
+  },
+  {
+    name: "libstdc++-12-dev",
+    group: "boot",
+    why: "the C++ library that musl's binary is given",
+    probe: "/usr/lib/gcc/x86_64-linux-gnu/12/libstdc++.a",
+  },
+  {
     name: "qemu-system-xen",
     group: "xen",
     why: "the QEMU that serves disks and shares in driver domains",

@@ -56,6 +56,7 @@ export function assemble(
   try {
     command("cp", ["-R", inside, join(copy, "lab")]);
     addStore(join(copy, "lab"));
+    fs.writeFileSync(join(copy, "lab/one-shot.sh"), oneShot());
     if (init === "openrc") prepareMusl(copy, program.musl);
     else installPackage(copy, program);
     startChecks(init, copy);
@@ -71,6 +72,14 @@ export function assemble(
   } finally {
     fs.rmSync(copy, { recursive: true, force: true });
   }
+}
+
+/** The lines that the manual has for an initramfs of one's own. */
+function oneShot(): string {
+  const found = /^```sh\n(#!\/bin\/sh\n.*? block-attach .*?)^```$/ms
+    .exec(fs.readFileSync("docs/cli.md", "utf8"));
+  if (found === null) throw new BootError("docs/cli.md has no script with block-attach");
+  return found[1]!;
 }
 
 /** As on a system that does not run: nothing can be started. */

@@ -69,7 +69,7 @@ more_evidence() { :; }
 
 # Files of the package, and what is made for it or by it, wherever they are.
 traces() {
-	find / -xdev \( -path /lab -o -path /proc -o -path /var/log \) -prune \
-		-o -iname '*xdevd*' -print
+	find / -xdev \( -path /lab -o -path /proc \) -prune \
+		-o \( -iname '*xdevd*' -o -name 'xldevd.log*' \) -print
 	find /run /dev -iname '*xdevd*'
 }

@@ -56,10 +56,10 @@ disk_of_initramfs() {
 		grep 'hotplug-status = "connected"' "$STORE/at-switch"
 	check "... with its block device" grep "physical-device = \"$(major_minor /dev/vdb)\"" \
 		"$STORE/at-switch"
-	check "... the daemon of the system serves it on" detach_of_initramfs
+	check "... the daemon of the system serves it on" detach_of_one_shot
 }
 major_minor() { stat -c '%t:%T' "$1"; }
-detach_of_initramfs() {
+detach_of_one_shot() {
 	node_is vbd 51712 hotplug-status connected && detach vbd 51712 && eventually 60 gone vbd 51712
 }
 
