@@ -101,10 +101,10 @@ function finish(root: string): void {
 
 /** The archive that apt's main list came from. */
 function debianMirror(): string {
-  const lists = commandText("apt-get", ["indextargets", "--format", "$(SITE) $(CODENAME)"]);
-  const site = lists.split("\n").find((line) => line.endsWith(" bookworm"))?.split(" ")[0];
+  const targets = commandText("apt-get", ["indextargets", "--format", "$(REPO_URI) $(CODENAME)"]);
+  const site = targets.split("\n").find((line) => line.endsWith(" bookworm"))?.split(" ")[0];
   if (site === undefined) throw new BootError("apt has no list of bookworm: run apt-get update");
-  return site.endsWith("/debian") ? site : `${site}/debian`;
+  return site;
 }
 
 /** A newer kernel makes newer systems. */
