@@ -5,6 +5,7 @@
  *   node tools/setup.mjs               Bun, Deno and the libraries, from package-lock.json
  *   node tools/setup.mjs --system      also the Debian packages that the real tests need
  *   node tools/setup.mjs --system=xen  also those for booting a real Xen in QEMU
+ *   node tools/setup.mjs --system=boot also those for booting Debian with our packages in QEMU
  *
  * Plain Node without dependencies, as there may be nothing else yet. Fast and silent when there is
  * nothing to do.
@@ -13,16 +14,19 @@ import { setUpNodeModules } from "./setup_node.mjs";
 import { setUpSystem } from "./setup_system.mjs";
 
 const options = process.argv.slice(2);
-const unknown = options.filter((option) => option !== "--system" && option !== "--system=xen");
+const known = ["--system", "--system=xen", "--system=boot"];
+const unknown = options.filter((option) => !known.includes(option));
 if (unknown.length > 0) {
-  console.error(`setup: unknown option ${unknown.join(" ")}; there are --system and --system=xen`);
+  console.error(`setup: unknown option ${unknown.join(" ")}; there are ${known.join(", ")}`);
   process.exit(2);
 }
 
 if (!setUpNodeModules()) process.exit(1);
 if (options.length > 0) {
-  /** @type {readonly ("base" | "xen")[]} */
-  const groups = options.includes("--system=xen") ? ["base", "xen"] : ["base"];
+  /** @type {("base" | "xen" | "boot")[]} */
+  const groups = ["base"];
+  if (options.includes("--system=xen")) groups.push("xen");
+  if (options.includes("--system=boot")) groups.push("boot");
   // Without them the tests say what they cannot do; only CI must not go on like that.
   if (!setUpSystem(groups) && process.env["CI"] === "true") process.exit(1);
 }

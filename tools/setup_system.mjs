@@ -9,7 +9,7 @@ const dayMs = 24 * 60 * 60 * 1000;
 
 /**
  * Installs what is missing of these groups.
- * @param {readonly ("base" | "xen")[]} groups
+ * @param {readonly ("base" | "xen" | "boot")[]} groups
  * @returns {boolean} false when something is still missing, which has been reported in one line
  */
 export function setUpSystem(groups) {
@@ -37,9 +37,12 @@ export function setUpSystem(groups) {
  * @param {string} why
  */
 function cannot(groups, why) {
+  const real = "against the real xenstored, xl and hotplug scripts";
   const what = groups.includes("xen")
-    ? "tests in a real Xen and against the real xenstored, xl and hotplug scripts"
-    : "tests against the real xenstored, xl and hotplug scripts";
+    ? `tests in a real Xen and ${real}`
+    : groups.includes("boot")
+    ? `tests on systems that boot and ${real}`
+    : `tests ${real}`;
   console.error(`setup: ${what} cannot run: ${why}`);
   return false;
 }

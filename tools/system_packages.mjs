@@ -7,7 +7,8 @@
 /**
  * @typedef {object} SystemPackage
  * @property {string} name the package's name in Debian 12
- * @property {"base" | "xen"} group `base` for `npm test`, `xen` for booting a real Xen in QEMU
+ * @property {"base" | "xen" | "boot"} group `base` for `npm test`, `xen` for booting a real Xen in QEMU,
+ *   `boot` for booting Debian with our packages in QEMU
  * @property {string} why what it is needed for
  * @property {string} probe a file that it brings and that a test is about to use
  */
@@ -115,6 +116,24 @@ export const systemPackages = [
     group: "xen",
     why: "the machine that Xen boots on",
     probe: "/usr/bin/qemu-system-x86_64",
+  },
+  {
+    name: "qemu-system-x86",
+    group: "boot",
+    why: "the machine that Debian boots on",
+    probe: "/usr/bin/qemu-system-x86_64",
+  },
+  {
+    name: "mmdebstrap",
+    group: "boot",
+    why: "makes the systems that are booted",
+    probe: "/usr/bin/mmdebstrap",
+  },
+  {
+    name: "libstdc++-12-dev",
+    group: "boot",
+    why: "the C++ library that musl's binary is given",
+    probe: "/usr/lib/gcc/x86_64-linux-gnu/12/libstdc++.a",
   },
   {
     name: "qemu-system-xen",

@@ -1,0 +1,108 @@
+# What is checked under every init, whose own file brings start_it, stop_it, restart_it, running and
+# options.
+
+# A disk in a file, by Debian's script, which does more besides.
+disk_by_script() {
+	make_image /var/tmp/disk
+	check "a disk in a file: attached by a hotplug script" attach_and_wait 51728 /var/tmp/disk
+	check "... it has the file's bytes" serves 51728 /var/tmp/disk
+	check "... what the script mounted is seen by all" mountpoint -q /mnt/lab
+	check "... what it wrote to /run and /var is there" \
+		ls /run/lab-script-ran /var/lib/lab-script-ran
+	check "... the module that it loaded is loaded" ls -d /sys/module/dummy
+	umount /mnt/lab
+}
+
+# attach_and_wait DEVID FILE
+attach_and_wait() {
+	attach_disk "$1" "$2" &&
+		eventually 60 connected vbd "$1" && guest_connects vbd "$1"
+}
+
+# detach_and_wait DEVID FILE
+detach_and_wait() {
+	detach vbd "$1" && eventually 60 gone vbd "$1" && eventually 5 no_loop "$2"
+}
+
+# An interface on a bridge, by Debian's script. The interface is what the kernel's backend would make.
+interface_by_script() {
+	ip link add xenbr0 type bridge
+	ip link set xenbr0 up
+	ip link add vif7.0 type dummy
+	check "an interface: attached by vif-bridge" attach_interface
+	check "... it is on the bridge" eventually 5 on_bridge
+	check "... and off again, detached" detach_interface
+	ip link del xenbr0
+	ip link del vif7.0 2>/dev/null
+}
+
+attach_interface() {
+	back=$(backend vif 0)
+	front=$(frontend vif 0)
+	# The one node of a guest's that the toolstack lets the backend write.
+	xs write "$front/mtu" "" && xs chmod "$front/mtu" "n$GUEST" "w$DRIVER" || return 1
+	attach vif 0 "$back/script" /etc/xen/scripts/vif-bridge "$back/bridge" xenbr0 \
+		"$back/mac" 00:16:3e:01:02:03 "$back/handle" 0 "$back/type" vif &&
+		eventually 60 connected vif 0 && guest_connects vif 0
+}
+on_bridge() { ip -o link show dev vif7.0 | grep 'master xenbr0'; }
+detach_interface() {
+	detach vif 0 && eventually 60 gone vif 0 && not on_bridge
+}
+
+# The disk that the initramfs has served.
+disk_of_initramfs() {
+	check "the initramfs: the one-shot served its disk before the root was mounted" \
+		grep 'hotplug-status = "connected"' "$STORE/at-switch"
+	check "... with its block device" grep "physical-device = \"$(major_minor /dev/vdb)\"" \
+		"$STORE/at-switch"
+	check "... the daemon of the system serves it on" detach_of_one_shot
+}
+major_minor() { stat -c '%t:%T' "$1"; }
+detach_of_one_shot() {
+	node_is vbd 51712 hotplug-status connected && detach vbd 51712 && eventually 60 gone vbd 51712
+}
+
+# The daemon is ended, and devices stay.
+stop_and_start() {
+	check "stop: it succeeds" stop_it
+	check "... no process is left" eventually 5 no_daemon
+	check "... it is said not to run" not running
+	check "... the disk stays connected" still_there
+	check "start: it runs" start_it
+	check "... and is said to" eventually 60 running
+	check "... the disk is connected as before" still_there
+}
+still_there() { connected vbd 51728 && node_is vbd 51728 state 4 && serves 51728 /var/tmp/disk; }
+
+disk_natively() {
+	make_image /var/tmp/native
+	rm -f /run/lab-script-ran
+	options "--config /lab/native.toml"
+	check "native: the daemon starts with it" restart_it
+	check "... a disk in a file is attached" attach_and_wait 51744 /var/tmp/native
+	check "... it has the file's bytes" serves 51744 /var/tmp/native
+	check "... no script was run" not ls /run/lab-script-ran
+	check "... detached, nothing of it is left" detach_and_wait 51744 /var/tmp/native
+	options ""
+	check "... the daemon starts without it" restart_it
+}
+
+# The package once more, as a newer one, while a disk is connected.
+upgrade() {
+	before=$(daemons)
+	# While it lists a disk, the package has a new initramfs made, which takes minutes here.
+	sed -i '/^[0-9]/d' /etc/xdevd/initramfs.conf
+	check "upgrade: dpkg installs a newer package" dpkg -i /lab/newer.deb
+	check "... another daemon runs" eventually 60 another_than "$before"
+	check "... the disk is connected as before" still_there
+	check "... detached, nothing of it is left" detach_and_wait 51728 /var/tmp/disk
+}
+another_than() { running && pid=$(daemons) && [ "$pid" != "$1" ]; }
+
+purge() {
+	check "purge: dpkg takes the package away" dpkg -P xdevd
+	check "... no process is left" eventually 5 no_daemon
+	check "... no file is left" no_traces
+}
+no_traces() { is "$(traces)" ""; }

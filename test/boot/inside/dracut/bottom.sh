@@ -1,0 +1,2 @@
+#!/bin/sh
+/lab/root_found.sh
