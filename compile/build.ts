@@ -35,6 +35,9 @@ export async function build({ outfile, plugins, target }: Order): Promise<string
     minify: { whitespace: true, syntax: true, identifiers: false },
     // What a command imports when it runs stays out of memory until then.
     splitting: true,
+    format: "esm",
+    // Parsed once, here, and not with each start.
+    bytecode: true,
     metafile: true,
     // What lies in the directory that the daemon happens to be started in is none of its business.
     compile: { ...cross, outfile, autoloadDotenv: false, autoloadBunfig: false },
