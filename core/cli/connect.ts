@@ -1,9 +1,8 @@
 /** From the command line to a connected store client. */
 import { systemClock } from "../platform/clock.ts";
 import { systemFiles } from "../platform/files.ts";
-import { openMessageDevice } from "../platform/message_device.ts";
+import { connectQuickly } from "../platform/quick_socket.ts";
 import { environment } from "../platform/self.ts";
-import { connectUnix } from "../platform/sockets.ts";
 import { type ClientOptions, StoreClient } from "../xenstore/client.ts";
 import { DeviceTransport } from "../xenstore/device_transport.ts";
 import { ConnectionError, StoreError } from "../xenstore/errors.ts";
@@ -60,6 +59,7 @@ export async function openTransport(location: StoreLocation): Promise<Transport>
   const { kind, path } = location;
   if (kind === "device") {
     try {
+      const { openMessageDevice } = await import("../platform/message_device.ts");
       return new DeviceTransport(openMessageDevice(path), path);
     } catch (error) {
       throw explained(path, error);
@@ -68,7 +68,7 @@ export async function openTransport(location: StoreLocation): Promise<Transport>
   const end = systemClock.now() + REFUSED_PATIENCE_MS;
   for (;;) {
     try {
-      return new SocketTransport(await connectUnix(path), path);
+      return new SocketTransport(await connectQuickly(path), path);
     } catch (error) {
       const { code } = error as { code?: string };
       const busy = code === "EAGAIN" || code === "ECONNREFUSED";

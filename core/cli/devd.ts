@@ -3,13 +3,7 @@ import { DaemonError, ownDomid } from "../daemon/daemon.ts";
 import { DEFAULT_TIMES, type LifecycleTimes } from "../lifecycle/constants.ts";
 import { configureLog, type LogLevel, openLog } from "../log/log.ts";
 import { systemFiles } from "../platform/files.ts";
-import {
-  changeToRoot,
-  onTermination,
-  printTo,
-  reportStart,
-  startDetached,
-} from "../platform/self.ts";
+import { changeToRoot, onTermination, printTo } from "../platform/self.ts";
 import type { BuiltIn } from "../../plugins/host/host.ts";
 import { type Connected, connectStore } from "./connect.ts";
 import { daemonService } from "./daemon_service.ts";
@@ -45,6 +39,7 @@ export async function devd(
     return await serve(options, builtIns, () => {});
   }
   if (options.detached) {
+    const { reportStart } = await import("../platform/detached.ts");
     configureLog(options.logLevel, (line) => printTo(2, line));
     try {
       return await serve(options, builtIns, () => {
@@ -70,6 +65,7 @@ async function detach(options: DevdOptions, argv: readonly string[]): Promise<nu
         "(--log FILE names another, -F logs to the terminal)",
     );
   }
+  const { startDetached } = await import("../platform/detached.ts");
   const failure = await startDetached([...argv, "--detached"], options.log);
   if (failure === null) return ExitCode.Success;
   const match = /^(\d+) ([^]*)$/.exec(failure);

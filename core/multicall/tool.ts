@@ -1,5 +1,5 @@
 /** The xenstore tools, with the input, output and exit status of xenstore-utils 4.17. */
-import { argumentBytes, terminalColumns, variable } from "../platform/invocation.ts";
+import { argumentBytes, variable } from "../platform/invocation.ts";
 import { openOutput } from "../platform/quick_output.ts";
 import type { StoreClient } from "../xenstore/client.ts";
 import type { StoreError } from "../xenstore/errors.ts";
@@ -47,7 +47,7 @@ export async function runTool({ name, skip }: Invocation): Promise<number> {
 }
 
 async function run(call: Call, streams: Streams, flush: () => void): Promise<number> {
-  const layout = call.mode === "ls" ? layoutOf(call, await terminalColumns()) : undefined;
+  const layout = call.mode === "ls" ? layoutOf(call, await columns()) : undefined;
   const lost = Promise.withResolvers<never>();
   lost.promise.catch(() => {});
   const store = await openStore(lost.reject);
@@ -65,6 +65,11 @@ async function run(call: Call, streams: Streams, flush: () => void): Promise<num
   } finally {
     store.close();
   }
+}
+
+async function columns(): Promise<number | undefined> {
+  const { terminalWidth } = await import("../platform/terminal.ts");
+  return terminalWidth(1);
 }
 
 /** What a transaction has to be given up for. */

@@ -1,6 +1,6 @@
 /**
- * How this program was called, byte by byte, and what its terminal is like. Loads nothing before it
- * is needed: `node:fs` takes half as long to load as the runtime takes to start, `node:tty` twice.
+ * How this program was called, byte by byte. Loads nothing before it is needed: `node:fs` takes half
+ * as long to load as the runtime takes to start.
  */
 
 /** The name that this program was called by: argv[0], as the caller gave it. */
@@ -31,12 +31,4 @@ export async function argumentBytes(): Promise<string[]> {
   } catch {
     return asGiven();
   }
-}
-
-/** Columns of the terminal that the standard output is; undefined when it is none. */
-export async function terminalColumns(): Promise<number | undefined> {
-  const { fstatSync } = await import("node:fs");
-  if (!fstatSync(1).isCharacterDevice()) return undefined;
-  const { isatty } = await import("node:tty");
-  return isatty(1) ? process.stdout.columns ?? 0 : undefined;
 }

@@ -10,7 +10,9 @@ import type { ByteStream, ByteStreamHandlers } from "./types.ts";
  */
 export async function connectQuickly(path: string): Promise<ByteStream> {
   let handlers: ByteStreamHandlers | null = null;
+  /** What the socket has not taken yet, and how many bytes that is. */
   let waiting: Uint8Array[] = [];
+  let queued = 0;
   let failure: Error | null = null;
   let ended = false;
   /** What has come before anybody wanted it. */
@@ -22,15 +24,17 @@ export async function connectQuickly(path: string): Promise<ByteStream> {
   };
   let closed = false;
   const flush = (): void => {
-    while (waiting.length > 0) {
-      const [first] = waiting;
-      const written = socket.write(first!);
-      if (written < first!.length) {
-        waiting[0] = first!.subarray(Math.max(0, written));
-        return;
+    let taken = 0;
+    for (const bytes of waiting) {
+      const written = Math.max(0, socket.write(bytes));
+      queued -= written;
+      if (written < bytes.length) {
+        waiting[taken] = bytes.subarray(written);
+        break;
       }
-      waiting = waiting.slice(1);
+      taken++;
     }
+    waiting = waiting.slice(taken);
   };
   const socket = await Bun.connect({
     unix: path,
@@ -65,11 +69,12 @@ export async function connectQuickly(path: string): Promise<ByteStream> {
     write(bytes) {
       if (ended || closed) return;
       waiting.push(bytes);
+      queued += bytes.length;
       if (waiting.length === 1) flush();
     },
     get queued() {
-      return waiting.reduce((sum, bytes) => sum + bytes.length, 0);
+      return queued;
     },
-    close: () => void socket.end(),
+    close: () => void socket.terminate(),
   };
 }

@@ -1,6 +1,6 @@
 /** Unix sockets and file locks. */
 import { afterAll, beforeAll, describe, expect, test } from "bun:test";
-import { existsSync, readFileSync, statSync, writeFileSync } from "node:fs";
+import { existsSync, readFileSync, rmSync, statSync, writeFileSync } from "node:fs";
 import { mkdtemp, rm } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
@@ -8,6 +8,7 @@ import { dlopen } from "bun:ffi";
 import { DEFAULT_WINDOW } from "../../../core/xenstore/connection.ts";
 import { SocketTransport } from "../../../core/xenstore/socket_transport.ts";
 import { lockFile } from "../../../core/platform/flock.ts";
+import { connectQuickly } from "../../../core/platform/quick_socket.ts";
 import { connectUnix, listenUnix } from "../../../core/platform/sockets.ts";
 import type { ByteStream } from "../../../core/platform/types.ts";
 import { makeDeadSocket } from "../../support/dead_socket.ts";
@@ -35,12 +36,15 @@ function collect(stream: ByteStream) {
   return state;
 }
 
-describe("unix sockets", () => {
+describe.each([
+  ["of node:net", connectUnix],
+  ["of the runtime itself", connectQuickly],
+])("unix sockets %s", (_, connect) => {
   test("bytes both ways, and a close that both see once", async () => {
     const path = join(directory, "echo");
     const accepted = Promise.withResolvers<ByteStream>();
     const listener = await listenUnix(path, accepted.resolve);
-    const client = await connectUnix(path);
+    const client = await connect(path);
     const server = await accepted.promise;
     const [atClient, atServer] = [collect(client), collect(server)];
     client.write(new Uint8Array(10));
@@ -68,7 +72,7 @@ describe("unix sockets", () => {
     expect(existsSync(path)).toBeTrue();
     const listener = await listenUnix(path, () => {});
     await expect(listenUnix(path, () => {})).rejects.toMatchObject({ code: "EADDRINUSE" });
-    (await connectUnix(path)).close();
+    (await connect(path)).close();
     await listener.close();
   });
 
@@ -76,7 +80,7 @@ describe("unix sockets", () => {
     const path = join(directory, "slow");
     const accepted = Promise.withResolvers<ByteStream>();
     const listener = await listenUnix(path, accepted.resolve);
-    const client = await connectUnix(path);
+    const client = await connect(path);
     const server = await accepted.promise;
     const atClient = collect(client);
     const size = 4 * 1024 * 1024;
@@ -122,20 +126,21 @@ describe("unix sockets", () => {
     const address = Buffer.concat([Uint8Array.of(1, 0), Buffer.from(`${path}\0`)]);
     expect(symbols.bind(fd, address, address.length)).toBe(0);
     expect(symbols.listen(fd, 0)).toBe(0);
-    const waiting = await connectUnix(path);
-    await expect(connectUnix(path)).rejects.toMatchObject({ code: "ECONNREFUSED" });
+    const waiting = await connect(path);
+    await expect(connect(path)).rejects.toMatchObject({ code: "ECONNREFUSED" });
     const accepted: number[] = [];
     setTimeout(() => accepted.push(symbols.accept(fd, null, null)), 60);
     await expect(listenUnix(path, () => {})).rejects.toMatchObject({ code: "EADDRINUSE" });
     waiting.close();
     for (const open of [fd, ...accepted]) symbols.close(open);
+    rmSync(path);
   });
 
   test("what came before the start is delivered, in order, and then the end", async () => {
     const path = join(directory, "early");
     const accepted = Promise.withResolvers<ByteStream>();
     const listener = await listenUnix(path, accepted.resolve);
-    const client = await connectUnix(path);
+    const client = await connect(path);
     const server = await accepted.promise;
     client.start({ data: () => {}, closed: () => {} });
     for (let at = 0; at < 5; at++) client.write(Uint8Array.of(at));
@@ -154,7 +159,7 @@ describe("unix sockets", () => {
     const path = join(directory, "window");
     const accepted = Promise.withResolvers<ByteStream>();
     const listener = await listenUnix(path, accepted.resolve);
-    const client = await connectUnix(path);
+    const client = await connect(path);
     const server = await accepted.promise;
     const transport = new SocketTransport(client, path);
     transport.start({ data: () => {}, closed: () => {} });
@@ -168,7 +173,7 @@ describe("unix sockets", () => {
   });
 
   test("no such socket, and nobody there", async () => {
-    await expect(connectUnix(join(directory, "none"))).rejects.toMatchObject({ code: "ENOENT" });
+    await expect(connect(join(directory, "none"))).rejects.toMatchObject({ code: "ENOENT" });
   });
 });
 
