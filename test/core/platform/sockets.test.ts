@@ -1,6 +1,16 @@
 /** Unix sockets and file locks. */
 import { afterAll, beforeAll, describe, expect, test } from "bun:test";
-import { existsSync, readFileSync, rmSync, statSync, writeFileSync } from "node:fs";
+import {
+  closeSync,
+  existsSync,
+  openSync,
+  readdirSync,
+  readFileSync,
+  readSync,
+  rmSync,
+  statSync,
+  writeFileSync,
+} from "node:fs";
 import { mkdtemp, rm } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
@@ -9,6 +19,7 @@ import { DEFAULT_WINDOW } from "../../../core/xenstore/connection.ts";
 import { SocketTransport } from "../../../core/xenstore/socket_transport.ts";
 import { lockFile } from "../../../core/platform/flock.ts";
 import { connectQuickly } from "../../../core/platform/quick_socket.ts";
+import { connectQuietly } from "../../../core/platform/quiet_socket.ts";
 import { connectUnix, listenUnix } from "../../../core/platform/sockets.ts";
 import type { ByteStream } from "../../../core/platform/types.ts";
 import { makeDeadSocket } from "../../support/dead_socket.ts";
@@ -39,6 +50,7 @@ function collect(stream: ByteStream) {
 describe.each([
   ["of node:net", connectUnix],
   ["of the runtime itself", connectQuickly],
+  ["of the C library", connectQuietly],
 ])("unix sockets %s", (_, connect) => {
   test("bytes both ways, and a close that both see once", async () => {
     const path = join(directory, "echo");
@@ -57,6 +69,31 @@ describe.each([
     expect([atServer, atClient]).toMatchObject([{ closed: 1, error: null }, { closed: 1 }]);
     await listener.close();
     expect(existsSync(path)).toBeFalse();
+  });
+
+  test("each end closes its descriptor once, and nobody else's", async () => {
+    const path = join(directory, "descriptors");
+    const accepted: ByteStream[] = [];
+    const listener = await listenUnix(path, (stream) => accepted.push(stream));
+    const open = () => readdirSync("/proc/self/fd").length;
+    const ends: ("here" | "there")[] = ["here", "there", "here", "there"];
+    // The runtime opens some of its own when it does this for the first time.
+    for (const [round, end] of ends.entries()) {
+      const before = open();
+      const client = await connect(path);
+      await until(() => accepted.length === round + 1, () => "not accepted");
+      const other = collect(accepted[round]!);
+      const mine = collect(client);
+      if (end === "here") client.close();
+      else accepted[round]!.close();
+      // A descriptor that is new gets the number that has become free.
+      const file = openSync("/dev/null", "r");
+      await until(() => mine.closed === 1 && other.closed === 1, () => "not closed");
+      if (round > 1) await until(() => open() <= before + 1, () => `${open()}, before ${before}`);
+      expect(readSync(file, new Uint8Array(1))).toBe(0);
+      closeSync(file);
+    }
+    await listener.close();
   });
 
   test("only this user may connect", async () => {
@@ -127,7 +164,9 @@ describe.each([
     expect(symbols.bind(fd, address, address.length)).toBe(0);
     expect(symbols.listen(fd, 0)).toBe(0);
     const waiting = await connect(path);
-    await expect(connect(path)).rejects.toMatchObject({ code: "ECONNREFUSED" });
+    // What the runtime makes of EAGAIN is ECONNREFUSED.
+    const { code } = await connect(path).then(() => ({ code: "none" }), (error) => error);
+    expect(["EAGAIN", "ECONNREFUSED"]).toContain(code);
     const accepted: number[] = [];
     setTimeout(() => accepted.push(symbols.accept(fd, null, null)), 60);
     await expect(listenUnix(path, () => {})).rejects.toMatchObject({ code: "EADDRINUSE" });
@@ -174,6 +213,10 @@ describe.each([
 
   test("no such socket, and nobody there", async () => {
     await expect(connect(join(directory, "none"))).rejects.toMatchObject({ code: "ENOENT" });
+    const dead = join(directory, "nobody");
+    await makeDeadSocket(dead);
+    await expect(connect(dead)).rejects.toMatchObject({ code: "ECONNREFUSED" });
+    rmSync(dead);
   });
 });
 
