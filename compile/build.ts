@@ -2,6 +2,7 @@
 import { spawnSync } from "node:child_process";
 import { mkdirSync } from "node:fs";
 import { dirname } from "node:path";
+import { fileURLToPath } from "node:url";
 import type { BuildInfo } from "../core/build_info.ts";
 import { runtimeOf } from "./runtimes.ts";
 import type { Target } from "./targets.ts";
@@ -43,6 +44,7 @@ export async function build({ outfile, plugins, target }: Order): Promise<string
     compile: { ...cross, outfile, autoloadDotenv: false, autoloadBunfig: false },
     plugins: [
       replacing("built-ins", /\/built_in\.ts$/, builtInsSource(plugins)),
+      unparsed("@viz-js/viz", "instance"),
       replacing(
         "build-info",
         /\/core\/build_info\.ts$/,
@@ -59,6 +61,27 @@ function replacing(name: string, filter: RegExp, contents: string): Bun.BunPlugi
   return {
     name,
     setup: (builder) => void builder.onLoad({ filter }, () => ({ contents, loader: "ts" })),
+  };
+}
+
+/**
+ * A package that is in the binary as its text: one that hardly anybody needs, and whose bytecode
+ * would take several megabytes.
+ * @param name what it exports: an asynchronous function without arguments
+ */
+function unparsed(module: string, name: string): Bun.BunPlugin {
+  const file = fileURLToPath(import.meta.resolve(module));
+  return {
+    name: module,
+    setup(builder) {
+      const filter = new RegExp(`^${RegExp.escape(module)}$`);
+      builder.onResolve({ filter }, () => ({ path: module, namespace: "unparsed" }));
+      builder.onLoad({ filter, namespace: "unparsed" }, () => ({
+        contents: `import file from ${JSON.stringify(file)} with { type: "file" };\n` +
+          `export const ${name} = async () => await (await import(file)).${name}();`,
+        loader: "js",
+      }));
+    },
   };
 }
 
