@@ -16,6 +16,20 @@ export interface Order {
   readonly target: Target | null;
 }
 
+/** How it is built. */
+export const OPTIONS = {
+  target: "bun",
+  minify: { whitespace: true, syntax: true, identifiers: false },
+  // What a command imports when it runs stays out of memory until then.
+  splitting: true,
+  format: "esm",
+  // Parsed once, here, and not with each start.
+  bytecode: true,
+} as const;
+
+/** What lies in the directory that the daemon happens to be started in is none of its business. */
+export const COMPILE_OPTIONS = { autoloadDotenv: false, autoloadBunfig: false } as const;
+
 /**
  * Compiles.
  * @returns the files that went into it, relative to the current directory
@@ -32,16 +46,9 @@ export async function build({ outfile, plugins, target }: Order): Promise<string
     : { target: target.bunTarget as Bun.Build.CompileTarget, executablePath: runtimeOf(target) };
   const result = await Bun.build({
     entrypoints: ["main.ts"],
-    target: "bun",
-    minify: { whitespace: true, syntax: true, identifiers: false },
-    // What a command imports when it runs stays out of memory until then.
-    splitting: true,
-    format: "esm",
-    // Parsed once, here, and not with each start.
-    bytecode: true,
+    ...OPTIONS,
     metafile: true,
-    // What lies in the directory that the daemon happens to be started in is none of its business.
-    compile: { ...cross, outfile, autoloadDotenv: false, autoloadBunfig: false },
+    compile: { ...cross, ...COMPILE_OPTIONS, outfile },
     plugins: [
       replacing("built-ins", /\/built_in\.ts$/, builtInsSource(plugins)),
       unparsed("@viz-js/viz", "instance"),

@@ -23,8 +23,10 @@ export type Benchmark = () => Promise<Result[]>;
 const benchmarks: Record<string, () => Promise<Benchmark>> = {
   attach: async () => (await import("./attach.ts")).attach,
   migration: async () => (await import("./migration.ts")).migration,
+  memory: async () => (await import("./memory.ts")).memory,
   plugins: async () => (await import("./plugins.ts")).plugins,
   scale: async () => (await import("./scale.ts")).scale,
+  startup: async () => (await import("./startup.ts")).startup,
   store: async () => (await import("./store.ts")).store,
 };
 
