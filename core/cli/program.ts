@@ -26,6 +26,9 @@ import {
 } from "./plugin_program.ts";
 import type { StoreAction } from "./store.ts";
 
+/** Width of help where there is no terminal that tells its own. */
+const DEFAULT_COLUMNS = 80;
+
 /** Log file of the daemon; the stock daemon's, so that log rotation finds it. */
 const DEFAULT_LOG = "/var/log/xen/xldevd.log";
 
@@ -77,8 +80,8 @@ function makeProgram(
       // The library's own load the runtime's terminals and streams, which takes longer than all else.
       writeOut: (text) => printTo(1, text),
       writeErr: (text) => printTo(2, text),
-      getOutHelpWidth: () => terminalWidth(1) || undefined,
-      getErrHelpWidth: () => terminalWidth(2) || undefined,
+      getOutHelpWidth: () => terminalWidth(1) || DEFAULT_COLUMNS,
+      getErrHelpWidth: () => terminalWidth(2) || DEFAULT_COLUMNS,
       getOutHasColors: () => false,
       getErrHasColors: () => false,
     });

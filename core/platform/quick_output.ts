@@ -15,17 +15,16 @@ const FULL_PIPE_PAUSE_MS = 5;
  */
 export type WriteFully = (fd: 1 | 2, text: string) => void;
 
+const functions = { write: { args: ["i32", "ptr", "usize"], returns: "i64" } } as const;
+
 /** Loads what writes. */
 export async function openOutput(): Promise<WriteFully> {
-  const libc = await loadLibc(
-    { write: { args: ["i32", "ptr", "usize"], returns: "i64_fast" } },
-    "write",
-  ).catch(() => null);
+  const libc = await loadLibc(functions, "write").catch(() => null);
   return (fd, text) => {
     const bytes = Buffer.from(text, "latin1");
     for (let done = 0; done < bytes.length;) {
       const left = bytes.subarray(done);
-      const written = Number(libc?.write(fd, left, left.length) ?? -1);
+      const written = Number(libc?.write(fd, left, left.length) ?? -1n);
       // What is wrong is told by those who know all of errno.
       done += written > 0 ? written : writeSlowly(fd, left);
     }

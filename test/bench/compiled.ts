@@ -1,9 +1,9 @@
 /** Programs to be measured, compiled with the same options. */
-import { join } from "node:path";
+import { dirname, join } from "node:path";
 import { fileURLToPath } from "node:url";
 import { COMPILE_OPTIONS, OPTIONS } from "../../compile/build.ts";
 
-const root = fileURLToPath(new URL("../..", import.meta.url));
+const root = join(dirname(fileURLToPath(import.meta.url)), "..", "..");
 
 /** Compiles a program of `peers/`; returns its file. @throws Error that says why not */
 export async function compilePeer(name: string, directory: string): Promise<string> {
