@@ -3,8 +3,10 @@
  * when it is needed: hotplug scripts call the xenstore tools dozens of times for one device.
  */
 import { asksForVersion } from "./core/cli/version_question.ts";
-import { toolCalled } from "./core/multicall/call.ts";
+import { toolCalled } from "./core/multicall/tool_called.ts";
 import { calledAs } from "./core/platform/invocation.ts";
+import { printLine } from "./core/platform/print_line.ts";
+import { VERSION } from "./core/version.ts";
 
 const args = process.argv.slice(2);
 const tool = toolCalled(calledAs(), args);
@@ -12,11 +14,14 @@ if (tool !== null) {
   const { runTool } = await import("./core/multicall/tool.ts");
   process.exit(await runTool(tool));
 }
-const loadBuiltIns = async () => (await import("./built_in.ts")).builtIns;
 const version = asksForVersion(args);
-if (version !== null) {
+if (version === "line") {
+  process.exit(await printLine(VERSION) ? 0 : 1);
+}
+const { builtIns } = await import("./built_in.ts");
+if (version === "json") {
   const { printVersion } = await import("./core/cli/version_info.ts");
-  process.exit(await printVersion(version, loadBuiltIns));
+  process.exit(printVersion(builtIns));
 }
 const { runProgram } = await import("./core/cli/program.ts");
-process.exit(await runProgram(args, await loadBuiltIns()));
+process.exit(await runProgram(args, builtIns));

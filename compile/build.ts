@@ -2,6 +2,7 @@
 import { spawnSync } from "node:child_process";
 import { mkdirSync } from "node:fs";
 import { dirname } from "node:path";
+import { fileURLToPath } from "node:url";
 import type { BuildInfo } from "../core/build_info.ts";
 import { runtimeOf } from "./runtimes.ts";
 import type { Target } from "./targets.ts";
@@ -14,6 +15,20 @@ export interface Order {
   /** Null: for this machine, with the runtime that runs this. */
   readonly target: Target | null;
 }
+
+/** How it is built. */
+export const OPTIONS = {
+  target: "bun",
+  minify: { whitespace: true, syntax: true, identifiers: false },
+  // What a command imports when it runs stays out of memory until then.
+  splitting: true,
+  format: "esm",
+  // Parsed once, here, and not with each start.
+  bytecode: true,
+} as const;
+
+/** What lies in the directory that the daemon happens to be started in is none of its business. */
+export const COMPILE_OPTIONS = { autoloadDotenv: false, autoloadBunfig: false } as const;
 
 /**
  * Compiles.
@@ -31,15 +46,12 @@ export async function build({ outfile, plugins, target }: Order): Promise<string
     : { target: target.bunTarget as Bun.Build.CompileTarget, executablePath: runtimeOf(target) };
   const result = await Bun.build({
     entrypoints: ["main.ts"],
-    target: "bun",
-    minify: { whitespace: true, syntax: true, identifiers: false },
-    // What a command imports when it runs stays out of memory until then.
-    splitting: true,
+    ...OPTIONS,
     metafile: true,
-    // What lies in the directory that the daemon happens to be started in is none of its business.
-    compile: { ...cross, outfile, autoloadDotenv: false, autoloadBunfig: false },
+    compile: { ...cross, ...COMPILE_OPTIONS, outfile },
     plugins: [
       replacing("built-ins", /\/built_in\.ts$/, builtInsSource(plugins)),
+      unparsed("@viz-js/viz", "instance"),
       replacing(
         "build-info",
         /\/core\/build_info\.ts$/,
@@ -56,6 +68,27 @@ function replacing(name: string, filter: RegExp, contents: string): Bun.BunPlugi
   return {
     name,
     setup: (builder) => void builder.onLoad({ filter }, () => ({ contents, loader: "ts" })),
+  };
+}
+
+/**
+ * A package that is in the binary as its text: one that hardly anybody needs, and whose bytecode
+ * would take several megabytes.
+ * @param name what it exports: an asynchronous function without arguments
+ */
+function unparsed(module: string, name: string): Bun.BunPlugin {
+  const file = fileURLToPath(import.meta.resolve(module));
+  return {
+    name: module,
+    setup(builder) {
+      const filter = new RegExp(`^${RegExp.escape(module)}$`);
+      builder.onResolve({ filter }, () => ({ path: module, namespace: "unparsed" }));
+      builder.onLoad({ filter, namespace: "unparsed" }, () => ({
+        contents: `import file from ${JSON.stringify(file)} with { type: "file" };\n` +
+          `export const ${name} = async () => await (await import(file)).${name}();`,
+        loader: "js",
+      }));
+    },
   };
 }
 

@@ -1,9 +1,8 @@
 /** From the command line to a connected store client. */
 import { systemClock } from "../platform/clock.ts";
 import { systemFiles } from "../platform/files.ts";
-import { openMessageDevice } from "../platform/message_device.ts";
-import { environment } from "../platform/self.ts";
 import { connectQuickly } from "../platform/quick_socket.ts";
+import { absoluteFile, environment } from "../platform/self.ts";
 import { type ClientOptions, StoreClient } from "../xenstore/client.ts";
 import { DeviceTransport } from "../xenstore/device_transport.ts";
 import { ConnectionError, StoreError } from "../xenstore/errors.ts";
@@ -42,7 +41,7 @@ export async function connectStore(
     const store = await StoreClient.connect({
       ...options,
       clock: systemClock,
-      connect: () => openTransport(location),
+      connect: () => openTransport(location, options.reconnect === true),
     });
     return { store, location };
   } catch (error) {
@@ -55,20 +54,28 @@ export async function connectStore(
   }
 }
 
-/** @throws ConnectionError */
-export async function openTransport(location: StoreLocation): Promise<Transport> {
+/**
+ * Opens the way to a store.
+ * @param forLong whether nothing may wake the process while the store is silent
+ * @throws ConnectionError
+ */
+export async function openTransport(location: StoreLocation, forLong = false): Promise<Transport> {
   const { kind, path } = location;
   if (kind === "device") {
     try {
+      const { openMessageDevice } = await import("../platform/message_device.ts");
       return new DeviceTransport(openMessageDevice(path), path);
     } catch (error) {
       throw explained(path, error);
     }
   }
+  const connect = forLong
+    ? (await import("../platform/quiet_socket.ts")).connectQuietly
+    : connectQuickly;
   const end = systemClock.now() + REFUSED_PATIENCE_MS;
   for (;;) {
     try {
-      return new SocketTransport(await connectQuickly(path), path);
+      return new SocketTransport(await connect(absoluteFile(path)), path);
     } catch (error) {
       const { code } = error as { code?: string };
       const busy = code === "EAGAIN" || code === "ECONNREFUSED";

@@ -2,14 +2,10 @@
 import { DaemonError, ownDomid } from "../daemon/daemon.ts";
 import { DEFAULT_TIMES, type LifecycleTimes } from "../lifecycle/constants.ts";
 import { configureLog, type LogLevel, openLog } from "../log/log.ts";
+import { systemClock } from "../platform/clock.ts";
 import { systemFiles } from "../platform/files.ts";
-import {
-  changeToRoot,
-  onTermination,
-  printTo,
-  reportStart,
-  startDetached,
-} from "../platform/self.ts";
+import { releaseCode } from "../platform/program_pages.ts";
+import { changeToRoot, onTermination, printTo } from "../platform/self.ts";
 import type { BuiltIn } from "../../plugins/host/host.ts";
 import { type Connected, connectStore } from "./connect.ts";
 import { daemonService } from "./daemon_service.ts";
@@ -18,6 +14,9 @@ import { rotateLog } from "./log_files.ts";
 import { choosePlugins, type PluginOptions } from "./plugin_set.ts";
 import type { ServiceManager } from "./service_manager.ts";
 import { openServing, type Serving, type ServingOptions } from "./serving.ts";
+
+/** When the start is over for sure, in ms: the devices that there were have been looked at. */
+const SETTLED_MS = 5_000;
 
 /** The command's options, as parsed. */
 export interface DevdOptions extends PluginOptions, ServingOptions {
@@ -45,6 +44,7 @@ export async function devd(
     return await serve(options, builtIns, () => {});
   }
   if (options.detached) {
+    const { reportStart } = await import("../platform/detached.ts");
     configureLog(options.logLevel, (line) => printTo(2, line));
     try {
       return await serve(options, builtIns, () => {
@@ -70,6 +70,7 @@ async function detach(options: DevdOptions, argv: readonly string[]): Promise<nu
         "(--log FILE names another, -F logs to the terminal)",
     );
   }
+  const { startDetached } = await import("../platform/detached.ts");
   const failure = await startDetached([...argv, "--detached"], options.log);
   if (failure === null) return ExitCode.Success;
   const match = /^(\d+) ([^]*)$/.exec(failure);
@@ -140,10 +141,12 @@ async function serve(
     );
     ready();
     service.ready(`serving domain ${domid}`);
+    const cancelRelease = systemClock.after(SETTLED_MS, releaseCode);
     const [why, code] = await Promise.race([
       stop.promise.then((signal) => [`${signal}: stopping`, ExitCode.Success] as const),
       lost.promise.then((reason) => [reason, ExitCode.NoStore] as const),
     ]);
+    cancelRelease();
     log.info(why);
     service.stopping();
     if (options.drain && code === ExitCode.Success) {

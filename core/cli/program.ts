@@ -7,6 +7,7 @@ import { DEFAULT_SCRIPT_DIRECTORY } from "../hotplug/path_rules.ts";
 import { type TimeName, TIMES } from "../lifecycle/constants.ts";
 import { LOG_LEVELS, printable } from "../log/log.ts";
 import { absoluteFile, printTo } from "../platform/self.ts";
+import { terminalWidth } from "../platform/terminal.ts";
 import { VERSION } from "../version.ts";
 import { addDevices } from "./device_program.ts";
 import type { DevdOptions } from "./devd.ts";
@@ -24,6 +25,9 @@ import {
   pluginsOption,
 } from "./plugin_program.ts";
 import type { StoreAction } from "./store.ts";
+
+/** Width of help where there is no terminal that tells its own. */
+const DEFAULT_COLUMNS = 80;
 
 /** Log file of the daemon; the stock daemon's, so that log rotation finds it. */
 const DEFAULT_LOG = "/var/log/xen/xldevd.log";
@@ -71,7 +75,16 @@ function makeProgram(
       "after",
       "\nCalled as xenstore-read, xenstore-ls, …, or with that as COMMAND, it is that tool.",
     )
-    .configureOutput({ outputError: (text, write) => write(text.replace(/^error:/, "xdevd:")) });
+    .configureOutput({
+      outputError: (text, write) => write(text.replace(/^error:/, "xdevd:")),
+      // The library's own load the runtime's terminals and streams, which takes longer than all else.
+      writeOut: (text) => printTo(1, text),
+      writeErr: (text) => printTo(2, text),
+      getOutHelpWidth: () => terminalWidth(1) || DEFAULT_COLUMNS,
+      getErrHelpWidth: () => terminalWidth(2) || DEFAULT_COLUMNS,
+      getOutHasColors: () => false,
+      getErrHasColors: () => false,
+    });
   addDevd(program, builtIns, args, finish);
   addDevices(program, storeOption, builtIns, finish);
   addRequests(program, storeOption, builtIns, finish);

@@ -1,19 +1,12 @@
-/** `xdevd --version`. */
+/** `xdevd --version --json`. */
 import type { BuiltIn } from "../../plugins/host/host.ts";
 import { BUILD } from "../build_info.ts";
 import { machineName, printTo, runtimeVersion } from "../platform/self.ts";
 import { VERSION } from "../version.ts";
 
-/** Prints the version; as JSON with all that was built in. */
-export async function printVersion(
-  form: "line" | "json",
-  builtIns: () => Promise<readonly BuiltIn[]>,
-): Promise<number> {
-  if (form === "line") {
-    printTo(1, `${VERSION}\n`);
-    return 0;
-  }
-  const plugins = (await builtIns()).map(({ manifest }) => ({
+/** Prints the version as JSON, with all that was built in. */
+export function printVersion(builtIns: readonly BuiltIn[]): number {
+  const plugins = builtIns.map(({ manifest }) => ({
     name: manifest.name,
     version: manifest.version,
     kinds: manifest.kinds,

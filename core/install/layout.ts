@@ -1,5 +1,5 @@
 /** What is installed where. Pure. */
-import { TOOLS } from "../multicall/call.ts";
+import { TOOLS } from "../multicall/tool_called.ts";
 import { TEXTS } from "./files.ts";
 
 /** Kinds of service managers. */

@@ -1,36 +1,10 @@
 /**
- * Which tool is meant, and what it is asked to do: the command lines of xenstore-utils 4.17
+ * What a tool is asked to do: the command lines of xenstore-utils 4.17
  * (tools/xenstore/xenstore_client.c). Pure.
  */
 import { getopt, type LongOption } from "./getopt.ts";
+import { type Mode, MODES, shortName } from "./tool_called.ts";
 import { atoi } from "./values.ts";
-
-/** What the tools do. */
-export const MODES = ["read", "write", "list", "ls", "rm", "exists", "chmod", "watch"] as const;
-
-/** One of {@link MODES}. */
-export type Mode = typeof MODES[number];
-
-/** The names by which this program is a xenstore tool. */
-export const TOOLS: readonly string[] = ["xenstore", ...MODES.map((mode) => `xenstore-${mode}`)];
-
-/** A tool's invocation. */
-export interface Invocation {
-  /** As a program's argv[0]: it may be a path. */
-  readonly name: string;
-  /** How many of the arguments come before the tool's own. */
-  readonly skip: 0 | 1;
-}
-
-/**
- * Whether a xenstore tool is called: through a link of its name, or by its name as the first argument
- * (`xdevd xenstore-read …`).
- */
-export function toolCalled(argv0: string, args: readonly string[]): Invocation | null {
-  if (TOOLS.includes(shortName(argv0))) return { name: argv0, skip: 0 };
-  const [first] = args;
-  return first !== undefined && TOOLS.includes(first) ? { name: first, skip: 1 } : null;
-}
 
 /** What a tool is asked to do. */
 export interface Call {
@@ -94,11 +68,6 @@ const USAGES: Readonly<Record<Mode, string>> = {
   chmod: "[-h] [-u] [-r] [-s] key <mode [modes...]>",
   watch: "[-h] [-n NR] key",
 };
-
-/** The last component of a program's name. */
-export function shortName(name: string): string {
-  return name.slice(name.lastIndexOf("/") + 1);
-}
 
 /**
  * Reads a tool's command line.

@@ -1,6 +1,5 @@
 /** Finding and connecting to the store, for programs that end soon. */
 import { systemClock } from "../platform/clock.ts";
-import { systemFiles } from "../platform/files.ts";
 import { connectQuickly } from "../platform/quick_socket.ts";
 import { variable } from "../platform/invocation.ts";
 import { StoreClient } from "../xenstore/client.ts";
@@ -27,10 +26,9 @@ export async function openStore(lost: (error: Error) => void): Promise<StoreClie
     })
   ) {
     try {
-      const { kind } = await systemFiles.stat(path);
       return await StoreClient.connect({
         clock: systemClock,
-        connect: () => kind === "socket" ? openSocket(path) : openDevice(path),
+        connect: () => openAt(path),
         onConnection: (_, error) => lost(error ?? new Error("the store went away")),
       });
     } catch (error) {
@@ -40,17 +38,24 @@ export async function openStore(lost: (error: Error) => void): Promise<StoreClie
   throw new ToolFailure(`xs_open: ${words(last)}\n`);
 }
 
-async function openSocket(path: string): Promise<Transport> {
+/** What is no socket refuses as one does that nobody listens on; only then it is worth a look. */
+async function openAt(path: string): Promise<Transport> {
   const end = systemClock.now() + REFUSED_PATIENCE_MS;
   for (;;) {
     try {
       return new SocketTransport(await connectQuickly(path), path);
     } catch (error) {
       const { code = "" } = error as { code?: string };
+      if (code === "ECONNREFUSED" && !await isSocket(path)) return await openDevice(path);
       if (!["EAGAIN", "ECONNREFUSED"].includes(code) || systemClock.now() > end) throw error;
       await new Promise<void>((resolve) => systemClock.after(REFUSED_PAUSE_MS, resolve));
     }
   }
+}
+
+async function isSocket(path: string): Promise<boolean> {
+  const { systemFiles } = await import("../platform/files.ts");
+  return (await systemFiles.stat(path)).kind === "socket";
 }
 
 async function openDevice(path: string): Promise<Transport> {

@@ -1,20 +1,23 @@
 /** The xenstore tools, with the input, output and exit status of xenstore-utils 4.17. */
-import { argumentBytes, terminalColumns, variable, writeFully } from "../platform/invocation.ts";
+import { argumentBytes, variable } from "../platform/invocation.ts";
+import { openOutput } from "../platform/quick_output.ts";
 import type { StoreClient } from "../xenstore/client.ts";
 import type { StoreError } from "../xenstore/errors.ts";
-import { type Call, decodeCall, type Invocation, shortName } from "./call.ts";
+import { type Call, decodeCall } from "./call.ts";
 import { ToolFailure } from "./failure.ts";
 import { layoutOf, listTree } from "./ls.ts";
 import { openStore } from "./open_store.ts";
 import { encoded, type Streams } from "./output.ts";
 import { isTransaction, perform } from "./perform.ts";
+import { type Invocation, shortName } from "./tool_called.ts";
 
 /** Output is kept until there is so much of it, in bytes. */
 const BUFFER_SIZE = 64 * 1024;
 
 /** Runs a tool to its end; resolves with the exit status. */
 export async function runTool({ name, skip }: Invocation): Promise<number> {
-  const args = argumentBytes().slice(skip);
+  const writeFully = await openOutput();
+  const args = (await argumentBytes()).slice(skip);
   const { call, says } = decodeCall(name, args, variable("POSIXLY_CORRECT") !== undefined);
   for (const text of says) writeFully(2, text);
   if (call === null) return 1;
@@ -44,7 +47,7 @@ export async function runTool({ name, skip }: Invocation): Promise<number> {
 }
 
 async function run(call: Call, streams: Streams, flush: () => void): Promise<number> {
-  const layout = call.mode === "ls" ? layoutOf(call, await terminalColumns()) : undefined;
+  const layout = call.mode === "ls" ? layoutOf(call, await columns()) : undefined;
   const lost = Promise.withResolvers<never>();
   lost.promise.catch(() => {});
   const store = await openStore(lost.reject);
@@ -62,6 +65,11 @@ async function run(call: Call, streams: Streams, flush: () => void): Promise<num
   } finally {
     store.close();
   }
+}
+
+async function columns(): Promise<number | undefined> {
+  const { terminalWidth } = await import("../platform/terminal.ts");
+  return terminalWidth(1);
 }
 
 /** What a transaction has to be given up for. */

@@ -1,5 +1,4 @@
-/** Child processes on `node:child_process`. */
-import { spawn } from "node:child_process";
+/** Child processes on `node:child_process`, which is loaded with the first of them. */
 import { openPipe, type Pipe } from "./pipe.ts";
 import type { Child, ChildExit, ChildSpec, Processes } from "./types.ts";
 
@@ -22,7 +21,8 @@ export const systemProcesses: Processes = {
           outputs.push(await openOutput((line) => spec.output?.(line, name)));
         }
       }
-      return await launch(spec, outputs);
+      const { spawn } = await import("node:child_process");
+      return await launch(spawn, spec, outputs);
     } finally {
       for (const { pipe } of outputs) pipe.closeWriter();
     }
@@ -43,7 +43,9 @@ async function openOutput(line: (text: string) => void): Promise<Output> {
   return { pipe, splitter, drained: pipe.drain((chunk) => splitter.push(chunk)).catch(() => {}) };
 }
 
-function launch(spec: ChildSpec, outputs: readonly Output[]): Promise<Child> {
+type Spawn = typeof import("node:child_process").spawn;
+
+function launch(spawn: Spawn, spec: ChildSpec, outputs: readonly Output[]): Promise<Child> {
   return new Promise((resolve, reject) => {
     const [file, ...args] = spec.argv;
     const [stdout, stderr] = outputs;

@@ -19,7 +19,9 @@ const never = new Int32Array(new SharedArrayBuffer(Int32Array.BYTES_PER_ELEMENT)
  */
 export async function connectQuickly(path: string): Promise<ByteStream> {
   let handlers: ByteStreamHandlers | null = null;
+  /** What the socket has not taken yet, and how many bytes that is. */
   let waiting: Uint8Array[] = [];
+  let queued = 0;
   let failure: Error | null = null;
   let ended = false;
   /** What has come before anybody wanted it. */
@@ -32,15 +34,17 @@ export async function connectQuickly(path: string): Promise<ByteStream> {
   let closed = false;
   let gathering = false;
   const flush = (): void => {
-    while (waiting.length > 0) {
-      const [first] = waiting;
-      const written = socket.write(first!);
-      if (written < first!.length) {
-        waiting[0] = first!.subarray(Math.max(0, written));
-        return;
+    let taken = 0;
+    for (const bytes of waiting) {
+      const written = Math.max(0, socket.write(bytes));
+      queued -= written;
+      if (written < bytes.length) {
+        waiting[taken] = bytes.subarray(written);
+        break;
       }
-      waiting = waiting.slice(1);
+      taken++;
     }
+    waiting = waiting.slice(taken);
   };
   const socket = await Bun.connect({
     unix: path,
@@ -75,10 +79,11 @@ export async function connectQuickly(path: string): Promise<ByteStream> {
     write(bytes) {
       if (ended || closed) return;
       waiting.push(bytes);
+      queued += bytes.length;
       if (waiting.length === 1) flush();
     },
     get queued() {
-      return waiting.reduce((sum, bytes) => sum + bytes.length, 0);
+      return queued;
     },
     gather() {
       if (gathering) return;
@@ -91,7 +96,7 @@ export async function connectQuickly(path: string): Promise<ByteStream> {
         if (!closed) Atomics.wait(never, 0, 0, GATHER_MS);
       });
     },
-    // The runtime tells of the end from within its `end`.
-    close: () => queueMicrotask(() => socket.end()),
+    // The runtime tells of the end from within this.
+    close: () => queueMicrotask(() => socket.terminate()),
   };
 }

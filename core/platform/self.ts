@@ -1,5 +1,4 @@
 /** This process: its identity, its standard streams, starting itself again. */
-import { spawn } from "node:child_process";
 import * as fs from "node:fs";
 import * as path from "node:path";
 
@@ -78,41 +77,4 @@ export function onTermination(fn: (signal: "SIGTERM" | "SIGINT") => void): () =>
     process.off("SIGTERM", term);
     process.off("SIGINT", int);
   };
-}
-
-/** The descriptor through which a detached child reports to the one that started it. */
-const REPORT_FD = 3;
-
-/**
- * Starts this program again in a session of its own, with its output appended to a file, and waits
- * until it says how its start went.
- * @returns null when it is up, else its last words
- * @throws SystemError when the log file cannot be opened
- */
-export function startDetached(args: readonly string[], logFile: string): Promise<string | null> {
-  const log = fs.openSync(logFile, "a", 0o644);
-  const [program, ...prefix] = selfCommand();
-  return new Promise((resolve, reject) => {
-    const child = spawn(program, [...prefix, ...args], {
-      detached: true,
-      stdio: ["ignore", log, log, "pipe"],
-    });
-    fs.closeSync(log);
-    let words = "";
-    child.once("error", reject);
-    const report = child.stdio[REPORT_FD] as NodeJS.ReadableStream;
-    report.on("data", (chunk: Uint8Array) => words += new TextDecoder().decode(chunk));
-    report.on("end", () => {
-      child.unref();
-      resolve(words === READY ? null : words.trim() || `it ended at once; see ${logFile}`);
-    });
-  });
-}
-
-const READY = "ready\n";
-
-/** In the detached child: reports success (null) or a failure, once. */
-export function reportStart(failure: string | null): void {
-  fs.writeSync(REPORT_FD, failure ?? READY);
-  fs.closeSync(REPORT_FD);
 }

@@ -2,7 +2,10 @@
 import { constants } from "node:os";
 import type { SystemError } from "./types.ts";
 
-const names = new Map(Object.entries(constants.errno).map(([name, number]) => [number, name]));
+// Of two names for one number the first: EAGAIN, not EWOULDBLOCK.
+const names = new Map(
+  Object.entries(constants.errno).reverse().map(([name, number]) => [number, name]),
+);
 
 /** Symbolic name of an errno (asm-generic/errno.h), such as `EBUSY`. */
 export function errnoName(errno: number): string {

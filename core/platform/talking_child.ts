@@ -1,5 +1,5 @@
 /** A child process that is talked to over its standard streams. */
-import { spawn } from "node:child_process";
+import type { ChildProcess } from "node:child_process";
 import { openPipe } from "./pipe.ts";
 import { LineSplitter, signalGroup } from "./processes.ts";
 import type { Child, ChildExit, ChildSpec } from "./types.ts";
@@ -33,6 +33,7 @@ export interface TalkingChildren {
 /** The machine's. */
 export const systemTalkingChildren: TalkingChildren = {
   async start(spec) {
+    const { spawn } = await import("node:child_process");
     const complaints = await openPipe();
     const splitter = new LineSplitter(spec.complaint, Number.POSITIVE_INFINITY);
     const [file, ...args] = spec.argv;
@@ -43,7 +44,7 @@ export const systemTalkingChildren: TalkingChildren = {
         cwd: spec.cwd ?? "/",
         stdio: ["pipe", "pipe", complaints.writer],
       });
-    let child: ReturnType<typeof spawn>;
+    let child: ChildProcess;
     try {
       child = spec.around?.(make) ?? make();
     } finally {

@@ -290,15 +290,19 @@ export class StoreClient extends NodeAccess {
     const { promise, resolve, reject } = Promise.withResolvers<T>();
     let running = false;
     let dirty = false;
+    /** The caller goes on: nothing is checked behind its back. */
+    let over = false;
     const look = async () => {
       dirty = true;
       if (running) return;
       running = true;
       try {
-        while (dirty) {
+        while (dirty && !over) {
           dirty = false;
           const result = await check();
-          if (result !== undefined) resolve(result);
+          if (result === undefined) continue;
+          over = true;
+          resolve(result);
         }
       } catch (error) {
         reject(error);
@@ -325,6 +329,7 @@ export class StoreClient extends NodeAccess {
       watch = await this.watch(path, look, options);
       return await promise;
     } finally {
+      over = true;
       this.#waiting.delete(reject);
       cancel();
       options.signal?.removeEventListener("abort", onAbort);

@@ -17,9 +17,11 @@ const benchmarks: Record<string, () => Promise<Benchmark>> = {
   attach: async () => (await import("./attach.ts")).attach,
   event: async () => (await import("./event.ts")).event,
   migration: async () => (await import("./migration.ts")).migration,
+  memory: async () => (await import("./memory.ts")).memory,
   plugins: async () => (await import("./plugins.ts")).plugins,
   scale: async () => (await import("./scale.ts")).scale,
   server: async () => (await import("./server.ts")).server,
+  startup: async () => (await import("./startup.ts")).startup,
   store: async () => (await import("./store.ts")).store,
 };
 const names = Object.keys(benchmarks).join(", ");

@@ -5,7 +5,8 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { Daemon } from "../../core/daemon/daemon.ts";
 import { DirectoryKeeper } from "../../core/daemon/device_directories.ts";
-import { MemoryJournal } from "../../core/daemon/journal/memory.ts";
+import type { JournalEntry } from "../../core/daemon/journal/entry.ts";
+import { type JournalStore, MemoryJournal } from "../../core/daemon/journal/memory.ts";
 import { systemParts } from "../../core/daemon/system_parts.ts";
 import { DEFAULT_LIMITS } from "../../core/hotplug/run_script.ts";
 import { callLimits, DEFAULT_TIMES } from "../../core/lifecycle/constants.ts";
@@ -331,18 +332,39 @@ interface Death {
 }
 
 /** @returns a promise of its death */
-function mortalize(store: StoreClient, { at, effect }: Death): Promise<true> {
+function mortalize(
+  store: StoreClient,
+  { at, effect }: Death,
+  dying: () => void = () => {},
+): Promise<true> {
   const { promise, resolve } = Promise.withResolvers<true>();
   const transaction = store.transaction.bind(store);
   let count = 0;
   store.transaction = (async (...args: Parameters<typeof transaction>) => {
     if (count++ !== at) return await transaction(...args);
     if (effect) await transaction(...args);
+    dying();
     store.close();
     resolve(true);
     return await new Promise(() => {});
   }) as typeof store.transaction;
   return promise;
+}
+
+/** What a process that is dead would still record, as this one's other half does, is not. */
+class MortalJournal implements JournalStore {
+  alive = true;
+  readonly #journal: JournalStore;
+
+  constructor(journal: JournalStore) {
+    this.#journal = journal;
+  }
+
+  entries = () => this.#journal.entries();
+  get = (name: string) => this.#journal.get(name);
+  holders = (undo: string, value: string | number | boolean) => this.#journal.holders(undo, value);
+  put = (entry: JournalEntry) => this.alive ? this.#journal.put(entry) : undefined;
+  drop = (name: string) => this.alive ? this.#journal.drop(name) : undefined;
 }
 
 /** A daemon in this process, with its own connection. */
@@ -364,7 +386,10 @@ class RunningDaemon {
     dies?: Death,
   ): Promise<RunningDaemon> {
     const store = await connectTo(server.socketPath(DRIVER));
-    const died = dies === undefined ? new Promise<true>(() => {}) : mortalize(store, dies);
+    const own = new MortalJournal(journal);
+    const died = dies === undefined
+      ? new Promise<true>(() => {})
+      : mortalize(store, dies, () => own.alive = false);
     const times = { ...DEFAULT_TIMES, initWait: 2_000, hold: 10, orphans: 0 };
     const daemon = new Daemon(DRIVER, {
       ...systemParts(store),
@@ -376,7 +401,7 @@ class RunningDaemon {
         environment: {},
       },
       times,
-      journal,
+      journal: own,
       directories: new DirectoryKeeper(systemFiles, `${tmpdir()}/xdevd-test-${process.pid}`),
       calls: callLimits(times),
       requests: { presence: "test boot", files: "loop" },

@@ -1,9 +1,10 @@
 /** The xenstore tools' pure parts. What they do is compared with the originals in test/real. */
 import { expect, test } from "bun:test";
 import fc from "fast-check";
-import { decodeCall, MODES, toolCalled } from "../../../core/multicall/call.ts";
+import { decodeCall } from "../../../core/multicall/call.ts";
 import { getopt } from "../../../core/multicall/getopt.ts";
 import { layoutOf, line } from "../../../core/multicall/ls.ts";
+import { MODES, toolCalled } from "../../../core/multicall/tool_called.ts";
 import { atoi, fromBytes, sanitise, toBytes, unsanitise } from "../../../core/multicall/values.ts";
 
 test("a tool is called by a link's name, or by the first argument", () => {

@@ -246,6 +246,28 @@ describe("watches", () => {
     expect(clock.pending).toBe(0);
   });
 
+  test("what has been found is not looked for again", async () => {
+    let looks = 0;
+    const looking = Promise.withResolvers<void>();
+    const waiting = client.watchUntil("/a", async () => {
+      looks++;
+      await looking.promise;
+      return looks;
+    });
+    await settle();
+    const token = tokenOf();
+    await answer(Op.WATCH, "OK\0");
+    wire().event("/a", token);
+    await settle();
+    // While it looks, and after it has found.
+    wire().event("/a", token);
+    looking.resolve();
+    expect(await waiting).toBe(1);
+    wire().event("/a", token);
+    await answer(Op.UNWATCH, "OK\0");
+    expect(looks).toBe(1);
+  });
+
   test("a handler that throws harms nobody", async () => {
     const watching = client.watch("/a", () => {
       throw new Error("oops");

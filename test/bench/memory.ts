@@ -1,0 +1,106 @@
+/**
+ * What an idle daemon costs, beside a program that only waits, compiled with the same options:
+ * memory, and how often it is woken. On the C xenstored, no devices; both begin at the same time.
+ * Needs root and Debian's packages.
+ *
+ * Memory is what the kernel says of the process a while after its start (/proc/PID/smaps_rollup):
+ * `Anonymous` is what is its alone and nobody can take from it; `Rss` is that and the pages of files
+ * (the program, libraries) that it has touched and the kernel may take at any time. Wake-ups are all
+ * context switches of all its threads (proc(5)): whoever is not woken is not switched to. A debugger's
+ * or tracer's presence would count too.
+ */
+import { mkdtempSync, readdirSync, readFileSync, rmSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { explainMissing, xenstoredPackages } from "../real/requirements.ts";
+import { startXenstored } from "../real/xenstored.ts";
+import { DaemonProcess } from "../support/daemon_process.ts";
+import { makeDomain } from "../support/hand_made.ts";
+import { connectTo } from "../support/store_connection.ts";
+import { compilePeer, compileXdevd } from "./compiled.ts";
+import type { Benchmark, Result } from "./run.ts";
+import { summarise } from "./statistics.ts";
+
+/** Processes of each kind. */
+const COUNT = 5;
+/** The runtime collects garbage each second for half a minute, and then each half minute. */
+const SETTLE_MS = 60_000;
+const WATCHED_MS = 60_000;
+
+const PEER = "a program that waits";
+const OURS = "xdevd devd, without devices";
+
+type Series = Record<string, number[]>;
+
+/** The benchmark. */
+export const memory: Benchmark = async () => {
+  const missing = explainMissing("bench memory", { packages: xenstoredPackages, root: true });
+  if (missing !== null) throw new Error(missing);
+  const directory = mkdtempSync(join(tmpdir(), "xdevd-bench-"));
+  const domids = Array.from({ length: COUNT }, (_, number) => number + 1);
+  const store = await startXenstored({ domains: domids });
+  const dom0 = await connectTo(store.socketPath(0));
+  const waiting: Bun.Subprocess[] = [];
+  const daemons: DaemonProcess[] = [];
+  try {
+    const peer = await compilePeer("waiting", directory);
+    const command = [compileXdevd(directory)] as const;
+    for (const domid of domids) {
+      await makeDomain(dom0, domid);
+      waiting.push(Bun.spawn([peer], { stdin: "ignore", stdout: "ignore", stderr: "ignore" }));
+      const args = ["--store", store.socketPath(domid), "--run-dir", join(directory, `${domid}`)];
+      daemons.push(await DaemonProcess.start(args, { command }));
+    }
+    const pids = { [PEER]: waiting.map(({ pid }) => pid), [OURS]: daemons.map(({ pid }) => pid) };
+    await Bun.sleep(SETTLE_MS);
+    const before = forEach(pids, contextSwitches);
+    await Bun.sleep(WATCHED_MS);
+    const after = forEach(pids, contextSwitches);
+    const perMinute = Object.fromEntries(
+      Object.entries(after).map(([name, counts]) => [
+        name,
+        counts.map((count, at) => (count - before[name]![at]!) * 60_000 / WATCHED_MS),
+      ]),
+    );
+    return [
+      result("memory of its own", "MB", forEach(pids, (pid) => megabytes(pid, "Anonymous"))),
+      result("with pages of files", "MB", forEach(pids, (pid) => megabytes(pid, "Rss"))),
+      result("context switches of all threads", "1/minute", perMinute),
+    ];
+  } finally {
+    for (const child of waiting) child.kill();
+    for (const daemon of daemons) await daemon.stop();
+    dom0.close();
+    await store.stop();
+    rmSync(directory, { recursive: true });
+  }
+};
+
+function forEach(
+  pids: Readonly<Record<string, readonly number[]>>,
+  measure: (pid: number) => number,
+): Series {
+  return Object.fromEntries(
+    Object.entries(pids).map(([name, of]) => [name, of.map((pid) => measure(pid))]),
+  );
+}
+
+function result(what: string, unit: string, series: Series): Result {
+  const subjects = Object.entries(series).map(([name, values]) => [name, summarise(values)]);
+  return { what, unit, subjects: Object.fromEntries(subjects) };
+}
+
+/** @param field in KiB, as proc(5) has it */
+function megabytes(pid: number, field: string): number {
+  const text = readFileSync(`/proc/${pid}/smaps_rollup`, "utf8");
+  return Number(new RegExp(`^${field}: +(\\d+) kB$`, "m").exec(text)![1]) * 1024 / 1e6;
+}
+
+function contextSwitches(pid: number): number {
+  const threads = readdirSync(`/proc/${pid}/task`);
+  return threads.reduce((sum, thread) => {
+    const text = readFileSync(`/proc/${pid}/task/${thread}/status`, "utf8");
+    const counts = [...text.matchAll(/ctxt_switches:\s+(\d+)/g)].map(([, count]) => Number(count));
+    return sum + counts.reduce((all, count) => all + count, 0);
+  }, 0);
+}

@@ -1,0 +1,2 @@
+/** The peer of `bench startup`: what the runtime costs that does nothing. */
+export {};

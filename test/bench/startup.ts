@@ -1,0 +1,98 @@
+/**
+ * How long commands take from their start to their end, beside a program that does nothing, compiled
+ * with the same options; and `xenstore-read` beside Xen's own, where that is installed. In turns.
+ */
+import { existsSync, mkdtempSync, rmSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { compilePeer, compileXdevd } from "./compiled.ts";
+import type { Benchmark, Result } from "./run.ts";
+import { summarise } from "./statistics.ts";
+
+const ROUNDS = 60;
+/** Rounds before those that count: the files come into the page cache. */
+const WARM_UP = 3;
+/** How long the store has to begin, in ms. */
+const PATIENCE_MS = 5_000;
+const NODE = "/bench/node";
+const THEIRS = "/usr/bin/xenstore-read";
+
+/** The benchmark. */
+export const startup: Benchmark = async () => {
+  const directory = mkdtempSync(join(tmpdir(), "xdevd-bench-"));
+  try {
+    const empty = await compilePeer("nothing", directory);
+    const xdevd = compileXdevd(directory);
+    const server = Bun.spawn([xdevd, "xenstored", "--dir", directory], {
+      stdout: "ignore",
+      stderr: "ignore",
+    });
+    try {
+      const socket = join(directory, "socket");
+      const env = { PATH: "/usr/bin:/bin", XENSTORED_PATH: socket };
+      await untilServed(xdevd, env);
+      return [
+        ...inTurns("a command, from start to end", env, {
+          "a program that does nothing": [empty],
+          "xdevd --version": [xdevd, "--version"],
+          "xdevd --help": [xdevd, "--help"],
+          "xdevd store read": [xdevd, "store", "read", "--store", socket, NODE],
+        }),
+        ...inTurns("a node is read, from start to end", env, {
+          ...(existsSync(THEIRS) ? { "xenstore-read of Xen": [THEIRS, NODE] } : {}),
+          "xenstore-read of xdevd": [xdevd, "xenstore-read", NODE],
+        }),
+      ];
+    } finally {
+      server.kill();
+      await server.exited;
+    }
+  } finally {
+    rmSync(directory, { recursive: true });
+  }
+};
+
+type Environment = Record<string, string>;
+
+async function untilServed(xdevd: string, env: Environment): Promise<void> {
+  const end = performance.now() + PATIENCE_MS;
+  while (Bun.spawnSync([xdevd, "xenstore-write", NODE, "value"], { env }).exitCode !== 0) {
+    if (performance.now() > end) throw new Error("there is no store to read from");
+    await Bun.sleep(20);
+  }
+}
+
+/** Elapsed time, and the processors' time. */
+function inTurns(
+  what: string,
+  env: Environment,
+  commands: Readonly<Record<string, readonly string[]>>,
+): Result[] {
+  const elapsed: Record<string, number[]> = {};
+  const spent: Record<string, number[]> = {};
+  for (let round = -WARM_UP; round < ROUNDS; round++) {
+    for (const [name, argv] of Object.entries(commands)) {
+      const start = performance.now();
+      const { exitCode, resourceUsage } = Bun.spawnSync([...argv], {
+        env,
+        stdin: "ignore",
+        stdout: "ignore",
+        stderr: "pipe",
+      });
+      const ms = performance.now() - start;
+      if (exitCode !== 0) throw new Error(`${argv.join(" ")} exited with ${exitCode}`);
+      if (round < 0) continue;
+      (elapsed[name] ??= []).push(ms);
+      // Microseconds.
+      (spent[name] ??= []).push(Number(resourceUsage.cpuTime.total) / 1000);
+    }
+  }
+  const result = (words: string, series: Record<string, number[]>): Result => ({
+    what: words,
+    unit: "ms",
+    subjects: Object.fromEntries(
+      Object.entries(series).map(([name, values]) => [name, summarise(values)]),
+    ),
+  });
+  return [result(what, elapsed), result(`${what}: processor time`, spent)];
+}
