@@ -1,0 +1,108 @@
+/** Whatever comes between any two messages: nothing is lost, added twice, or added elsewhere. */
+import { expect, test } from "bun:test";
+import * as fc from "fast-check";
+import { configureLog } from "../../../core/log/log.ts";
+import { SteppedWorld } from "./stepped_daemon.ts";
+
+const ACTIONS: Record<string, (world: SteppedWorld, value: number) => Promise<void>> = {
+  serve: (world, value) => world.serve(1 + value),
+  deliver: (world, value) => world.deliver(1 + value),
+  flow: async (world, value) => {
+    for (let at = 0; at <= value; at++) {
+      await world.serve(9);
+      await world.deliver(9);
+    }
+  },
+  quiet: (world) => world.quiet(),
+  finish: (world) => world.finish(),
+  create: (world, value) => world.create(1 + value % 2),
+  ready: (world) => world.change({ state: "2" }),
+  back: (world) => world.change({ state: "1" }),
+  detach: (world, value) => world.change({ online: "0", state: value % 2 === 0 ? "5" : "6" }),
+  wanted: (world) => world.change({ online: "1", state: "2" }),
+  idle: (world) => world.change({ state: "6" }),
+  delete: (world) => world.deleteBackend(),
+  hide: (world) => world.hideFrontend(),
+  show: (world) => world.showFrontend(),
+  pass: (world, value) => world.pass([1, 30, 300, 1_000][value % 4]!),
+  cut: (world) => world.cut(),
+  restart: async (world) => {
+    await world.kill();
+    await world.startDaemon();
+  },
+};
+const OFTEN = ["serve", "deliver", "flow", "quiet"];
+
+const step = fc.oneof(
+  ...Object.keys(ACTIONS).map((action) => ({
+    weight: OFTEN.includes(action) ? 5 : ["cut", "restart"].includes(action) ? 1 : 2,
+    arbitrary: fc.tuple(fc.constant(action), fc.nat(7)),
+  })),
+);
+
+async function play(
+  [waits, steps]: readonly [boolean, readonly (readonly [string, number])[]],
+  ending: (world: SteppedWorld) => Promise<void>,
+): Promise<void> {
+  const lines: string[] = [];
+  configureLog("debug", (line) => lines.push(line));
+  const world = new SteppedWorld(waits);
+  await world.begin();
+  try {
+    for (const [action, value] of steps) {
+      lines.push(`== ${action} ${value}\n`);
+      await ACTIONS[action]!(world, value);
+    }
+    lines.push("== the end\n");
+    await ending(world);
+    expect(world.faults).toEqual([]);
+  } catch (error) {
+    throw new Error(`${(error as Error).message}\n${lines.join("")}`);
+  } finally {
+    await world.end();
+  }
+}
+
+const plays = fc.tuple(fc.boolean(), fc.array(step, { maxLength: 25 }));
+const RUNS = { numRuns: 1_000 };
+
+test("what is wanted in the end is set up, once and in its own directory", async () => {
+  await fc.assert(
+    fc.asyncProperty(plays, (some) =>
+      play(some, async (world) => {
+        await world.create(1);
+        await world.deliver(3);
+        await world.change({ state: "2" });
+        await world.rest();
+        const { phase, status, mark, record, held } = await world.outcome();
+        expect({ phase, status, record, held }).toEqual({
+          phase: "connected",
+          status: "connected",
+          record: { stage: "connected", token: mark! },
+          held: mark!,
+        });
+      })),
+    RUNS,
+  );
+}, 60_000);
+
+test.each([
+  ["deleted", (world: SteppedWorld) => world.deleteBackend()],
+  ["detached", (world: SteppedWorld) => world.change({ online: "0", state: "6" })],
+])("what is %s in the end leaves nothing", async (_, remove) => {
+  await fc.assert(
+    fc.asyncProperty(plays, (some) =>
+      play(some, async (world) => {
+        await remove(world);
+        await world.rest();
+        const { phase, record, held, exists } = await world.outcome();
+        expect({ phase, record, held, exists }).toEqual({
+          phase: "unknown",
+          record: null,
+          held: null,
+          exists: false,
+        });
+      })),
+    RUNS,
+  );
+}, 60_000);

@@ -1,0 +1,245 @@
+/**
+ * The daemon's own code, one device and the embedded store, between which nothing moves by itself:
+ * toolstack, guest, kernel and whoever kills the daemon act between any two messages. There is no
+ * regular look: what no event tells stays unseen.
+ */
+import { Daemon } from "../../../core/daemon/daemon.ts";
+import { DirectoryKeeper } from "../../../core/daemon/device_directories.ts";
+import { MemoryJournal } from "../../../core/daemon/journal/memory.ts";
+import { Orphans } from "../../../core/daemon/orphans.ts";
+import { systemParts } from "../../../core/daemon/system_parts.ts";
+import { TOKEN_NODE } from "../../../core/daemon/token.ts";
+import { backendPath, type DeviceId, frontendPath } from "../../../core/device/id.ts";
+import { DEFAULT_LIMITS } from "../../../core/hotplug/run_script.ts";
+import { callLimits, DEFAULT_TIMES } from "../../../core/lifecycle/constants.ts";
+import { StoreClient } from "../../../core/xenstore/client.ts";
+import { SocketTransport } from "../../../core/xenstore/socket_transport.ts";
+import { connectInProcess } from "../../../core/xenstored/in_process.ts";
+import { XenstoreServer } from "../../../core/xenstored/server.ts";
+import { definePlugin } from "../../../plugins/contract.ts";
+import { readyHost } from "../../../plugins/host/host.ts";
+import { PluginRegistry } from "../../../plugins/registry.ts";
+import { MortalJournal, noFiles, noProcesses } from "../../support/bare_machine.ts";
+import { FakeClock, settle } from "../../support/fake_clock.ts";
+import { SteppedStream } from "../../support/stepped_stream.ts";
+
+const ID: DeviceId = { backendDomid: 0, kind: "vbd", frontendDomid: 7, devid: 1 };
+const BACK = backendPath(ID);
+const FRONT = frontendPath(ID, "vbd");
+const NEVER_MS = 1e12;
+const TIMES = { ...DEFAULT_TIMES, resync: NEVER_MS, check: NEVER_MS, initWait: NEVER_MS };
+/** Longer than all times that are waited for. */
+const LONG_MS = 30_000;
+
+/** A daemon with all that belongs to it alone. */
+interface Life {
+  /** The newest connection. */
+  stream: SteppedStream;
+  readonly journal: MortalJournal;
+  readonly store: StoreClient;
+  readonly daemon: Daemon;
+  /** Ends the plugin's add that waits. */
+  finish: (() => void) | null;
+  started: boolean;
+}
+
+export class SteppedWorld {
+  readonly #waits: boolean;
+  readonly #server = new XenstoreServer();
+  readonly #clock = new FakeClock();
+  readonly #journal = new MemoryJournal();
+  #dom0!: StoreClient;
+  #life: Life | null = null;
+  /** The mark of the directory for which the plugin has set something up. */
+  held: string | null = null;
+  readonly faults: string[] = [];
+
+  /** @param waits whether the kind waits for the kernel */
+  constructor(waits: boolean) {
+    this.#waits = waits;
+  }
+
+  async begin(): Promise<void> {
+    this.#dom0 = await StoreClient.connect({
+      clock: this.#clock,
+      connect: async () => connectInProcess(this.#server, 0),
+    });
+    await this.#dom0.write("/local/domain/0/backend", "");
+    await this.startDaemon();
+  }
+
+  async startDaemon(): Promise<void> {
+    let stream!: SteppedStream;
+    let life: Life | null = null;
+    const store = await StoreClient.connect({
+      clock: this.#clock,
+      reconnect: true,
+      connect: async () => {
+        stream = new SteppedStream();
+        this.#server.accept(stream.server, 0);
+        if (life !== null) life.stream = stream;
+        return new SocketTransport(stream.client, "stepped");
+      },
+    });
+    const journal = new MortalJournal(this.#journal);
+    const daemon = new Daemon(0, {
+      ...systemParts(store),
+      clock: this.#clock,
+      files: noFiles,
+      orphans: new Orphans(noProcesses, this.#clock),
+      plugins: PluginRegistry.of(readyHost(this.#plugin(() => life!))),
+      scripts: {
+        policy: { directories: [], trustedUids: [0] },
+        limits: DEFAULT_LIMITS,
+        path: "/bin",
+        environment: {},
+      },
+      times: TIMES,
+      journal,
+      directories: new DirectoryKeeper(noFiles, "/nowhere"),
+      calls: callLimits(TIMES),
+    });
+    life = this.#life = { stream, journal, store, daemon, finish: null, started: false };
+    const started = life;
+    daemon.start().then(() => started.started = true, () => {});
+    await settle();
+  }
+
+  #plugin(life: () => Life) {
+    return definePlugin({
+      name: "stepped",
+      version: "1",
+      api: 1,
+      kinds: ["vbd"],
+      waitsForBackend: this.#waits,
+      add: async (device, signal) => {
+        if (life().journal.isDead) return;
+        if (this.held !== null) this.faults.push("added twice without a remove between");
+        const mark = this.#journal.entries()[0]?.token ?? "";
+        if (mark === "") this.faults.push("added without a record");
+        this.held = mark;
+        const there = this.#server.tree.get(`${BACK}/${TOKEN_NODE}`)?.value;
+        // All that has happened is known to it.
+        if (life().stream.isQuiet && new TextDecoder().decode(there) !== mark) {
+          this.faults.push("added for a directory that is known to be another, or gone");
+        }
+        const { promise, resolve, reject } = Promise.withResolvers<void>();
+        promise.catch(() => {});
+        life().finish = resolve;
+        signal.addEventListener("abort", () => reject(signal.reason), { once: true });
+        if (await device.nodes.read("params") === undefined) throw new Error("no params");
+        await promise;
+        await device.nodes.write({ "hotplug-status": "connected" });
+      },
+      remove: async () => {
+        if (!life().journal.isDead) this.held = null;
+      },
+    });
+  }
+
+  /** Nothing more is done or written, whatever was under way. */
+  async kill(): Promise<void> {
+    const { store, journal, daemon } = this.#life!;
+    journal.isDead = true;
+    store.close();
+    daemon.stop(0).catch(() => {});
+    await settle();
+  }
+
+  /** The connection is lost, with all that is under way; who is just starting ends then. */
+  async cut(): Promise<void> {
+    if (!this.#life!.started) {
+      await this.kill();
+      return await this.startDaemon();
+    }
+    this.#life!.stream.client.close();
+    await settle();
+  }
+
+  async serve(count: number): Promise<void> {
+    for (let at = 0; at < count && this.#life!.stream.serve(); at++) await settle();
+  }
+
+  async deliver(count: number): Promise<void> {
+    for (let at = 0; at < count && this.#life!.stream.deliver(); at++) await settle();
+  }
+
+  /** The plugin's add succeeds. */
+  async finish(): Promise<void> {
+    this.#life!.finish?.();
+    this.#life!.finish = null;
+    await settle();
+  }
+
+  async pass(ms: number): Promise<void> {
+    await this.#clock.advance(ms);
+  }
+
+  /** Creates the device, in place of another one, if there is one, in the same transaction. */
+  async create(state: number): Promise<void> {
+    await this.#dom0.transaction(async (t) => {
+      await t.removeOptional(BACK);
+      const nodes = { frontend: FRONT, "frontend-id": "7", online: "1", params: "x" };
+      for (const [name, value] of Object.entries({ ...nodes, state: String(state) })) {
+        await t.write(`${BACK}/${name}`, value);
+      }
+      await t.write(`${FRONT}/state`, "1");
+    });
+  }
+
+  /** Nothing is made by this. */
+  async change(nodes: Record<string, string>): Promise<void> {
+    if (!await this.#dom0.exists(BACK)) return;
+    for (const [name, value] of Object.entries(nodes)) {
+      await this.#dom0.write(`${BACK}/${name}`, value);
+    }
+  }
+
+  async deleteBackend(): Promise<void> {
+    await this.#dom0.removeOptional(BACK);
+  }
+
+  async hideFrontend(): Promise<void> {
+    await this.#dom0.removeOptional(FRONT);
+  }
+
+  async showFrontend(): Promise<void> {
+    if (await this.#dom0.exists(BACK)) await this.#dom0.write(`${FRONT}/state`, "1");
+  }
+
+  /** Until nothing is under way any more. */
+  async quiet(): Promise<void> {
+    while (!this.#life!.stream.isQuiet) {
+      await this.serve(Infinity);
+      await this.deliver(Infinity);
+    }
+  }
+
+  /** Until nothing moves any more, whatever time passes. */
+  async rest(): Promise<void> {
+    for (let round = 0; round < 4; round++) {
+      await this.quiet();
+      await this.finish();
+      await this.quiet();
+      await this.pass(LONG_MS);
+    }
+  }
+
+  /** What is known in the end. */
+  async outcome() {
+    const [record] = this.#journal.entries();
+    return {
+      phase: this.#life!.daemon.devices.stateOf(ID)?.phase ?? "unknown",
+      mark: await this.#dom0.readOptional(`${BACK}/${TOKEN_NODE}`),
+      status: await this.#dom0.readOptional(`${BACK}/hotplug-status`),
+      exists: await this.#dom0.exists(BACK),
+      record: record === undefined ? null : { stage: record.stage, token: record.token },
+      held: this.held,
+    };
+  }
+
+  async end(): Promise<void> {
+    await this.kill();
+    this.#dom0.close();
+  }
+}
