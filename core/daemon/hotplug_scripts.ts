@@ -61,8 +61,8 @@ export class HotplugScripts implements DeviceScripts {
    * which is one call of a plugin: only those who are trusted could have changed it.
    */
   readonly #programs = new Map<string, string>();
-  /** Nodes `type` and `gatewaydev` as they were checked. */
-  #network: [type: string | undefined, gateway: string | undefined] | null = null;
+  /** Nodes `type` and `gatewaydev` of the device, once they were found right. */
+  #network: readonly [type: "vif" | "vif_ioemu", gateway: string] | null = null;
 
   /** @param environment more variables for the scripts */
   constructor(
@@ -96,7 +96,7 @@ export class HotplugScripts implements DeviceScripts {
   async check(family: ScriptFamily, script: string): Promise<void> {
     await this.#programOf(script);
     if (family === "block") return;
-    await this.#networkPasses(script, "add", (name) => this.#nodes.read(name), BACKEND_BASE);
+    await this.#networkPasses(script, "add");
   }
 
   /** @throws ScriptRefused */
@@ -170,11 +170,9 @@ export class HotplugScripts implements DeviceScripts {
   ): Promise<void> {
     const { processes, clock, scripts } = this.#parts;
     const program = await this.#programOf(script);
-    const base = nodes === undefined ? BACKEND_BASE : COPY_BASE;
-    const read = async (name: string) => nodes === undefined ? this.#nodes.read(name) : nodes[name];
     const passes = family === "block"
-      ? blockPasses(this.#id, script, action, base)
-      : await this.#networkPasses(script, action, read, base);
+      ? blockPasses(this.#id, script, action, baseOf(nodes))
+      : await this.#networkPasses(script, action, nodes);
     for (const pass of passes) {
       this.#log.debug(`runs ${program} ${pass.args.join(" ")}`);
       try {
@@ -198,27 +196,41 @@ export class HotplugScripts implements DeviceScripts {
     return words ? new ScriptFailed(`${error.message}: ${printable(words)}`) : error;
   }
 
+  /** @param copy what to go by in place of the device's nodes */
   async #networkPasses(
     script: string,
     action: ScriptAction,
-    read: (name: string) => Promise<string | undefined>,
-    base: string,
+    copy?: Readonly<Record<string, string>>,
   ): Promise<ScriptPass[]> {
-    const [type, gateway = ""] = this.#network ??= await Promise.all([
-      read("type"),
-      read("gatewaydev"),
-    ]);
-    if (type !== "vif" && type !== "vif_ioemu") {
-      throw new Error(`node type is ${quote(type)}; expected vif or vif_ioemu`);
-    }
-    if (gateway.length > INTERFACE_NAME_MAX || !/^[\w.:@-]*$/.test(gateway)) {
-      throw new Error(`node gatewaydev is ${quote(gateway)}; expected an interface name`);
-    }
+    const [type, gatewayDevice] = copy === undefined
+      ? this.#network ??= checkNetwork(
+        ...await Promise.all([this.#nodes.read("type"), this.#nodes.read("gatewaydev")]),
+      )
+      : checkNetwork(copy["type"], copy["gatewaydev"]);
     return networkPasses(this.#id, script, action, {
       type,
-      gatewayDevice: gateway,
+      gatewayDevice,
       tapExists: type === "vif_ioemu" &&
         await this.#system.exists(`/sys/class/net/${tapName(this.#id)}`),
-    }, base);
+    }, baseOf(copy));
   }
+}
+
+/** Where the script finds the nodes: those of the device, or a copy of them. */
+function baseOf(copy: Readonly<Record<string, string>> | undefined): string {
+  return copy === undefined ? BACKEND_BASE : COPY_BASE;
+}
+
+/** What a network script is told of nodes `type` and `gatewaydev`. @throws Error */
+function checkNetwork(
+  type: string | undefined,
+  gateway = "",
+): [type: "vif" | "vif_ioemu", gateway: string] {
+  if (type !== "vif" && type !== "vif_ioemu") {
+    throw new Error(`node type is ${quote(type)}; expected vif or vif_ioemu`);
+  }
+  if (gateway.length > INTERFACE_NAME_MAX || !/^[\w.:@-]*$/.test(gateway)) {
+    throw new Error(`node gatewaydev is ${quote(gateway)}; expected an interface name`);
+  }
+  return [type, gateway];
 }

@@ -6,6 +6,7 @@ import { join } from "node:path";
 import { CHILD_VARIABLE, ChildKeeper } from "../../../core/daemon/children.ts";
 import { DirectoryKeeper } from "../../../core/daemon/device_directories.ts";
 import { backendPath } from "../../../core/device/id.ts";
+import { DEFAULT_LIMITS } from "../../../core/hotplug/run_script.ts";
 import { systemClock } from "../../../core/platform/clock.ts";
 import { systemFiles } from "../../../core/platform/files.ts";
 import { systemProcesses } from "../../../core/platform/processes.ts";
@@ -42,6 +43,27 @@ async function attach(within: (device: Device) => Promise<void>): Promise<void> 
   const guest = await world.guest(DISK);
   await guest.connected(2_000);
 }
+
+describe("scripts", () => {
+  test("what was wrong with the nodes is looked at again, what was right is not", async () => {
+    const script = join(directory, "vif");
+    writeFileSync(script, "#!/bin/sh\n", { mode: 0o755 });
+    const policy = { directories: [directory], trustedUids: [0, process.getuid!()] };
+    const limits = DEFAULT_LIMITS;
+    world.parts = { ...world.parts, scripts: { policy, limits, path: "/bin", environment: {} } };
+    const seen: unknown[] = [];
+    const check = (device: Device) =>
+      device.scripts.check("network", script)
+        .then(() => "right", (error: Error) => error.message);
+    await attach(async (device) => {
+      for (const type of ["", "vif", "other"]) {
+        await device.nodes.write({ type });
+        seen.push(await check(device));
+      }
+    });
+    expect(seen).toEqual(['node type is ""; expected vif or vif_ioemu', "right", "right"]);
+  });
+});
 
 describe("config", () => {
   test("has all nodes, and says what is wrong with them", async () => {
