@@ -21,8 +21,9 @@ export function codeOf(file: string, smaps: string): Range[] {
   for (const mapping of smaps.split(/^(?=[0-9a-f]+-[0-9a-f]+ )/m)) {
     const [, start, end, name] =
       /^([0-9a-f]+)-([0-9a-f]+) r-xp [0-9a-f]+ \S+ \d+ +(\/.*)$/m.exec(mapping) ?? [];
-    // A copy of a page, by a relocation or a debugger, is in no file.
+    // A copy of a page, by a relocation or a debugger, is in no file; it may be swapped out by now.
     if (name !== file || !/^Anonymous: +0 kB$/m.test(mapping)) continue;
+    if (/^Swap: +[1-9]/m.test(mapping)) continue;
     found.push({ start: parseInt(start!, 16), end: parseInt(end!, 16) });
   }
   return found;

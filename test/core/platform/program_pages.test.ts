@@ -3,10 +3,11 @@ import { expect, test } from "bun:test";
 import { readFileSync } from "node:fs";
 import { codeOf, releaseCode } from "../../../core/platform/program_pages.ts";
 
-const mapping = (range: string, mode: string, name: string, anonymous: number) =>
+const mapping = (range: string, mode: string, name: string, anonymous: number, swap = 0) =>
   `${range} ${mode} 01838000 fe:00 5242                      ${name}\n` +
   `Size:              79912 kB\nRss:               31688 kB\nPrivate_Dirty:         8 kB\n` +
-  `Anonymous:  ${`${anonymous}`.padStart(12)} kB\nVmFlags: rd ex mr mw me\n`;
+  `Anonymous:  ${`${anonymous}`.padStart(12)} kB\nSwap:       ${`${swap}`.padStart(12)} kB\n` +
+  `VmFlags: rd ex mr mw me\n`;
 
 test("only code of the program, and only what is as in the file", () => {
   const smaps = [
@@ -14,6 +15,7 @@ test("only code of the program, and only what is as in the file", () => {
     mapping("01a40000-0684a000", "r-xp", "/usr/sbin/xdevd", 0),
     mapping("0684a000-0685f000", "rw-p", "/usr/sbin/xdevd", 0),
     mapping("06860000-06870000", "r-xp", "/usr/sbin/xdevd", 4),
+    mapping("06870000-06880000", "r-xp", "/usr/sbin/xdevd", 0, 4),
     mapping("06880000-06890000", "r-xp", "/usr/sbin/xdevd-other", 0),
     mapping("7f1a9ea9b000-7f1a9ebf1000", "r-xp", "/usr/lib/libc.so.6", 0),
     mapping("7f1a9ec00000-7f1a9ec01000", "rwxp", "", 0),
