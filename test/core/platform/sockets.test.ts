@@ -135,6 +135,46 @@ describe.each([
     await listener.close();
   });
 
+  test("what was sent before the end arrives before the end", async () => {
+    const path = join(directory, "last-words");
+    const listener = await listenUnix(path, (stream) => {
+      collect(stream);
+      stream.write(new Uint8Array(100_000));
+      stream.close();
+    });
+    for (let round = 0; round < 20; round++) {
+      const client = await connect(path);
+      if (round % 2 === 0) await new Promise((resolve) => setTimeout(resolve, 2));
+      const state = collect(client);
+      await until(() => state.closed > 0, () => "not closed");
+      expect(state).toEqual({ bytes: 100_000, closed: 1, drained: 0, error: null });
+    }
+    await listener.close();
+  });
+
+  test("a peer that goes while much waits for it: the end is told once, and that is all", async () => {
+    const path = join(directory, "gone");
+    const listener = await listenUnix(path, (stream) => {
+      stream.start({ data: () => stream.close(), closed: () => {} });
+    });
+    const open = () => readdirSync("/proc/self/fd").length;
+    let before = 0;
+    for (let round = 0; round < 20; round++) {
+      const client = await connect(path);
+      const state = collect(client);
+      client.write(new Uint8Array(1024 * 1024));
+      await until(() => state.closed > 0, () => "not closed");
+      client.write(new Uint8Array(1));
+      client.close();
+      // Longer than what waits is tried again after.
+      if (round % 10 === 1) await new Promise((resolve) => setTimeout(resolve, 20));
+      expect([state.closed, state.bytes, state.drained]).toEqual([1, 0, 0]);
+      if (round === 1) before = open();
+    }
+    await until(() => open() <= before, () => `${open()}, before ${before}`);
+    await listener.close();
+  });
+
   test("only this user may connect", async () => {
     const path = join(directory, "mode");
     const listener = await listenUnix(path, () => {});
