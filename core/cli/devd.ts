@@ -9,7 +9,7 @@ import { changeToRoot, onTermination, printTo } from "../platform/self.ts";
 import type { BuiltIn } from "../../plugins/host/host.ts";
 import { type Connected, connectStore } from "./connect.ts";
 import { daemonService } from "./daemon_service.ts";
-import { CommandError, ExitCode } from "./exit_codes.ts";
+import { CommandError, ExitCode, statusOf } from "./exit_codes.ts";
 import { rotateLog } from "./log_files.ts";
 import { choosePlugins, type PluginOptions } from "./plugin_set.ts";
 import type { ServiceManager } from "./service_manager.ts";
@@ -46,14 +46,16 @@ export async function devd(
   if (options.detached) {
     const { reportStart } = await import("../platform/detached.ts");
     configureLog(options.logLevel, (line) => printTo(2, line));
+    let isUp = false;
     try {
       return await serve(options, builtIns, () => {
         changeToRoot();
         reportStart(null);
+        isUp = true;
       });
     } catch (error) {
       // Ends up as the parent's error message and exit status.
-      if (error instanceof CommandError) reportStart(`${error.exitCode} ${error.message}`);
+      if (!isUp) reportStart(`${statusOf(error)} ${(error as Error).message}`);
       throw error;
     }
   }

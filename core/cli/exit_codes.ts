@@ -1,3 +1,5 @@
+import { ConnectionError } from "../xenstore/errors.ts";
+
 /** What the program's exit status means; documented in docs/cli.md. */
 export const ExitCode = {
   Success: 0,
@@ -50,6 +52,12 @@ export class CommandError extends Error {
     this.exitCode = exitCode;
     this.details = details;
   }
+}
+
+/** The status that tells of what ended a command. */
+export function statusOf(error: unknown): ExitCode {
+  if (error instanceof CommandError) return error.exitCode;
+  return error instanceof ConnectionError ? ExitCode.NoStore : ExitCode.Failure;
 }
 
 /** Another process serves this domain. */

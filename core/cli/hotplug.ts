@@ -18,7 +18,7 @@ import { effectiveUid, onTermination, printTo } from "../platform/self.ts";
 import { StoreError } from "../xenstore/errors.ts";
 import { storeEnvironment } from "../xenstore/locate.ts";
 import { type Connected, connectStore } from "./connect.ts";
-import { CommandError, ExitCode } from "./exit_codes.ts";
+import { CommandError, ExitCode, statusOf } from "./exit_codes.ts";
 import { v2Settings } from "./hotplug_settings.ts";
 import { readSettings } from "./plugin_set.ts";
 
@@ -56,7 +56,7 @@ export async function hotplug(verb: HotplugVerb, options: HotplugOptions): Promi
     return ExitCode.Success;
   } catch (error) {
     if (error instanceof CommandError) throw error;
-    throw new CommandError((error as Error).message);
+    throw new CommandError((error as Error).message, statusOf(error));
   } finally {
     ignoreSignals();
     connected.store.close();
@@ -100,7 +100,7 @@ class Command {
     const { scripts } = await readSettings(options);
     const domid = await ownDomid(store).catch((error) => {
       throw error instanceof DaemonError || error instanceof StoreError
-        ? new CommandError(error.message)
+        ? new CommandError(error.message, statusOf(error))
         : error;
     });
     const { timeout, runDir, scripts: directories = [DEFAULT_SCRIPT_DIRECTORY] } = options;

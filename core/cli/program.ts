@@ -11,7 +11,7 @@ import { terminalWidth } from "../platform/terminal.ts";
 import { VERSION } from "../version.ts";
 import { addDevices } from "./device_program.ts";
 import type { DevdOptions } from "./devd.ts";
-import { CommandError, ExitCode } from "./exit_codes.ts";
+import { CommandError, ExitCode, statusOf } from "./exit_codes.ts";
 import type { XenstoredOptions } from "./xenstored.ts";
 import { addHotplug } from "./hotplug_program.ts";
 import { addInstall } from "./install_program.ts";
@@ -55,9 +55,8 @@ export async function runProgram(
     printTo(2, `xdevd: ${printable(message)}\n`);
     if (error instanceof CommandError) {
       for (const line of error.details) printTo(2, `  ${printable(line)}\n`);
-      return error.exitCode;
     }
-    return ExitCode.Failure;
+    return statusOf(error);
   }
 }
 

@@ -7,7 +7,7 @@ import { printable } from "../log/log.ts";
 import type { StoreClient } from "../xenstore/client.ts";
 import { formatPermission, parsePermissions } from "../xenstore/permissions.ts";
 import { connectStore } from "./connect.ts";
-import { CommandError, ExitCode } from "./exit_codes.ts";
+import { CommandError, ExitCode, statusOf } from "./exit_codes.ts";
 
 /** Something done with a store; returns the exit status. */
 export type StoreAction = (store: StoreClient) => Promise<number>;
@@ -21,7 +21,7 @@ export async function withStore(path: string | undefined, action: StoreAction): 
   try {
     return await action(store);
   } catch (error) {
-    if (error instanceof StoreError) throw new CommandError(error.message);
+    if (error instanceof StoreError) throw new CommandError(error.message, statusOf(error));
     throw error;
   } finally {
     store.close();

@@ -66,6 +66,26 @@ describe("usage", () => {
 });
 
 describe("reaching the store", () => {
+  test.each([
+    "devd -F",
+    "devd --log LOG",
+    "store read domid",
+    "list",
+    "prepare 1 xvda /image --script block",
+  ])("what takes the connection and closes it is no store: %s", async (line) => {
+    const path = join(directory, "closes");
+    const server = createServer((socket) => void socket.once("data", () => socket.destroy()));
+    await new Promise<void>((resolve) => server.listen(path, resolve));
+    try {
+      const args = line.replace("LOG", join(directory, "log")).split(" ");
+      const { code, stdout, stderr } = await runProgram([...args, "--store", path]);
+      expect({ code, stdout }).toEqual({ code: 3, stdout: "" });
+      expect(stderr).toMatch(/^xdevd: \/.*closes: the store went away$/m);
+    } finally {
+      server.close();
+    }
+  });
+
   /** One line, and the status for it. */
   async function noStore(path: string, message: RegExp): Promise<void> {
     const { code, stderr } = await runProgram(["devd", "-F", "--store", path]);
