@@ -3,7 +3,7 @@
  * and each answer and event arrives, when the test says so. As on a socket, all stay in order.
  */
 import type { ByteStream, ByteStreamHandlers } from "../../core/platform/types.ts";
-import { HEADER_SIZE } from "../../core/xenstore/operations.ts";
+import { HEADER_SIZE, Op } from "../../core/xenstore/operations.ts";
 
 /** The two ends, and how to move what is between them. */
 export class SteppedStream {
@@ -28,6 +28,18 @@ export class SteppedStream {
   /** Delivers the oldest answer or event; false when there is none. */
   deliver(): boolean {
     return this.#move(this.#answers, this.#toClient);
+  }
+
+  /**
+   * Delivers the oldest event before all answers, or the oldest answer before all events, as the
+   * kernel's device may; false when there is none.
+   */
+  overtake(what: "event" | "answer"): boolean {
+    const at = this.#answers.findIndex((message) =>
+      (typeOf(message) === Op.WATCH_EVENT) === (what === "event")
+    );
+    if (at > 0) this.#answers.unshift(...this.#answers.splice(at, 1));
+    return at >= 0 && this.deliver();
   }
 
   /** Whether anything is under way. */
@@ -59,6 +71,10 @@ export class SteppedStream {
       },
     };
   }
+}
+
+function typeOf(message: Uint8Array): number {
+  return new DataView(message.buffer, message.byteOffset).getUint32(0, true);
 }
 
 /** What was written at once, message by message. */

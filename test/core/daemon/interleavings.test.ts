@@ -7,6 +7,8 @@ import { SteppedWorld } from "./stepped_daemon.ts";
 const ACTIONS: Record<string, (world: SteppedWorld, value: number) => Promise<void>> = {
   serve: (world, value) => world.serve(1 + value),
   deliver: (world, value) => world.deliver(1 + value),
+  events: (world, value) => world.overtake("event", 1 + value),
+  answers: (world, value) => world.overtake("answer", 1 + value),
   flow: async (world, value) => {
     for (let at = 0; at <= value; at++) {
       await world.serve(9);

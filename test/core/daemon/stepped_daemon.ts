@@ -164,6 +164,10 @@ export class SteppedWorld {
     for (let at = 0; at < count && this.#life!.stream.deliver(); at++) await settle();
   }
 
+  async overtake(what: "event" | "answer", count: number): Promise<void> {
+    for (let at = 0; at < count && this.#life!.stream.overtake(what); at++) await settle();
+  }
+
   /** The plugin's add succeeds. */
   async finish(): Promise<void> {
     this.#life!.finish?.();
