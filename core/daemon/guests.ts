@@ -87,7 +87,10 @@ export class Guests {
       entry.watch = watch;
       if (this.#guests.get(domid) !== entry) await watch.close({ timeoutMs: 10_000 });
     } catch (error) {
-      if (this.#guests.get(domid) === entry) this.#guests.delete(domid);
+      if (this.#guests.get(domid) !== entry) return;
+      // The connection was lost over it, and comes back.
+      if (this.#store.isRecovering) return await this.#arm(domid, entry, path);
+      this.#guests.delete(domid);
       if (!this.#stopped) this.#complain(`the store refuses a watch: ${(error as Error).message}`);
     }
   }

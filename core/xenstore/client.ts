@@ -124,7 +124,7 @@ export class StoreClient extends NodeAccess {
 
   /** Whether the connection is lost and is being made again. */
   get isRecovering(): boolean {
-    return this.#recovery !== null;
+    return this.#recovery !== null && !this.#closed;
   }
 
   /** Where the store is, for people. */

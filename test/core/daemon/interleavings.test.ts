@@ -91,6 +91,11 @@ test("what is wanted in the end is set up, once and in its own directory", async
 test.each([
   ["deleted", (world: SteppedWorld) => world.deleteBackend()],
   ["detached", (world: SteppedWorld) => world.change({ online: "0", state: "6" })],
+  ["left by its guest", async (world: SteppedWorld) => {
+    await world.create(2);
+    await world.rest();
+    await world.hideFrontend();
+  }],
 ])("what is %s in the end leaves nothing", async (_, remove) => {
   await fc.assert(
     fc.asyncProperty(plays, (some) =>

@@ -497,6 +497,23 @@ describe("a lost store", () => {
     expect(await later).toBe("B");
   });
 
+  test("a client that was closed is not being connected again", async () => {
+    const given = client.readText("/a");
+    given.catch(() => {});
+    await settle();
+    expect(client.isRecovering).toBeFalse();
+    wire().lose();
+    await settle();
+    expect(client.isRecovering).toBeTrue();
+    client.close();
+    expect(client.isRecovering).toBeFalse();
+    const watching = client.watch("/a", () => {});
+    watching.catch(() => {});
+    await clock.advance(100);
+    await expect(watching).rejects.toBeInstanceOf(ConnectionError);
+    expect(transports).toHaveLength(1);
+  });
+
   test("nothing is asked again of what has never answered: it may be no store at all", async () => {
     const question = client.read("/a");
     question.catch(() => {});
