@@ -86,6 +86,16 @@ describe("reaching the store", () => {
     }
   });
 
+  test("what is gone refuses nothing", async () => {
+    const path = join(directory, "gone");
+    const server = createServer((socket) => void socket.once("data", () => socket.destroy()));
+    await new Promise<void>((resolve) => server.listen(path, resolve));
+    const { code, stdout } = await runProgram(["store", "selftest", "--store", path]);
+    server.close();
+    expect(code).toBe(1);
+    expect(stdout).toMatch(/^0 passed, \d+ failed$/m);
+  });
+
   /** One line, and the status for it. */
   async function noStore(path: string, message: RegExp): Promise<void> {
     const { code, stderr } = await runProgram(["devd", "-F", "--store", path]);

@@ -66,7 +66,7 @@ async function play(
 }
 
 const plays = fc.tuple(fc.boolean(), fc.array(step, { maxLength: 25 }));
-const RUNS = { numRuns: 1_000 };
+const RUNS = { numRuns: 600 };
 
 test("what is wanted in the end is set up, once and in its own directory", async () => {
   await fc.assert(
