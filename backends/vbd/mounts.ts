@@ -9,18 +9,15 @@ export interface Mountable {
   readonly minor?: number;
 }
 
-/**
- * Where one of the devices is mounted; undefined if nowhere.
- * @param which mounts that could write, or all
- */
+/** Where one of the devices is mounted; undefined if nowhere. */
 export async function mountPointOf(
   system: DeviceSystem,
   devices: readonly Mountable[],
-  which: "writable" | "all",
+  mounts: readonly Mount[],
 ): Promise<string | undefined> {
   const identities = new Set(devices.map(({ identity }) => identity));
   const numbers = new Set(devices.map(({ major, minor }) => `${major}:${minor}`));
-  for (const { number, source, point } of await mounts(system, which)) {
+  for (const { number, source, point } of mounts) {
     if (numbers.has(number)) return point;
     // Btrfs and the like have made-up numbers.
     if (!source.startsWith("/")) continue;
@@ -33,15 +30,14 @@ export async function mountPointOf(
 /**
  * Where a loop device that carries the file, or a part of it, is mounted; undefined if nowhere. Only
  * what is mounted is looked at: there may be hundreds of loop devices.
- * @param which as in {@link mountPointOf}
  */
 export async function mountPointOfFile(
   system: DeviceSystem,
   blocks: BlockDevices,
   file: StorageIdentity,
-  which: "writable" | "all",
+  mounts: readonly Mount[],
 ): Promise<string | undefined> {
-  for (const { number, source, point } of await mounts(system, which)) {
+  for (const { number, source, point } of mounts) {
     for (const node of await loopsBehind(system, number, source)) {
       if ((await blocks.loops({ file, node })).length > 0) return point;
     }
@@ -49,12 +45,16 @@ export async function mountPointOfFile(
   return undefined;
 }
 
+/** Major numbers that a mounted loop device may show: made-up ones, its own, that of partitions. */
+const MAYBE_LOOP = /^(0|7|259):/;
+
 /** A mount's loop device: by its number, and by its name, which may be that of a partition. */
 async function loopsBehind(
   system: DeviceSystem,
   number: string,
   source: string,
 ): Promise<Set<string>> {
+  if (!MAYBE_LOOP.test(number)) return new Set();
   const real = source.startsWith("/") ? await system.realPath(source) ?? source : "";
   const nodes = [
     number.replace(/^7:(\d+)$/, "/dev/loop$1"),
@@ -64,14 +64,18 @@ async function loopsBehind(
 }
 
 /** A line of mountinfo. */
-interface Mount {
+export interface Mount {
   /** `major:minor` */
   readonly number: string;
   readonly source: string;
   readonly point: string;
 }
 
-async function mounts(system: DeviceSystem, which: "writable" | "all"): Promise<Mount[]> {
+/** What this domain has mounted. @param which mounts that could write, or all */
+export async function readMounts(
+  system: DeviceSystem,
+  which: "writable" | "all",
+): Promise<Mount[]> {
   const found: Mount[] = [];
   for (const line of (await system.readText("/proc/self/mountinfo") ?? "").split("\n")) {
     // proc(5): number parent major:minor root mount-point options … - type source options

@@ -9,7 +9,7 @@
  */
 import type { Device } from "../../plugins/contract.ts";
 import type { BlockDevices, LoopDevice, StorageTarget } from "../../plugins/contract_block.ts";
-import { mountPointOf, mountPointOfFile } from "./mounts.ts";
+import { type Mount, mountPointOf, mountPointOfFile, readMounts } from "./mounts.ts";
 import { newTag, releaseLoop, takeLoop, useName } from "./native_loop.ts";
 import { badNode, type BlockRequest, readRequest, shown } from "./request.ts";
 import { checkSharing, claimOn, refuseBusy } from "./sharing.ts";
@@ -101,7 +101,11 @@ async function add(
   const { params } = request;
   // Of an add that was cut short, if any.
   await releaseLoop(device, blocks, signal);
-  const target = await findTarget(blocks, request);
+  const finding = findTarget(blocks, request);
+  // Read while the target is looked for.
+  const mounts = readMounts(device.system, request.readOnly ? "writable" : "all");
+  mounts.catch(() => {});
+  const target = await finding;
   const isFile = target.kind === "file";
   const claim = claimOn(target.carries ?? target.identity, request.mode);
   const held: VbdUndo = isFile
@@ -110,7 +114,7 @@ async function add(
   // Looked for meanwhile.
   const mounted = request.unchecked
     ? Promise.resolve(undefined)
-    : mountPoint(device, blocks, request, target);
+    : mountPoint(device, blocks, target, await mounts);
   mounted.catch(() => {});
   // Of two at the same time the first one gets it, rather than neither. Removals do not wait here.
   await device.system.exclusively(`vbd storage ${claim.uses}`, signal, async () => {
@@ -156,13 +160,12 @@ async function findTarget(blocks: BlockDevices, request: BlockRequest): Promise<
 async function mountPoint(
   { system }: Device,
   blocks: BlockDevices,
-  { readOnly }: BlockRequest,
   target: StorageTarget,
+  mounts: readonly Mount[],
 ): Promise<string | undefined> {
-  const which = readOnly ? "writable" : "all";
   return target.kind === "block"
-    ? await mountPointOf(system, [target], which)
-    : await mountPointOfFile(system, blocks, target.identity, which);
+    ? await mountPointOf(system, [target], mounts)
+    : await mountPointOfFile(system, blocks, target.identity, mounts);
 }
 
 /** @throws NotShareable for what the script would refuse because of this domain itself */

@@ -1,28 +1,25 @@
 /** Mode `bridge`: the interface becomes a port of a Linux bridge. */
 import type { NetworkLink } from "../../plugins/contract_network.ts";
-import { tellMtu } from "./follow.ts";
 import { makePort } from "./port.ts";
 import { checkInterface, refusal } from "./settings.ts";
 import type { Preparation, Task } from "./task.ts";
 
 /** See {@link Mode}. */
 export async function prepareBridge(task: Task): Promise<Preparation> {
-  const { device, links, link, settings, name } = task;
+  const { links, link, settings, name } = task;
   const bridge = await findBridge(task);
   const addresses = await links.addresses(link.name);
+  // The guest is to use what the bridge can carry.
+  const mtu = settings.mtu ?? bridge.mtu;
   return {
     undo: { joined: bridge.name, follows: settings.mtu === null, taken: addresses },
     networks: settings.networks,
+    guestMtu: mtu,
     async apply() {
-      // The guest is to use what the bridge can carry.
-      const mtu = settings.mtu ?? bridge.mtu;
-      // Beside the rest, since the store takes its time.
-      const told = tellMtu(device, mtu);
       await makePort(task, addresses);
       if (link.mtu !== mtu) await links.setMtu(name, mtu);
       if (link.master !== bridge.name) await links.addToBridge(bridge.name, name);
       await links.setUp(name);
-      await told;
     },
   };
 }

@@ -5,6 +5,7 @@
 import type { Device } from "../../plugins/contract.ts";
 import type { NetworkLink, NetworkLinks } from "../../plugins/contract_network.ts";
 import { prepareBridge } from "./bridge.ts";
+import { tellMtu } from "./follow.ts";
 import { INTERFACE_WAIT_MS, interfaceName, waitForInterface } from "./interface.ts";
 import { prepareNat } from "./nat.ts";
 import { prepareOpenvswitch, removePort } from "./openvswitch.ts";
@@ -58,7 +59,7 @@ export async function addNative(
     throw refusal("vifname", name, "there is an interface of that name; accepted is a new one");
   }
   const task: Task = { device, links, settings, options, signal, name, link };
-  const { undo, networks, apply } = await MODES[mode](task);
+  const { undo, networks, guestMtu, apply } = await MODES[mode](task);
   signal.throwIfAborted();
   const { index, up, mac, mtu } = link;
   const before = { index, up, mac, mtu, from: link.name, name, master: link.master ?? "" };
@@ -67,10 +68,12 @@ export async function addNative(
     if (up) await links.setDown(link.name);
     await links.rename(link.name, name);
   }
+  // Begun here, and over with what follows: the store takes its time.
+  const told = guestMtu === undefined ? null : tellMtu(device, guestMtu);
   await Promise.all([apply(), warnOfHooks(device)]);
   if (options.packetFilter) await addRules(device, rulesFor(name, networks), signal);
   signal.throwIfAborted();
-  await device.nodes.write({ "hotplug-status": "connected" });
+  await Promise.all([told, device.nodes.write({ "hotplug-status": "connected" })]);
 }
 
 /**

@@ -22,13 +22,17 @@ export default definePlugin({
     if (!script) throw new Error("the backend names no script (node `script` is missing or empty)");
     const mode = await wayOf(device, script, type);
     if (mode !== null) {
-      // Whatever comes of it: no script is needed to undo it.
-      await device.recordUndo({ native: true });
       const packetFilter = device.settings["packet-filter"] === true;
-      return await addNative(device, device.system.links, mode, signal, {
-        packetFilter,
-        ...(settings === undefined ? {} : { settings }),
-      });
+      try {
+        return await addNative(device, device.system.links, mode, signal, {
+          packetFilter,
+          ...(settings === undefined ? {} : { settings }),
+        });
+      } catch (error) {
+        // Whatever it was: no script is needed to undo it.
+        if (!isNative(device)) await device.recordUndo({ native: true });
+        throw error;
+      }
     }
     await device.scripts.check("network", script);
     await device.recordUndo({ script });

@@ -35,6 +35,8 @@ export interface Preparation {
   readonly undo: Partial<VifUndo>;
   /** Networks of the guest, for the packet filter. */
   readonly networks: VifSettings["networks"];
+  /** What the guest is told of the MTU, in bytes; it is told nothing without. */
+  readonly guestMtu?: number;
   /** Does it. The interface has its final name. */
   apply(): Promise<void>;
 }

@@ -20,6 +20,7 @@ import {
 } from "./backend_nodes.ts";
 import { CHILD_RECORD, type ChildKeeper } from "./children.ts";
 import { copyOf } from "./copy.ts";
+import type { AddReads, FirstReads, ReadAhead } from "./first_reads.ts";
 import { DEVICE_MODEL_RECORD, type DeviceModels } from "./device_models.ts";
 import type { DirectoryKeeper } from "./device_directories.ts";
 import { type ContextParts, deviceContext, HOTPLUG_RECORD } from "./device_context.ts";
@@ -44,6 +45,7 @@ export interface ActionParts extends ContextParts {
   readonly deviceModels: DeviceModels;
   readonly directories: DirectoryKeeper;
   readonly calls: CallLimits;
+  readonly firstReads: FirstReads;
   /** Told after each change of a device's phase, and when nothing is left of it. */
   onChange?(id: DeviceId): void;
 }
@@ -62,6 +64,8 @@ export class DeviceActions implements LaneActions {
   #nextToken: string | null = null;
   /** The mark that was last seen. */
   #seenToken: string | null = null;
+  /** What was read besides at the last look. */
+  #ahead: ReadAhead | null = null;
 
   /** @param onTrouble called when the device should be checked at once */
   constructor(
@@ -81,10 +85,16 @@ export class DeviceActions implements LaneActions {
   }
 
   async observe(): Promise<Observation> {
-    const { observation, oddity } = await observe(this.#parts.store, this.#id, this.#frontendKind);
+    // What `add` is going to ask for, if the next thing is an add.
+    const names = this.#nextToken === null ? [] : this.#parts.firstReads.namesOf(this.#id.kind);
+    const { store, clock } = this.#parts;
+    const look = await observe(store, this.#id, this.#frontendKind, names);
+    const { observation, oddity, more: nodes } = look;
     if (oddity !== null && oddity !== this.#lastOddity) this.#log.warning(oddity);
     this.#lastOddity = oddity;
-    this.#seenToken = observation.token;
+    const { token } = observation;
+    this.#seenToken = token;
+    this.#ahead = token === null || names.length === 0 ? null : { token, at: clock.now(), nodes };
     return observation;
   }
 
@@ -156,9 +166,12 @@ export class DeviceActions implements LaneActions {
       // directory is gone.
       let copied: Promise<void> | null = null;
       const cancel = this.#parts.clock.after(COPY_AFTER_MS, () => copied = this.#copy());
+      const ahead = this.#ahead?.token === this.#token ? this.#ahead : null;
+      const first = this.#parts.firstReads.open(this.#id.kind, this.#parts.clock, ahead);
       try {
-        await this.#call(signal, (plugin, device, signal) => plugin.add(device, signal));
+        await this.#call(signal, (plugin, device, signal) => plugin.add(device, signal), first);
       } finally {
+        first.end();
         cancel();
         await copied;
       }
@@ -329,13 +342,14 @@ export class DeviceActions implements LaneActions {
   async #call<T>(
     signal: AbortSignal,
     use: (plugin: PluginOperations, device: Device, signal: AbortSignal) => Promise<T>,
+    first?: AddReads,
   ): Promise<T> {
     const { clock, calls: limits } = this.#parts;
     const directories = this.#parts.directories.open(this.#id);
     try {
       return await guardedCall(
         this.#plugin.manifest.name,
-        (timeLeft) => this.#context(timeLeft, directories),
+        (timeLeft) => this.#context(timeLeft, directories, first),
         async (device, signal) => await use(await this.#plugin.operations(), device, signal),
         signal,
         { clock, limits },
@@ -345,7 +359,11 @@ export class DeviceActions implements LaneActions {
     }
   }
 
-  #context(timeLeft: () => number, directories: Device["directories"]): Device {
+  #context(
+    timeLeft: () => number,
+    directories: Device["directories"],
+    first: AddReads | undefined,
+  ): Device {
     const { journal, children, scripts } = this.#parts;
     const entry = this.#entry;
     const environment: Record<string, string> = entry?.operation
@@ -366,6 +384,7 @@ export class DeviceActions implements LaneActions {
     }, {
       token: this.#token,
       environment,
+      ...(first === undefined ? {} : { first }),
       copy: entry?.nodes ?? {},
       timeLeft,
       frontendKind: this.#frontendKind,

@@ -13,6 +13,7 @@ import { deviceConfig } from "../../plugins/host/device_config.ts";
 import type { Clock, Files, Processes } from "../platform/types.ts";
 import { absentOrHidden } from "../xenstore/access.ts";
 import type { StoreClient } from "../xenstore/client.ts";
+import type { AddReads } from "./first_reads.ts";
 import { copyOf } from "./copy.ts";
 import type { Exclusive } from "./exclusive.ts";
 import type { HotplugDirectories } from "./hotplug_directory.ts";
@@ -58,6 +59,8 @@ export interface Call {
   readonly token: string | null;
   /** Variables that all child processes get. */
   readonly environment: Readonly<Record<string, string>>;
+  /** Of an add: what it reads first. */
+  readonly first?: AddReads;
   /** The device's nodes as they were when it was set up. */
   readonly copy: Readonly<Record<string, string>>;
   readonly children: DeviceChildren;
@@ -80,7 +83,7 @@ export function deviceContext(
   const { store } = parts;
   const directory = backendPath(id);
   const frontend = frontendPath(id, call.frontendKind);
-  const nodes = backendNodes(store, directory, call.token);
+  const nodes = backendNodes(store, directory, call.token, call.first);
   const system = deviceSystem(parts, call.environment);
   return {
     id,

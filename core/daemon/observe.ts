@@ -23,17 +23,25 @@ export interface Look {
   readonly observation: Observation;
   /** A node that should have been something else, in one line; null when all is well. */
   readonly oddity: string | null;
+  /** What else was to be read, by name. */
+  readonly more: ReadonlyMap<string, string | undefined>;
 }
 
-/** @throws StoreError when the store cannot be asked */
+/**
+ * @param names of nodes to be read besides, in the same round trip
+ * @throws StoreError when the store cannot be asked
+ */
 export async function observe(
   store: NodeAccess,
   id: DeviceId,
   frontendKind: string,
+  names: readonly string[] = [],
 ): Promise<Look> {
   const directory = backendPath(id);
   const expectedFrontend = frontendPath(id, frontendKind);
   const read = (name: string) => absentOrHidden(store.readText(`${directory}/${name}`));
+  const more = Promise.all(names.map(async (name) => [name, await read(name)] as const));
+  more.catch(() => {});
   const [
     stateText,
     onlineText,
@@ -54,7 +62,7 @@ export async function observe(
     // Last: deleted while it was read, it would pass for another one.
     visible(store, directory),
   ]);
-  if (!present) return { observation: ABSENT, oddity: null };
+  if (!present) return { observation: ABSENT, oddity: null, more: new Map() };
   const state = parseState(stateText ?? "");
   const online = onlineText === "1" ? true : onlineText === "0" ? false : undefined;
   return {
@@ -72,6 +80,7 @@ export async function observe(
       : online === undefined && onlineText !== undefined
       ? `node online is ${quote(onlineText)}; expected 0 or 1: ignored until it makes sense`
       : null,
+    more: new Map(await more),
   };
 }
 

@@ -4,6 +4,7 @@ import { absentOrHidden, type NodeAccess } from "../xenstore/access.ts";
 import type { StoreClient } from "../xenstore/client.ts";
 import { ArgumentError } from "../xenstore/errors.ts";
 import { isWithin, joinPath, pathFault } from "../xenstore/paths.ts";
+import type { AddReads } from "./first_reads.ts";
 import { visible } from "./observe.ts";
 import { TOKEN_NODE } from "./token.ts";
 
@@ -22,11 +23,13 @@ function pathBelow(directory: string, name: string): string {
 /**
  * The nodes of a backend directory.
  * @param token the mark it must bear; null: any will do
+ * @param first what may have been read already of a directory that bears that mark
  */
 export function backendNodes(
   store: StoreClient,
   directory: string,
   token: string | null,
+  first?: AddReads,
 ): DeviceNodes {
   /** Whether the directory is there, and is the one that is meant. */
   const isOurs = async (access: NodeAccess): Promise<boolean> =>
@@ -43,13 +46,18 @@ export function backendNodes(
   return {
     async read(name) {
       const path = pathBelow(directory, name);
+      const known = first?.take(name);
+      if (known) return known.value;
       // First, since it has to be asked behind this in the same write.
       const ours = checkBehind();
       const value = absentOrHidden(store.readText(path));
       value.catch(() => {});
-      return await ours ? await value : undefined;
+      const isOurs = await ours;
+      first?.end();
+      return isOurs ? await value : undefined;
     },
     async write(nodes) {
+      first?.end();
       const paths = pathsOf(directory, nodes);
       await store.transaction(async (t) => {
         // A plain write would bring a deleted directory back. All at once: one round trip.
@@ -61,6 +69,7 @@ export function backendNodes(
       });
     },
     async remove(name) {
+      first?.end();
       const path = pathBelow(directory, name);
       await store.transaction(async (t) => {
         if (await isOurs(t)) await absentOrHidden(t.remove(path));

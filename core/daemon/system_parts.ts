@@ -10,6 +10,7 @@ import { ChildKeeper } from "./children.ts";
 import type { ActionParts } from "./device_actions.ts";
 import { DeviceModels } from "./device_models.ts";
 import { Exclusive } from "./exclusive.ts";
+import { FirstReads } from "./first_reads.ts";
 import { HotplugDirectories } from "./hotplug_directory.ts";
 import { Orphans } from "./orphans.ts";
 import { Slots } from "./slots.ts";
@@ -25,6 +26,7 @@ export function systemParts(
     scriptFiles: nearFiles,
     processes: systemProcesses,
     slots: new Slots(),
+    firstReads: new FirstReads(),
     orphans: new Orphans(systemProcessTable, systemClock),
     exclusive: new Exclusive(),
     hotplug: new HotplugDirectories(store),

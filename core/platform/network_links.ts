@@ -87,7 +87,7 @@ export const systemNetworkLinks: NetworkLinks = {
     return trying(`make ${shown(name)} a port of ${shown(bridge)}`, async () => {
       const master = await get(bridge);
       if (master.kind !== "bridge") throw linkError("EINVAL", `${shown(bridge)} is no bridge`);
-      await apply((await get(name)).index, { masterIndex: master.index });
+      await apply(name, { masterIndex: master.index });
     });
   },
 
@@ -177,8 +177,11 @@ async function withMaster({ masterIndex, ...link }: LinkMessage): Promise<Networ
   return { ...link, master: master?.name ?? null };
 }
 
-async function apply(index: number, change: LinkChange): Promise<void> {
-  await request(RTM_SETLINK, 0, linkChange(index, change));
+async function apply(name: string, change: LinkChange): Promise<void> {
+  checkName(name);
+  // What the kernel takes for the name in question is the new one when there is a number.
+  const which = change.name === undefined ? name : (await get(name)).index;
+  await request(RTM_SETLINK, 0, linkChange(which, change));
 }
 
 /** @param fault what is wrong with an argument, if anything */
@@ -190,7 +193,7 @@ function change(
 ): Promise<void> {
   return trying(what, async () => {
     if (fault !== null) throw linkError("EINVAL", fault);
-    await apply((await get(name)).index, change);
+    await apply(name, change);
   });
 }
 

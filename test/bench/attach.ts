@@ -83,6 +83,7 @@ async function startDaemon(
   return await DaemonProcess.start(
     ["--store", socket, "--run-dir", join(runDirectory, way), "--config", config],
     {
+      logFile: join(directory, `${way}.log`),
       command: [
         "/usr/bin/unshare",
         ...["--net", "--mount", "sh", "-c", `${setUp} && exec "$0" "$@"`],
@@ -165,7 +166,8 @@ async function atOnce(dom0: StoreClient, directory: string, guests: number[]): P
 
 function image(directory: string, name: string): string {
   const path = join(directory, name);
-  fs.writeFileSync(path, new Uint8Array(64 * 1024));
+  // On the disk, as images are: what is not would be flushed when a loop device takes it.
+  fs.writeFileSync(path, new Uint8Array(64 * 1024), { flush: true });
   return path;
 }
 

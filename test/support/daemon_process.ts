@@ -1,5 +1,6 @@
 /** The daemon as its users run it: a process of its own, with its log at hand. */
 import { spawn } from "node:child_process";
+import { closeSync, openSync, readFileSync } from "node:fs";
 import * as path from "node:path";
 import { fileURLToPath } from "node:url";
 
@@ -56,17 +57,22 @@ export function runProgram(
 export class DaemonProcess {
   readonly #child: ReturnType<typeof spawn>;
   readonly #exited: Promise<number | null>;
+  readonly #logFile: string | undefined;
   #log = "";
 
   private constructor(
     args: readonly string[],
     quiet: boolean,
     [file, ...before]: readonly [string, ...string[]],
+    logFile: string | undefined,
   ) {
+    const log = logFile === undefined ? undefined : openSync(logFile, "w");
     this.#child = spawn(file, [...before, "devd", "-F", ...args], {
       env: { PATH: process.env["PATH"] ?? "" },
-      stdio: ["ignore", "ignore", "pipe"],
+      stdio: ["ignore", "ignore", log ?? "pipe"],
     });
+    if (log !== undefined) closeSync(log);
+    this.#logFile = logFile;
     this.#child.stderr?.on("data", (chunk) => {
       this.#log += chunk;
       if (quiet) this.#log = this.#log.slice(-QUIET_LOG_MAX);
@@ -74,13 +80,21 @@ export class DaemonProcess {
     this.#exited = new Promise((resolve) => this.#child.once("exit", (code) => resolve(code)));
   }
 
-  /** Starts it and waits until it serves. @throws Error with its log when it does not */
+  /**
+   * Starts it and waits until it serves.
+   * @param options.logFile takes its log, so that nobody is woken by its lines
+   * @throws Error with its log when it does not
+   */
   static async start(
     args: readonly string[],
-    options: { quiet?: boolean; command?: readonly [string, ...string[]] } = {},
+    options: {
+      quiet?: boolean;
+      command?: readonly [string, ...string[]];
+      logFile?: string;
+    } = {},
   ): Promise<DaemonProcess> {
-    const { quiet = false, command = programCommand() } = options;
-    const daemon = new DaemonProcess(args, quiet, command);
+    const { quiet = false, command = programCommand(), logFile } = options;
+    const daemon = new DaemonProcess(args, quiet, command, logFile);
     await daemon.says(/serving domain/);
     return daemon;
   }
@@ -91,19 +105,19 @@ export class DaemonProcess {
 
   /** All it has logged. */
   get log(): string {
-    return this.#log;
+    return this.#logFile === undefined ? this.#log : readFileSync(this.#logFile, "utf8");
   }
 
   /** Its log's lines that contain a text. */
   lines(text: string): string[] {
-    return this.#log.split("\n").filter((line) => line.includes(text));
+    return this.log.split("\n").filter((line) => line.includes(text));
   }
 
   /** Waits until it has logged something. @throws Error with its log when it does not */
   async says(pattern: RegExp): Promise<void> {
     await until(
-      () => pattern.test(this.#log),
-      () => `the daemon never said ${pattern}:\n${this.#log}`,
+      () => pattern.test(this.log),
+      () => `the daemon never said ${pattern}:\n${this.log}`,
     );
   }
 

@@ -62,9 +62,10 @@ export function linkQuery(which: { name?: string; index?: number }): Uint8Array 
   return encodePayload(structure(which.index ?? 0, 0, 0), attributes);
 }
 
-/** Changes an interface. */
-export function linkChange(index: number, change: LinkChange): Uint8Array {
+/** Changes an interface. @param which by number, or by name unless that is to change */
+export function linkChange(which: number | string, change: LinkChange): Uint8Array {
   const attributes: Attribute[] = [];
+  if (typeof which === "string") attributes.push([IFLA_IFNAME, which]);
   if (change.mtu !== undefined) attributes.push([IFLA_MTU, change.mtu]);
   if (change.name !== undefined) attributes.push([IFLA_IFNAME, change.name]);
   if (change.masterIndex !== undefined) attributes.push([IFLA_MASTER, change.masterIndex]);
@@ -74,7 +75,11 @@ export function linkChange(index: number, change: LinkChange): Uint8Array {
   }
   const flags = change.up === true ? IFF_UP : 0;
   return encodePayload(
-    structure(index, flags, change.up === undefined ? 0 : IFF_UP),
+    structure(
+      typeof which === "number" ? which : 0,
+      flags,
+      change.up === undefined ? 0 : IFF_UP,
+    ),
     attributes,
   );
 }

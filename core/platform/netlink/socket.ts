@@ -96,8 +96,6 @@ let socket: { readonly fd: number; readonly buffer: Uint8Array } | null = null;
 async function exchange(message: NetlinkMessage): Promise<NetlinkMessage[]> {
   library ??= load();
   const loaded = await library;
-  // Of many requests in a row, each lets others of the daemon have their turn.
-  await new Promise((resolve) => setImmediate(resolve));
   const { libc, failure } = loaded;
   const { fd, buffer } = socket ??= { fd: open(loaded), buffer: new Uint8Array(RECEIVE_SIZE) };
   const sequence = lastSequence = (lastSequence + 1) >>> 0;

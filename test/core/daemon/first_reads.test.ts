@@ -1,0 +1,61 @@
+/** Reading ahead what a plugin is going to ask for. */
+import { beforeEach, describe, expect, test } from "bun:test";
+import { FirstReads, type ReadAhead } from "../../../core/daemon/first_reads.ts";
+import { FakeClock } from "../../support/fake_clock.ts";
+
+let clock: FakeClock;
+let reads: FirstReads;
+
+beforeEach(() => {
+  clock = new FakeClock();
+  reads = new FirstReads();
+});
+
+function ahead(nodes: Record<string, string | undefined>): ReadAhead {
+  return { token: "t", at: clock.now(), nodes: new Map(Object.entries(nodes)) };
+}
+
+describe("what is read ahead", () => {
+  test("is what the add before asked for until it had its first answer, by kind", () => {
+    const add = reads.open("vbd", clock, null);
+    expect(add.take("params")).toBeNull();
+    expect(add.take("mode")).toBeNull();
+    expect(add.take("params")).toBeNull();
+    add.end();
+    add.take("state");
+    add.end();
+    expect(reads.namesOf("vbd")).toEqual(["params", "mode"]);
+    expect(reads.namesOf("vif")).toEqual([]);
+  });
+
+  test("is bounded", () => {
+    const add = reads.open("vbd", clock, null);
+    for (let number = 0; number < 100; number++) add.take(`node${number}`);
+    add.end();
+    expect(reads.namesOf("vbd")).toHaveLength(16);
+  });
+
+  test("answers as often as it is asked, also that there is no such node; not what was not read", () => {
+    const add = reads.open("vbd", clock, ahead({ params: "/disk", mode: undefined }));
+    expect(add.take("params")).toEqual({ value: "/disk" });
+    expect(add.take("params")).toEqual({ value: "/disk" });
+    expect(add.take("mode")).toEqual({ value: undefined });
+    expect(add.take("script")).toBeNull();
+    add.end();
+    expect(reads.namesOf("vbd")).toEqual(["params", "mode", "script"]);
+  });
+
+  test("is not used any more when something was written or answered since", () => {
+    const add = reads.open("vbd", clock, ahead({ params: "/disk" }));
+    add.end();
+    expect(add.take("params")).toBeNull();
+  });
+
+  test("is not used when it is old", async () => {
+    const add = reads.open("vbd", clock, ahead({ params: "/disk" }));
+    await clock.advance(5);
+    expect(add.take("params")).toEqual({ value: "/disk" });
+    await clock.advance(1);
+    expect(add.take("params")).toBeNull();
+  });
+});
