@@ -20,7 +20,10 @@ const PAUSE_MS = 50;
 /** The target may not be used, as others use it. */
 export class NotShareable extends Error {}
 
-/** What a device (of this mode, if it has been read) is going to do with its target; nothing if the target is no file. */
+/**
+ * What a device is going to do with its target; nothing if the target is no file.
+ * @param mode if it has been read
+ */
 export async function claimOf(device: Device, params: string, mode?: string): Promise<Claim> {
   const target = params.startsWith("/") ? await device.system.identityOf(params) : undefined;
   if (target === undefined) return {};
@@ -34,7 +37,8 @@ export function claimOn(target: string, mode: string): Claim {
 
 /**
  * To be called when the claim is recorded, so that of two at the same time at least one sees the
- * other. @param known the mode, if it has been read. One that ends in `!` means: shared on purpose. Devices of one guest may share.
+ * other. Devices of one guest may share.
+ * @param known the mode, if it has been read. One that ends in `!` means: shared on purpose.
  * @throws NotShareable when another guest's device writes it, or is using it and this one is to write
  * it; the nodes then say `busy`
  */

@@ -170,6 +170,10 @@ export class DeviceActions implements LaneActions {
       const first = this.#parts.firstReads.open(this.#id.kind, this.#parts.clock, ahead);
       try {
         await this.#call(signal, (plugin, device, signal) => plugin.add(device, signal), first);
+      } catch (error) {
+        // Of a directory that was deleted meanwhile, what the plugin has read is all that is left.
+        if (!this.#hasCopy) this.#put({ nodes: first.seen });
+        throw error;
       } finally {
         first.end();
         cancel();
@@ -200,7 +204,7 @@ export class DeviceActions implements LaneActions {
       this.#put({ stage: "connected", token, operation: null });
       await writeToken(this.#parts.store, this.#id, token);
     }
-    if (Object.keys(known?.nodes ?? {}).length === 0) await this.#copy();
+    if (!this.#hasCopy) await this.#copy();
     try {
       await this.#call(signal, async (plugin, device, signal) => plugin.adopt?.(device, signal));
     } catch (error) {
@@ -269,6 +273,10 @@ export class DeviceActions implements LaneActions {
 
   get #entry(): JournalEntry | undefined {
     return this.#parts.journal.get(this.#name);
+  }
+
+  get #hasCopy(): boolean {
+    return Object.keys(this.#entry?.nodes ?? {}).length > 0;
   }
 
   /** Changes the journal's record. @throws JournalError */
@@ -352,7 +360,7 @@ export class DeviceActions implements LaneActions {
         (timeLeft) => this.#context(timeLeft, directories, first),
         async (device, signal) => await use(await this.#plugin.operations(), device, signal),
         signal,
-        { clock, limits },
+        { clock, limits, onUse: (capability) => first?.used(capability) },
       );
     } finally {
       await directories.end();

@@ -36,12 +36,19 @@ export class FirstReads {
   }
 }
 
-/** The first reads of one add: they end with the first answer of the store, or the first write. */
+/** What leaves a device's nodes as they were when it was made ready. */
+const HARMLESS: ReadonlySet<string> = new Set(["nodes.read", "recordUndo"]);
+
+/**
+ * The first reads of one add: they end with the first answer of the store, and with the first use of
+ * anything that may take its time, or that may change what is read.
+ */
 export class AddReads {
   readonly #clock: Clock;
   readonly #learn: (names: readonly string[]) => void;
   #ahead: ReadAhead | null;
   #asked: Set<string> | null = new Set();
+  readonly #seen: Record<string, string> = {};
 
   constructor(clock: Clock, ahead: ReadAhead | null, learn: (names: readonly string[]) => void) {
     this.#clock = clock;
@@ -56,6 +63,21 @@ export class AddReads {
     if (at === undefined || this.#clock.now() - at > AGE_MAX_MS) this.#ahead = null;
     if (this.#ahead === null || !nodes?.has(name)) return null;
     return { value: nodes.get(name) };
+  }
+
+  /** To be told of each use of a capability, by name. */
+  used(capability: string): void {
+    if (!HARMLESS.has(capability)) this.end();
+  }
+
+  /** To be told of what was read, whoever answered. */
+  saw(name: string, value: string): void {
+    this.#seen[name] = value;
+  }
+
+  /** What was read, as it was last. */
+  get seen(): Readonly<Record<string, string>> {
+    return this.#seen;
   }
 
   /** From now on the store is asked. */

@@ -47,6 +47,7 @@ export function backendNodes(
     async read(name) {
       const path = pathBelow(directory, name);
       const known = first?.take(name);
+      if (known?.value !== undefined) first?.saw(name, known.value);
       if (known) return known.value;
       // First, since it has to be asked behind this in the same write.
       const ours = checkBehind();
@@ -54,7 +55,9 @@ export function backendNodes(
       value.catch(() => {});
       const isOurs = await ours;
       first?.end();
-      return isOurs ? await value : undefined;
+      const text = isOurs ? await value : undefined;
+      if (text !== undefined) first?.saw(name, text);
+      return text;
     },
     async write(nodes) {
       first?.end();

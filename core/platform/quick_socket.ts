@@ -3,15 +3,8 @@
  * takes several times as long to load as a short program takes to run, and a few microseconds more
  * for each delivery.
  */
+import { gatherer } from "./gather.ts";
 import type { ByteStream, ByteStreamHandlers } from "./types.ts";
-
-/**
- * How long a stream that gathers leaves its peer alone, in ms. The kernel adds its timer slack, 50 µs
- * (prctl(2), PR_SET_TIMERSLACK), and waking takes its time: 0.16 to 0.2 in all.
- */
-const GATHER_MS = 0.1;
-
-const never = new Int32Array(new SharedArrayBuffer(Int32Array.BYTES_PER_ELEMENT));
 
 /**
  * Connects to a unix socket.
@@ -32,7 +25,6 @@ export async function connectQuickly(path: string): Promise<ByteStream> {
     handlers.closed(failure);
   };
   let closed = false;
-  let gathering = false;
   const flush = (): void => {
     let taken = 0;
     for (const bytes of waiting) {
@@ -85,17 +77,7 @@ export async function connectQuickly(path: string): Promise<ByteStream> {
     get queued() {
       return queued;
     },
-    gather() {
-      if (gathering) return;
-      gathering = true;
-      // Last in this turn of the event loop: answers to what has arrived are on their way by then.
-      // No timer of the runtime's is this short. So the whole thread sleeps, for less time than
-      // the next write to a file may take.
-      setImmediate(() => {
-        gathering = false;
-        if (!closed) Atomics.wait(never, 0, 0, GATHER_MS);
-      });
-    },
+    gather: gatherer(() => !closed),
     // The runtime tells of the end from within this.
     close: () => queueMicrotask(() => socket.terminate()),
   };

@@ -3,6 +3,7 @@
  * (`sockets.ts`, `quick_socket.ts`), a timer of the runtime wakes the process each second.
  */
 import * as fs from "node:fs";
+import { gatherer } from "./gather.ts";
 import { loadLibc } from "./libc.ts";
 import { unixAddress } from "./notify_socket.ts";
 import { errnoName, hasCode, systemError } from "./system_error.ts";
@@ -50,6 +51,7 @@ export async function connectQuietly(path: string): Promise<ByteStream> {
 }
 
 class QuietSocket implements ByteStream {
+  readonly gather = gatherer(() => this.#open && !this.#closing);
   readonly #fd: number;
   readonly #shutDown: () => void;
   #handlers: ByteStreamHandlers | null = null;

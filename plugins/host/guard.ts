@@ -30,7 +30,12 @@ export async function guardedCall<T>(
   makeDevice: DeviceMaker,
   use: (device: Device, signal: AbortSignal) => Promise<T>,
   signal: AbortSignal,
-  { clock, limits }: { clock: Clock; limits: CallLimits },
+  { clock, limits, onUse }: {
+    clock: Clock;
+    limits: CallLimits;
+    /** Told of each use of a capability, by name. */
+    onUse?: (capability: string) => void;
+  },
 ): Promise<T> {
   const abort = new AbortController();
   const gaveUp = Promise.withResolvers<never>();
@@ -55,6 +60,7 @@ export async function guardedCall<T>(
   const timeLeft = () => abort.signal.aborted ? 0 : Math.max(0, end - clock.now());
   const device = intercept(makeDevice(timeLeft), (capability) => {
     if (ended) throw new Error(`${capability}: the call has ended`);
+    onUse?.(capability);
   });
   try {
     // In a promise's executor, since it may throw before it returns a promise.

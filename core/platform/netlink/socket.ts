@@ -1,6 +1,6 @@
 /** Requests to the kernel's routing socket (rtnetlink(7)), which the runtimes' functions lack. */
-import * as os from "node:os";
 import { loadLibc } from "../libc.ts";
+import { errnoName } from "../system_error.ts";
 import {
   decodeAttributes,
   decodeMessages,
@@ -155,11 +155,4 @@ function checkOutcome({ type, flags, payload }: NetlinkMessage): void {
     : textOf(decodeAttributes(payload, start), NLMSGERR_ATTR_MSG);
   const code = errnoName(-error);
   throw new NetlinkError(code, words ? `${code} (${words.replace(/\.$/, "")})` : code);
-}
-
-const NAMES = new Map(Object.entries(os.constants.errno).map(([name, value]) => [value, name]));
-
-/** Symbolic name of an errno. */
-function errnoName(errno: number): string {
-  return NAMES.get(errno) ?? `E${errno}`;
 }

@@ -112,6 +112,45 @@ describe("config", () => {
   });
 });
 
+describe("nodes", () => {
+  test("that something has changed since the device was ready are read as they are", async () => {
+    const seen: unknown[] = [];
+    world.recorder.within = async (call, device) => {
+      if (call !== "add") return;
+      seen.push(await device.nodes.read("node"));
+      await world.dom0.write(`${BACKEND}/node`, "written by a script");
+      // Whatever it is that ran the script.
+      await device.system.exists("/");
+      seen.push(await device.nodes.read("node"));
+    };
+    await world.start();
+    for (let round = 0; round < 3; round++) {
+      await world.toolstack().create(disk);
+      await (await world.guest(DISK)).connected(2_000);
+      await world.toolstack().remove(disk);
+      await until(async () => !await world.dom0.exists(BACKEND), () => world.log.join(""));
+    }
+    const once = [undefined, "written by a script"];
+    expect(seen).toEqual([...once, ...once, ...once]);
+  });
+
+  test("that an add has read are what is known when the directory is deleted under it", async () => {
+    let params: unknown = null;
+    world.recorder.within = async (call, device, signal) => {
+      if (call === "remove") params = device.copy["params"];
+      if (call !== "add") return;
+      await device.nodes.read("params");
+      await world.dom0.remove(BACKEND);
+      await new Promise((resolve) => signal.addEventListener("abort", resolve));
+      throw new Error("stopped");
+    };
+    await world.start();
+    await world.toolstack().create(disk);
+    await until(() => params !== null, () => world.log.join(""));
+    expect(params).toBe("/image");
+  });
+});
+
 describe("the hotplug directory", () => {
   test("is the plugin's own, and gone with the device", async () => {
     await attach((device) => device.hotplug.write({ "deep/er": "1", version: "2" }));

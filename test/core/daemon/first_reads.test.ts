@@ -51,6 +51,30 @@ describe("what is read ahead", () => {
     expect(add.take("params")).toBeNull();
   });
 
+  test("is not used any more when anything was used that may change a node", () => {
+    for (
+      const [capability, used] of [
+        ["nodes.read", true],
+        ["recordUndo", true],
+        ["scripts.run", false],
+        ["system.run", false],
+        ["blocks.attachLoop", false],
+      ] as const
+    ) {
+      const add = reads.open("vbd", clock, ahead({ params: "/disk" }));
+      add.used(capability);
+      expect([capability, add.take("params") !== null]).toEqual([capability, used]);
+    }
+  });
+
+  test("and what was read are told, whoever answered", () => {
+    const add = reads.open("vbd", clock, null);
+    add.saw("params", "/disk");
+    add.end();
+    add.saw("params", "/dev/loop0");
+    expect(add.seen).toEqual({ params: "/dev/loop0" });
+  });
+
   test("is not used when it is old", async () => {
     const add = reads.open("vbd", clock, ahead({ params: "/disk" }));
     await clock.advance(5);

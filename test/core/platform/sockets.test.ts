@@ -47,12 +47,15 @@ function collect(stream: ByteStream) {
   return state;
 }
 
-describe("a stream that gathers", () => {
+describe.each([
+  ["of the runtime itself", connectQuickly],
+  ["of the C library", connectQuietly],
+])("a stream %s that gathers", (name, connect) => {
   test("delivers all that comes meanwhile, in order, however often it is asked", async () => {
-    const path = join(directory, "gather");
+    const path = join(directory, `gather-${name}`);
     const accepted = Promise.withResolvers<ByteStream>();
     const listener = await listenUnix(path, accepted.resolve);
-    const client = await connectQuickly(path);
+    const client = await connect(path);
     const server = await accepted.promise;
     const received: number[] = [];
     client.start({
