@@ -97,7 +97,7 @@ async function serve(
   const { store, location } = await connectStore(options.store, {
     reconnect: true,
     // The kernel's backends share the domain's quota of 10 (xenstored/domain.c).
-    transactions: 2,
+    transactions: 1,
     silenceMs: times.silence,
     onSilence: (state, ms) => {
       const seconds = Math.round(ms / 1000);

@@ -98,7 +98,7 @@ export function deviceContext(
     frontend: {
       state: async () =>
         parseState(await absentOrHidden(store.readText(`${frontend}/state`)) ?? ""),
-      writeMtu: (bytes) => writeMtu(store, frontend, bytes),
+      writeMtu: (bytes) => writeMtu(store, id.backendDomid, frontend, bytes),
     },
     settings: call.settings,
     scripts: new HotplugScripts(id, nodes, system, parts, log, undo, call.environment),
@@ -120,16 +120,30 @@ export function deviceContext(
 /** Range of an MTU, in bytes: ETH_MIN_MTU and ETH_MAX_MTU of linux/if_ether.h. */
 const [MTU_MIN, MTU_MAX] = [68, 65_535];
 
-async function writeMtu(store: StoreClient, frontend: string, bytes: number): Promise<void> {
+async function writeMtu(
+  store: StoreClient,
+  domid: number,
+  frontend: string,
+  bytes: number,
+): Promise<void> {
   if (!Number.isInteger(bytes) || bytes < MTU_MIN || bytes > MTU_MAX) {
     throw new RangeError(`mtu ${bytes}; expected ${MTU_MIN} to ${MTU_MAX} bytes`);
   }
+  const node = `${frontend}/mtu`;
+  const check = (value: Uint8Array | undefined) => {
+    if (value === undefined) throw new Error("the frontend has no node mtu");
+  };
+  if (domid !== 0) {
+    // A driver domain may write this node, and make none: a frontend that was deleted stays so.
+    check(await absentOrHidden(store.read(node)));
+    return await store.write(node, String(bytes));
+  }
   await store.transaction(async (t) => {
-    // A plain write would bring a deleted frontend back.
-    const present = absentOrHidden(t.read(`${frontend}/mtu`));
-    const written = t.write(`${frontend}/mtu`, String(bytes));
+    // A plain write of domain 0 would bring a deleted frontend back.
+    const present = absentOrHidden(t.read(node));
+    const written = t.write(node, String(bytes));
     written.catch(() => {});
-    if (await present === undefined) throw new Error("the frontend has no node mtu");
+    check(await present);
     await written;
   });
 }

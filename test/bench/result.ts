@@ -75,7 +75,9 @@ export function figuresOf({ what, unit, along, subjects }: Result): Figures {
       least: rounded(summary.least),
       median: rounded(summary.median),
       p99: rounded(summary.p99),
-      ratio: first === undefined || summary === first ? null : roundedRatio(ratio(summary, first)),
+      ratio: first === undefined || summary === first || first.median === 0
+        ? null
+        : roundedRatio(ratio(summary, first)),
     })),
   };
 }
