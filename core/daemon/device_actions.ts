@@ -170,10 +170,6 @@ export class DeviceActions implements LaneActions {
       const first = this.#parts.firstReads.open(this.#id.kind, this.#parts.clock, ahead);
       try {
         await this.#call(signal, (plugin, device, signal) => plugin.add(device, signal), first);
-      } catch (error) {
-        // Of a directory that was deleted meanwhile, what the plugin has read is all that is left.
-        if (!this.#hasCopy) this.#put({ nodes: first.seen });
-        throw error;
       } finally {
         first.end();
         cancel();
@@ -204,7 +200,7 @@ export class DeviceActions implements LaneActions {
       this.#put({ stage: "connected", token, operation: null });
       await writeToken(this.#parts.store, this.#id, token);
     }
-    if (!this.#hasCopy) await this.#copy();
+    if (!this.#isCopied) await this.#copy();
     try {
       await this.#call(signal, async (plugin, device, signal) => plugin.adopt?.(device, signal));
     } catch (error) {
@@ -275,8 +271,9 @@ export class DeviceActions implements LaneActions {
     return this.#parts.journal.get(this.#name);
   }
 
-  get #hasCopy(): boolean {
-    return Object.keys(this.#entry?.nodes ?? {}).length > 0;
+  /** Whether all nodes were kept, and not just those that an add had read: all have this one. */
+  get #isCopied(): boolean {
+    return Object.hasOwn(this.#entry?.nodes ?? {}, "frontend-id");
   }
 
   /** Changes the journal's record. @throws JournalError */
@@ -342,8 +339,10 @@ export class DeviceActions implements LaneActions {
     });
   }
 
-  #addUndo(more: Device["undo"]): void {
-    this.#put({ undo: { ...this.#entry?.undo, ...more } });
+  /** @param first of an add: until all nodes are kept, those that it has read are. */
+  #addUndo(more: Device["undo"], first?: AddReads): void {
+    const nodes = first === undefined || this.#isCopied ? {} : { nodes: { ...first.seen } };
+    this.#put({ undo: { ...this.#entry?.undo, ...more }, ...nodes });
   }
 
   /** Calls the plugin, which is loaded if need be. */
@@ -377,7 +376,7 @@ export class DeviceActions implements LaneActions {
     const environment: Record<string, string> = entry?.operation
       ? { [OPERATION_VARIABLE]: entry.operation }
       : {};
-    const addUndo = (more: Device["undo"]) => this.#addUndo(more);
+    const addUndo = (more: Device["undo"]) => this.#addUndo(more, first);
     return deviceContext(this.#id, this.#parts, this.#log, {
       get: () => this.#entry?.undo ?? {},
       add: addUndo,

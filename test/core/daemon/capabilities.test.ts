@@ -140,6 +140,7 @@ describe("nodes", () => {
       if (call === "remove") params = device.copy["params"];
       if (call !== "add") return;
       await device.nodes.read("params");
+      await device.recordUndo({ begun: true });
       await world.dom0.remove(BACKEND);
       await new Promise((resolve) => signal.addEventListener("abort", resolve));
       throw new Error("stopped");
