@@ -103,7 +103,9 @@ async function add(
   await releaseLoop(device, blocks, signal);
   const finding = findTarget(blocks, request);
   // Read while the target is looked for.
-  const mounts = readMounts(device.system, request.readOnly ? "writable" : "all");
+  const mounts = request.unchecked
+    ? Promise.resolve([])
+    : readMounts(device.system, request.readOnly ? "writable" : "all");
   mounts.catch(() => {});
   const target = await finding;
   const isFile = target.kind === "file";
@@ -112,9 +114,7 @@ async function add(
     ? { tag: newTag(), file: target.identity }
     : { use: useName(target.path, target.diskseq) };
   // Looked for meanwhile.
-  const mounted = request.unchecked
-    ? Promise.resolve(undefined)
-    : mountPoint(device, blocks, target, await mounts);
+  const mounted = mountPoint(device, blocks, target, await mounts);
   mounted.catch(() => {});
   // Of two at the same time the first one gets it, rather than neither. Removals do not wait here.
   await device.system.exclusively(`vbd storage ${claim.uses}`, signal, async () => {

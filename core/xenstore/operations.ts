@@ -32,9 +32,6 @@ export const Op = {
   SET_QUOTA: 26,
 } as const;
 
-/** One of the numbers in {@link Op}. */
-export type OpCode = typeof Op[keyof typeof Op];
-
 const names = new Map<number, string>(Object.entries(Op).map(([name, code]) => [code, name]));
 
 /** The name of a type number, or `type N` for one that the protocol does not define. */

@@ -114,7 +114,10 @@ function chosenScenarios(): Scenario[] {
   if (options.bench) return [];
   if (options.smoke) return all.filter((scenario) => scenario.smokeOnly);
   const unknown = options.only.filter((name) => !all.some((scenario) => scenario.name === name));
-  if (unknown.length > 0) throw new LabError(`there is no scenario ${unknown.join(", ")}`);
+  if (unknown.length > 0) {
+    const names = [...new Set(all.map(({ name }) => name))].join(", ");
+    throw new LabError(`--only ${unknown.join(", ")}: there are ${names}`);
+  }
   return options.only.length > 0
     ? all.filter(({ name }) => options.only.includes(name))
     : all.filter((scenario) => !scenario.smokeOnly);
