@@ -18,6 +18,10 @@ const version = asksForVersion(args);
 if (version === "line") {
   process.exit(await printLine(VERSION) ? 0 : 1);
 }
+if (args[0] === "devd" && (args.includes("-F") || args.includes("--foreground"))) {
+  const { takeSettings } = await import("./core/platform/engine.ts");
+  takeSettings(args);
+}
 const { builtIns } = await import("./built_in.ts");
 if (version === "json") {
   const { printVersion } = await import("./core/cli/version_info.ts");

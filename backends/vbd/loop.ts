@@ -8,9 +8,11 @@ const LOSETUP = ["/usr/sbin/losetup", "/sbin/losetup", "/usr/bin/losetup", "/bin
 /** Names of the loop devices that carry a file: `loop0`. */
 export async function loopsOf(system: DeviceSystem, params: string): Promise<string[]> {
   if (!params.startsWith("/")) return [];
+  const loops = await attachedLoops(system);
+  if (loops.length === 0) return [];
   const real = await system.realPath(params);
   const carriers: string[] = [];
-  for (const loop of await attachedLoops(system)) {
+  for (const loop of loops) {
     const file = await system.readText(`/sys/block/${loop}/loop/backing_file`);
     // The kernel appends this to the name of a file that has been unlinked.
     const name = file?.replace(/ \(deleted\)$/, "");

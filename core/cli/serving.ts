@@ -7,7 +7,9 @@ import { type DeviceId, deviceName } from "../device/id.ts";
 import { callLimits, type LifecycleTimes } from "../lifecycle/constants.ts";
 import { openLog } from "../log/log.ts";
 import { systemAppendFiles } from "../platform/append_file.ts";
+import { systemClock } from "../platform/clock.ts";
 import { systemFiles } from "../platform/files.ts";
+import { IdleCollector } from "../platform/garbage.ts";
 import { type LockedFile, lockFile } from "../platform/flock.ts";
 import { effectiveUid, processId } from "../platform/self.ts";
 import type { PluginRegistry } from "../../plugins/registry.ts";
@@ -69,11 +71,13 @@ export async function openServing(
     const registry = makeRegistry(selection, { owner: own, path, answerMs: times.abandon });
     const parts = systemParts(store);
     const { orphans } = parts;
+    const collector = new IdleCollector(systemClock);
     const daemon = new Daemon(domid, {
       ...parts,
       plugins: registry,
       journal,
       times,
+      onActivity: () => collector.busy(),
       ...(only === undefined ? {} : { only }),
       // One that serves a single device is somebody's who made that himself.
       ...(only === undefined && requests

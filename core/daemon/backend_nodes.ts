@@ -6,7 +6,7 @@ import { absentOrHidden, type NodeAccess } from "../xenstore/access.ts";
 import type { StoreClient } from "../xenstore/client.ts";
 import { isServerError } from "../xenstore/errors.ts";
 import { parentPath } from "../xenstore/paths.ts";
-import { visible } from "./observe.ts";
+import { readNodes, visible } from "./observe.ts";
 import { TOKEN_NODE } from "./token.ts";
 import type { Transaction } from "../xenstore/transaction.ts";
 
@@ -16,24 +16,34 @@ const ERROR_MAX = 512;
 /** There is no directory: the transaction, which would make one, is given up. */
 class Absent extends Error {}
 
-/** Marks a directory; false when there is none. */
+/**
+ * Marks a directory.
+ * @param names of its nodes to be read with that
+ * @returns what was read, or null when there is no directory
+ */
 export async function writeToken(
   store: StoreClient,
   id: DeviceId,
   token: string,
-): Promise<boolean> {
+  names: readonly string[],
+): Promise<ReadonlyMap<string, string | undefined> | null> {
   const directory = backendPath(id);
-  return await store.transaction(async (t) => {
-    const present = visible(t, directory);
+  const marked = await store.transaction(async (t) => {
+    const asked = readNodes(t, directory, names);
+    // What it holds shows as well that it is there.
+    const present = names.length === 0 ? visible(t, directory) : null;
     const written = t.write(`${directory}/${TOKEN_NODE}`, token);
-    written.catch(() => {});
-    if (!await present) throw new Absent();
+    for (const each of [present, written]) each?.catch(() => {});
+    const nodes = await asked;
+    const holds = [...nodes.values()].some((value) => value !== undefined);
+    if (!(await present ?? holds)) throw new Absent();
     await written;
-    return true;
+    return nodes;
   }).catch((error) => {
-    if (error instanceof Absent) return false;
+    if (error instanceof Absent) return null;
     throw error;
   });
+  return marked === null && names.length > 0 ? await writeToken(store, id, token, []) : marked;
 }
 
 /** The mark of a directory; undefined without one, or without directory. */

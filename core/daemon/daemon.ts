@@ -1,11 +1,17 @@
 /** The driver domain's daemon: one watch, and what follows from it. */
-import { backendRoot, parseDomid, placeOf } from "../device/id.ts";
+import {
+  backendPath,
+  backendRoot,
+  type DeviceId,
+  frontendPath,
+  parseDomid,
+  placeOf,
+} from "../device/id.ts";
 import { openLog } from "../log/log.ts";
 import { absentOrHidden } from "../xenstore/access.ts";
-import { concernsObservation } from "./observe.ts";
+import { changedBy, visible } from "./observe.ts";
 import type { StoreClient, Watch } from "../xenstore/client.ts";
 import { isWithin } from "../xenstore/paths.ts";
-import { backendPath } from "../device/id.ts";
 import type { Cancel, Clock } from "../platform/types.ts";
 import { DEFAULT_TIMES, type LifecycleTimes } from "../lifecycle/constants.ts";
 import type { PluginRegistry } from "../../plugins/registry.ts";
@@ -41,6 +47,8 @@ export async function ownDomid(store: StoreClient): Promise<number> {
 export type DaemonParts = Omit<DevicesParts, "onGuest" | "onChange"> & {
   /** How requests are taken; without it, none are. */
   readonly requests?: RequestSettings;
+  /** Told of each step of a device; to be quick. */
+  onActivity?(): void;
 };
 
 /** Serves the devices of a driver domain, from `start` to `stop`. */
@@ -69,11 +77,18 @@ export class Daemon {
     this.#plugins = parts.plugins;
     this.#clock = parts.clock;
     this.#times = parts.times ?? DEFAULT_TIMES;
-    this.#guests = new Guests(parts.store, (guest) => this.#touchGuest(guest));
+    this.#guests = new Guests(
+      parts.store,
+      parts.clock,
+      (watched, path) => this.#guestChanged(watched, path),
+    );
     this.devices = new Devices({
       ...parts,
       onGuest: (guest) => this.#updateGuest(guest),
-      onChange: (id) => this.requests?.deviceChanged(id),
+      onChange: (id) => {
+        parts.onActivity?.();
+        this.requests?.deviceChanged(id);
+      },
     });
     this.requests = parts.requests === undefined
       ? null
@@ -137,14 +152,21 @@ export class Daemon {
     this.#guests.update(domid, this.devices.of(domid), (id) => this.devices.frontendKindOf(id));
   }
 
-  #touchGuest(domid: number): void {
-    for (const id of this.devices.of(domid)) this.devices.touch(id);
+  async #guestChanged(watched: DeviceId, path: string): Promise<void> {
+    const frontend = frontendPath(watched, this.devices.frontendKindOf(watched));
+    if (path !== frontend && isWithin(path, frontend)) return this.devices.touchIfHidden(watched);
+    const present = await visible(this.#store, frontend).catch(() => false);
+    for (const id of this.devices.of(watched.frontendDomid)) {
+      if (present) this.devices.touchIfHidden(id);
+      else this.devices.touch(id, "guest");
+    }
   }
 
   #changed(path: string): void {
     const place = placeOf(path, this.#domid);
     if (place.at === "device") {
-      if (concernsObservation(path, backendPath(place.id))) this.devices.touch(place.id);
+      const part = changedBy(path, backendPath(place.id));
+      if (part !== null) this.devices.touch(place.id, part);
       return;
     }
     if (place.at === "elsewhere") return;

@@ -28,13 +28,20 @@ import type { JournalEntry } from "./journal/entry.ts";
 import type { JournalStore } from "./journal/memory.ts";
 import { isVersion2 } from "./hotplug_v2.ts";
 import { awaitKernelRelease } from "./kernel.ts";
-import { observe } from "./observe.ts";
+import { Looks } from "./looks.ts";
+import { observationOf, oddityOf, type Part } from "./observe.ts";
 import { OPERATION_VARIABLE, type Orphans } from "./orphans.ts";
 import { sayDisconnected } from "./requests/farewell.ts";
 import type { Slots } from "./slots.ts";
 
 /** What is done within this time, in ms, needs no copy of the nodes beside it: one is made after it. */
 const COPY_AFTER_MS = 500;
+
+/**
+ * An add is let alone for this time, in ms, unless its directory is deleted: what is done so soon is
+ * undone afterwards rather than stopped, and looking at it all the while takes time that it needs.
+ */
+const LOOK_AFTER_MS = 500;
 
 /** What actions are made of. */
 export interface ActionParts extends ContextParts {
@@ -64,8 +71,14 @@ export class DeviceActions implements LaneActions {
   #nextToken: string | null = null;
   /** The mark that was last seen. */
   #seenToken: string | null = null;
-  /** What was read besides at the last look. */
+  /** What was read besides at the last look, or when the directory was marked. */
   #ahead: ReadAhead | null = null;
+  readonly #looks: Looks;
+  /** From the record of an add to its end: what changes meanwhile is told by events. */
+  #isAdding = false;
+  /** Resolves when an add may be looked at, and makes it do so. */
+  #pause: Promise<void> = Promise.resolve();
+  #endPause = () => {};
 
   /** @param onTrouble called when the device should be checked at once */
   constructor(
@@ -82,25 +95,48 @@ export class DeviceActions implements LaneActions {
     this.#parts = parts;
     this.#log = log;
     this.#onTrouble = onTrouble;
+    this.#looks = new Looks(parts.store, id, this.#frontendKind);
+  }
+
+  /** To be told, before the lane is, of what an event says that has changed. */
+  stale(part: Part | "all"): void {
+    this.#looks.changed(part);
+    if (part === "all") this.#endPause();
+  }
+
+  /** Whether the guest's directory was there when it was looked for last. */
+  get sawGuest(): boolean {
+    return this.#looks.sawGuest;
   }
 
   async observe(): Promise<Observation> {
+    await this.#pause;
+    const token = this.#token;
     // What `add` is going to ask for, if the next thing is an add.
-    const names = this.#nextToken === null ? [] : this.#parts.firstReads.namesOf(this.#id.kind);
-    const { store, clock } = this.#parts;
-    const look = await observe(store, this.#id, this.#frontendKind, names);
-    const { observation, oddity, more: nodes } = look;
+    const names = this.#nextToken === null ? [] : this.#namesAhead;
+    const { reading, nodes } = this.#isAdding && token !== null
+      ? await this.#looks.changes(token)
+      : await this.#looks.all(names);
+    const oddity = oddityOf(reading);
     if (oddity !== null && oddity !== this.#lastOddity) this.#log.warning(oddity);
     this.#lastOddity = oddity;
-    const { token } = observation;
-    this.#seenToken = token;
-    this.#ahead = token === null || names.length === 0 ? null : { token, at: clock.now(), nodes };
+    const observation = observationOf(reading, this.#id, this.#frontendKind);
+    this.#seenToken = observation.token;
+    if (names.length > 0) this.#keepAhead(observation.token, nodes);
     return observation;
+  }
+
+  get #namesAhead(): readonly string[] {
+    return this.#parts.firstReads.namesOf(this.#id.kind);
+  }
+
+  #keepAhead(token: string | null, nodes: ReadAhead["nodes"]): void {
+    this.#ahead = token === null ? null : { token, at: this.#parts.clock.now(), nodes };
   }
 
   async mark(): Promise<void> {
     const token = crypto.randomUUID();
-    this.#nextToken = await this.#writeMark(token) ? token : null;
+    this.#nextToken = await this.#writeMark(token, []) ? token : null;
   }
 
   async record(): Promise<string | null> {
@@ -116,16 +152,38 @@ export class DeviceActions implements LaneActions {
       undo: {},
       nodes: {},
     });
-    return marked || await this.#writeMark(token) ? token : null;
+    // What `add`, which comes next, is going to ask for: of the directory that is marked.
+    if (!marked && !await this.#writeMark(token, this.#namesAhead)) return null;
+    this.#beginAdding();
+    return token;
   }
 
-  /** Also removes what an earlier attach may have left in files. */
-  async #writeMark(token: string): Promise<boolean> {
-    const [marked] = await Promise.all([
-      writeToken(this.#parts.store, this.#id, token),
+  #beginAdding(): void {
+    const { promise, resolve } = Promise.withResolvers<void>();
+    const cancel = this.#parts.clock.after(LOOK_AFTER_MS, resolve);
+    this.#isAdding = true;
+    this.#pause = promise;
+    this.#endPause = () => {
+      cancel();
+      resolve();
+    };
+  }
+
+  #endAdding(): void {
+    this.#isAdding = false;
+    this.#endPause();
+  }
+
+  /** Also removes what an earlier attach may have left in files. @param names to be read ahead */
+  async #writeMark(token: string, names: readonly string[]): Promise<boolean> {
+    const [nodes] = await Promise.all([
+      writeToken(this.#parts.store, this.#id, token, names),
       this.#parts.directories.remove(this.#id),
     ]);
-    return marked;
+    if (nodes === null) return false;
+    this.#looks.marked(token);
+    if (names.length > 0) this.#keepAhead(token, nodes);
+    return true;
   }
 
   /** Whether `remove` can go on while the backend directory is deleted. */
@@ -139,6 +197,7 @@ export class DeviceActions implements LaneActions {
     // What the processes of an operation bear; there are none once it has ended.
     const runs = stage === "undoing" || stage === "removing";
     const done = stage === "failed" || stage === "removed";
+    this.#endAdding();
     this.#put({
       stage,
       ...(done ? { undo: {}, nodes: {} } : {}),
@@ -161,6 +220,15 @@ export class DeviceActions implements LaneActions {
 
   async add(signal: AbortSignal): Promise<void> {
     this.#log.info(`attach: ${frontendPath(this.#id, this.#frontendKind)}`);
+    try {
+      await this.#addInSlot(signal);
+    } finally {
+      this.#endAdding();
+    }
+    await this.#copy();
+  }
+
+  async #addInSlot(signal: AbortSignal): Promise<void> {
     await this.#inSlot(signal, async () => {
       // Beside what takes long, since nobody waits for it: what a script will ask for when the
       // directory is gone.
@@ -176,7 +244,6 @@ export class DeviceActions implements LaneActions {
         await copied;
       }
     });
-    await this.#copy();
   }
 
   async remove(signal: AbortSignal): Promise<void> {
@@ -198,7 +265,7 @@ export class DeviceActions implements LaneActions {
     const token = known?.token || crypto.randomUUID();
     if (known === undefined || known.token === "") {
       this.#put({ stage: "connected", token, operation: null });
-      await writeToken(this.#parts.store, this.#id, token);
+      await writeToken(this.#parts.store, this.#id, token, []);
     }
     if (!this.#isCopied) await this.#copy();
     try {

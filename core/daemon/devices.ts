@@ -9,6 +9,7 @@ import type { PluginHost } from "../../plugins/host/host.ts";
 import { frontendKindOf } from "../../plugins/manifest.ts";
 import type { PluginRegistry } from "../../plugins/registry.ts";
 import { type ActionParts, DeviceActions } from "./device_actions.ts";
+import type { Part } from "./observe.ts";
 import { Throttle, type ThrottleLimits } from "./throttle.ts";
 
 /** What the daemon's devices need. */
@@ -35,6 +36,7 @@ const LOOKS_PAUSE_MS = 20;
 interface Entry {
   readonly id: DeviceId;
   readonly lane: Lane;
+  readonly actions: DeviceActions;
 }
 
 /** The devices that are known. */
@@ -119,15 +121,22 @@ export class Devices {
   /**
    * Something about a device may have changed. A guest that causes this too often is served later,
    * never not at all.
+   * @param part what an event says that has changed
    */
-  touch(id: DeviceId): void {
+  touch(id: DeviceId, part: Part | "all" = "all"): void {
     if (this.#stopped || !this.#isServed(id)) return;
     const key = backendPath(id);
+    this.#lanes.get(key)?.actions.stale(part);
     // Several events in one turn are one reason to look: the look has not begun yet.
     if (this.#touched.has(key)) return;
     if (this.#touched.size === 0) queueMicrotask(() => this.#touched.clear());
     this.#touched.add(key);
     this.#throttle.run(id.frontendDomid, key, () => this.#touchNow(id, key));
+  }
+
+  /** Something below a guest's directory was written: news only if that was not known to be there. */
+  touchIfHidden(id: DeviceId): void {
+    if (this.#lanes.get(backendPath(id))?.actions.sawGuest === false) this.touch(id, "guest");
   }
 
   /** Everything may have changed: goes round once, unless it is doing so. */
@@ -138,7 +147,11 @@ export class Devices {
   #goRound(keys: readonly string[], from: number): void {
     this.#cancelRound = null;
     const to = from + LOOKS_AT_A_TIME;
-    for (const key of keys.slice(from, to)) this.#lanes.get(key)?.lane.touch();
+    for (const key of keys.slice(from, to)) {
+      const entry = this.#lanes.get(key);
+      entry?.actions.stale("all");
+      entry?.lane.touch();
+    }
     if (to >= keys.length) return;
     this.#cancelRound = this.#parts.clock.after(LOOKS_PAUSE_MS, () => this.#goRound(keys, to));
   }
@@ -234,7 +247,7 @@ export class Devices {
       this.#parts.onGuest?.(id.frontendDomid);
       this.#onFewer?.();
     });
-    const entry = { id, lane };
+    const entry = { id, lane, actions };
     this.#lanes.set(key, entry);
     const guests = this.#byGuest.get(id.frontendDomid);
     if (guests === undefined) this.#byGuest.set(id.frontendDomid, new Map([[key, entry]]));

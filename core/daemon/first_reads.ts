@@ -37,7 +37,7 @@ export class FirstReads {
 }
 
 /** What leaves a device's nodes as they were when it was made ready. */
-const HARMLESS: ReadonlySet<string> = new Set(["nodes.read", "recordUndo"]);
+const HARMLESS: ReadonlySet<string> = new Set(["nodes.read", "recordUndo", "scripts.check"]);
 
 /**
  * The first reads of one add: they end with the first answer of the store, and with the first use of

@@ -3,6 +3,7 @@
  * frontends: one watch a guest, on any of them, since all vanish together.
  */
 import { type DeviceId, frontendPath } from "../device/id.ts";
+import type { Cancel, Clock } from "../platform/types.ts";
 import { openLog } from "../log/log.ts";
 import type { StoreClient, Watch } from "../xenstore/client.ts";
 
@@ -12,29 +13,45 @@ import type { StoreClient, Watch } from "../xenstore/client.ts";
  */
 export const GUEST_WATCHES_MAX = 32;
 
+/**
+ * When a new guest is watched, in ms: its frontend writes some ten nodes while its first device is
+ * set up, and none afterwards. A guest that dies in that time is noticed by the watch's first event.
+ */
+export const WATCHED_AFTER_MS = 1_000;
+
 interface Guest {
   readonly id: DeviceId;
-  /** null while it is being set, or when there is none. */
+  /** Keeps the watch from being set. */
+  cancel: Cancel;
+  /** null before it is set, or when there is none. */
   watch: Watch | null;
 }
+
+/**
+ * Told of a change at or below the frontend of one of a guest's devices.
+ * @param path of the node that has changed; that frontend's when all may be gone
+ */
+export type GuestHandler = (watched: DeviceId, path: string) => void;
 
 /** One watch for each guest that has devices, as far as the quota goes. */
 export class Guests {
   readonly #store: StoreClient;
   readonly #max: number;
-  readonly #onChange: (frontendDomid: number) => void;
+  readonly #clock: Clock;
+  readonly #onChange: GuestHandler;
   readonly #log = openLog();
   readonly #guests = new Map<number, Guest>();
   #complained = false;
   #stopped = false;
 
-  /** @param onChange something about a frontend of this guest has changed; it may be gone */
   constructor(
     store: StoreClient,
-    onChange: (frontendDomid: number) => void,
+    clock: Clock,
+    onChange: GuestHandler,
     max = GUEST_WATCHES_MAX,
   ) {
     this.#store = store;
+    this.#clock = clock;
     this.#onChange = onChange;
     this.#max = max;
   }
@@ -62,28 +79,35 @@ export class Guests {
     if (stays) return;
     if (guest !== undefined) {
       this.#guests.delete(domid);
+      guest.cancel();
       guest.watch?.close({ timeoutMs: 10_000 }).catch(() => {});
     }
     if (first === undefined) return;
     if (this.#guests.size >= this.#max) {
       return this.#complain(`more than ${this.#max} guests have devices`);
     }
-    const entry: Guest = { id: first, watch: null };
+    const path = frontendPath(first, kindOf(first));
+    const entry: Guest = { id: first, cancel: () => {}, watch: null };
     this.#guests.set(domid, entry);
-    this.#arm(domid, entry, frontendPath(first, kindOf(first)));
+    const arm = () => void this.#arm(domid, entry, path);
+    if (guest?.watch) arm();
+    else entry.cancel = this.#clock.after(WATCHED_AFTER_MS, arm);
   }
 
   /** Ends all watches. */
   async stop(): Promise<void> {
     this.#stopped = true;
-    const watches = [...this.#guests.values()].map(({ watch }) => watch);
+    const watches = [...this.#guests.values()].map(({ watch, cancel }) => {
+      cancel();
+      return watch;
+    });
     this.#guests.clear();
     await Promise.all(watches.map((watch) => watch?.close({ timeoutMs: 1_000 }).catch(() => {})));
   }
 
   async #arm(domid: number, entry: Guest, path: string): Promise<void> {
     try {
-      const watch = await this.#store.watch(path, () => this.#onChange(domid));
+      const watch = await this.#store.watch(path, (changed) => this.#onChange(entry.id, changed));
       entry.watch = watch;
       if (this.#guests.get(domid) !== entry) await watch.close({ timeoutMs: 10_000 });
     } catch (error) {

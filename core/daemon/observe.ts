@@ -6,82 +6,93 @@ import { TOKEN_NODE } from "./token.ts";
 import { absentOrHidden, type NodeAccess } from "../xenstore/access.ts";
 
 /** The nodes that are looked at. */
-const OBSERVED = ["state", "online", "frontend-id", "frontend", "hotplug-status"];
+const NODES = ["state", "online", "frontend-id", "frontend", "hotplug-status"] as const;
+
+/** What is read of a device: nodes, its mark, and whether the guest's directory and its own exist. */
+export type Part = typeof NODES[number] | "mark" | "guest" | "directory";
+
+/** In the order of reading. The directory is last: deleted meanwhile, it would pass for another one. */
+export const ALL_PARTS: readonly Part[] = [...NODES, "mark", "guest", "directory"];
 
 /**
- * Whether a look can find anything new after an event for a path at or below a device's directory.
- * Whatever deletes or makes the directory has an event of its own: for the directory, or for one of
- * the nodes without which it is no device. The mark is the daemon's own.
+ * What an event for a path at or below a device's directory may have changed: parts of it,
+ * everything, or nothing that is looked at. Whatever deletes or makes the directory has an event of
+ * its own: for the directory, or for one of the nodes without which it is no device. The mark is the
+ * daemon's own.
  */
-export function concernsObservation(path: string, directory: string): boolean {
-  if (!path.startsWith(`${directory}/`)) return true;
-  return OBSERVED.includes(path.slice(directory.length + 1));
+export function changedBy(path: string, directory: string): Part | "all" | null {
+  if (!path.startsWith(`${directory}/`)) return "all";
+  const name = path.slice(directory.length + 1);
+  return NODES.find((node) => node === name) ?? null;
 }
 
-/** A look at a device, with what was odd about it. */
-export interface Look {
-  readonly observation: Observation;
-  /** A node that should have been something else, in one line; null when all is well. */
-  readonly oddity: string | null;
-  /** What else was to be read, by name. */
-  readonly more: ReadonlyMap<string, string | undefined>;
-}
+/** The text of each part; undefined when there is none. What exists without a text has an empty one. */
+export type Reading = Readonly<Record<Part, string | undefined>>;
 
 /**
- * @param names of nodes to be read besides, in the same round trip
+ * Reads parts of a device, and what else is asked for in the same round trip.
+ * @param parts in the order of {@link ALL_PARTS}
+ * @param names of other nodes of its directory
  * @throws StoreError when the store cannot be asked
  */
-export async function observe(
+export async function readParts(
   store: NodeAccess,
   id: DeviceId,
   frontendKind: string,
+  parts: readonly Part[],
   names: readonly string[] = [],
-): Promise<Look> {
+): Promise<{ reading: Partial<Reading>; nodes: ReadonlyMap<string, string | undefined> }> {
   const directory = backendPath(id);
-  const expectedFrontend = frontendPath(id, frontendKind);
-  const read = (name: string) => absentOrHidden(store.readText(`${directory}/${name}`));
-  const more = Promise.all(names.map(async (name) => [name, await read(name)] as const));
-  more.catch(() => {});
-  const [
-    stateText,
-    onlineText,
-    frontendId,
-    frontend,
-    status,
-    token,
-    frontendPresent,
-    present,
-  ] = await Promise.all([
-    read("state"),
-    read("online"),
-    read("frontend-id"),
-    read("frontend"),
-    read("hotplug-status"),
-    read(TOKEN_NODE),
-    visible(store, expectedFrontend),
-    // Last: deleted while it was read, it would pass for another one.
-    visible(store, directory),
-  ]);
-  if (!present) return { observation: ABSENT, oddity: null, more: new Map() };
-  const state = parseState(stateText ?? "");
-  const online = onlineText === "1" ? true : onlineText === "0" ? false : undefined;
-  return {
-    observation: {
-      present: true,
-      online,
-      state,
-      frontendPresent,
-      served: status === "connected" || state === XenbusState.Connected,
-      token: token ?? null,
-      fault: identityFault(id, frontendId, frontend, expectedFrontend),
-    },
-    oddity: state === undefined && stateText !== undefined
-      ? `node state is ${quote(stateText)}; expected 0 to 8: ignored until it makes sense`
-      : online === undefined && onlineText !== undefined
-      ? `node online is ${quote(onlineText)}; expected 0 or 1: ignored until it makes sense`
-      : null,
-    more: new Map(await more),
+  const textOf = (name: string) => absentOrHidden(store.readText(`${directory}/${name}`));
+  const nodes = readNodes(store, directory, names);
+  nodes.catch(() => {});
+  const present = async (path: string) => await visible(store, path) ? "" : undefined;
+  const read = (part: Part) => {
+    if (part === "mark") return textOf(TOKEN_NODE);
+    if (part === "guest") return present(frontendPath(id, frontendKind));
+    return part === "directory" ? present(directory) : textOf(part);
   };
+  const values = await Promise.all(parts.map(async (part) => [part, await read(part)] as const));
+  return { reading: Object.fromEntries(values), nodes: await nodes };
+}
+
+/** Values of a directory's nodes; undefined for those that there are not. */
+export async function readNodes(
+  store: NodeAccess,
+  directory: string,
+  names: readonly string[],
+): Promise<ReadonlyMap<string, string | undefined>> {
+  const read = async (name: string) =>
+    [name, await absentOrHidden(store.readText(`${directory}/${name}`))] as const;
+  return new Map(await Promise.all(names.map(read)));
+}
+
+/** What was read, as the lifecycle takes it. */
+export function observationOf(reading: Reading, id: DeviceId, frontendKind: string): Observation {
+  if (reading.directory === undefined) return ABSENT;
+  const state = parseState(reading.state ?? "");
+  return {
+    present: true,
+    online: reading.online === "1" ? true : reading.online === "0" ? false : undefined,
+    state,
+    frontendPresent: reading.guest !== undefined,
+    served: reading["hotplug-status"] === "connected" || state === XenbusState.Connected,
+    token: reading.mark ?? null,
+    fault: identityFault(id, reading, frontendPath(id, frontendKind)),
+  };
+}
+
+/** A node that should have been something else, in one line; null when all is well. */
+export function oddityOf(reading: Reading): string | null {
+  const { directory, state, online } = reading;
+  if (directory === undefined) return null;
+  if (state !== undefined && parseState(state) === undefined) {
+    return `node state is ${quote(state)}; expected 0 to 8: ignored until it makes sense`;
+  }
+  if (online !== undefined && online !== "0" && online !== "1") {
+    return `node online is ${quote(online)}; expected 0 or 1: ignored until it makes sense`;
+  }
+  return null;
 }
 
 /**
@@ -95,8 +106,7 @@ export async function visible(store: NodeAccess, path: string): Promise<boolean>
 /** Why the directory contradicts its own path: a script would be steered to another guest. */
 function identityFault(
   id: DeviceId,
-  frontendId: string | undefined,
-  frontend: string | undefined,
+  { "frontend-id": frontendId, frontend }: Reading,
   expectedFrontend: string,
 ): string | null {
   if (frontendId !== String(id.frontendDomid)) {

@@ -223,8 +223,7 @@ export function transition(
   table: readonly Row[] = TABLE,
 ): Step {
   const state = learn(before, event);
-  for (const row of table) {
-    if (!row.from.includes(state.phase) || row.on !== event.type) continue;
+  for (const row of rowsOf(table, state.phase, event.type)) {
     if (row.when !== undefined && !row.when.every((name) => guards[name](state, rules))) continue;
     const stopped = TIMERS[state.phase].filter((timer) => !TIMERS[row.to].includes(timer))
       .map((timer): Effect => ({ do: "stop-timer", timer }));
@@ -240,6 +239,30 @@ export function transition(
     return { state: next, effects };
   }
   return { state, effects: [] };
+}
+
+/** The rows of each table by what they begin with: most do not concern an event. */
+const indexes = new WeakMap<readonly Row[], Map<string, Row[]>>();
+
+function rowsOf(
+  table: readonly Row[],
+  phase: Phase,
+  on: LifecycleEvent["type"],
+): readonly Row[] {
+  let index = indexes.get(table);
+  if (index === undefined) {
+    index = new Map();
+    for (const row of table) {
+      for (const from of row.from) {
+        const key = `${from} ${row.on}`;
+        const rows = index.get(key);
+        if (rows === undefined) index.set(key, [row]);
+        else rows.push(row);
+      }
+    }
+    indexes.set(table, index);
+  }
+  return index.get(`${phase} ${on}`) ?? [];
 }
 
 function learn(state: LifecycleState, event: LifecycleEvent): LifecycleState {

@@ -35,7 +35,10 @@ export function openLog(subject?: string): Log {
   const logger = getLogger("xdevd");
   const line = (text: string) => printable(subject === undefined ? text : `${subject}: ${text}`);
   return {
-    debug: (text) => logger.debug("{line}", { line: line(text) }),
+    // Most are for nobody, and then what they cost counts.
+    debug: (text) => {
+      if (logger.isEnabledFor("debug")) logger.debug("{line}", { line: line(text) });
+    },
     info: (text) => logger.info("{line}", { line: line(text) }),
     warning: (text) => logger.warn("{line}", { line: line(text) }),
     error: (text) => logger.error("{line}", { line: line(text) }),
@@ -54,6 +57,7 @@ function formatRecord(record: LogRecord): string {
  * and format characters and half surrogates are escaped.
  */
 export function printable(text: string): string {
+  if (/^[ -~]*$/.test(text)) return text;
   return text.replace(/[\p{Cc}\p{Cf}\p{Cs}\u2028\u2029]/gu, (char) => {
     const code = char.codePointAt(0) ?? 0;
     return code > 0xffff ? `\\u{${code.toString(16)}}` : `\\x${code.toString(16).padStart(2, "0")}`;

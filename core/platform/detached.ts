@@ -1,5 +1,6 @@
 /** Starting this program again, in the background. */
 import * as fs from "node:fs";
+import { environmentWithSettings } from "./engine.ts";
 import { selfCommand } from "./self.ts";
 
 /** The descriptor through which a detached child reports to the one that started it. */
@@ -22,6 +23,7 @@ export async function startDetached(
   return await new Promise((resolve, reject) => {
     const child = spawn(program, [...prefix, ...args], {
       detached: true,
+      env: environmentWithSettings(),
       stdio: ["ignore", log, log, "pipe"],
     });
     fs.closeSync(log);

@@ -55,11 +55,12 @@ function status(stats: NodeStats): FileStatus {
 }
 
 /**
- * What the kernel answers from memory, and Xen's small files of the root's file system. There a thread
- * of its own costs many times the answer.
+ * What the kernel answers from memory, and Xen's small files and the programs of the root's file
+ * system. There a thread of its own costs many times the answer.
  */
 function isNear(path: string): boolean {
-  return /^\/(sys\/(block|bus|class|dev)|proc\/self|dev|etc\/xen)(\/|$)/.test(path);
+  return /^\/(sys\/(block|bus|class|dev)|proc\/(self|partitions)|dev|etc\/xen|(usr\/)?s?bin)(\/|$)/
+    .test(path);
 }
 
 /** The machine's files. */

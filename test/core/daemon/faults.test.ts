@@ -403,7 +403,9 @@ describe("faults of the stock daemon", () => {
       await world.toolstack().create(spec);
       await (await world.guest(spec.id)).connected(1_000);
     }
-    expect(world.daemonStore.watchCount).toBe(2);
+    const { daemonStore: store } = world;
+    await until(() => store.watchCount > 1, () => "the guest is not watched");
+    expect(store.watchCount).toBe(2);
     await world.toolstack().remove(disk);
     await world.toolstack().remove(nic);
     expect(world.daemonStore.watchCount).toBe(2);

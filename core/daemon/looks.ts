@@ -1,0 +1,84 @@
+/**
+ * Looks at one device. While it is being set up, only what the store says has changed is read again:
+ * a new device has an event for each of its nodes, and to read all of them each time would take
+ * longer than its script takes to start.
+ */
+import type { DeviceId } from "../device/id.ts";
+import type { NodeAccess } from "../xenstore/access.ts";
+import { ALL_PARTS, type Part, type Reading, readParts } from "./observe.ts";
+
+/** Of what decides whether an add goes on, the parts that have an event each. */
+const DECISIVE: readonly Part[] = ["state", "online", "guest"];
+
+/** What a look has read. */
+export interface Look {
+  readonly reading: Reading;
+  /** What else was to be read, by name. */
+  readonly nodes: ReadonlyMap<string, string | undefined>;
+}
+
+/** The looks at one device, with what the last one has read. */
+export class Looks {
+  readonly #store: NodeAccess;
+  readonly #id: DeviceId;
+  readonly #frontendKind: string;
+  #last: Reading | null = null;
+  readonly #changed = new Set<Part>(ALL_PARTS);
+
+  constructor(store: NodeAccess, id: DeviceId, frontendKind: string) {
+    this.#store = store;
+    this.#id = id;
+    this.#frontendKind = frontendKind;
+  }
+
+  /** To be told of each event: what is read from now on is newer than that. */
+  changed(part: Part | "all"): void {
+    if (part !== "all") this.#changed.add(part);
+    else for (const each of ALL_PARTS) this.#changed.add(each);
+  }
+
+  /** To be told that the directory was found, and marked, in one transaction. */
+  marked(token: string): void {
+    if (this.#last !== null) this.#last = { ...this.#last, mark: token, directory: "" };
+  }
+
+  /** Whether the guest's directory was there when it was looked for last. */
+  get sawGuest(): boolean {
+    return this.#last?.guest !== undefined;
+  }
+
+  /** Reads everything. @throws StoreError when the store cannot be asked */
+  async all(names: readonly string[] = []): Promise<Look> {
+    return await this.#read(ALL_PARTS, names);
+  }
+
+  /**
+   * Reads what has changed since the last look, as far as it decides whether an add goes on;
+   * everything when the directory itself has changed, or the last look's had another mark.
+   * @throws StoreError when the store cannot be asked
+   */
+  async changes(token: string): Promise<Look> {
+    if (this.#changed.has("directory") || this.#last?.mark !== token) return await this.all();
+    return await this.#read(DECISIVE.filter((part) => this.#changed.has(part)), []);
+  }
+
+  async #read(parts: readonly Part[], names: readonly string[]): Promise<Look> {
+    // Before it is asked for: what an event names from here on is read once more.
+    for (const part of parts) this.#changed.delete(part);
+    const known = this.#last;
+    try {
+      const { reading, nodes } = await readParts(
+        this.#store,
+        this.#id,
+        this.#frontendKind,
+        parts,
+        names,
+      );
+      this.#last = { ...known, ...reading } as Reading;
+      return { reading: this.#last, nodes };
+    } catch (error) {
+      this.changed("all");
+      throw error;
+    }
+  }
+}

@@ -1,0 +1,42 @@
+/** Settings of the runtime, which takes them from the environment when it starts. */
+import { calledAs } from "./invocation.ts";
+
+/**
+ * - How often a function runs before it is compiled (JavaScriptCore's runtime/OptionsList.h; 500 and
+ *   100 by default). A daemon that sets up a device now and then spends more on compiling than it
+ *   gets back: a third of its processor time. With thousands of devices, what runs often still gets
+ *   compiled.
+ * - No collecting of garbage whenever there is some: see garbage.ts.
+ */
+export const ENGINE_SETTINGS: Readonly<Record<string, string>> = {
+  BUN_JSC_thresholdForJITAfterWarmUp: "20000",
+  BUN_JSC_thresholdForJITSoon: "20000",
+  BUN_GC_TIMER_DISABLE: "1",
+};
+
+/** This process's environment with the engine's settings; whoever has set one knows better. */
+export function environmentWithSettings(): Record<string, string | undefined> {
+  return { ...ENGINE_SETTINGS, ...process.env };
+}
+
+/**
+ * Starts this program once more in its own place, as the same process, with the engine's settings.
+ * Returns if it has them, or if that cannot be done: then it works without.
+ * @param args the program's arguments
+ */
+export function takeSettings(args: readonly string[]): void {
+  if (Object.keys(ENGINE_SETTINGS).some((name) => process.env[name] !== undefined)) return;
+  // The runtime's list has lost what is no UTF-8.
+  if (args.some((arg) => arg.includes("\ufffd"))) return;
+  const isCompiled = Bun.main.startsWith("/$bunfs/");
+  const command = isCompiled ? [calledAs(), ...args] : [process.execPath, Bun.main, ...args];
+  try {
+    process.execve?.(
+      process.execPath,
+      command,
+      environmentWithSettings() as Record<string, string>,
+    );
+  } catch {
+    // Replaced on disk just now, say.
+  }
+}

@@ -1,0 +1,136 @@
+/** Looks at a device: what is read again, and what is not. */
+import { beforeEach, describe, expect, test } from "bun:test";
+import { Looks } from "../../../core/daemon/looks.ts";
+import { ALL_PARTS, changedBy } from "../../../core/daemon/observe.ts";
+import { backendPath, type DeviceId, frontendPath } from "../../../core/device/id.ts";
+import { type NodeAccess } from "../../../core/xenstore/access.ts";
+import { ServerError } from "../../../core/xenstore/errors.ts";
+
+const ID: DeviceId = { backendDomid: 1, kind: "vbd", frontendDomid: 7, devid: 51712 };
+const BACKEND = backendPath(ID);
+const FRONTEND = frontendPath(ID, "vbd");
+
+/** A store that counts what it is asked for. */
+class Nodes {
+  readonly values = new Map<string, string>();
+  asked: string[] = [];
+  broken = false;
+  /** Called while a node is read. */
+  onRead: (path: string) => void = () => {};
+
+  async readText(path: string): Promise<string> {
+    this.asked.push(path === FRONTEND ? "guest" : path.slice(BACKEND.length + 1) || "directory");
+    this.onRead(path);
+    const value = this.values.get(path);
+    if (this.broken) throw new ServerError("EIO", "READ");
+    if (value === undefined) throw new ServerError("ENOENT", "READ");
+    return value;
+  }
+
+  read(path: string): Promise<Uint8Array> {
+    return this.readText(path).then((text) => new TextEncoder().encode(text));
+  }
+}
+
+let nodes: Nodes;
+let looks: Looks;
+
+beforeEach(async () => {
+  nodes = new Nodes();
+  nodes.values.set(BACKEND, "").set(FRONTEND, "");
+  const own = { state: "2", online: "1", frontend: FRONTEND, "frontend-id": "7" };
+  for (const [name, value] of Object.entries({ ...own, "xdevd-attach": "mark" })) {
+    nodes.values.set(`${BACKEND}/${name}`, value);
+  }
+  looks = new Looks(nodes as unknown as NodeAccess, ID, "vbd");
+  await looks.all();
+  nodes.asked = [];
+});
+
+describe("a look while a device is being added", () => {
+  test("asks for nothing when no event has come", async () => {
+    expect((await looks.changes("mark")).reading.state).toBe("2");
+    expect(nodes.asked).toEqual([]);
+  });
+
+  test("asks for what has changed, and knows the rest", async () => {
+    nodes.values.set(`${BACKEND}/state`, "5");
+    looks.changed("state");
+    const { reading } = await looks.changes("mark");
+    expect(nodes.asked).toEqual(["state"]);
+    expect([reading.state, reading.online, reading.mark]).toEqual(["5", "1", "mark"]);
+  });
+
+  test("leaves what does not decide whether it goes on to the next whole look", async () => {
+    for (const part of ["frontend", "frontend-id", "hotplug-status"] as const) looks.changed(part);
+    await looks.changes("mark");
+    expect(nodes.asked).toEqual([]);
+  });
+
+  test("sees that the guest's directory is gone", async () => {
+    nodes.values.delete(FRONTEND);
+    looks.changed("guest");
+    expect((await looks.changes("mark")).reading.guest).toBeUndefined();
+    expect(nodes.asked).toEqual(["guest"]);
+    expect(looks.sawGuest).toBeFalse();
+  });
+
+  test("asks for everything when the directory was deleted or made", async () => {
+    looks.changed("all");
+    await looks.changes("mark");
+    expect(nodes.asked).toHaveLength(ALL_PARTS.length);
+  });
+
+  test("asks for everything when the last look was at a directory with another mark", async () => {
+    await looks.changes("another");
+    expect(nodes.asked).toHaveLength(ALL_PARTS.length);
+  });
+
+  test("asks once more for what changes while it is asked for", async () => {
+    looks.changed("state");
+    nodes.onRead = () => {
+      looks.changed("state");
+      nodes.onRead = () => {};
+    };
+    await looks.changes("mark");
+    await looks.changes("mark");
+    await looks.changes("mark");
+    expect(nodes.asked).toEqual(["state", "state"]);
+  });
+
+  test("asks for everything after one that failed", async () => {
+    nodes.broken = true;
+    looks.changed("state");
+    await expect(looks.changes("mark")).rejects.toThrow("EIO");
+    nodes.broken = false;
+    nodes.asked = [];
+    await looks.changes("mark");
+    expect(nodes.asked).toHaveLength(ALL_PARTS.length);
+  });
+
+  test("knows a mark that was written since", async () => {
+    looks.marked("new");
+    expect((await looks.changes("new")).reading.mark).toBe("new");
+    expect(nodes.asked).toEqual([]);
+  });
+});
+
+test("a whole look asks for everything, whatever was told", async () => {
+  await looks.all(["params"]);
+  expect(nodes.asked.toSorted()).toEqual(
+    [...ALL_PARTS.filter((part) => part !== "mark"), "params", "xdevd-attach"].toSorted(),
+  );
+});
+
+test.each([
+  [BACKEND, "all"],
+  ["/local/domain/1/backend/vbd/7", "all"],
+  [`${BACKEND}/state`, "state"],
+  [`${BACKEND}/frontend`, "frontend"],
+  [`${BACKEND}/frontend-id`, "frontend-id"],
+  [`${BACKEND}/state/deeper`, null],
+  [`${BACKEND}/xdevd-attach`, null],
+  [`${BACKEND}/feature-barrier`, null],
+])("an event for %s says that this may have changed: %p", (path, part) => {
+  expect(changedBy(path, BACKEND)).toBe(part as ReturnType<typeof changedBy>);
+});

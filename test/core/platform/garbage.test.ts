@@ -1,0 +1,37 @@
+/** When garbage is collected. */
+import { beforeEach, expect, test } from "bun:test";
+import { IdleCollector } from "../../../core/platform/garbage.ts";
+import { FakeClock } from "../../support/fake_clock.ts";
+
+let clock: FakeClock;
+let collected: number[];
+let collector: IdleCollector;
+
+beforeEach(() => {
+  clock = new FakeClock();
+  collected = [];
+  collector = new IdleCollector(clock, () => collected.push(clock.now()));
+});
+
+test("when nothing has happened for 3 s, once", () => {
+  collector.busy();
+  clock.skip(2_000);
+  collector.busy();
+  clock.skip(60_000);
+  expect(collected).toEqual([5_000]);
+  expect(clock.pending).toBe(0);
+});
+
+test("after 30 s at the latest, and then anew", () => {
+  for (let second = 0; second < 40; second++) {
+    collector.busy();
+    clock.skip(1_000);
+  }
+  expect(collected).toEqual([30_000]);
+  clock.skip(10_000);
+  expect(collected).toEqual([30_000, 42_000]);
+});
+
+test("without any happening, nothing waits", () => {
+  expect(clock.pending).toBe(0);
+});
