@@ -116,7 +116,7 @@ export class DeviceActions implements LaneActions {
     const names = this.#nextToken === null ? [] : this.#namesAhead;
     const { reading, nodes } = this.#isAdding && token !== null
       ? await this.#looks.changes(token)
-      : await this.#looks.all(names);
+      : await this.#looks.all(token, names);
     const oddity = oddityOf(reading);
     if (oddity !== null && oddity !== this.#lastOddity) this.#log.warning(oddity);
     this.#lastOddity = oddity;

@@ -10,6 +10,8 @@ import { ALL_PARTS, type Part, type Reading, readParts } from "./observe.ts";
 /** Of what decides whether an add goes on, the parts that have an event each. */
 const DECISIVE: readonly Part[] = ["state", "online", "guest"];
 
+const NODES_AND_GUEST = ALL_PARTS.filter((part) => part !== "directory");
+
 /** What a look has read. */
 export interface Look {
   readonly reading: Reading;
@@ -47,9 +49,23 @@ export class Looks {
     return this.#last?.guest !== undefined;
   }
 
-  /** Reads everything. @throws StoreError when the store cannot be asked */
-  async all(names: readonly string[] = []): Promise<Look> {
-    return await this.#read(ALL_PARTS, names);
+  /**
+   * Reads everything.
+   * @param expected the mark that the directory must bear, if it is known
+   * @throws StoreError when the store cannot be asked
+   */
+  async all(expected: string | null, names: readonly string[] = []): Promise<Look> {
+    this.#changed.delete("directory");
+    const { reading, nodes } = await this.#read(NODES_AND_GUEST, names);
+    const { mark, state } = reading;
+    // Of one that is set up, its mark shows that it is there; of another, any node does.
+    const isThere = expected === null ? (mark ?? state) !== undefined : mark === expected;
+    if (isThere) {
+      this.#last = { ...reading, directory: "" };
+      return { reading: this.#last, nodes };
+    }
+    // Behind the rest: deleted while that was read, it would pass for one that is not ours.
+    return { ...await this.#read(["directory"], []), nodes };
   }
 
   /**
@@ -58,7 +74,7 @@ export class Looks {
    * @throws StoreError when the store cannot be asked
    */
   async changes(token: string): Promise<Look> {
-    if (this.#changed.has("directory") || this.#last?.mark !== token) return await this.all();
+    if (this.#changed.has("directory") || this.#last?.mark !== token) return await this.all(token);
     return await this.#read(DECISIVE.filter((part) => this.#changed.has(part)), []);
   }
 

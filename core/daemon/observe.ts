@@ -11,7 +11,7 @@ const NODES = ["state", "online", "frontend-id", "frontend", "hotplug-status"] a
 /** What is read of a device: nodes, its mark, and whether the guest's directory and its own exist. */
 export type Part = typeof NODES[number] | "mark" | "guest" | "directory";
 
-/** In the order of reading. The directory is last: deleted meanwhile, it would pass for another one. */
+/** In the order of reading. */
 export const ALL_PARTS: readonly Part[] = [...NODES, "mark", "guest", "directory"];
 
 /**

@@ -1,7 +1,7 @@
 /** Looks at a device: what is read again, and what is not. */
 import { beforeEach, describe, expect, test } from "bun:test";
 import { Looks } from "../../../core/daemon/looks.ts";
-import { ALL_PARTS, changedBy } from "../../../core/daemon/observe.ts";
+import { changedBy } from "../../../core/daemon/observe.ts";
 import { backendPath, type DeviceId, frontendPath } from "../../../core/device/id.ts";
 import { type NodeAccess } from "../../../core/xenstore/access.ts";
 import { ServerError } from "../../../core/xenstore/errors.ts";
@@ -32,6 +32,11 @@ class Nodes {
   }
 }
 
+/** What a whole look at a marked directory asks for. */
+const WHOLE = [
+  ...["state", "online", "frontend-id", "frontend", "hotplug-status", "xdevd-attach", "guest"],
+];
+
 let nodes: Nodes;
 let looks: Looks;
 
@@ -43,7 +48,7 @@ beforeEach(async () => {
     nodes.values.set(`${BACKEND}/${name}`, value);
   }
   looks = new Looks(nodes as unknown as NodeAccess, ID, "vbd");
-  await looks.all();
+  await looks.all("mark");
   nodes.asked = [];
 });
 
@@ -78,12 +83,12 @@ describe("a look while a device is being added", () => {
   test("asks for everything when the directory was deleted or made", async () => {
     looks.changed("all");
     await looks.changes("mark");
-    expect(nodes.asked).toHaveLength(ALL_PARTS.length);
+    expect(nodes.asked).toEqual(WHOLE);
   });
 
   test("asks for everything when the last look was at a directory with another mark", async () => {
     await looks.changes("another");
-    expect(nodes.asked).toHaveLength(ALL_PARTS.length);
+    expect(nodes.asked).toEqual([...WHOLE, "directory"]);
   });
 
   test("asks once more for what changes while it is asked for", async () => {
@@ -105,7 +110,7 @@ describe("a look while a device is being added", () => {
     nodes.broken = false;
     nodes.asked = [];
     await looks.changes("mark");
-    expect(nodes.asked).toHaveLength(ALL_PARTS.length);
+    expect(nodes.asked).toEqual(WHOLE);
   });
 
   test("knows a mark that was written since", async () => {
@@ -116,10 +121,36 @@ describe("a look while a device is being added", () => {
 });
 
 test("a whole look asks for everything, whatever was told", async () => {
-  await looks.all(["params"]);
-  expect(nodes.asked.toSorted()).toEqual(
-    [...ALL_PARTS.filter((part) => part !== "mark"), "params", "xdevd-attach"].toSorted(),
-  );
+  await looks.all("mark", ["params"]);
+  expect(nodes.asked.toSorted()).toEqual([...WHOLE, "params"].toSorted());
+});
+
+describe("whether there is a directory", () => {
+  const drop = (...names: string[]) =>
+    names.forEach((name) => nodes.values.delete(`${BACKEND}/${name}`));
+
+  test("is asked behind the rest when the mark is not there", async () => {
+    drop("xdevd-attach");
+    expect((await looks.all("mark")).reading).toMatchObject({ directory: "", mark: undefined });
+    expect(nodes.asked).toEqual([...WHOLE, "directory"]);
+  });
+
+  test("is answered by what was not there any more at the end", async () => {
+    nodes.onRead = (path) => {
+      if (path.endsWith("/hotplug-status")) nodes.values.clear();
+    };
+    expect((await looks.all("mark")).reading.directory).toBeUndefined();
+  });
+
+  test("needs no asking of one that nobody has marked, if it has a state", async () => {
+    drop("xdevd-attach");
+    expect((await looks.all(null)).reading.directory).toBe("");
+    expect(nodes.asked).toEqual(WHOLE);
+    drop("state");
+    nodes.asked = [];
+    expect((await looks.all(null)).reading.directory).toBe("");
+    expect(nodes.asked).toEqual([...WHOLE, "directory"]);
+  });
 });
 
 test.each([

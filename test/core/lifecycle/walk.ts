@@ -300,8 +300,9 @@ function wanted(world: DeviceWorld): void {
 /** Another directory of the same name, while who knows what is under way. */
 function replaced(world: DeviceWorld): void {
   if (world.state.asked) return;
-  // What is not marked yet cannot be told apart.
+  // What is not marked cannot be told apart: not yet, or never, since it was seen closed first.
   if (world.journal === null) { while (world.perform()); }
+  if (world.journal?.token === null) return;
   world.nuke();
   world.create();
   world.change({ state: 2 });
