@@ -9,7 +9,7 @@ import {
 } from "../device/id.ts";
 import { openLog } from "../log/log.ts";
 import { absentOrHidden } from "../xenstore/access.ts";
-import { changedBy, visible } from "./observe.ts";
+import { changedBy, isLookedAt, visible } from "./observe.ts";
 import type { StoreClient, Watch } from "../xenstore/client.ts";
 import { isWithin } from "../xenstore/paths.ts";
 import type { Cancel, Clock } from "../platform/types.ts";
@@ -163,6 +163,9 @@ export class Daemon {
   }
 
   #changed(path: string): void {
+    // Most events are for nodes of a known device that nobody looks at.
+    const name = path.slice(path.lastIndexOf("/") + 1);
+    if (!isLookedAt(name) && this.devices.isDirectory(path.slice(0, -name.length - 1))) return;
     const place = placeOf(path, this.#domid);
     if (place.at === "device") {
       const part = changedBy(path, backendPath(place.id));

@@ -180,6 +180,7 @@ function deviceSystem(
       const child = await processes.start({
         argv,
         env: environment,
+        apart: true,
         output: (line, stream) => {
           if (lines.length < 3) lines.push(line);
           if (stream === "stdout" && (length += line.length + 1) <= OUTPUT_MAX) printed.push(line);

@@ -72,6 +72,11 @@ export class Devices {
     return this.#lanes.has(backendPath(id));
   }
 
+  /** Whether a path is the backend directory of a device that is known. */
+  isDirectory(path: string): boolean {
+    return this.#lanes.has(path);
+  }
+
   /** How many there are. */
   get count(): number {
     return this.#lanes.size;

@@ -26,6 +26,11 @@ export function changedBy(path: string, directory: string): Part | "all" | null 
   return NODES.find((node) => node === name) ?? null;
 }
 
+/** Whether a node of a device's directory is one of those that are looked at. */
+export function isLookedAt(name: string): boolean {
+  return NODES.some((node) => node === name);
+}
+
 /** The text of each part; undefined when there is none. What exists without a text has an empty one. */
 export type Reading = Readonly<Record<Part, string | undefined>>;
 

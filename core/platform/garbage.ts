@@ -5,7 +5,7 @@
 import type { Clock } from "./types.ts";
 
 /** How long nothing must have happened, in ms. */
-const QUIET_MS = 3_000;
+const QUIET_MS = 1_000;
 
 /** When it is done all the same, in ms after the first thing that happened. */
 const LATEST_MS = 30_000;

@@ -17,7 +17,8 @@ export const systemProcesses: Processes = {
     const outputs: Output[] = [];
     try {
       if (spec.output) {
-        for (const name of ["stdout", "stderr"] as const) {
+        const names = spec.apart ? ["stdout", "stderr"] as const : ["stdout"] as const;
+        for (const name of names) {
           outputs.push(await openOutput((line) => spec.output?.(line, name)));
         }
       }
@@ -48,7 +49,7 @@ type Spawn = typeof import("node:child_process").spawn;
 function launch(spawn: Spawn, spec: ChildSpec, outputs: readonly Output[]): Promise<Child> {
   return new Promise((resolve, reject) => {
     const [file, ...args] = spec.argv;
-    const [stdout, stderr] = outputs;
+    const [stdout, stderr = stdout] = outputs;
     const child = spawn(file, args, {
       // A session and process group of its own, so that all of it can be ended.
       detached: true,

@@ -107,6 +107,8 @@ export interface ChildSpec {
   readonly cwd?: string;
   /** Receives what the child prints, a line at a time, without the line end; bounded in length. */
   output?(line: string, stream: "stdout" | "stderr"): void;
+  /** Whether the two streams are told apart: each has a pipe then. Without, all is "stdout". */
+  readonly apart?: boolean;
 }
 
 /** A running child, leader of a process group and session of its own; its stdin is /dev/null. */

@@ -13,6 +13,7 @@ async function sh(script: string, env: Record<string, string> = {}) {
   const child = await systemProcesses.start({
     argv: ["/bin/sh", "-c", script],
     env,
+    apart: true,
     output: (line, stream) => lines.push(`${stream}: ${line}`),
   });
   return { ...await child.exited, lines };
@@ -21,6 +22,17 @@ async function sh(script: string, env: Record<string, string> = {}) {
 const descriptors = () => fs.readdirSync("/proc/self/fd").length;
 
 describe("a child", () => {
+  test("prints into one pipe, in order, unless its streams are told apart", async () => {
+    const lines: string[] = [];
+    const child = await systemProcesses.start({
+      argv: ["/bin/sh", "-c", "echo one; echo two >&2; echo three; exec 2>&-; echo four"],
+      env: {},
+      output: (line, stream) => lines.push(`${stream}: ${line}`),
+    });
+    await child.exited;
+    expect(lines).toEqual(["stdout: one", "stdout: two", "stdout: three", "stdout: four"]);
+  });
+
   test("gets exactly the environment given", async () => {
     process.env["XDEVD_TEST_SECRET"] = "1";
     const { lines } = await sh("tr '\\0' '\\n' < /proc/$$/environ", { A: "1", "B b": "x=y" });
