@@ -57,8 +57,10 @@ export async function readParts(
     if (part === "guest") return present(frontendPath(id, frontendKind));
     return part === "directory" ? present(directory) : textOf(part);
   };
-  const values = await Promise.all(parts.map(async (part) => [part, await read(part)] as const));
-  return { reading: Object.fromEntries(values), nodes: await nodes };
+  const values = await Promise.all(parts.map(read));
+  const reading: { -readonly [P in Part]?: string | undefined } = {};
+  parts.forEach((part, index) => reading[part] = values[index]);
+  return { reading, nodes: await nodes };
 }
 
 /** Values of a directory's nodes; undefined for those that there are not. */
@@ -67,9 +69,9 @@ export async function readNodes(
   directory: string,
   names: readonly string[],
 ): Promise<ReadonlyMap<string, string | undefined>> {
-  const read = async (name: string) =>
-    [name, await absentOrHidden(store.readText(`${directory}/${name}`))] as const;
-  return new Map(await Promise.all(names.map(read)));
+  const read = (name: string) => absentOrHidden(store.readText(`${directory}/${name}`));
+  const values = await Promise.all(names.map(read));
+  return new Map(names.map((name, index) => [name, values[index]]));
 }
 
 /** What was read, as the lifecycle takes it. */
@@ -104,8 +106,8 @@ export function oddityOf(reading: Reading): string | null {
  * Whether a directory is there and readable. For a guest's directory the kernel's backends see it
  * likewise: one that is hidden from them is gone.
  */
-export async function visible(store: NodeAccess, path: string): Promise<boolean> {
-  return await absentOrHidden(store.read(path)) !== undefined;
+export function visible(store: NodeAccess, path: string): Promise<boolean> {
+  return absentOrHidden(store.read(path)).then((value) => value !== undefined);
 }
 
 /** Why the directory contradicts its own path: a script would be steered to another guest. */

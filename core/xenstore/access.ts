@@ -28,13 +28,13 @@ export abstract class NodeAccess {
   ): Promise<Message>;
 
   /** The value of a node; bytes, possibly none. */
-  async read(path: string, options?: RequestOptions): Promise<Uint8Array> {
-    return (await this.#one(Op.READ, path, options)).payload;
+  read(path: string, options?: RequestOptions): Promise<Uint8Array> {
+    return this.#one(Op.READ, path, options).then(payloadOf);
   }
 
   /** The value of a node, decoded as UTF-8. NULs are kept. */
-  async readText(path: string, options?: RequestOptions): Promise<string> {
-    return toText(await this.read(path, options));
+  readText(path: string, options?: RequestOptions): Promise<string> {
+    return this.read(path, options).then(toText);
   }
 
   /** As {@link readText}, but undefined when there is no such node. */
@@ -159,21 +159,23 @@ export abstract class NodeAccess {
  * As {@link absent}, but EACCES is taken for absence as well: that is what a domain is told of a node
  * that does not exist below one that it may not read. Right for nodes that it may read if they exist.
  */
-export async function absentOrHidden<T>(operation: Promise<T>): Promise<T | undefined> {
-  try {
-    return await operation;
-  } catch (error) {
-    if (isServerError(error, "ENOENT", "EACCES")) return undefined;
-    throw error;
-  }
+export function absentOrHidden<T>(operation: Promise<T>): Promise<T | undefined> {
+  return operation.catch(noneIfHidden);
 }
 
 /** Turns the store's "no such node" into undefined. */
-export async function absent<T>(operation: Promise<T>): Promise<T | undefined> {
-  try {
-    return await operation;
-  } catch (error) {
-    if (isServerError(error, "ENOENT")) return undefined;
-    throw error;
-  }
+export function absent<T>(operation: Promise<T>): Promise<T | undefined> {
+  return operation.catch(noneIfAbsent);
+}
+
+function noneIfHidden(error: unknown): undefined {
+  if (!isServerError(error, "ENOENT", "EACCES")) throw error;
+}
+
+function noneIfAbsent(error: unknown): undefined {
+  if (!isServerError(error, "ENOENT")) throw error;
+}
+
+function payloadOf(message: Message): Uint8Array {
+  return message.payload;
 }
