@@ -46,6 +46,10 @@ export class DeviceTransport implements Transport {
     }
   }
 
+  rest(ms: number): void {
+    this.#device.rest(ms);
+  }
+
   close(): void {
     this.#device.close();
   }
