@@ -175,8 +175,6 @@ export class HotplugScripts implements DeviceScripts {
       : await this.#networkPasses(script, action, nodes);
     for (const pass of passes) {
       this.#log.debug(`runs ${program} ${pass.args.join(" ")}`);
-      // A script writes into the store step by step, and needs the processor more than we do.
-      const hurry = this.#parts.store.unhurriedly();
       try {
         await runScript(processes, clock, {
           argv: [program, ...pass.args],
@@ -187,8 +185,6 @@ export class HotplugScripts implements DeviceScripts {
         });
       } catch (error) {
         throw await this.#explained(error);
-      } finally {
-        hurry();
       }
     }
   }

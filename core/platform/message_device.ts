@@ -15,8 +15,6 @@ export interface MessageDevice {
    * @throws SystemError with the errno that the driver returned
    */
   write(bytes: Uint8Array): void;
-  /** What comes within this time, in ms, or until the next `write`, is delivered together. */
-  rest(ms: number): void;
   close(): void;
 }
 
@@ -32,16 +30,6 @@ export function openMessageDevice(path: string): MessageDevice {
   // nothing from this one.
   const reader = Bun.file(fd).stream().getReader();
   let closing = false;
-  let restMs = 0;
-  let endRest = () => {};
-  const rested = () =>
-    new Promise<void>((resolve) => {
-      const timer = setTimeout(resolve, restMs);
-      endRest = () => {
-        clearTimeout(timer);
-        resolve();
-      };
-    });
   return {
     start(handlers) {
       const pump = async () => {
@@ -49,8 +37,6 @@ export function openMessageDevice(path: string): MessageDevice {
           const { done, value } = await reader.read();
           if (done) return;
           handlers.data(value);
-          if (restMs > 0) await rested();
-          restMs = 0;
         }
       };
       pump().then(
@@ -58,12 +44,7 @@ export function openMessageDevice(path: string): MessageDevice {
         (error: unknown) => handlers.closed(closing ? null : error as Error),
       );
     },
-    rest(ms) {
-      restMs = ms;
-    },
     write(bytes) {
-      restMs = 0;
-      endRest();
       const written = fs.writeSync(fd, bytes);
       if (written !== bytes.length) {
         throw Object.assign(new Error(`short write of ${written} bytes`), { code: "EIO" });
@@ -72,7 +53,6 @@ export function openMessageDevice(path: string): MessageDevice {
     close() {
       if (closing) return;
       closing = true;
-      endRest();
       reader.cancel().catch(() => {}).finally(() => {
         try {
           fs.closeSync(fd);

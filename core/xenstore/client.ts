@@ -92,7 +92,6 @@ const QUESTIONS: ReadonlySet<number> = new Set([
 export class StoreClient extends NodeAccess {
   readonly #options: ClientOptions;
   readonly #watches = new Map<string, WatchEntry>();
-  #unhurried = 0;
   #connection: Connection;
   /** Resolves when the connection is back; null while there is one. */
   #recovery: Promise<void> | null = null;
@@ -121,17 +120,6 @@ export class StoreClient extends NodeAccess {
    */
   static async connect(options: ClientOptions): Promise<StoreClient> {
     return new StoreClient(options, await options.connect());
-  }
-
-  /**
-   * From now on events may come 50 ms late, where that spares waking up for each, while nothing is
-   * asked: until what this returns is called.
-   */
-  unhurriedly(): () => void {
-    const { transport } = this.#connection;
-    if (transport.rest === undefined) return () => {};
-    this.#connection.unhurried = ++this.#unhurried > 0;
-    return () => void (this.#connection.unhurried = --this.#unhurried > 0);
   }
 
   /** Whether the connection is lost and is being made again. */

@@ -26,9 +26,6 @@ export const DEFAULT_WINDOW = 64;
  */
 const GATHER_FROM = 24;
 
-/** How late events may come when nobody is in a hurry, in ms. */
-const REST_MS = 50;
-
 /** Longest reply accepted, in bytes: the OCaml daemon answers sockets with more than 4096. */
 const REPLY_MAX = 16 * 1024 * 1024;
 
@@ -115,8 +112,6 @@ class Outstanding {
 /** Multiplexes requests over a {@link Transport}: replies find their request by id. */
 export class Connection {
   readonly transport: Transport;
-  /** Whether events may come late while nothing is asked; see `Transport.rest`. */
-  unhurried = false;
   readonly #events: ConnectionEvents;
   readonly #clock: Clock;
   readonly #parser = new MessageParser(REPLY_MAX);
@@ -320,10 +315,7 @@ export class Connection {
     }
     let answers = 0;
     for (const message of messages) if (this.#dispatch(message)) answers++;
-    if (answers === 0) {
-      if (this.unhurried && this.#outstanding.size === 0) this.transport.rest?.(REST_MS);
-      return;
-    }
+    if (answers === 0) return;
     this.#answered = true;
     this.#heard();
     this.#pump();

@@ -46,10 +46,6 @@ export class DeviceTransport implements Transport {
     }
   }
 
-  rest(ms: number): void {
-    this.#device.rest(ms);
-  }
-
   close(): void {
     this.#device.close();
   }

@@ -36,10 +36,5 @@ export interface Transport {
   send(message: Uint8Array): void;
   /** A hint: so much is unanswered that replies had better be delivered together than one by one. */
   gather?(): void;
-  /**
-   * A hint: nothing is waited for, and events may be delivered together, up to so many ms late; until
-   * the next `send`. Each would wake the process on the device.
-   */
-  rest?(ms: number): void;
   close(): void;
 }

@@ -110,34 +110,6 @@ describe("a message device", () => {
     await until(() => descriptorsOf(path) === 0, () => "a descriptor is left");
   });
 
-  test("after a rest, what has come is delivered together; a write ends it", async () => {
-    const path = loop("resting");
-    const device = openMessageDevice(path);
-    const writer = fs.openSync(path, "w");
-    const chunks: number[] = [];
-    let rest = true;
-    device.start({
-      data(chunk) {
-        chunks.push(chunk.length);
-        if (rest) device.rest(60_000);
-        rest = false;
-      },
-      closed() {},
-    });
-    fs.writeSync(writer, "first");
-    await until(() => chunks.length === 1, () => "nothing came");
-    fs.writeSync(writer, "two");
-    await Bun.sleep(50);
-    fs.writeSync(writer, "and three");
-    await Bun.sleep(50);
-    expect(chunks).toEqual([5]);
-    device.write(new Uint8Array(4));
-    await until(() => chunks.length > 1, () => "nothing more came");
-    expect(chunks).toEqual([5, "twoand three".length + 4]);
-    device.close();
-    fs.closeSync(writer);
-  });
-
   test("a write that fails, or is cut short, throws with the name of the error", async () => {
     const device = openMessageDevice(loop("full"));
     expect(() => {

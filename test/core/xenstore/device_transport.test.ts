@@ -38,13 +38,6 @@ class KernelDevice implements MessageDevice {
   readonly #transactions = new Set<number>();
   #lastTransaction = 0;
 
-  /** How long it was told to rest, in ms. */
-  rests: number[] = [];
-
-  rest(ms: number): void {
-    this.rests.push(ms);
-  }
-
   start(handlers: { data(chunk: Uint8Array): void }): void {
     this.#data = handlers.data;
   }
@@ -68,11 +61,6 @@ class KernelDevice implements MessageDevice {
   }
 
   close(): void {}
-
-  /** An event, with whatever token. */
-  fire(path: string): void {
-    this.#send(Op.WATCH_EVENT, 0, 0, nulTerminated(path, "none"));
-  }
 
   #watch(message: Message): void {
     const [path, token] = splitText(message.payload);
@@ -164,24 +152,6 @@ describe("the kernel device", () => {
     const events: string[] = [];
     await client.watch("/a", (path) => events.push(path));
     expect(events).toEqual(["/a"]);
-  });
-
-  test("it may rest after events when nobody is in a hurry, and not while an answer is due", async () => {
-    await client.watch("/a", () => {});
-    expect(device.rests).toEqual([]);
-    const [first, second] = [client.unhurriedly(), client.unhurriedly()];
-    device.fire("/a");
-    expect(device.rests).toEqual([50]);
-    const answer = client.readOptional("/b");
-    device.fire("/a");
-    await answer;
-    expect(device.rests).toEqual([50]);
-    first();
-    device.fire("/a");
-    expect(device.rests).toEqual([50, 50]);
-    second();
-    device.fire("/a");
-    expect(device.rests).toEqual([50, 50]);
   });
 
   test("a kernel before 4.11: watches come and go, and what follows is answered", async () => {
