@@ -11,6 +11,8 @@ const LINES_MAX = 10_000;
 /** How long the output is waited for after the end of the process itself, in ms. */
 const OUTPUT_GRACE_MS = 100;
 
+let spawn: Spawn | undefined;
+
 /** The machine's processes. */
 export const systemProcesses: Processes = {
   async start(spec: ChildSpec): Promise<Child> {
@@ -22,7 +24,8 @@ export const systemProcesses: Processes = {
           outputs.push(await openOutput((line) => spec.output?.(line, name)));
         }
       }
-      const { spawn } = await import("node:child_process");
+      // Asking the module loader again takes longer than all the rest.
+      spawn ??= (await import("node:child_process")).spawn;
       return await launch(spawn, spec, outputs);
     } finally {
       for (const { pipe } of outputs) pipe.closeWriter();
