@@ -4,7 +4,7 @@ import { DEFAULT_TIMES, type LifecycleTimes } from "../lifecycle/constants.ts";
 import { configureLog, type LogLevel, openLog } from "../log/log.ts";
 import { systemClock } from "../platform/clock.ts";
 import { systemFiles } from "../platform/files.ts";
-import { collectNow } from "../platform/garbage.ts";
+import { collectAll } from "../platform/garbage.ts";
 import { releaseCode } from "../platform/program_pages.ts";
 import { changeToRoot, onTermination, printTo } from "../platform/self.ts";
 import type { BuiltIn } from "../../plugins/host/host.ts";
@@ -145,7 +145,7 @@ async function serve(
     ready();
     service.ready(`serving domain ${domid}`);
     const cancelRelease = systemClock.after(SETTLED_MS, () => {
-      collectNow();
+      collectAll();
       releaseCode();
     });
     const [why, code] = await Promise.race([

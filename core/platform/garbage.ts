@@ -19,7 +19,7 @@ export class IdleCollector {
   #waits = false;
 
   /** @param collect what is done in the end */
-  constructor(clock: Clock, collect: () => void = collectNow) {
+  constructor(clock: Clock, collect: () => void = collectObjects) {
     this.#clock = clock;
     this.#collect = collect;
   }
@@ -44,7 +44,13 @@ export class IdleCollector {
   }
 }
 
-/** Collects everything, at once: some milliseconds. */
-export function collectNow(): void {
+/** Collects objects, at once: some milliseconds. */
+async function collectObjects(): Promise<void> {
+  const { fullGC } = await import("bun:jsc");
+  fullGC();
+}
+
+/** Collects everything, at once, also what the engine has made of code and would need again. */
+export function collectAll(): void {
   Bun.gc(true);
 }
