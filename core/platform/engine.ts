@@ -1,5 +1,6 @@
 /** Settings of the runtime, which takes them from the environment when it starts. */
 import { calledAs } from "./invocation.ts";
+import { selfCommand } from "./self.ts";
 
 /**
  * - How often a function runs before it is compiled (JavaScriptCore's runtime/OptionsList.h; 500 and
@@ -28,12 +29,11 @@ export function takeSettings(args: readonly string[]): void {
   if (Object.keys(ENGINE_SETTINGS).some((name) => process.env[name] !== undefined)) return;
   // The runtime's list has lost what is no UTF-8.
   if (args.some((arg) => arg.includes("\ufffd"))) return;
-  const isCompiled = Bun.main.startsWith("/$bunfs/");
-  const command = isCompiled ? [calledAs(), ...args] : [process.execPath, Bun.main, ...args];
+  const [program, ...prefix] = selfCommand();
   try {
     process.execve?.(
-      process.execPath,
-      command,
+      program,
+      [calledAs(), ...prefix, ...args],
       environmentWithSettings() as Record<string, string>,
     );
   } catch {
