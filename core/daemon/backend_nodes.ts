@@ -28,22 +28,20 @@ export async function writeToken(
   names: readonly string[],
 ): Promise<ReadonlyMap<string, string | undefined> | null> {
   const directory = backendPath(id);
-  const marked = await store.transaction(async (t) => {
-    const asked = readNodes(t, directory, names);
-    // What it holds shows as well that it is there.
-    const present = names.length === 0 ? visible(t, directory) : null;
+  return await store.transaction(async (t) => {
+    const present = visible(t, directory);
+    // Not within it: the C daemon notes and checks each node that a transaction has read. After its
+    // beginning: if the directory is deleted or made meanwhile, the transaction is in conflict.
+    const nodes = readNodes(store, directory, names);
     const written = t.write(`${directory}/${TOKEN_NODE}`, token);
-    for (const each of [present, written]) each?.catch(() => {});
-    const nodes = await asked;
-    const holds = [...nodes.values()].some((value) => value !== undefined);
-    if (!(await present ?? holds)) throw new Absent();
+    for (const each of [nodes, written]) each.catch(() => {});
+    if (!await present) throw new Absent();
     await written;
-    return nodes;
+    return await nodes;
   }).catch((error) => {
     if (error instanceof Absent) return null;
     throw error;
   });
-  return marked === null && names.length > 0 ? await writeToken(store, id, token, []) : marked;
 }
 
 /** The mark of a directory; undefined without one, or without directory. */

@@ -4,15 +4,20 @@ import { selfCommand } from "./self.ts";
 
 /**
  * - How often a function runs before it is compiled (JavaScriptCore's runtime/OptionsList.h; 500 and
- *   100 by default). A daemon that sets up a device now and then spends more on compiling than it
- *   gets back: a third of its processor time. With thousands of devices, what runs often still gets
- *   compiled.
+ *   100 by default; a call counts 15). A daemon that sets up a device now and then spends more on
+ *   compiling than it gets back: a third of its processor time. With thousands of devices, what runs
+ *   often still gets compiled.
  * - No collecting of garbage whenever there is some: see garbage.ts.
+ * - Memory that is free for 3 s goes back to the system, and is not looked for more often (options of
+ *   the runtime's mimalloc, in ms; 100 by default): given back while a device is being set up, it
+ *   would only be asked for again.
  */
 export const ENGINE_SETTINGS: Readonly<Record<string, string>> = {
-  BUN_JSC_thresholdForJITAfterWarmUp: "20000",
-  BUN_JSC_thresholdForJITSoon: "20000",
+  BUN_JSC_thresholdForJITAfterWarmUp: "200000",
+  BUN_JSC_thresholdForJITSoon: "200000",
   BUN_GC_TIMER_DISABLE: "1",
+  MIMALLOC_PURGE_DELAY: "3000",
+  MIMALLOC_PURGE_HOLES_MIN_INTERVAL: "3000",
 };
 
 /** This process's environment with the engine's settings; whoever has set one knows better. */

@@ -1,16 +1,19 @@
 /**
  * Many devices: a thousand of a hundred guests at once, and what one more costs when there are many.
- * On the C xenstored, native, all disks of one block device that is only read: what is measured is
- * the daemon. Needs root and Debian's packages.
+ * Native, all disks of one block device that is only read: what is measured is the daemon. On the C
+ * xenstored, which gets slower the more nodes it has (its database has a fixed number of hash chains),
+ * and on the embedded store, which does not. Needs root and Debian's packages.
  */
-import { execFileSync } from "node:child_process";
+import { execFileSync, spawn } from "node:child_process";
+import { once } from "node:events";
 import * as fs from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { backendRoot } from "../../core/device/id.ts";
 import type { StoreClient } from "../../core/xenstore/client.ts";
 import { explainMissing, xenstoredPackages } from "../real/requirements.ts";
-import { type RealXenstored, startXenstored } from "../real/xenstored.ts";
+import { socketPath } from "../../core/xenstored/listen.ts";
+import { startXenstored } from "../real/xenstored.ts";
 import { DaemonProcess } from "../support/daemon_process.ts";
 import { HandMadeDevice, makeDomain } from "../support/hand_made.ts";
 import { connectTo } from "../support/store_connection.ts";
@@ -24,8 +27,8 @@ const STORM = 1_000;
 /** How many there are when one more is measured. */
 const POPULATIONS = [10, 100, 1_000, 5_000];
 /** Attaches that are measured at each, and those before, for the program to be compiled. */
-const SAMPLES = 60;
-const WARM_UP = 60;
+const SAMPLES = 100;
+const WARM_UP = 400;
 /** Devices that are made at a time. */
 const BATCH = 100;
 
@@ -45,28 +48,79 @@ export const scale: Benchmark = async () => {
   const config = join(directory, "config.toml");
   fs.writeFileSync(config, '[plugins.vbd.settings]\nnative = "always"\n', { mode: 0o644 });
   const guests = Array.from({ length: GUESTS }, (_, number) => FIRST_GUEST + number);
+  const domains = [DRIVER, ...guests];
+  const onStore = async (
+    store: Store,
+    work: (farm: Farm) => Promise<Result[]>,
+  ): Promise<Result[]> => {
+    const dom0 = await connectTo(store.socketPath(0));
+    try {
+      for (const domid of domains) await makeDomain(dom0, domid);
+      return await work({ directory, config, loop, guests, store, dom0 });
+    } finally {
+      dom0.close();
+      await store.stop();
+    }
+  };
   // Its quotas of a domain, 1000 nodes and 2 MB, are for less than 100, and less than 2000 disks.
   const args = ["--entry-nb", "1000000", "--quota", "memory=1000000000"];
-  const store = await startXenstored({ domains: [DRIVER, ...guests], args });
-  const dom0 = await connectTo(store.socketPath(0));
   try {
-    for (const domid of [DRIVER, ...guests]) await makeDomain(dom0, domid);
-    const farm = { directory, config, loop, guests, store, dom0 };
-    return [await storm(farm), ...await growth(farm)];
+    return [
+      ...await onStore(
+        { name: "C xenstored", ...await startC(domains, args) },
+        async (farm) => [await storm(farm), ...await growth(farm)],
+      ),
+      ...await onStore(await startEmbedded(join(directory, "store"), domains), growth),
+    ];
   } finally {
-    dom0.close();
-    await store.stop();
     execFileSync("losetup", ["-d", loop]);
     fs.rmSync(directory, { recursive: true });
   }
 };
+
+/** A store that is measured on. */
+interface Store {
+  readonly name: string;
+  readonly pid: number;
+  socketPath(domid: number): string;
+  stop(): Promise<void>;
+}
+
+async function startC(domains: readonly number[], args: readonly string[]) {
+  const store = await startXenstored({ domains, args });
+  return {
+    pid: store.pid,
+    socketPath: (domid: number) => store.socketPath(domid),
+    stop: () => store.stop(),
+  };
+}
+
+async function startEmbedded(directory: string, domains: readonly number[]): Promise<Store> {
+  const program = join(import.meta.dir, "wide_store.ts");
+  const child = spawn(process.execPath, [program, directory, ...domains.map(String)], {
+    stdio: ["ignore", "pipe", "inherit"],
+  });
+  const exited = once(child, "exit");
+  const stop = async () => {
+    child.kill();
+    await exited;
+  };
+  const ready = once(child.stdout, "data");
+  await Promise.race([ready, exited.then(() => Promise.reject(new Error("no embedded store")))]);
+  return {
+    name: "embedded store",
+    pid: child.pid!,
+    socketPath: (domid) => socketPath(directory, domid),
+    stop,
+  };
+}
 
 interface Farm {
   readonly directory: string;
   readonly config: string;
   readonly loop: string;
   readonly guests: readonly number[];
-  readonly store: RealXenstored;
+  readonly store: Store;
   readonly dom0: StoreClient;
 }
 
@@ -109,17 +163,22 @@ async function storm(farm: Farm): Promise<Result> {
 
 /** One more, when there are so many. */
 async function growth(farm: Farm): Promise<Result[]> {
-  return await withDaemon(farm, "growth", async (daemon) => {
+  const { store } = farm;
+  return await withDaemon(farm, `growth-${store.pid}`, async (daemon) => {
     const all: HandMadeDevice[] = [];
     const [latencies, costs]: Record<string, number[]>[] = [{}, {}];
+    const [daemonTimes, storeTimes]: Record<string, number[]>[] = [{}, {}];
     const [memory, looks]: Record<string, number[]>[] = [{}, {}];
     const one = async (number: number) => {
       const [device] = await make(farm, number, 1);
+      const before = [cpuMs(daemon.pid), cpuMs(store.pid)];
       const start = performance.now();
       await attachAll(farm, [device!]);
       const took = performance.now() - start;
+      const after = [cpuMs(daemon.pid), cpuMs(store.pid)];
       await removeAll([device!]);
-      return took;
+      const [byDaemon, byStore] = after.map((ms, which) => ms - before[which]!);
+      return { took, byDaemon: byDaemon!, byStore: byStore! };
     };
     for (let number = 0; number < WARM_UP; number++) await one(number);
     for (const population of POPULATIONS) {
@@ -130,9 +189,15 @@ async function growth(farm: Farm): Promise<Result[]> {
       }
       const name = `with ${population} devices`;
       const series: number[] = latencies![name] = [];
+      const [byDaemon, byStore]: number[][] = [daemonTimes![name] = [], storeTimes![name] = []];
       await rest(daemon.pid);
       const before = cpuMs(daemon.pid);
-      for (let sample = 0; sample < SAMPLES; sample++) series.push(await one(population + sample));
+      for (let sample = 0; sample < SAMPLES; sample++) {
+        const measured = await one(population + sample);
+        series.push(measured.took);
+        byDaemon!.push(measured.byDaemon);
+        byStore!.push(measured.byStore);
+      }
       costs![name] = [(cpuMs(daemon.pid) - before) / SAMPLES];
       await rest(daemon.pid);
       const beforeLook = cpuMs(daemon.pid);
@@ -144,7 +209,7 @@ async function growth(farm: Farm): Promise<Result[]> {
     }
     await removeAll(all);
     const result = (what: string, unit: string, series: Record<string, number[]>): Result => ({
-      what,
+      what: `${store.name}: ${what}`,
       unit,
       subjects: Object.fromEntries(
         Object.entries(series).map(([name, values]) => [name, summarise(values)]),
@@ -152,10 +217,12 @@ async function growth(farm: Farm): Promise<Result[]> {
       along: { what: "devices", at: POPULATIONS },
     });
     return [
-      result("one more device, until it is connected", "ms", latencies!),
-      result("processor time of one more and its removal", "ms", costs!),
-      result("processor time of looking at all of them, every 45 s", "ms", looks!),
-      result("resident memory", "MB", memory!),
+      result("until one more device is connected", "ms", latencies!),
+      result("the daemon's processor time until then", "ms", daemonTimes!),
+      result("the store's processor time until then", "ms", storeTimes!),
+      result("the daemon's processor time, with its removal", "ms", costs!),
+      result("the daemon's processor time for a look at all, every 45 s", "ms", looks!),
+      result("the daemon's resident memory", "MB", memory!),
     ];
   });
 }
@@ -214,10 +281,17 @@ async function rest(pid: number): Promise<void> {
   }
 }
 
+/** Processor time of all threads, in ms (/proc/PID/schedstat: its first number is in ns). */
 function cpuMs(pid: number): number {
-  const fields = fs.readFileSync(`/proc/${pid}/stat`, "utf8").split(") ").at(-1)!.split(" ");
-  // utime and stime, in hundredths of a second (proc(5)).
-  return (Number(fields[11]) + Number(fields[12])) * 10;
+  let ns = 0;
+  for (const thread of fs.readdirSync(`/proc/${pid}/task`)) {
+    try {
+      ns += Number(fs.readFileSync(`/proc/${pid}/task/${thread}/schedstat`, "utf8").split(" ")[0]);
+    } catch {
+      // It has just ended.
+    }
+  }
+  return ns / 1e6;
 }
 
 function residentMb(pid: number): number {
