@@ -26,7 +26,7 @@ const FIRST_GUEST = 10;
 const STORM = 1_000;
 /** How many there are when one more is measured. */
 const POPULATIONS = [10, 100, 1_000, 5_000];
-/** Attaches that are measured at each, and those before, for the program to be compiled. */
+/** Attaches that are measured at each, and those before, for some of the program to be compiled. */
 const SAMPLES = 60;
 const WARM_UP = 300;
 /** Devices that are made at a time. */
@@ -53,12 +53,15 @@ export const scale: Benchmark = async () => {
     store: Store,
     work: (farm: Farm) => Promise<Result[]>,
   ): Promise<Result[]> => {
-    const dom0 = await connectTo(store.socketPath(0));
     try {
-      for (const domid of domains) await makeDomain(dom0, domid);
-      return await work({ directory, config, loop, guests, store, dom0 });
+      const dom0 = await connectTo(store.socketPath(0));
+      try {
+        for (const domid of domains) await makeDomain(dom0, domid);
+        return await work({ directory, config, loop, guests, store, dom0 });
+      } finally {
+        dom0.close();
+      }
     } finally {
-      dom0.close();
       await store.stop();
     }
   };
