@@ -76,9 +76,11 @@ export function badInput(name: string, startStore: () => Promise<StoreUnderTest>
       await bad.reaches("hotplug-status", "error");
       // The guest and the toolstack see the end.
       await bad.reaches("state", "6");
-      const about = daemon.lines(`vbd/${GUEST}/${bad.id.devid}`).filter((line) =>
-        line.includes(" error ")
-      );
+      const errors = () =>
+        daemon.lines(`vbd/${GUEST}/${bad.id.devid}`).filter((line) => line.includes(" error "));
+      // What it prints may arrive behind what it writes to the store.
+      await until(() => errors().length > 0, () => "no error was printed");
+      const about = errors();
       expect(about).toHaveLength(1);
       expect(about[0]).toMatch(error);
       await bad.detach();
