@@ -4,7 +4,7 @@ import { parseState, XenbusState } from "../device/states.ts";
 import { printable } from "../log/log.ts";
 import { absentOrHidden, type NodeAccess } from "../xenstore/access.ts";
 import type { StoreClient } from "../xenstore/client.ts";
-import { isServerError } from "../xenstore/errors.ts";
+import { ConnectionError, isServerError } from "../xenstore/errors.ts";
 import { parentPath } from "../xenstore/paths.ts";
 import { readNodes, visible } from "./observe.ts";
 import { TOKEN_NODE } from "./token.ts";
@@ -16,6 +16,8 @@ const ERROR_MAX = 512;
 /** There is no directory: the transaction, which would make one, is given up. */
 class Absent extends Error {}
 
+type Nodes = ReadonlyMap<string, string | undefined>;
+
 /**
  * Marks a directory.
  * @param names of its nodes to be read with that
@@ -26,7 +28,24 @@ export async function writeToken(
   id: DeviceId,
   token: string,
   names: readonly string[],
-): Promise<ReadonlyMap<string, string | undefined> | null> {
+): Promise<Nodes | null> {
+  // What domain 0 writes is made, whatever is deleted meanwhile; others are refused.
+  if (id.backendDomid === 0) return await markInTransaction(store, id, token, names);
+  try {
+    return await markIfThere(store, id, token, names);
+  } catch (error) {
+    if (!(error instanceof ConnectionError)) throw error;
+    // A transaction waits for the store to come back, if it does.
+    return await markInTransaction(store, id, token, names);
+  }
+}
+
+async function markInTransaction(
+  store: StoreClient,
+  id: DeviceId,
+  token: string,
+  names: readonly string[],
+): Promise<Nodes | null> {
   const directory = backendPath(id);
   return await store.transaction(async (t) => {
     const present = visible(t, directory);
@@ -42,6 +61,36 @@ export async function writeToken(
     if (error instanceof Absent) return null;
     throw error;
   });
+}
+
+/**
+ * Without a transaction, which is three requests more: the directories of its devices are the
+ * toolstack's to make. Where a domain may make them, and has just brought a deleted one back, what is
+ * read behind the write shows it.
+ */
+async function markIfThere(
+  store: StoreClient,
+  id: DeviceId,
+  token: string,
+  names: readonly string[],
+): Promise<Nodes | null> {
+  const directory = backendPath(id);
+  const written = absentOrHidden(
+    store.write(`${directory}/${TOKEN_NODE}`, token).then(() => true),
+  );
+  const reading = readNodes(store, directory, names.length > 0 ? names : ["state"]);
+  for (const each of [written, reading]) each.catch(() => {});
+  if (!await written) return null;
+  const nodes = await reading;
+  const isThere = [...nodes.values()].some((value) => value !== undefined) ||
+    await store.transaction(async (t) => {
+      const children = await absentOrHidden(t.list(directory)) ?? [];
+      const isOurs = children.length === 1 && children[0] === TOKEN_NODE;
+      if (isOurs && await readToken(t, id) === token) await t.remove(directory);
+      return children.length > 0 && !isOurs;
+    });
+  if (!isThere) return null;
+  return names.length > 0 ? nodes : new Map();
 }
 
 /** The mark of a directory; undefined without one, or without directory. */

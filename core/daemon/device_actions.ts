@@ -28,7 +28,7 @@ import type { JournalEntry } from "./journal/entry.ts";
 import type { JournalStore } from "./journal/memory.ts";
 import { isVersion2 } from "./hotplug_v2.ts";
 import { awaitKernelRelease } from "./kernel.ts";
-import { Looks } from "./looks.ts";
+import { type Look, Looks } from "./looks.ts";
 import { observationOf, oddityOf, type Part } from "./observe.ts";
 import { OPERATION_VARIABLE, type Orphans } from "./orphans.ts";
 import { sayDisconnected } from "./requests/farewell.ts";
@@ -111,19 +111,23 @@ export class DeviceActions implements LaneActions {
 
   async observe(): Promise<Observation> {
     await this.#pause;
-    const token = this.#token;
-    // What `add` is going to ask for, if the next thing is an add.
-    const names = this.#nextToken === null ? [] : this.#namesAhead;
-    const { reading, nodes } = this.#isAdding && token !== null
-      ? await this.#looks.changes(token)
-      : await this.#looks.all(token, names);
+    const { reading, nodes } = await this.#look();
     const oddity = oddityOf(reading);
     if (oddity !== null && oddity !== this.#lastOddity) this.#log.warning(oddity);
     this.#lastOddity = oddity;
     const observation = observationOf(reading, this.#id, this.#frontendKind);
     this.#seenToken = observation.token;
-    if (names.length > 0) this.#keepAhead(observation.token, nodes);
+    if (nodes.size > 0) this.#keepAhead(observation.token, nodes);
     return observation;
+  }
+
+  async #look(): Promise<Look> {
+    const token = this.#nextToken ?? this.#token;
+    if (token === null) return await this.#looks.all(null);
+    if (this.#isAdding) return await this.#looks.changes(token);
+    // What `add` is going to ask for, if the next thing is an add.
+    const names = this.#nextToken === null ? [] : this.#namesAhead;
+    return await this.#looks.since(token, names);
   }
 
   get #namesAhead(): readonly string[] {
@@ -154,6 +158,7 @@ export class DeviceActions implements LaneActions {
     });
     // What `add`, which comes next, is going to ask for: of the directory that is marked.
     if (!marked && !await this.#writeMark(token, this.#namesAhead)) return null;
+    if (!await this.#looks.stillMarked(token)) return null;
     this.#beginAdding();
     return token;
   }
@@ -171,6 +176,7 @@ export class DeviceActions implements LaneActions {
 
   #endAdding(): void {
     this.#isAdding = false;
+    this.#looks.changed("all");
     this.#endPause();
   }
 
@@ -247,6 +253,10 @@ export class DeviceActions implements LaneActions {
   }
 
   async remove(signal: AbortSignal): Promise<void> {
+    await this.#writes(this.#remove(signal));
+  }
+
+  async #remove(signal: AbortSignal): Promise<void> {
     await this.#inSlot(signal, async () => {
       try {
         await this.#call(signal, (plugin, device, signal) => plugin.remove(device, signal));
@@ -261,6 +271,10 @@ export class DeviceActions implements LaneActions {
   }
 
   async adopt(signal: AbortSignal): Promise<string | null> {
+    return await this.#writes(this.#adopt(signal));
+  }
+
+  async #adopt(signal: AbortSignal): Promise<string> {
     const known = this.#entry;
     const token = known?.token || crypto.randomUUID();
     if (known === undefined || known.token === "") {
@@ -291,23 +305,23 @@ export class DeviceActions implements LaneActions {
   }
 
   async signalClosing(): Promise<void> {
-    await signalClosing(this.#parts.store, this.#id, this.#token);
+    await this.#writes(signalClosing(this.#parts.store, this.#id, this.#token));
   }
 
   async cleanse(): Promise<void> {
-    await cleanse(this.#parts.store, this.#id, this.#plugin.manifest.results ?? []);
+    await this.#writes(cleanse(this.#parts.store, this.#id, this.#plugin.manifest.results ?? []));
   }
 
   async requestClose(): Promise<void> {
-    await requestClose(this.#parts.store, this.#id, this.#token);
+    await this.#writes(requestClose(this.#parts.store, this.#id, this.#token));
   }
 
   async publishError(error: string): Promise<void> {
-    await publishError(this.#parts.store, this.#id, error, this.#token);
+    await this.#writes(publishError(this.#parts.store, this.#id, error, this.#token));
   }
 
   async closeBackend(): Promise<void> {
-    await closeBackend(this.#parts.store, this.#id, this.#token);
+    await this.#writes(closeBackend(this.#parts.store, this.#id, this.#token));
   }
 
   async awaitKernel(ms: number): Promise<void> {
@@ -318,7 +332,18 @@ export class DeviceActions implements LaneActions {
   async deleteDirectory(): Promise<string | null> {
     const { store } = this.#parts;
     await sayDisconnected(store, this.#id);
-    return await deleteDirectory(store, this.#id, this.#frontendKind, this.#token);
+    return await this.#writes(
+      deleteDirectory(store, this.#id, this.#frontendKind, this.#token),
+    );
+  }
+
+  /** What it writes is seen by the next look, whether or not its events have come by then. */
+  async #writes<T>(work: Promise<T>): Promise<T> {
+    try {
+      return await work;
+    } finally {
+      this.#looks.changed("all");
+    }
   }
 
   changed(): void {

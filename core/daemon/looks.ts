@@ -5,12 +5,17 @@
  */
 import type { DeviceId } from "../device/id.ts";
 import type { NodeAccess } from "../xenstore/access.ts";
+import { readToken } from "./backend_nodes.ts";
 import { ALL_PARTS, type Part, type Reading, readParts } from "./observe.ts";
 
 /** Of what decides whether an add goes on, the parts that have an event each. */
 const DECISIVE: readonly Part[] = ["state", "online", "guest"];
 
-const NODES_AND_GUEST = ALL_PARTS.filter((part) => part !== "directory");
+const MARKED = ALL_PARTS.filter((part) => part !== "directory");
+const NODES_AND_GUEST = MARKED.filter((part) => part !== "mark");
+
+/** Read with each look at a marked directory: no event tells of the one, and the other proves the rest. */
+const WITNESSES: readonly Part[] = ["mark", "guest"];
 
 /** What a look has read. */
 export interface Look {
@@ -26,6 +31,8 @@ export class Looks {
   readonly #frontendKind: string;
   #last: Reading | null = null;
   readonly #changed = new Set<Part>(ALL_PARTS);
+  /** How often everything may have changed. */
+  #replacements = 0;
 
   constructor(store: NodeAccess, id: DeviceId, frontendKind: string) {
     this.#store = store;
@@ -35,8 +42,23 @@ export class Looks {
 
   /** To be told of each event: what is read from now on is newer than that. */
   changed(part: Part | "all"): void {
-    if (part !== "all") this.#changed.add(part);
-    else for (const each of ALL_PARTS) this.#changed.add(each);
+    if (part !== "all") return void this.#changed.add(part);
+    this.#replacements++;
+    for (const each of ALL_PARTS) this.#changed.add(each);
+  }
+
+  /**
+   * Whether the directory bears a mark that it was given after the last look. It is asked for only
+   * where an event has said meanwhile that the directory is another one, or gone.
+   * @throws StoreError when the store cannot be asked
+   */
+  async stillMarked(token: string): Promise<boolean> {
+    if (!this.#changed.has("directory")) return true;
+    for (let known = -1; known !== this.#replacements;) {
+      known = this.#replacements;
+      if (await readToken(this.#store, this.#id) !== token) return false;
+    }
+    return true;
   }
 
   /** To be told that the directory was found, and marked, in one transaction. */
@@ -50,22 +72,37 @@ export class Looks {
   }
 
   /**
-   * Reads everything.
+   * Reads everything; the mark only where one is expected.
    * @param expected the mark that the directory must bear, if it is known
+   * @param names of other nodes to be read with that
    * @throws StoreError when the store cannot be asked
    */
   async all(expected: string | null, names: readonly string[] = []): Promise<Look> {
     this.#changed.delete("directory");
-    const { reading, nodes } = await this.#read(NODES_AND_GUEST, names);
-    const { mark, state } = reading;
-    // Of one that is set up, its mark shows that it is there; of another, any node does.
-    const isThere = expected === null ? (mark ?? state) !== undefined : mark === expected;
-    if (isThere) {
-      this.#last = { ...reading, directory: "" };
-      return { reading: this.#last, nodes };
-    }
+    const parts = expected === null ? NODES_AND_GUEST : MARKED;
+    const { reading, nodes } = await this.#read(parts, names);
+    const mark = expected === null ? undefined : reading.mark;
+    // Of one that is set up, its mark shows that it is there; of another, its state does.
+    const isThere = expected === null ? reading.state !== undefined : mark === expected;
+    this.#last = { ...reading, mark, directory: isThere ? "" : undefined };
+    if (isThere) return { reading: this.#last, nodes };
     // Behind the rest: deleted while that was read, it would pass for one that is not ours.
     return { ...await this.#read(["directory"], []), nodes };
+  }
+
+  /**
+   * Reads what has changed since the last look, and whether it is still the directory with this
+   * mark; everything when the directory itself has changed, or bears another one.
+   * @param names of other nodes to be read if the state, on which an add depends, is read
+   * @throws StoreError when the store cannot be asked
+   */
+  async since(token: string, names: readonly string[] = []): Promise<Look> {
+    if (this.#changed.has("directory") || this.#last?.mark !== token) {
+      return await this.all(token, names);
+    }
+    const parts = ALL_PARTS.filter((part) => this.#changed.has(part) || WITNESSES.includes(part));
+    const look = await this.#read(parts, parts.includes("state") ? names : []);
+    return look.reading.mark === token ? look : await this.all(token, names);
   }
 
   /**

@@ -2,7 +2,7 @@
 import { expect, test } from "bun:test";
 import * as fc from "fast-check";
 import { configureLog } from "../../../core/log/log.ts";
-import { SteppedWorld } from "./stepped_daemon.ts";
+import { type Standing, SteppedWorld } from "./stepped_daemon.ts";
 
 const ACTIONS: Record<string, (world: SteppedWorld, value: number) => Promise<void>> = {
   serve: (world, value) => world.serve(1 + value),
@@ -43,12 +43,12 @@ const step = fc.oneof(
 );
 
 async function play(
-  [waits, steps]: readonly [boolean, readonly (readonly [string, number])[]],
+  [waits, standing, steps]: readonly [boolean, Standing, readonly (readonly [string, number])[]],
   ending: (world: SteppedWorld) => Promise<void>,
 ): Promise<void> {
   const lines: string[] = [];
   configureLog("debug", (line) => lines.push(line));
-  const world = new SteppedWorld(waits);
+  const world = new SteppedWorld(waits, standing);
   await world.begin();
   try {
     for (const [action, value] of steps) {
@@ -65,8 +65,12 @@ async function play(
   }
 }
 
-const plays = fc.tuple(fc.boolean(), fc.array(step, { maxLength: 25 }));
-const RUNS = { numRuns: 600 };
+const plays = fc.tuple(
+  fc.boolean(),
+  fc.constantFrom<Standing>("domain 0", "may make", "may not make"),
+  fc.array(step, { maxLength: 25 }),
+);
+const RUNS = { numRuns: 1000 };
 
 test("what is wanted in the end is set up, once and in its own directory", async () => {
   await fc.assert(

@@ -120,6 +120,45 @@ describe("a look while a device is being added", () => {
   });
 });
 
+describe("a look at a marked directory", () => {
+  test("asks for the mark and for the guest when no event has come", async () => {
+    expect((await looks.since("mark", ["params"])).reading.state).toBe("2");
+    expect(nodes.asked).toEqual(["xdevd-attach", "guest"]);
+  });
+
+  test("asks for what has changed, the mark behind it, and for the rest if it is the state", async () => {
+    nodes.values.set(`${BACKEND}/state`, "4").set(`${BACKEND}/params`, "/disk");
+    looks.changed("state");
+    const { reading, nodes: others } = await looks.since("mark", ["params"]);
+    expect(nodes.asked).toEqual(["params", "state", "xdevd-attach", "guest"]);
+    expect([reading.state, reading.online, others.get("params")]).toEqual(["4", "1", "/disk"]);
+  });
+
+  test("asks for everything when the directory was deleted or made", async () => {
+    looks.changed("all");
+    await looks.since("mark");
+    expect(nodes.asked).toEqual(WHOLE);
+  });
+
+  test("asks for everything when the mark is another one, or gone", async () => {
+    nodes.values.set(`${BACKEND}/xdevd-attach`, "another").set(`${BACKEND}/state`, "1");
+    expect((await looks.since("mark")).reading).toMatchObject({ mark: "another", state: "1" });
+    expect(nodes.asked).toEqual(["xdevd-attach", "guest", ...WHOLE, "directory"]);
+  });
+
+  test("sees that the guest's directory is gone, without an event", async () => {
+    nodes.values.delete(FRONTEND);
+    expect((await looks.since("mark")).reading.guest).toBeUndefined();
+  });
+
+  test("knows nothing of one that was not marked", async () => {
+    await looks.all(null);
+    nodes.asked = [];
+    await looks.since("mark");
+    expect(nodes.asked).toEqual(WHOLE);
+  });
+});
+
 test("a whole look asks for everything, whatever was told", async () => {
   await looks.all("mark", ["params"]);
   expect(nodes.asked.toSorted()).toEqual([...WHOLE, "params"].toSorted());
@@ -143,13 +182,13 @@ describe("whether there is a directory", () => {
   });
 
   test("needs no asking of one that nobody has marked, if it has a state", async () => {
-    drop("xdevd-attach");
-    expect((await looks.all(null)).reading.directory).toBe("");
-    expect(nodes.asked).toEqual(WHOLE);
+    const unmarked = WHOLE.filter((name) => name !== "xdevd-attach");
+    expect((await looks.all(null)).reading).toMatchObject({ directory: "", mark: undefined });
+    expect(nodes.asked).toEqual(unmarked);
     drop("state");
     nodes.asked = [];
     expect((await looks.all(null)).reading.directory).toBe("");
-    expect(nodes.asked).toEqual([...WHOLE, "directory"]);
+    expect(nodes.asked).toEqual([...unmarked, "directory"]);
   });
 });
 

@@ -9,7 +9,7 @@ import { MemoryJournal } from "../../../core/daemon/journal/memory.ts";
 import { Orphans } from "../../../core/daemon/orphans.ts";
 import { systemParts } from "../../../core/daemon/system_parts.ts";
 import { TOKEN_NODE } from "../../../core/daemon/token.ts";
-import { backendPath, type DeviceId, frontendPath } from "../../../core/device/id.ts";
+import { backendPath, backendRoot, type DeviceId, frontendPath } from "../../../core/device/id.ts";
 import { DEFAULT_LIMITS } from "../../../core/hotplug/run_script.ts";
 import { callLimits, DEFAULT_TIMES } from "../../../core/lifecycle/constants.ts";
 import { StoreClient } from "../../../core/xenstore/client.ts";
@@ -21,11 +21,12 @@ import { readyHost } from "../../../plugins/host/host.ts";
 import { PluginRegistry } from "../../../plugins/registry.ts";
 import { MortalJournal, noFiles, noProcesses } from "../../support/bare_machine.ts";
 import { FakeClock, settle } from "../../support/fake_clock.ts";
+import { makeDomain } from "../../support/hand_made.ts";
 import { SteppedStream } from "../../support/stepped_stream.ts";
 
-const ID: DeviceId = { backendDomid: 0, kind: "vbd", frontendDomid: 7, devid: 1 };
-const BACK = backendPath(ID);
-const FRONT = frontendPath(ID, "vbd");
+const GUEST = 7;
+/** The driver domain, unless it is domain 0. */
+const DRIVER = 1;
 const NEVER_MS = 1e12;
 const TIMES = { ...DEFAULT_TIMES, resync: NEVER_MS, check: NEVER_MS, initWait: NEVER_MS };
 /** Longer than all times that are waited for. */
@@ -43,8 +44,15 @@ interface Life {
   started: boolean;
 }
 
+/** Who the daemon is to the store, and whether it may make directories beside its devices'. */
+export type Standing = "domain 0" | "may make" | "may not make";
+
 export class SteppedWorld {
   readonly #waits: boolean;
+  readonly #standing: Standing;
+  readonly #id: DeviceId;
+  readonly #back: string;
+  readonly #front: string;
   readonly #server = new XenstoreServer();
   readonly #clock = new FakeClock();
   readonly #journal = new MemoryJournal();
@@ -55,8 +63,13 @@ export class SteppedWorld {
   readonly faults: string[] = [];
 
   /** @param waits whether the kind waits for the kernel */
-  constructor(waits: boolean) {
+  constructor(waits: boolean, standing: Standing) {
     this.#waits = waits;
+    this.#standing = standing;
+    const backendDomid = standing === "domain 0" ? 0 : DRIVER;
+    this.#id = { backendDomid, kind: "vbd", frontendDomid: GUEST, devid: 1 };
+    this.#back = backendPath(this.#id);
+    this.#front = frontendPath(this.#id, "vbd");
   }
 
   async begin(): Promise<void> {
@@ -64,7 +77,17 @@ export class SteppedWorld {
       clock: this.#clock,
       connect: async () => connectInProcess(this.#server, 0),
     });
-    await this.#dom0.write("/local/domain/0/backend", "");
+    // Whoever is to own a node must be known.
+    for (const domid of [DRIVER, GUEST]) await this.#dom0.introduceDomain(domid, 1, 1);
+    if (this.#standing === "domain 0") await this.#dom0.write("/local/domain/0/backend", "");
+    else {
+      await makeDomain(this.#dom0, DRIVER);
+      const root = backendRoot(DRIVER);
+      await this.#dom0.write(root, "");
+      if (this.#standing === "may make") {
+        await this.#dom0.setPermissions(root, [{ domid: DRIVER, access: "none" }]);
+      }
+    }
     await this.startDaemon();
   }
 
@@ -76,13 +99,13 @@ export class SteppedWorld {
       reconnect: true,
       connect: async () => {
         stream = new SteppedStream();
-        this.#server.accept(stream.server, 0);
+        this.#server.accept(stream.server, this.#id.backendDomid);
         if (life !== null) life.stream = stream;
         return new SocketTransport(stream.client, "stepped");
       },
     });
     const journal = new MortalJournal(this.#journal);
-    const daemon = new Daemon(0, {
+    const daemon = new Daemon(this.#id.backendDomid, {
       ...systemParts(store),
       clock: this.#clock,
       files: noFiles,
@@ -118,7 +141,7 @@ export class SteppedWorld {
         const mark = this.#journal.entries()[0]?.token ?? "";
         if (mark === "") this.faults.push("added without a record");
         this.held = mark;
-        const there = this.#server.tree.get(`${BACK}/${TOKEN_NODE}`)?.value;
+        const there = this.#server.tree.get(`${this.#back}/${TOKEN_NODE}`)?.value;
         // All that has happened is known to it.
         if (life().stream.isQuiet && new TextDecoder().decode(there) !== mark) {
           this.faults.push("added for a directory that is known to be another, or gone");
@@ -182,33 +205,48 @@ export class SteppedWorld {
   /** Creates the device, in place of another one, if there is one, in the same transaction. */
   async create(state: number): Promise<void> {
     await this.#dom0.transaction(async (t) => {
-      await t.removeOptional(BACK);
-      const nodes = { frontend: FRONT, "frontend-id": "7", online: "1", params: "x" };
-      for (const [name, value] of Object.entries({ ...nodes, state: String(state) })) {
-        await t.write(`${BACK}/${name}`, value);
+      await t.removeOptional(this.#back);
+      await t.makeDirectory(this.#back);
+      await t.makeDirectory(this.#front);
+      const { backendDomid } = this.#id;
+      // As libxl__device_generic_add (libxl_device.c) does.
+      for (
+        const [path, own, other] of [
+          [this.#back, backendDomid, GUEST],
+          [this.#front, GUEST, backendDomid],
+        ] as const
+      ) {
+        await t.setPermissions(path, [{ domid: own, access: "none" }, {
+          domid: other,
+          access: "read",
+        }]);
       }
-      await t.write(`${FRONT}/state`, "1");
+      const nodes = { frontend: this.#front, "frontend-id": "7", online: "1", params: "x" };
+      for (const [name, value] of Object.entries({ ...nodes, state: String(state) })) {
+        await t.write(`${this.#back}/${name}`, value);
+      }
+      await t.write(`${this.#front}/state`, "1");
     });
   }
 
   /** Nothing is made by this. */
   async change(nodes: Record<string, string>): Promise<void> {
-    if (!await this.#dom0.exists(BACK)) return;
+    if (!await this.#dom0.exists(this.#back)) return;
     for (const [name, value] of Object.entries(nodes)) {
-      await this.#dom0.write(`${BACK}/${name}`, value);
+      await this.#dom0.write(`${this.#back}/${name}`, value);
     }
   }
 
   async deleteBackend(): Promise<void> {
-    await this.#dom0.removeOptional(BACK);
+    await this.#dom0.removeOptional(this.#back);
   }
 
   async hideFrontend(): Promise<void> {
-    await this.#dom0.removeOptional(FRONT);
+    await this.#dom0.removeOptional(this.#front);
   }
 
   async showFrontend(): Promise<void> {
-    if (await this.#dom0.exists(BACK)) await this.#dom0.write(`${FRONT}/state`, "1");
+    if (await this.#dom0.exists(this.#back)) await this.#dom0.write(`${this.#front}/state`, "1");
   }
 
   /** Until nothing is under way any more. */
@@ -233,10 +271,10 @@ export class SteppedWorld {
   async outcome() {
     const [record] = this.#journal.entries();
     return {
-      phase: this.#life!.daemon.devices.stateOf(ID)?.phase ?? "unknown",
-      mark: await this.#dom0.readOptional(`${BACK}/${TOKEN_NODE}`),
-      status: await this.#dom0.readOptional(`${BACK}/hotplug-status`),
-      exists: await this.#dom0.exists(BACK),
+      phase: this.#life!.daemon.devices.stateOf(this.#id)?.phase ?? "unknown",
+      mark: await this.#dom0.readOptional(`${this.#back}/${TOKEN_NODE}`),
+      status: await this.#dom0.readOptional(`${this.#back}/hotplug-status`),
+      exists: await this.#dom0.exists(this.#back),
       record: record === undefined ? null : { stage: record.stage, token: record.token },
       held: this.held,
     };
