@@ -50,10 +50,7 @@ export async function checkScript(
   if (path.split("/").includes("..")) refuse("has a .. in its path");
 
   const real = await canonicalPath(files, path, refuse);
-  const allowed = await Promise.all(
-    policy.directories.map((directory) => files.realPath(directory).catch(() => null)),
-  );
-  if (!allowed.some((directory) => directory !== null && real.startsWith(`${directory}/`))) {
+  if (!await isBelowAny(files, real, policy.directories)) {
     refuse(
       `is outside the allowed ${policy.directories.length === 1 ? "directory" : "directories"} ` +
         policy.directories.join(", "),
@@ -62,4 +59,18 @@ export async function checkScript(
   const status = await checkReach(files, path, real, policy.trustedUids, refuse);
   if ((status.mode & 0o111) === 0) refuse(`is not executable (mode ${octal(status)})`);
   return path;
+}
+
+/** Whether a canonical path leads below one of some directories, whose own may be links. */
+async function isBelowAny(
+  files: Files,
+  real: string,
+  directories: readonly string[],
+): Promise<boolean> {
+  // What a canonical path begins with is canonical.
+  if (directories.some((directory) => real.startsWith(`${directory}/`))) return true;
+  const canonical = await Promise.all(
+    directories.map((directory) => files.realPath(directory).catch(() => null)),
+  );
+  return canonical.some((directory) => directory !== null && real.startsWith(`${directory}/`));
 }

@@ -11,12 +11,6 @@ import * as fs from "node:fs/promises";
 import type { Files, FileStatus } from "./types.ts";
 
 interface NodeStats {
-  isFile(): boolean;
-  isDirectory(): boolean;
-  isBlockDevice(): boolean;
-  isCharacterDevice(): boolean;
-  isSymbolicLink(): boolean;
-  isSocket(): boolean;
   readonly mode: bigint;
   readonly uid: bigint;
   readonly gid: bigint;
@@ -27,23 +21,21 @@ interface NodeStats {
   readonly mtimeMs: bigint;
 }
 
+/** By the type in a mode: S_IFMT of linux/stat.h. */
+const KINDS: Readonly<Record<number, FileStatus["kind"]>> = {
+  0o140000: "socket",
+  0o120000: "symlink",
+  0o100000: "file",
+  0o060000: "block",
+  0o040000: "directory",
+  0o020000: "character",
+};
+
 function status(stats: NodeStats): FileStatus {
-  const kind = stats.isFile()
-    ? "file"
-    : stats.isDirectory()
-    ? "directory"
-    : stats.isBlockDevice()
-    ? "block"
-    : stats.isCharacterDevice()
-    ? "character"
-    : stats.isSymbolicLink()
-    ? "symlink"
-    : stats.isSocket()
-    ? "socket"
-    : "other";
+  const mode = Number(stats.mode);
   return {
-    kind,
-    mode: Number(stats.mode & 0o7777n),
+    kind: KINDS[mode & 0o170000] ?? "other",
+    mode: mode & 0o7777,
     uid: Number(stats.uid),
     gid: Number(stats.gid),
     size: Number(stats.size),

@@ -34,9 +34,10 @@ export async function checkReach(
   trustedUids: readonly number[],
   refuse: Refuse,
 ): Promise<FileStatus> {
-  await checkChain(files, path, trustedUids, refuse);
+  const passed = await checkChain(files, path, trustedUids, refuse);
+  const statusOf = async (entry: string) => passed.get(entry) ?? await files.stat(entry);
   for (const directory of new Set([directoryOf(path), directoryOf(real)])) {
-    const status = await files.stat(directory);
+    const status = await statusOf(directory);
     if ((status.mode & ALL_WRITERS) !== 0) {
       // Sticky or not: anybody could put helpers there.
       refuse(
@@ -44,7 +45,7 @@ export async function checkReach(
       );
     }
   }
-  const status = await files.stat(path);
+  const status = await statusOf(path);
   if (status.kind !== "file") refuse(`is a ${status.kind}, not a regular file`);
   if ((status.mode & ALL_WRITERS) !== 0) {
     refuse(`is writable by others (mode ${octal(status)}; chmod go-w makes it acceptable)`);
@@ -55,13 +56,15 @@ export async function checkReach(
 /**
  * Everything that is passed on the way from the root to the file, through however many symbolic
  * links, must be out of others' reach.
+ * @returns what was passed, by path, without the links
  */
 async function checkChain(
   files: Files,
   path: string,
   trustedUids: readonly number[],
   refuse: Refuse,
-): Promise<void> {
+): Promise<ReadonlyMap<string, FileStatus>> {
+  const passed = new Map<string, FileStatus>();
   const check = async (entry: string, isFile: boolean): Promise<FileStatus> => {
     const status = await files.lstat(entry);
     const what = isFile ? "" : `is not safe: its directory ${entry} `;
@@ -73,6 +76,7 @@ async function checkChain(
     if (!isFile && open && status.kind !== "symlink") {
       refuse(`${what}is writable by others (mode ${octal(status)})`);
     }
+    if (status.kind !== "symlink") passed.set(entry, status);
     return status;
   };
   const left = namesOf(path);
@@ -94,6 +98,7 @@ async function checkChain(
     if (target.startsWith("/")) at = [];
     left.unshift(...namesOf(target));
   }
+  return passed;
 }
 
 function namesOf(path: string): string[] {
