@@ -10,7 +10,6 @@ import {
   type WantedDevice,
   wantedDevice,
 } from "../toolstack/live/planned.ts";
-import { absentOrHidden } from "../xenstore/access.ts";
 import { describableKind, deviceNamed } from "./device_kinds.ts";
 import type { AttachOptions, DeviceOptions } from "./device_options.ts";
 import type { DeviceSession } from "./device_session.ts";
@@ -48,7 +47,7 @@ export async function circumstances(
       if (name === undefined) return serve ? ownDomid : 0;
       if (name === String(ownDomid)) return ownDomid;
       // Its own name is the one that a driver domain can see.
-      if (serve && name === await absentOrHidden(store.readText("name"))) return ownDomid;
+      if (serve && name === await store.readVisible("name")) return ownDomid;
       return await resolveDomain(store, name);
     },
     async kindOfTarget(path) {

@@ -9,7 +9,6 @@ import {
 } from "../toolstack/live/list_devices.ts";
 import { printTo } from "../platform/self.ts";
 import { printable } from "../log/log.ts";
-import { absentOrHidden } from "../xenstore/access.ts";
 import type { StoreClient } from "../xenstore/client.ts";
 import type { DeviceOptions } from "./device_options.ts";
 import { printJson, say, withDevices } from "./device_session.ts";
@@ -108,9 +107,7 @@ export async function listKind(
       if (options.json) continue;
       for (const device of devices) {
         const values = await Promise.all(
-          nodes.map(async (name) =>
-            await absentOrHidden(store.readText(`${device.frontend}/${name}`)) ?? ""
-          ),
+          nodes.map(async (name) => await store.readVisible(`${device.frontend}/${name}`) ?? ""),
         );
         if (recorded !== undefined) values.push(await recordNode(store, device, recorded) ?? "");
         const backend = device.id?.backendDomid ?? 0;

@@ -95,7 +95,7 @@ async function markIfThere(
 
 /** The mark of a directory; undefined without one, or without directory. */
 export async function readToken(store: NodeAccess, id: DeviceId): Promise<string | undefined> {
-  return await absentOrHidden(store.readText(`${backendPath(id)}/${TOKEN_NODE}`));
+  return await store.readVisible(`${backendPath(id)}/${TOKEN_NODE}`);
 }
 
 /**
@@ -114,14 +114,14 @@ export async function cleanse(
       await absentOrHidden(t.remove(`${directory}/${name}`));
     }
     const status = `${directory}/hotplug-status`;
-    if (await absentOrHidden(t.readText(status))) await t.write(status, "");
+    if (await t.readVisible(status)) await t.write(status, "");
   });
 }
 
 /** The last error of the kernel's backend (xenbus_dev_error, drivers/xen/xenbus/xenbus_client.c). */
 async function kernelError(store: NodeAccess, id: DeviceId): Promise<string | undefined> {
   const path = `/local/domain/${id.backendDomid}/error/${relativeBackendPath(id)}/error`;
-  return await absentOrHidden(store.readText(path));
+  return await store.readVisible(path);
 }
 
 /** Whether there is a directory, and it bears this mark (null: any will do). */
@@ -141,7 +141,7 @@ export async function requestClose(
   const directory = backendPath(id);
   await store.transaction(async (t) => {
     if (!await isMarked(t, id, token)) return;
-    const state = await absentOrHidden(t.readText(`${directory}/state`));
+    const state = await t.readVisible(`${directory}/state`);
     if (state === undefined) return;
     await t.write(`${directory}/online`, "0");
     if (parseState(state) !== XenbusState.Closed) {
@@ -184,7 +184,7 @@ export async function signalClosing(
   const path = `${backendPath(id)}/state`;
   await store.transaction(async (t) => {
     if (!await isMarked(t, id, token)) return;
-    const state = parseState(await absentOrHidden(t.readText(path)) ?? "");
+    const state = parseState(await t.readVisible(path) ?? "");
     if (state === XenbusState.Closing || state === XenbusState.Closed) return;
     await t.write(path, String(XenbusState.Closing));
   });
@@ -201,7 +201,7 @@ export async function closeBackend(
     await store.transaction(async (t) => {
       if (!await isMarked(t, id, token)) return;
       const path = `${backendPath(id)}/state`;
-      const text = await absentOrHidden(t.readText(path));
+      const text = await t.readVisible(path);
       if (text === undefined) return;
       const state = parseState(text);
       if (state === XenbusState.Closed || state === next) return;
@@ -227,7 +227,7 @@ export async function deleteDirectory(
     if (await visible(t, directory) && !await isMarked(t, id, token)) {
       return "it is another one by now";
     }
-    const online = await absentOrHidden(t.readText(`${directory}/online`));
+    const online = await t.readVisible(`${directory}/online`);
     if (online === "1" && await visible(t, frontendPath(id, frontendKind))) {
       return "it is wanted again";
     }

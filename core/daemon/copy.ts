@@ -28,7 +28,7 @@ export async function copyOf(
   const names = (await absentOrHidden(store.list(directory)) ?? []).slice(0, NODES_MAX);
   const values = await Promise.all(names.map((name) => {
     const value = Object.hasOwn(known, name) && !volatile.includes(name) ? known[name] : undefined;
-    return value ?? absentOrHidden(store.readText(`${directory}/${name}`));
+    return value ?? store.readVisible(`${directory}/${name}`);
   }));
   const copy: Record<string, string> = {};
   let length = 0;

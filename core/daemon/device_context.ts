@@ -96,8 +96,7 @@ export function deviceContext(
       return deviceConfig(present ? await copyOf(store, directory) : call.copy);
     },
     frontend: {
-      state: async () =>
-        parseState(await absentOrHidden(store.readText(`${frontend}/state`)) ?? ""),
+      state: async () => parseState(await store.readVisible(`${frontend}/state`) ?? ""),
       writeMtu: (bytes) => writeMtu(store, id.backendDomid, frontend, bytes),
     },
     settings: call.settings,

@@ -3,7 +3,7 @@ import { backendPath, type DeviceId, frontendPath } from "../device/id.ts";
 import { parseState, XenbusState } from "../device/states.ts";
 import { ABSENT, type Observation } from "../lifecycle/observation.ts";
 import { TOKEN_NODE } from "./token.ts";
-import { absentOrHidden, type NodeAccess } from "../xenstore/access.ts";
+import { type NodeAccess } from "../xenstore/access.ts";
 
 /** The nodes that are looked at. */
 const NODES = ["state", "online", "frontend-id", "frontend", "hotplug-status"] as const;
@@ -48,7 +48,7 @@ export async function readParts(
   names: readonly string[] = [],
 ): Promise<{ reading: Partial<Reading>; nodes: ReadonlyMap<string, string | undefined> }> {
   const directory = backendPath(id);
-  const textOf = (name: string) => absentOrHidden(store.readText(`${directory}/${name}`));
+  const textOf = (name: string) => store.readVisible(`${directory}/${name}`);
   const nodes = readNodes(store, directory, names);
   nodes.catch(() => {});
   const present = async (path: string) => await visible(store, path) ? "" : undefined;
@@ -69,7 +69,7 @@ export async function readNodes(
   directory: string,
   names: readonly string[],
 ): Promise<ReadonlyMap<string, string | undefined>> {
-  const read = (name: string) => absentOrHidden(store.readText(`${directory}/${name}`));
+  const read = (name: string) => store.readVisible(`${directory}/${name}`);
   const values = await Promise.all(names.map(read));
   return new Map(names.map((name, index) => [name, values[index]]));
 }
@@ -107,7 +107,11 @@ export function oddityOf(reading: Reading): string | null {
  * likewise: one that is hidden from them is gone.
  */
 export function visible(store: NodeAccess, path: string): Promise<boolean> {
-  return absentOrHidden(store.read(path)).then((value) => value !== undefined);
+  return store.readVisible(path).then(isThere);
+}
+
+function isThere(value: string | undefined): boolean {
+  return value !== undefined;
 }
 
 /** Why the directory contradicts its own path: a script would be steered to another guest. */

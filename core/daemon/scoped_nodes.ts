@@ -35,7 +35,7 @@ export function backendNodes(
   const isOurs = async (access: NodeAccess): Promise<boolean> =>
     token === null
       ? await visible(access, directory)
-      : await absentOrHidden(access.readText(`${directory}/${TOKEN_NODE}`)) === token;
+      : await access.readVisible(`${directory}/${TOKEN_NODE}`) === token;
   let check: Promise<boolean> | null = null;
   /** Asked behind all that is read in this turn, and once for all of it. */
   const checkBehind = (): Promise<boolean> =>
@@ -51,7 +51,7 @@ export function backendNodes(
       if (known) return known.value;
       // First, since it has to be asked behind this in the same write.
       const ours = checkBehind();
-      const value = absentOrHidden(store.readText(path));
+      const value = store.readVisible(path);
       value.catch(() => {});
       const isOurs = await ours;
       first?.end();

@@ -1,7 +1,6 @@
 /** Running one action of a version 2 script. */
 import { type Log, printable } from "../log/log.ts";
 import type { Clock, Files, Processes } from "../platform/types.ts";
-import { absentOrHidden } from "../xenstore/access.ts";
 import type { StoreClient } from "../xenstore/client.ts";
 import { checkScript, type ScriptPolicy } from "./path_rules.ts";
 import { runScript, ScriptFailed } from "./run_script.ts";
@@ -75,7 +74,7 @@ async function explained(
 ): Promise<unknown> {
   if (!(error instanceof ScriptFailed)) return error;
   for (const said of backendPath === "" ? [directory] : [backendPath, directory]) {
-    const words = await absentOrHidden(store.readText(`${said}/hotplug-error`)).catch(() => "");
+    const words = await store.readVisible(`${said}/hotplug-error`).catch(() => "");
     if (words) return new ScriptFailed(`${error.message}: ${printable(words)}`);
   }
   return error;

@@ -21,7 +21,7 @@ export async function readTree(
     count += names.length;
     if (count > NODES_MAX) throw new RangeError(`there are more than ${NODES_MAX} nodes`);
     await Promise.all(names.map(async (name) => {
-      const value = await absentOrHidden(store.readText(`${directory}/${name}`));
+      const value = await store.readVisible(`${directory}/${name}`);
       if (value === undefined) return;
       nodes[`${prefix}${name}`] = value;
       if (value === "" && level < LEVELS_MAX) {

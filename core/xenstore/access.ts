@@ -34,7 +34,13 @@ export abstract class NodeAccess {
 
   /** The value of a node, decoded as UTF-8. NULs are kept. */
   readText(path: string, options?: RequestOptions): Promise<string> {
-    return this.read(path, options).then(toText);
+    return this.#one(Op.READ, path, options).then(textOf);
+  }
+
+  /** As {@link readText}, but undefined for a node that is absent or hidden ({@link absentOrHidden}). */
+  readVisible(path: string, options?: RequestOptions): Promise<string | undefined> {
+    // One step for both: of these there are more than of all the rest.
+    return this.#one(Op.READ, path, options).then(textOf, noneIfHidden);
   }
 
   /** As {@link readText}, but undefined when there is no such node. */
@@ -174,6 +180,10 @@ function noneIfHidden(error: unknown): undefined {
 
 function noneIfAbsent(error: unknown): undefined {
   if (!isServerError(error, "ENOENT")) throw error;
+}
+
+function textOf(message: Message): string {
+  return toText(message.payload);
 }
 
 function payloadOf(message: Message): Uint8Array {

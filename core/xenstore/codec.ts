@@ -59,6 +59,8 @@ function numberAt(bytes: Uint8Array, at: number): number {
 
 /** Joins parts, each followed by a NUL byte: the payload of most requests. */
 export function nulTerminated(...parts: readonly Part[]): Uint8Array {
+  const [first] = parts;
+  if (parts.length === 1 && typeof first === "string") return utf8.encode(`${first}\0`);
   if (parts.length > 0 && parts.every((part) => typeof part === "string")) {
     return utf8.encode(`${parts.join("\0")}\0`);
   }
@@ -130,7 +132,7 @@ export class MessageParser {
    */
   push(chunk: Uint8Array): Message[] {
     const messages: Message[] = [];
-    let bytes = this.#take(chunk);
+    const bytes = this.#take(chunk);
     let at = 0;
     if (bytes === null) return messages;
     while (bytes.length - at >= HEADER_SIZE) {
@@ -155,10 +157,9 @@ export class MessageParser {
       at = end;
       this.#needed = HEADER_SIZE;
     }
-    bytes = bytes.subarray(at);
-    if (bytes.length > 0) {
-      this.#pending = [bytes];
-      this.#pendingLength = bytes.length;
+    if (at < bytes.length) {
+      this.#pending = [bytes.subarray(at)];
+      this.#pendingLength = bytes.length - at;
     }
     return messages;
   }

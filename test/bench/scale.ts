@@ -26,9 +26,8 @@ const FIRST_GUEST = 10;
 const STORM = 1_000;
 /** How many there are when one more is measured. */
 const POPULATIONS = [10, 100, 1_000, 5_000];
-/** Attaches that are measured at each, and those before, for some of the program to be compiled. */
+/** Attaches that are measured at each. */
 const SAMPLES = 60;
-const WARM_UP = 300;
 /** Devices that are made at a time. */
 const BATCH = 100;
 
@@ -183,13 +182,11 @@ async function growth(farm: Farm): Promise<Result[]> {
       const [byDaemon, byStore] = after.map((ms, which) => ms - before[which]!);
       return { took, byDaemon: byDaemon!, byStore: byStore! };
     };
-    for (let number = 0; number < WARM_UP; number++) await one(number);
+    // All are made once and removed again before anything is measured: what is compiled by the time
+    // that there are so many is compiled for the first population as well.
+    await removeAll(await makeUp(farm, [], POPULATIONS.at(-1)!));
     for (const population of POPULATIONS) {
-      while (all.length < population) {
-        const batch = await make(farm, all.length, Math.min(BATCH, population - all.length));
-        await attachAll(farm, batch);
-        all.push(...batch);
-      }
+      await makeUp(farm, all, population);
       const name = `with ${population} devices`;
       const series: number[] = latencies![name] = [];
       const [byDaemon, byStore]: number[][] = [daemonTimes![name] = [], storeTimes![name] = []];
@@ -228,6 +225,16 @@ async function growth(farm: Farm): Promise<Result[]> {
       result("the daemon's resident memory", "MB", memory!),
     ];
   });
+}
+
+/** Makes and attaches as many as are missing. @returns all of them */
+async function makeUp(farm: Farm, all: HandMadeDevice[], count: number) {
+  while (all.length < count) {
+    const batch = await make(farm, all.length, Math.min(BATCH, count - all.length));
+    await attachAll(farm, batch);
+    all.push(...batch);
+  }
+  return all;
 }
 
 async function make(farm: Farm, first: number, count: number): Promise<HandMadeDevice[]> {

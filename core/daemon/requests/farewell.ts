@@ -16,8 +16,8 @@ export async function sayDisconnected(store: StoreClient, device: DeviceId): Pro
   if (await absentOrHidden(store.read(`${directory}/${REQUEST_MARK}`)) === undefined) return;
   await store.transaction(async (t) => {
     const [mark, token] = await Promise.all([
-      absentOrHidden(t.readText(`${directory}/${REQUEST_MARK}`)),
-      absentOrHidden(t.readText(`${request}/token`)),
+      t.readVisible(`${directory}/${REQUEST_MARK}`),
+      t.readVisible(`${request}/token`),
     ]);
     if (!mark) return;
     await t.write(`${directory}/hotplug-status`, "disconnected");

@@ -43,7 +43,7 @@ export function formatClaim({ token, kind }: Claim): string {
 
 /** One of our own; null when there is none. */
 export async function readClaim(store: NodeAccess, id: RequestId): Promise<Claim | null> {
-  const [token, kind] = (await absentOrHidden(store.readText(claimPath(id))))?.split(" ") ?? [];
+  const [token, kind] = (await store.readVisible(claimPath(id)))?.split(" ") ?? [];
   return token && kind && backendKindsFor(id.kind).includes(kind) ? { token, kind } : null;
 }
 
@@ -88,8 +88,8 @@ async function placeOf(
   const directory = backendPath(device);
   const [present, mark, state] = await Promise.all([
     absentOrHidden(t.read(directory)),
-    absentOrHidden(t.readText(`${directory}/${REQUEST_MARK}`)),
-    absentOrHidden(t.readText(`${directory}/state`)),
+    t.readVisible(`${directory}/${REQUEST_MARK}`),
+    t.readVisible(`${directory}/state`),
   ]);
   const phase = devices.phaseOf(device) ?? "absent";
   if (present === undefined) {

@@ -137,7 +137,7 @@ export class Requests {
   async #announce(): Promise<void> {
     const { store } = this.#parts;
     const path = presencePath(this.#domid);
-    const now = await absentOrHidden(store.readText(path));
+    const now = await store.readVisible(path);
     if (now === undefined || now === this.#settings.presence || this.#stopped) return;
     await store.transaction(async (t) => {
       if (await absentOrHidden(t.read(path)) === undefined) return;

@@ -87,9 +87,9 @@ const WORK: Readonly<Record<StateStep, (t: NodeAccess, parts: StepParts) => Prom
     if (claim === null) throw new Missed();
     const directory = backendPath({ ...id, kind: claim.kind });
     const [mark, state, frontend] = await Promise.all([
-      absentOrHidden(t.readText(`${directory}/${REQUEST_MARK}`)),
-      absentOrHidden(t.readText(`${directory}/state`)),
-      absentOrHidden(t.readText(`${requestPath(id)}/frontend`)),
+      t.readVisible(`${directory}/${REQUEST_MARK}`),
+      t.readVisible(`${directory}/state`),
+      t.readVisible(`${requestPath(id)}/frontend`),
     ]);
     if (mark !== claim.token || state !== undefined) throw new Missed();
     if (frontend === undefined || !isFrontendOf(frontend, id)) throw new Missed();
@@ -100,7 +100,7 @@ const WORK: Readonly<Record<StateStep, (t: NodeAccess, parts: StepParts) => Prom
     const { id } = parts;
     const claim = await setState(t, parts, "report-connected");
     const directory = backendPath({ ...id, kind: claim?.kind ?? id.kind });
-    const device = await absentOrHidden(t.readText(`${directory}/physical-device-path`));
+    const device = await t.readVisible(`${directory}/physical-device-path`);
     await t.write(`${requestPath(id)}/hotplug-status`, "connected");
     if (device) await t.write(`${requestPath(id)}/pdev`, device);
   },
@@ -146,9 +146,9 @@ async function setState(
 ): ReturnType<typeof readClaim> {
   const path = requestPath(id);
   const [state, online, token, claim] = await Promise.all([
-    absentOrHidden(t.readText(`${path}/state`)),
-    absentOrHidden(t.readText(`${path}/online`)),
-    absentOrHidden(t.readText(`${path}/token`)),
+    t.readVisible(`${path}/state`),
+    t.readVisible(`${path}/online`),
+    t.readVisible(`${path}/token`),
     readClaim(t, id),
   ]);
   if (token === undefined || token !== (claim?.token ?? look.token)) throw new Missed();
@@ -193,9 +193,9 @@ async function close({ store, look }: StepParts, force: boolean): Promise<boolea
   const directory = backendPath(device);
   const begun = await store.transaction(async (t) => {
     const [mark, state, online] = await Promise.all([
-      absentOrHidden(t.readText(`${directory}/${REQUEST_MARK}`)),
-      absentOrHidden(t.readText(`${directory}/state`)),
-      absentOrHidden(t.readText(`${directory}/online`)),
+      t.readVisible(`${directory}/${REQUEST_MARK}`),
+      t.readVisible(`${directory}/state`),
+      t.readVisible(`${directory}/online`),
     ]);
     if (mark !== claim.token) return null;
     // Not begun yet: no kernel and no lane knows of it.

@@ -1,7 +1,6 @@
 /** Waiting for a device that was asked for, as far as it was asked to be waited for. */
 import { backendPath, type DeviceId, frontendPath } from "../../device/id.ts";
 import { parseState, XenbusState } from "../../device/states.ts";
-import { absentOrHidden } from "../../xenstore/access.ts";
 import type { StoreClient } from "../../xenstore/client.ts";
 import { DeadlineError } from "../../xenstore/errors.ts";
 import { visible } from "../spec_error.ts";
@@ -68,7 +67,7 @@ export async function awaitDevice(
     ]);
   } catch (error) {
     if (!(error instanceof DeadlineError)) throw error;
-    const kernels = await absentOrHidden(store.readText(errorPath(id)));
+    const kernels = await store.readVisible(errorPath(id));
     throw lateness(id, last, level, timeoutMs, kernels);
   } finally {
     abort.abort(new Error("decided"));
@@ -76,7 +75,7 @@ export async function awaitDevice(
 }
 
 async function lookAt(store: StoreClient, backend: string, frontend: string): Promise<Look> {
-  const read = (path: string) => absentOrHidden(store.readText(path));
+  const read = (path: string) => store.readVisible(path);
   const [
     backendState,
     frontendState,

@@ -1,6 +1,6 @@
 /** Domains by name or domid, and what kind of guest one is. */
 import { DOMID_MAX, parseDecimal } from "../../device/id.ts";
-import { absent, absentOrHidden, type NodeAccess } from "../../xenstore/access.ts";
+import { absent, type NodeAccess } from "../../xenstore/access.ts";
 import { isServerError } from "../../xenstore/errors.ts";
 import { quoted, visible } from "../spec_error.ts";
 import { ToolstackError } from "./error.ts";
@@ -55,14 +55,14 @@ async function seen<T>(text: string, reading: Promise<T>): Promise<T | undefined
 async function domainsNamed(store: NodeAccess, name: string): Promise<number[]> {
   const texts = await seen(name, store.list("/local/domain")) ?? [];
   const names = await Promise.all(
-    texts.map((text) => absentOrHidden(store.readText(`/local/domain/${text}/name`))),
+    texts.map((text) => store.readVisible(`/local/domain/${text}/name`)),
   );
   return texts.filter((_, index) => names[index] === name).map(Number);
 }
 
 /** A domain's name; its domid as a text when it has none, or one that is hidden. */
 export async function domainName(store: NodeAccess, domid: number): Promise<string> {
-  const name = await absentOrHidden(store.readText(`/local/domain/${domid}/name`));
+  const name = await store.readVisible(`/local/domain/${domid}/name`);
   return name || String(domid);
 }
 
@@ -75,6 +75,6 @@ export async function knownDomains(store: NodeAccess): Promise<number[]> {
 
 /** As libxl has recorded it (libxl_create.c); `pv` where it has not. */
 export async function guestTypeOf(store: NodeAccess, domid: number): Promise<GuestType> {
-  const text = await absentOrHidden(store.readText(`/libxl/${domid}/type`));
+  const text = await store.readVisible(`/libxl/${domid}/type`);
   return GUEST_TYPES.find((type) => type === text) ?? "pv";
 }

@@ -1,7 +1,7 @@
 /** The devices of guests, as the toolstack's records tell them. */
 import { type DeviceId, parseBackendPath, parseDecimal } from "../../device/id.ts";
 import { parseState, type XenbusState } from "../../device/states.ts";
-import { absent, absentOrHidden } from "../../xenstore/access.ts";
+import { absent } from "../../xenstore/access.ts";
 import type { StoreClient } from "../../xenstore/client.ts";
 import { recordPath } from "../nodes/plan.ts";
 
@@ -63,7 +63,7 @@ export async function readDevice(
   frontendKind: string,
   devid: number,
 ): Promise<ListedDevice | undefined> {
-  const read = (path: string) => absentOrHidden(store.readText(path));
+  const read = (path: string) => store.readVisible(path);
   const record = recordPath({ frontendDomid, devid }, frontendKind);
   // Only domain 0 may read records: elsewhere that is told, not taken for their absence.
   const [present, backend = "", frontend = ""] = await Promise.all(

@@ -14,7 +14,7 @@ export async function removeAndPrune(t: NodeAccess, path: string): Promise<void>
   for (let parent = parentPath(path); parent !== null && parent !== "/";) {
     const [children, value] = await Promise.all([
       absentOrHidden(t.list(parent)),
-      absentOrHidden(t.readText(parent)),
+      t.readVisible(parent),
     ]);
     if (children !== undefined) {
       if (children.length > 0 || value !== "") return;

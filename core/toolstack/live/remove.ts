@@ -73,7 +73,7 @@ async function initiate(
   frontend: string | null,
 ): Promise<boolean> {
   return await store.transaction(async (t) => {
-    const state = await absentOrHidden(t.readText(`${back}/state`));
+    const state = await t.readVisible(`${back}/state`);
     if (state === undefined) return false;
     if (frontend !== null) await removeAndPrune(t, frontend);
     await t.write(`${back}/online`, "0");
@@ -103,7 +103,7 @@ async function late(
   back: string,
   { closeMs, directoryMs }: RemovalWaits,
 ): Promise<ToolstackError> {
-  const state = parseState(await absentOrHidden(store.readText(`${back}/state`)) ?? "");
+  const state = parseState(await store.readVisible(`${back}/state`) ?? "");
   if (state !== XenbusState.Closed) {
     return new ToolstackError(
       "timeout",

@@ -32,7 +32,7 @@ export async function lookAtRequest(store: NodeAccess, id: RequestId): Promise<R
   const [nodes, record, mark] = await Promise.all([
     readTree(store, paths.request),
     absentOrHidden(store.read(paths.record)),
-    absentOrHidden(store.readText(`${paths.record}/${REQUEST_MARK}`)),
+    store.readVisible(`${paths.record}/${REQUEST_MARK}`),
   ]);
   const { token = "", online, force, hold, frontend } = nodes ?? {};
   const report = parseReport(nodes, id);

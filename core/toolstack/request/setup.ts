@@ -10,7 +10,7 @@ import {
 } from "../../request/paths.ts";
 import { readTree } from "../../request/read.ts";
 import { line, parseReport, type RequestReport } from "../../request/report.ts";
-import { absentOrHidden, type NodeAccess } from "../../xenstore/access.ts";
+import { type NodeAccess } from "../../xenstore/access.ts";
 import type { StoreClient } from "../../xenstore/client.ts";
 import { domainPath } from "../../xenstore/paths.ts";
 import type { Permission } from "../../xenstore/permissions.ts";
@@ -61,7 +61,7 @@ export async function requestDaemon(
   store: StoreClient,
   backendDomid: number,
 ): Promise<string | undefined> {
-  return line(await absentOrHidden(store.readText(presencePath(backendDomid))));
+  return line(await store.readVisible(presencePath(backendDomid)));
 }
 
 /** A request, and what its driver domain says of it. */

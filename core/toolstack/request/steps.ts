@@ -3,7 +3,6 @@ import { backendPath } from "../../device/id.ts";
 import { REQUEST_MARK } from "../../request/nodes.ts";
 import { backendKindsFor, type RequestId } from "../../request/paths.ts";
 import { mayStep, type ToolstackStep } from "../../request/toolstack_machine.ts";
-import { absentOrHidden } from "../../xenstore/access.ts";
 import type { StoreClient } from "../../xenstore/client.ts";
 import type { Transaction } from "../../xenstore/transaction.ts";
 import { carryOut } from "../live/carry_out.ts";
@@ -74,7 +73,7 @@ const STEPS: Readonly<Record<ToolstackStep, Work>> = {
   async abandon(t, id, look) {
     for (const kind of backendKindsFor(id.kind)) {
       const directory = backendPath({ ...id, kind });
-      const mark = await absentOrHidden(t.readText(`${directory}/${REQUEST_MARK}`));
+      const mark = await t.readVisible(`${directory}/${REQUEST_MARK}`);
       if (mark === look.token) await removeAndPrune(t, directory);
     }
     await removeAll(t, id, look);

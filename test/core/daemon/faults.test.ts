@@ -377,7 +377,7 @@ describe("faults of the stock daemon", () => {
     await settled();
     const [lists, reads] = [
       spyOn(world.daemonStore, "list"),
-      spyOn(world.daemonStore, "readText"),
+      spyOn(world.daemonStore, "readVisible"),
     ];
     await world.dom0.makeDirectory("/local/domain/1/backend/vbd/99");
     const listed = () => lists.mock.calls.map(([path]) => path);

@@ -18,17 +18,12 @@ class Nodes {
   /** Called while a node is read. */
   onRead: (path: string) => void = () => {};
 
-  async readText(path: string): Promise<string> {
+  async readVisible(path: string): Promise<string | undefined> {
     this.asked.push(path === FRONTEND ? "guest" : path.slice(BACKEND.length + 1) || "directory");
     this.onRead(path);
     const value = this.values.get(path);
     if (this.broken) throw new ServerError("EIO", "READ");
-    if (value === undefined) throw new ServerError("ENOENT", "READ");
     return value;
-  }
-
-  read(path: string): Promise<Uint8Array> {
-    return this.readText(path).then((text) => new TextEncoder().encode(text));
   }
 }
 
