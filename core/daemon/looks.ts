@@ -17,6 +17,8 @@ const NODES_AND_GUEST = MARKED.filter((part) => part !== "mark");
 /** Read with each look at a marked directory: no event tells of the one, and the other proves the rest. */
 const WITNESSES: readonly Part[] = ["mark", "guest"];
 
+const NOTHING: Look["nodes"] = new Map();
+
 /** What a look has read. */
 export interface Look {
   readonly reading: Reading;
@@ -33,6 +35,8 @@ export class Looks {
   readonly #changed = new Set<Part>(ALL_PARTS);
   /** How often everything may have changed. */
   #replacements = 0;
+  /** Nothing was read since it was marked. */
+  #justMarked = false;
 
   constructor(store: NodeAccess, id: DeviceId, frontendKind: string) {
     this.#store = store;
@@ -61,9 +65,11 @@ export class Looks {
     return true;
   }
 
-  /** To be told that the directory was found, and marked, in one transaction. */
+  /** To be told that the directory was found, and marked. */
   marked(token: string): void {
-    if (this.#last !== null) this.#last = { ...this.#last, mark: token, directory: "" };
+    if (this.#last === null) return;
+    this.#last = { ...this.#last, mark: token, directory: "" };
+    this.#justMarked = true;
   }
 
   /** Whether the guest's directory was there when it was looked for last. */
@@ -100,6 +106,10 @@ export class Looks {
     if (this.#changed.has("directory") || this.#last?.mark !== token) {
       return await this.all(token, names);
     }
+    if (this.#justMarked && this.#changed.size === 0) {
+      this.#justMarked = false;
+      return { reading: this.#last, nodes: NOTHING };
+    }
     const parts = ALL_PARTS.filter((part) => this.#changed.has(part) || WITNESSES.includes(part));
     const look = await this.#read(parts, parts.includes("state") ? names : []);
     return look.reading.mark === token ? look : await this.all(token, names);
@@ -116,6 +126,7 @@ export class Looks {
   }
 
   async #read(parts: readonly Part[], names: readonly string[]): Promise<Look> {
+    this.#justMarked = false;
     // Before it is asked for: what an event names from here on is read once more.
     for (const part of parts) this.#changed.delete(part);
     const known = this.#last;

@@ -146,6 +146,22 @@ describe("a look at a marked directory", () => {
     expect((await looks.since("mark")).reading.guest).toBeUndefined();
   });
 
+  test("asks for nothing when it was just marked, and no event has come; once", async () => {
+    looks.marked("new");
+    nodes.values.set(`${BACKEND}/xdevd-attach`, "new");
+    expect((await looks.since("new", ["params"])).reading).toMatchObject({ mark: "new" });
+    expect(nodes.asked).toEqual([]);
+    await looks.since("new");
+    expect(nodes.asked).toEqual(["xdevd-attach", "guest"]);
+  });
+
+  test("asks for what has changed while it was marked", async () => {
+    looks.marked("mark");
+    looks.changed("state");
+    await looks.since("mark");
+    expect(nodes.asked).toEqual(["state", "xdevd-attach", "guest"]);
+  });
+
   test("knows nothing of one that was not marked", async () => {
     await looks.all(null);
     nodes.asked = [];
