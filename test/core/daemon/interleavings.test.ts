@@ -42,8 +42,13 @@ const step = fc.oneof(
   })),
 );
 
+const STANDINGS: Standing[] = ["domain 0", "may make", "may not make"];
+
+/** Whether the kind waits for the kernel, who the daemon is, and what happens. */
+type Play = [boolean, Standing, [string, number][]];
+
 async function play(
-  [waits, standing, steps]: readonly [boolean, Standing, readonly (readonly [string, number])[]],
+  [waits, standing, steps]: Play,
   ending: (world: SteppedWorld) => Promise<void>,
 ): Promise<void> {
   const lines: string[] = [];
@@ -67,10 +72,20 @@ async function play(
 
 const plays = fc.tuple(
   fc.boolean(),
-  fc.constantFrom<Standing>("domain 0", "may make", "may not make"),
+  fc.constantFrom(...STANDINGS),
   fc.array(step, { maxLength: 25 }),
 );
-const RUNS = { numRuns: 1000 };
+const RUNS = {
+  numRuns: 1000,
+  examples: ([
+    // The connection is lost while a directory is being marked.
+    [["quiet", 0], ["create", 0], ["flow", 1], ["cut", 0]],
+    // It is deleted in that moment.
+    [["quiet", 0], ["create", 0], ["deliver", 0], ["serve", 3], ["delete", 0], ["flow", 2]],
+  ] as [string, number][][]).flatMap((steps) =>
+    STANDINGS.map((standing): [Play] => [[false, standing, steps]])
+  ),
+};
 
 test("what is wanted in the end is set up, once and in its own directory", async () => {
   await fc.assert(

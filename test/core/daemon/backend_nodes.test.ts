@@ -1,0 +1,77 @@
+/** Marking a directory: never one that is not there, whatever the domain is permitted. */
+import { beforeEach, describe, expect, test } from "bun:test";
+import { writeToken } from "../../../core/daemon/backend_nodes.ts";
+import { TOKEN_NODE } from "../../../core/daemon/token.ts";
+import { backendPath, backendRoot, type DeviceId } from "../../../core/device/id.ts";
+import { StoreClient } from "../../../core/xenstore/client.ts";
+import { connectInProcess } from "../../../core/xenstored/in_process.ts";
+import { XenstoreServer } from "../../../core/xenstored/server.ts";
+import { FakeClock } from "../../support/fake_clock.ts";
+import { makeDomain } from "../../support/hand_made.ts";
+
+const DRIVER = 1;
+
+let server: XenstoreServer;
+let dom0: StoreClient;
+
+beforeEach(async () => {
+  server = new XenstoreServer();
+  dom0 = await connect(0);
+  await dom0.introduceDomain(DRIVER, 1, 1);
+  await makeDomain(dom0, DRIVER);
+});
+
+function connect(domid: number): Promise<StoreClient> {
+  return StoreClient.connect({
+    clock: new FakeClock(),
+    connect: async () => connectInProcess(server, domid),
+  });
+}
+
+describe.each([
+  ["domain 0", 0, false],
+  ["a domain that may make directories", DRIVER, true],
+  ["a domain that may not", DRIVER, false],
+])("for %s", (_, domid, mayMake) => {
+  const id: DeviceId = { backendDomid: domid, kind: "vbd", frontendDomid: 7, devid: 51712 };
+  const directory = backendPath(id);
+  const mark = `${directory}/${TOKEN_NODE}`;
+  let store: StoreClient;
+
+  beforeEach(async () => {
+    store = await connect(domid);
+    await dom0.makeDirectory(backendRoot(domid));
+    if (!mayMake) return;
+    await dom0.setPermissions(backendRoot(domid), [{ domid, access: "none" }]);
+  });
+
+  async function makeDevice(nodes: Record<string, string>): Promise<void> {
+    await dom0.makeDirectory(directory);
+    await dom0.setPermissions(directory, [{ domid, access: "none" }]);
+    for (const [name, value] of Object.entries(nodes)) {
+      await dom0.write(`${directory}/${name}`, value);
+    }
+  }
+
+  test.each([[[]], [["script", "params"]]])("there is none: %j", async (names) => {
+    expect(await writeToken(store, id, "mark", names)).toBeNull();
+    expect(await dom0.exists(directory)).toBeFalse();
+  });
+
+  test("it is marked, and what else is asked for is read", async () => {
+    await makeDevice({ script: "block", state: "1" });
+    const nodes = await writeToken(store, id, "mark", ["script", "params"]);
+    expect([...nodes!]).toEqual([["script", "block"], ["params", undefined]]);
+    expect(await dom0.readText(mark)).toBe("mark");
+  });
+
+  test("one that has a mark already, and not the nodes that are asked for, stays", async () => {
+    await makeDevice({ [TOKEN_NODE]: "older", online: "1" });
+    for (const names of [[], ["script"]]) {
+      const nodes = await writeToken(store, id, "mark", names);
+      expect([...nodes!]).toEqual(names.map((name) => [name, undefined]));
+      expect(await dom0.readText(mark)).toBe("mark");
+    }
+    expect(await dom0.readText(`${directory}/online`)).toBe("1");
+  });
+});
