@@ -1,13 +1,11 @@
 /** Recording what a device is going to use, before it does. */
 import type { Device } from "../../plugins/contract.ts";
 import { checkSharing, type Claim, claimOf } from "./sharing.ts";
-import type { VbdUndo } from "./undo.ts";
 
 /**
  * Records what the device is going to use, unless others do.
  * @param script that is going to set it up
  * @param mode if it has been read
- * @param more to be recorded with that
  * @returns what is used; empty when that cannot be told yet
  * @throws NotShareable
  */
@@ -17,11 +15,10 @@ export async function claimTarget(
   params: string,
   signal: AbortSignal,
   mode?: string,
-  more: VbdUndo = {},
 ): Promise<Claim> {
   const claim = await claimOf(device, params, mode);
   const record = async () => {
-    await device.recordUndo({ script, params, ...claim, ...more });
+    await device.recordUndo({ script, params, ...claim });
     await checkSharing(device, params, claim, signal, mode);
   };
   if (claim.uses === undefined) await record();

@@ -30,14 +30,13 @@ export default definePlugin({
     if (await device.scripts.version(script, signal) === 2) {
       return await addVersion2(device, script, params, signal);
     }
-    // Most likely nothing changes until it is this device's turn, and one record will do.
-    const before = await listLoops(device, params);
-    await claimTarget(device, script, params, signal, mode, before);
+    await claimTarget(device, script, params, signal, mode);
     // Of devices with the same target, only one is set up at a time: what loop device is whose could
     // not be told otherwise.
     await device.system.exclusively(`vbd ${params}`, signal, async () => {
-      const now = await listLoops(device, params);
-      if (now.loops !== before.loops) await device.recordUndo(now);
+      // Not before it is its turn: with this record, what is new is taken for this device's own.
+      const loops = await loopsOf(device.system, params);
+      await device.recordUndo({ loops: loops.join(" ") });
       await device.scripts.run("block", script, "add", signal).catch(async (error) => {
         const why = await targetIfMissing(device, script, params);
         throw why === "" ? error : new Error(`${(error as Error).message}${why}`, { cause: error });
@@ -125,11 +124,6 @@ async function runRemove(
     delete copy?.["node"];
   }
   await device.scripts.run("block", script, "remove", signal, copy);
-}
-
-/** Loop devices that carry the target: any more of them are the script's doing. */
-async function listLoops(device: Device, params: string): Promise<{ loops: string }> {
-  return { loops: (await loopsOf(device.system, params)).join(" ") };
 }
 
 /** What the script has set up, as far as the store tells. */

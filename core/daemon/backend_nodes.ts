@@ -36,6 +36,7 @@ export async function writeToken(
   } catch (error) {
     if (!(error instanceof ConnectionError)) throw error;
     // A transaction waits for the store to come back, if it does.
+    if (await isOnlyMark(store, id, token)) return await undoMark(store, id, token);
     return await markInTransaction(store, id, token, names);
   }
 }
@@ -80,17 +81,38 @@ async function markIfThere(
   );
   const reading = readNodes(store, directory, names.length > 0 ? names : ["state"]);
   for (const each of [written, reading]) each.catch(() => {});
-  if (!await written) return null;
+  const isWritten = await written;
   const nodes = await reading;
-  const isThere = [...nodes.values()].some((value) => value !== undefined) ||
-    await store.transaction(async (t) => {
-      const children = await absentOrHidden(t.list(directory)) ?? [];
-      const isOurs = children.length === 1 && children[0] === TOKEN_NODE;
-      if (isOurs && await readToken(t, id) === token) await t.remove(directory);
-      return children.length > 0 && !isOurs;
-    });
-  if (!isThere) return null;
-  return names.length > 0 ? nodes : new Map();
+  const there = [...nodes.values()].filter((value) => value !== undefined).length;
+  if (!isWritten) {
+    // Refused for another reason than that there is none: the transaction says which.
+    return there === 0 ? null : await markInTransaction(store, id, token, names);
+  }
+  if (there === 0 && await isOnlyMark(store, id, token)) return await undoMark(store, id, token);
+  // Made anew between two of them, it has a mark no more.
+  if (there < nodes.size && await readToken(store, id) !== token) return null;
+  // What was absent from all may have been so for want of a directory.
+  return there === 0 || names.length === 0 ? new Map() : nodes;
+}
+
+/** Whether a directory has nothing but this mark: then it is there by that alone. */
+async function isOnlyMark(store: NodeAccess, id: DeviceId, token: string): Promise<boolean> {
+  const [children, mark] = await Promise.all([
+    absentOrHidden(store.list(backendPath(id))),
+    readToken(store, id),
+  ]);
+  return children?.length === 1 && mark === token;
+}
+
+/** Removes a directory that is there by its mark alone, and what was made with it above. */
+async function undoMark(store: StoreClient, id: DeviceId, token: string): Promise<null> {
+  const directory = backendPath(id);
+  await store.transaction(async (t) => {
+    if (!await isOnlyMark(t, id, token)) return;
+    await t.remove(directory);
+    await prune(t, directory, 2);
+  });
+  return null;
 }
 
 /** The mark of a directory; undefined without one, or without directory. */

@@ -122,12 +122,13 @@ export class DeviceActions implements LaneActions {
   }
 
   async #look(): Promise<Look> {
-    const token = this.#nextToken ?? this.#token;
-    if (token === null) return await this.#looks.all(null);
-    if (this.#isAdding) return await this.#looks.changes(token);
+    const token = this.#token;
+    if (token !== null) {
+      return this.#isAdding ? await this.#looks.changes(token) : await this.#looks.since(token);
+    }
+    if (this.#nextToken === null) return await this.#looks.all(null);
     // What `add` is going to ask for, if the next thing is an add.
-    const names = this.#nextToken === null ? [] : this.#namesAhead;
-    return await this.#looks.since(token, names);
+    return await this.#looks.since(this.#nextToken, this.#namesAhead);
   }
 
   get #namesAhead(): readonly string[] {

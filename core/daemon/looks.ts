@@ -1,7 +1,7 @@
 /**
- * Looks at one device. While it is being set up, only what the store says has changed is read again:
- * a new device has an event for each of its nodes, and to read all of them each time would take
- * longer than its script takes to start.
+ * Looks at one device. Once it is marked, only what the store says has changed is read again: a new
+ * device has an event for each of its nodes, and to read all of them each time would take longer than
+ * its script takes to start.
  */
 import type { DeviceId } from "../device/id.ts";
 import type { NodeAccess } from "../xenstore/access.ts";
@@ -14,7 +14,7 @@ const DECISIVE: readonly Part[] = ["state", "online", "guest"];
 const MARKED = ALL_PARTS.filter((part) => part !== "directory");
 const NODES_AND_GUEST = MARKED.filter((part) => part !== "mark");
 
-/** Read with each look at a marked directory: no event tells of the one, and the other proves the rest. */
+/** Read with each look at a marked directory: the one proves the rest, and no event tells of the other. */
 const WITNESSES: readonly Part[] = ["mark", "guest"];
 
 const NOTHING: Look["nodes"] = new Map();
@@ -69,6 +69,7 @@ export class Looks {
   marked(token: string): void {
     if (this.#last === null) return;
     this.#last = { ...this.#last, mark: token, directory: "" };
+    this.#changed.delete("mark");
     this.#justMarked = true;
   }
 

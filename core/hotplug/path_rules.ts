@@ -68,7 +68,9 @@ async function isBelowAny(
   directories: readonly string[],
 ): Promise<boolean> {
   // What a canonical path begins with is canonical.
-  if (directories.some((directory) => real.startsWith(`${directory}/`))) return true;
+  if (directories.some((directory) => directory !== "" && real.startsWith(`${directory}/`))) {
+    return true;
+  }
   const canonical = await Promise.all(
     directories.map((directory) => files.realPath(directory).catch(() => null)),
   );

@@ -1,7 +1,7 @@
 /** What the store says about a device, and what follows for it. Pure. */
 import { XenbusState } from "../device/states.ts";
 
-/** One look at a device's nodes; all of it is read anew each time, nothing is remembered. */
+/** One look at a device's nodes: how they are, as far as the store has told. */
 export interface Observation {
   /** Whether the backend directory exists. */
   readonly present: boolean;
@@ -13,7 +13,7 @@ export interface Observation {
   readonly frontendPresent: boolean;
   /** Whether the nodes show that an add has succeeded before, maybe under an earlier daemon. */
   readonly served: boolean;
-  /** The mark that our `record` left in the directory; null without one. */
+  /** The mark that ours left in the directory; null without one, or if none is expected. */
   readonly token: string | null;
   /** Why the directory must not be served (it contradicts its own path, say), or null. */
   readonly fault: string | null;

@@ -337,8 +337,9 @@ export class Lane {
       event = { type: "record-failed", error: message(error) };
     }
     this.#dispatch(event);
-    // What is being added was ready when last seen: of any change since then the store tells.
-    if (this.#state.phase !== "adding") this.touch();
+    // What is being added was ready when last seen: of any change since then the store tells. And what
+    // cannot be recorded is not tried again at once, without end.
+    if (this.#state.phase !== "adding" && event.type !== "record-failed") this.touch();
   }
 
   async #adopt(): Promise<void> {

@@ -191,6 +191,21 @@ describe("vbd", () => {
     expect(machine.loops).toEqual(["loop3"]);
   });
 
+  test("fault 19: what came up while it was refused is another one's", async () => {
+    const refused = disk(8, { mode: "w" });
+    machine.script = async (action, device) => {
+      if (device !== first || action !== "add") return;
+      await expect(vbd.add(refused, patient)).rejects.toThrow(/cannot be shared/);
+      // A script that does not say which loop device it took.
+      machine.losetup("loop7", FILE);
+      await device.nodes.write({ "physical-device": "7:7" });
+    };
+    const first = disk(7, { mode: "w" });
+    await vbd.add(first, patient);
+    await vbd.remove(refused, patient);
+    expect(machine.loops).toEqual(["loop7"]);
+  });
+
   test("fault 19: a remove script that fails does not keep the loop device", async () => {
     const device = disk(7);
     await vbd.add(device, patient);

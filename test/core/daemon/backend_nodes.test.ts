@@ -68,10 +68,26 @@ describe.each([
   test("one that has a mark already, and not the nodes that are asked for, stays", async () => {
     await makeDevice({ [TOKEN_NODE]: "older", online: "1" });
     for (const names of [[], ["script"]]) {
-      const nodes = await writeToken(store, id, "mark", names);
-      expect([...nodes!]).toEqual(names.map((name) => [name, undefined]));
+      expect(await writeToken(store, id, "mark", names)).not.toBeNull();
       expect(await dom0.readText(mark)).toBe("mark");
     }
     expect(await dom0.readText(`${directory}/online`)).toBe("1");
   });
+});
+
+test("one that may be read and not written is an error, and is not taken for absent", async () => {
+  const id: DeviceId = { backendDomid: DRIVER, kind: "vbd", frontendDomid: 7, devid: 51712 };
+  const store = await connect(DRIVER);
+  await dom0.write(`${backendPath(id)}/state`, "1");
+  for (const names of [[], ["state"]]) {
+    await expect(writeToken(store, id, "mark", names)).rejects.toThrow("EACCES: WRITE");
+  }
+});
+
+test("nothing stays of what was made above a directory that was brought back", async () => {
+  const id: DeviceId = { backendDomid: DRIVER, kind: "vbd", frontendDomid: 7, devid: 51712 };
+  await dom0.makeDirectory(backendRoot(DRIVER));
+  await dom0.setPermissions(backendRoot(DRIVER), [{ domid: DRIVER, access: "none" }]);
+  await writeToken(await connect(DRIVER), id, "mark", []);
+  expect(await dom0.list(backendRoot(DRIVER))).toEqual([]);
 });

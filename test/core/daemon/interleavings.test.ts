@@ -132,3 +132,16 @@ test.each([
     RUNS,
   );
 }, 60_000);
+
+test("what may not be written is given up, and not tried without end", async () => {
+  const lines: string[] = [];
+  configureLog("error", (line) => lines.push(line));
+  const world = new SteppedWorld(true, "may not make");
+  await world.begin();
+  await world.create(2);
+  await world.denyBackend();
+  await world.quiet();
+  expect(lines.filter((line) => line.includes("EACCES"))).toHaveLength(1);
+  expect((await world.outcome()).phase).toBe("failed");
+  await world.end();
+}, 10_000);

@@ -147,6 +147,9 @@ describe("a look at a marked directory", () => {
   });
 
   test("asks for nothing when it was just marked, and no event has come; once", async () => {
+    looks = new Looks(nodes as unknown as NodeAccess, ID, "vbd");
+    await looks.all(null);
+    nodes.asked = [];
     looks.marked("new");
     nodes.values.set(`${BACKEND}/xdevd-attach`, "new");
     expect((await looks.since("new", ["params"])).reading).toMatchObject({ mark: "new" });

@@ -229,6 +229,18 @@ export class SteppedWorld {
     });
   }
 
+  /** What the toolstack has forgotten to give to the driver domain. */
+  async denyBackend(): Promise<void> {
+    const { backendDomid } = this.#id;
+    const entries = await this.#dom0.list(this.#back);
+    for (const path of [this.#back, ...entries.map((name) => `${this.#back}/${name}`)]) {
+      await this.#dom0.setPermissions(path, [{ domid: 0, access: "none" }, {
+        domid: backendDomid,
+        access: "read",
+      }]);
+    }
+  }
+
   /** Nothing is made by this. */
   async change(nodes: Record<string, string>): Promise<void> {
     if (!await this.#dom0.exists(this.#back)) return;
