@@ -8,16 +8,16 @@ import { selfCommand } from "./self.ts";
  *   compiling than it gets back: a third of its processor time. With thousands of devices, what runs
  *   often still gets compiled.
  * - No collecting of garbage whenever there is some: see garbage.ts.
- * - Memory that is free for 3 s goes back to the system, and is not looked for more often (options of
- *   the runtime's mimalloc, in ms; 100 by default): given back while a device is being set up, it
- *   would only be asked for again.
+ * - Memory that is free for 10 minutes goes back to the system, and is not looked for more often
+ *   (options of the runtime's mimalloc, in ms; 100 by default). It does that when something is freed
+ *   next, and so for a daemon that rests when the next device is set up, which asks for it again.
  */
 export const ENGINE_SETTINGS: Readonly<Record<string, string>> = {
   BUN_JSC_thresholdForJITAfterWarmUp: "200000",
   BUN_JSC_thresholdForJITSoon: "200000",
   BUN_GC_TIMER_DISABLE: "1",
-  MIMALLOC_PURGE_DELAY: "3000",
-  MIMALLOC_PURGE_HOLES_MIN_INTERVAL: "3000",
+  MIMALLOC_PURGE_DELAY: "600000",
+  MIMALLOC_PURGE_HOLES_MIN_INTERVAL: "600000",
 };
 
 /** This process's environment with the engine's settings; whoever has set one knows better. */
