@@ -212,16 +212,24 @@ export async function signalClosing(
   });
 }
 
-/** Takes a backend to Closing and then to Closed, as its kernel driver would. */
+/**
+ * Takes a backend to Closing and then to Closed, as its kernel driver would.
+ * @param wanted whether it was when it was seen: by that, one that never had a mark is told from the
+ * next one in its place
+ */
 export async function closeBackend(
   store: StoreClient,
   id: DeviceId,
   token: string | null,
+  wanted?: boolean,
 ): Promise<void> {
   for (const next of [XenbusState.Closing, XenbusState.Closed]) {
     // In a transaction, since a plain write would bring a deleted directory back.
     await store.transaction(async (t) => {
       if (!await isMarked(t, id, token)) return;
+      if (token === null && wanted !== undefined) {
+        if ((await t.readVisible(`${backendPath(id)}/online`) === "1") !== wanted) return;
+      }
       const path = `${backendPath(id)}/state`;
       const text = await t.readVisible(path);
       if (text === undefined) return;

@@ -71,6 +71,8 @@ export class DeviceActions implements LaneActions {
   #nextToken: string | null = null;
   /** The mark that was last seen. */
   #seenToken: string | null = null;
+  /** Whether the device was wanted when it was last seen. */
+  #seenWanted = false;
   /** What was read besides at the last look, or when the directory was marked. */
   #ahead: ReadAhead | null = null;
   readonly #looks: Looks;
@@ -117,6 +119,7 @@ export class DeviceActions implements LaneActions {
     this.#lastOddity = oddity;
     const observation = observationOf(reading, this.#id, this.#frontendKind);
     this.#seenToken = observation.token;
+    this.#seenWanted = observation.online === true;
     if (nodes.size > 0) this.#keepAhead(observation.token, nodes);
     return observation;
   }
@@ -322,7 +325,9 @@ export class DeviceActions implements LaneActions {
   }
 
   async closeBackend(): Promise<void> {
-    await this.#writes(closeBackend(this.#parts.store, this.#id, this.#token));
+    await this.#writes(
+      closeBackend(this.#parts.store, this.#id, this.#token, this.#seenWanted),
+    );
   }
 
   async awaitKernel(ms: number): Promise<void> {

@@ -82,6 +82,8 @@ const RUNS = {
     [["quiet", 0], ["create", 0], ["flow", 1], ["cut", 0]],
     // It is deleted in that moment.
     [["quiet", 0], ["create", 0], ["deliver", 0], ["serve", 3], ["delete", 0], ["flow", 2]],
+    // One that is not wanted any more is replaced while there is no connection.
+    [["create", 0], ["hide", 0], ["detach", 0], ["quiet", 0], ["cut", 0]],
   ] as [string, number][][]).flatMap((steps) =>
     STANDINGS.map((standing): [Play] => [[false, standing, steps]])
   ),
