@@ -23,12 +23,15 @@ type Nodes = ReadonlyMap<string, string | undefined>;
  * @param names of its nodes to be read with that
  * @returns what was read, or null when there is no directory
  */
-export async function writeToken(
+type Marking = (
   store: StoreClient,
   id: DeviceId,
   token: string,
   names: readonly string[],
-): Promise<Nodes | null> {
+) => Promise<Nodes | null>;
+
+/** Marks a directory, in the way that this domain's rights call for. */
+export const writeToken: Marking = async (store, id, token, names) => {
   // What domain 0 writes is made, whatever is deleted meanwhile; others are refused.
   if (id.backendDomid === 0) return await markInTransaction(store, id, token, names);
   try {
@@ -39,14 +42,9 @@ export async function writeToken(
     if (await isOnlyMark(store, id, token)) return await undoMark(store, id, token);
     return await markInTransaction(store, id, token, names);
   }
-}
+};
 
-async function markInTransaction(
-  store: StoreClient,
-  id: DeviceId,
-  token: string,
-  names: readonly string[],
-): Promise<Nodes | null> {
+const markInTransaction: Marking = async (store, id, token, names) => {
   const directory = backendPath(id);
   return await store.transaction(async (t) => {
     const present = visible(t, directory);
@@ -62,19 +60,14 @@ async function markInTransaction(
     if (error instanceof Absent) return null;
     throw error;
   });
-}
+};
 
 /**
  * Without a transaction, which is three requests more: the directories of its devices are the
  * toolstack's to make. Where a domain may make them, and has just brought a deleted one back, what is
  * read behind the write shows it.
  */
-async function markIfThere(
-  store: StoreClient,
-  id: DeviceId,
-  token: string,
-  names: readonly string[],
-): Promise<Nodes | null> {
+const markIfThere: Marking = async (store, id, token, names) => {
   const directory = backendPath(id);
   const written = absentOrHidden(
     store.write(`${directory}/${TOKEN_NODE}`, token).then(() => true),
@@ -93,7 +86,7 @@ async function markIfThere(
   if (there < nodes.size && await readToken(store, id) !== token) return null;
   // What was absent from all may have been so for want of a directory.
   return there === 0 || names.length === 0 ? new Map() : nodes;
-}
+};
 
 /** Whether a directory has nothing but this mark: then it is there by that alone. */
 async function isOnlyMark(store: NodeAccess, id: DeviceId, token: string): Promise<boolean> {

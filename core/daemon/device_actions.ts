@@ -1,7 +1,7 @@
 /** What the lane of one device does in the world: the store, the journal, the plugin, the kernel. */
 import { backendPath, type DeviceId, deviceName, frontendPath } from "../device/id.ts";
 import type { Stage } from "../lifecycle/machine.ts";
-import type { Observation } from "../lifecycle/observation.ts";
+import { ABSENT, type Observation } from "../lifecycle/observation.ts";
 import type { LaneActions } from "../lifecycle/runner.ts";
 import type { Log } from "../log/log.ts";
 import type { Device, PluginOperations } from "../../plugins/contract.ts";
@@ -69,10 +69,8 @@ export class DeviceActions implements LaneActions {
   #lastOddity: string | null = null;
   /** The mark of the attach that is to come, once it was written. */
   #nextToken: string | null = null;
-  /** The mark that was last seen. */
-  #seenToken: string | null = null;
-  /** Whether the device was wanted when it was last seen. */
-  #seenWanted = false;
+  /** The last look. */
+  #seen: Observation = ABSENT;
   /** What was read besides at the last look, or when the directory was marked. */
   #ahead: ReadAhead | null = null;
   readonly #looks: Looks;
@@ -118,8 +116,7 @@ export class DeviceActions implements LaneActions {
     if (oddity !== null && oddity !== this.#lastOddity) this.#log.warning(oddity);
     this.#lastOddity = oddity;
     const observation = observationOf(reading, this.#id, this.#frontendKind);
-    this.#seenToken = observation.token;
-    this.#seenWanted = observation.online === true;
+    this.#seen = observation;
     if (nodes.size > 0) this.#keepAhead(observation.token, nodes);
     return observation;
   }
@@ -148,7 +145,7 @@ export class DeviceActions implements LaneActions {
   }
 
   async record(): Promise<string | null> {
-    const marked = this.#nextToken !== null && this.#nextToken === this.#seenToken;
+    const marked = this.#nextToken !== null && this.#nextToken === this.#seen.token;
     const token = marked ? this.#nextToken! : crypto.randomUUID();
     // It is of this attach, and of no other.
     this.#nextToken = null;
@@ -326,7 +323,7 @@ export class DeviceActions implements LaneActions {
 
   async closeBackend(): Promise<void> {
     await this.#writes(
-      closeBackend(this.#parts.store, this.#id, this.#token, this.#seenWanted),
+      closeBackend(this.#parts.store, this.#id, this.#token, this.#seen.online === true),
     );
   }
 

@@ -1,8 +1,8 @@
 /**
  * Many devices: a thousand of a hundred guests at once, and what one more costs when there are many.
  * Native, all disks of one block device that is only read: what is measured is the daemon. On the C
- * xenstored, which gets slower the more nodes it has (its database has a fixed number of hash chains),
- * and on the embedded store, which does not. Needs root and Debian's packages.
+ * xenstored, which needs more time itself the more there are, and on the embedded store, which does
+ * not. Needs root and Debian's packages.
  */
 import { execFileSync, spawn } from "node:child_process";
 import { once } from "node:events";
