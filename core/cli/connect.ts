@@ -56,7 +56,8 @@ export async function connectStore(
 
 /**
  * Opens the way to a store.
- * @param forLong whether nothing may wake the process while the store is silent
+ * @param forLong whether it is worth some preparation: nothing wakes the process while the store is
+ *   silent, and answers are waited for in the way that takes least
  * @throws ConnectionError
  */
 export async function openTransport(location: StoreLocation, forLong = false): Promise<Transport> {
@@ -64,7 +65,10 @@ export async function openTransport(location: StoreLocation, forLong = false): P
   if (kind === "device") {
     try {
       const { openMessageDevice } = await import("../platform/message_device.ts");
-      return new DeviceTransport(openMessageDevice(path), path);
+      const awaitReadable = forLong
+        ? await (await import("../platform/await_readable.ts")).loadAwaitReadable()
+        : undefined;
+      return new DeviceTransport(openMessageDevice(path, awaitReadable), path);
     } catch (error) {
       throw explained(path, error);
     }

@@ -144,6 +144,7 @@ export class Connection {
     transport.start({
       data: (chunk) => this.#receive(chunk),
       closed: (error) => this.#lost(error),
+      awaits: () => this.#outstanding.size > 0,
     });
   }
 

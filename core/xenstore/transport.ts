@@ -6,6 +6,8 @@ export interface TransportSink {
   data(chunk: Uint8Array): void;
   /** Called exactly once; nothing follows it. */
   closed(error: Error | null): void;
+  /** Whether an answer to what was sent is still to come. */
+  awaits?(): boolean;
 }
 
 /** A way to a store. The same client code runs above every transport. */

@@ -4,6 +4,8 @@ import { execFileSync } from "node:child_process";
 import * as fs from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
+import fc from "fast-check";
+import { loadAwaitReadable } from "../../../core/platform/await_readable.ts";
 import { systemClock } from "../../../core/platform/clock.ts";
 import { systemFiles } from "../../../core/platform/files.ts";
 import { openMessageDevice } from "../../../core/platform/message_device.ts";
@@ -108,6 +110,131 @@ describe("a message device", () => {
     await until(() => ends.length > 0, () => "the end was not told");
     expect(ends).toEqual([null]);
     await until(() => descriptorsOf(path) === 0, () => "a descriptor is left");
+  });
+
+  test("answers that come soon are taken at once, in order; what is late comes all the same", async () => {
+    const awaitReadable = await loadAwaitReadable();
+    const path = loop("answers");
+    const waits: boolean[] = [];
+    const device = openMessageDevice(path, (fd, ms) => {
+      expect(ms).toBeGreaterThan(0);
+      const ready = awaitReadable(fd, 0);
+      waits.push(ready);
+      return ready;
+    });
+    const peer = fs.openSync(path, fs.constants.O_WRONLY);
+    try {
+      const seen: number[] = [];
+      device.start({
+        data: (chunk) => seen.push(...chunk),
+        closed: () => {},
+        awaits: () => seen.length < 3,
+      });
+      // It is a loop: what is written is read at once, before the event loop goes on.
+      device.write(new Uint8Array([1, 2]));
+      expect(seen).toEqual([]);
+      await Promise.resolve();
+      expect(seen).toEqual([1, 2]);
+      // Not all that was awaited: it waited once more, in vain.
+      await Promise.resolve();
+      expect(waits).toEqual([true, false]);
+      fs.writeSync(peer, new Uint8Array([3]));
+      await until(() => seen.length === 3, () => `${seen}`);
+      expect(waits).toEqual([true, false]);
+      // Nothing is awaited: it is left to the stream.
+      device.write(new Uint8Array([4]));
+      await Promise.resolve();
+      expect(waits.length).toBe(2);
+      await until(() => seen.length === 4, () => `${seen}`);
+    } finally {
+      fs.closeSync(peer);
+      device.close();
+    }
+  });
+
+  test("whoever reads, the stream or at once: nothing is lost, and all is in order", async () => {
+    const awaitReadable = await loadAwaitReadable();
+    const step = fc.constantFrom("device", "peer", "microtask", "turn");
+    let runs = 0;
+    await fc.assert(
+      fc.asyncProperty(fc.array(step, { maxLength: 40 }), fc.nat(6), async (steps, before) => {
+        const path = loop(`order${++runs}`);
+        const device = openMessageDevice(path, (fd) => awaitReadable(fd, 0));
+        const peer = fs.openSync(path, fs.constants.O_WRONLY);
+        let last = 0;
+        const next = () => new Uint8Array([++last]);
+        const seen: number[] = [];
+        try {
+          for (let count = 0; count < before; count++) fs.writeSync(peer, next());
+          device.start({
+            data: (chunk) => seen.push(...chunk),
+            closed: () => {},
+            awaits: () => true,
+          });
+          for (const each of steps) {
+            if (each === "device") device.write(next());
+            else if (each === "peer") fs.writeSync(peer, next());
+            else if (each === "microtask") await Promise.resolve();
+            else await new Promise((resolve) => setImmediate(resolve));
+          }
+          await until(() => seen.length >= last, () => `${seen} of ${last}`);
+          expect(seen).toEqual(Array.from({ length: last }, (_, index) => index + 1));
+        } finally {
+          fs.closeSync(peer);
+          device.close();
+          fs.rmSync(path);
+        }
+      }),
+    );
+  });
+
+  test("what the stream has taken already comes before what comes now", async () => {
+    const awaitReadable = await loadAwaitReadable();
+    const path = loop("taken");
+    const device = openMessageDevice(path, (fd) => awaitReadable(fd, 0));
+    const peer = fs.openSync(path, fs.constants.O_WRONLY);
+    try {
+      const seen: number[] = [];
+      device.start({
+        data(chunk) {
+          seen.push(...chunk);
+          if (seen.length > 1) return;
+          // When this returns, the stream reads the 2; and then comes the 3, before the 2 is handed on.
+          queueMicrotask(() => fs.writeSync(peer, new Uint8Array([3])));
+          device.write(new Uint8Array([2]));
+        },
+        closed: () => {},
+        awaits: () => true,
+      });
+      await new Promise((resolve) => setTimeout(resolve, 5));
+      fs.writeSync(peer, new Uint8Array([1]));
+      await until(() => seen.length === 3, () => `${seen}`);
+      expect(seen).toEqual([1, 2, 3]);
+    } finally {
+      fs.closeSync(peer);
+      device.close();
+    }
+  });
+
+  test("however many answers come at once, a timer that is due has its turn", async () => {
+    const device = openMessageDevice(loop("many"), await loadAwaitReadable());
+    try {
+      let answers = 0;
+      let before = Infinity;
+      setTimeout(() => before = answers, 0);
+      device.start({
+        data() {
+          if (++answers < 5_000) device.write(new Uint8Array(1));
+        },
+        closed: () => {},
+        awaits: () => answers < 5_000,
+      });
+      device.write(new Uint8Array(1));
+      await until(() => answers === 5_000, () => `${answers}`);
+      expect(before).toBeLessThan(1_000);
+    } finally {
+      device.close();
+    }
   });
 
   test("a write that fails, or is cut short, throws with the name of the error", async () => {

@@ -27,6 +27,7 @@ int agent_main(int argc, char **argv);
 int run_main(int argc, char **argv);
 int wait_main(int argc, char **argv);
 int times_main(int argc, char **argv);
+int ended_main(int argc, char **argv);
 
 /* Where dom0 and an agent meet, relative to the agent's domain. */
 #define LAB_READY "data/lab/ready"     /* "1" once the agent listens */
