@@ -17,9 +17,8 @@ export default definePlugin({
   async add(device, signal) {
     // Asked for at once, as far as it is likely to be needed: one round trip.
     const asked = likelyNative(device) ? askNative(device) : undefined;
-    // The type is for a script that has to undo it when there is no directory any more.
     const [script, params = "", mode = "w"] = await Promise.all(
-      ["script", "params", "mode", "type"].map((name) => device.nodes.read(name)),
+      ["script", "params", "mode"].map((name) => device.nodes.read(name)),
     );
     if (!script) throw new Error("the backend names no script (node `script` is missing or empty)");
     const isKnown = (name: string) => device.id.kind === "vbd" && name === "block";

@@ -170,7 +170,7 @@ async function growth(farm: Farm): Promise<Result[]> {
     const all: HandMadeDevice[] = [];
     const [latencies, costs]: Record<string, number[]>[] = [{}, {}];
     const [daemonTimes, storeTimes]: Record<string, number[]>[] = [{}, {}];
-    const [memory, looks]: Record<string, number[]>[] = [{}, {}];
+    const [memory, looks, requests]: Record<string, number[]>[] = [{}, {}, {}];
     const one = async (number: number) => {
       const [device] = await make(farm, number, 1);
       const before = [threadsMs(daemon.pid), threadsMs(store.pid)];
@@ -199,6 +199,10 @@ async function growth(farm: Farm): Promise<Result[]> {
         byStore!.push(measured.byStore);
       }
       costs![name] = [(cpuMs(daemon.pid) - before) / SAMPLES];
+      const alone: number[] = requests![name] = [];
+      for (let sample = 0; sample < SAMPLES; sample++) {
+        alone.push(await requestsAlone(farm.dom0, farm.guests[sample % farm.guests.length]!));
+      }
       await rest(daemon.pid);
       const beforeLook = cpuMs(daemon.pid);
       // An event for what is above all devices has them looked at, as the clock does.
@@ -218,6 +222,7 @@ async function growth(farm: Farm): Promise<Result[]> {
     });
     return [
       result("until one more device is connected", "ms", latencies!),
+      result("requests like those of one device, without a daemon", "ms", requests!),
       result("the daemon's processor time until then", "ms", daemonTimes!),
       result("the store's processor time until then", "ms", storeTimes!),
       result("the daemon's processor time, with its removal", "ms", costs!),
@@ -225,6 +230,32 @@ async function growth(farm: Farm): Promise<Result[]> {
       result("the daemon's resident memory", "MB", memory!),
     ];
   });
+}
+
+/**
+ * What the store alone needs for as many requests as the daemon makes for one device, and of the same
+ * kinds: two looks at its nodes, the mark between them, the results in a transaction.
+ * @returns how long it took, in ms
+ */
+async function requestsAlone(dom0: StoreClient, domid: number): Promise<number> {
+  const directory = `/local/domain/${domid}/data/bench`;
+  const names = ["state", "online", "frontend", "frontend-id", "params", "mode", "type", "script"];
+  const results = ["physical-device", "physical-device-path", "node", "hotplug-status"];
+  for (const name of names) await dom0.write(`${directory}/${name}`, "2");
+  const start = performance.now();
+  const readAll = () => Promise.all(names.map((name) => dom0.readText(`${directory}/${name}`)));
+  await readAll();
+  await dom0.write(`${directory}/mark`, crypto.randomUUID());
+  await readAll();
+  await dom0.transaction(async (t) => {
+    await Promise.all([
+      t.readText(`${directory}/mark`),
+      ...results.map((name) => t.write(`${directory}/${name}`, "connected")),
+    ]);
+  });
+  const took = performance.now() - start;
+  await dom0.remove(directory);
+  return took;
 }
 
 /** Makes and attaches as many as are missing. @returns all of them */
@@ -279,6 +310,8 @@ async function removeAll(devices: readonly HandMadeDevice[]): Promise<void> {
         dom0.waitUntil(backend, (value) => value === undefined, { timeoutMs: 60_000 })
       ),
     );
+    // As libxl does. What was left of thousands would be in the C xenstored's way from then on.
+    await Promise.all(batch.map(({ frontend, dom0 }) => dom0.remove(frontend)));
   }
 }
 
