@@ -13,10 +13,8 @@ import {
   closeBackend,
   deleteDirectory,
   publishError,
-  readToken,
   requestClose,
   signalClosing,
-  writeToken,
 } from "./backend_nodes.ts";
 import { CHILD_RECORD, type ChildKeeper } from "./children.ts";
 import { copyOf } from "./copy.ts";
@@ -29,6 +27,7 @@ import type { JournalStore } from "./journal/memory.ts";
 import { isVersion2 } from "./hotplug_v2.ts";
 import { awaitKernelRelease } from "./kernel.ts";
 import { type Look, Looks } from "./looks.ts";
+import { readToken, writeToken } from "./marking.ts";
 import { observationOf, oddityOf, type Part } from "./observe.ts";
 import { OPERATION_VARIABLE, type Orphans } from "./orphans.ts";
 import { sayDisconnected } from "./requests/farewell.ts";

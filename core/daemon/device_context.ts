@@ -18,7 +18,7 @@ import { copyOf } from "./copy.ts";
 import type { Exclusive } from "./exclusive.ts";
 import type { HotplugDirectories } from "./hotplug_directory.ts";
 import { HotplugScripts, type ScriptSettings } from "./hotplug_scripts.ts";
-import { readToken } from "./backend_nodes.ts";
+import { readToken } from "./marking.ts";
 import { backendNodes, ownNodes } from "./scoped_nodes.ts";
 import { visible } from "./observe.ts";
 

@@ -5,7 +5,7 @@
  */
 import type { DeviceId } from "../device/id.ts";
 import type { NodeAccess } from "../xenstore/access.ts";
-import { readToken } from "./backend_nodes.ts";
+import { readToken } from "./marking.ts";
 import { ALL_PARTS, type Part, type Reading, readParts } from "./observe.ts";
 
 /** Of what decides whether an add goes on, the parts that have an event each. */

@@ -1,6 +1,6 @@
 /** Marking a directory: never one that is not there, whatever the domain is permitted. */
 import { beforeEach, describe, expect, test } from "bun:test";
-import { writeToken } from "../../../core/daemon/backend_nodes.ts";
+import { writeToken } from "../../../core/daemon/marking.ts";
 import { TOKEN_NODE } from "../../../core/daemon/token.ts";
 import { backendPath, backendRoot, type DeviceId } from "../../../core/device/id.ts";
 import { StoreClient } from "../../../core/xenstore/client.ts";
