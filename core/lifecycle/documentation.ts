@@ -29,7 +29,8 @@ ${rows.join("\n")}
 
 ## Times
 
-In seconds; \`xdevd devd --time NAME=SECONDS\` sets one.
+In seconds; \`xdevd devd --time NAME=SECONDS\` sets one. When \`initWait\` or \`destroy\` is over, the device
+is looked at once more, and that decides: while the store is away, it may have become ready, or another one.
 
 | name | default | range | meaning | source |
 | --- | --- | --- | --- | --- |

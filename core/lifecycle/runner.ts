@@ -73,6 +73,12 @@ const RESTING: ReadonlySet<Phase> = new Set<Phase>([
   "stuck",
 ]);
 
+/**
+ * Timers whose end means something only together with what is in the store by then: it is looked at
+ * first. While the store is away, that may be long after.
+ */
+const LOOKED_AT_FIRST: ReadonlySet<TimerName> = new Set<TimerName>(["wait", "destroy"]);
+
 /** The operations of one device, one after the other. */
 export class Lane {
   readonly #actions: LaneActions;
@@ -80,6 +86,8 @@ export class Lane {
   readonly #clock: Clock;
   readonly #onForgotten: () => void;
   readonly #timers = new Map<TimerName, Cancel>();
+  /** Timers that are over, which the next look is to tell. */
+  readonly #over = new Set<TimerName>();
   #state: LifecycleState = INITIAL;
   /** Effects are carried out in order: each waits for the one before. */
   #chain: Promise<void> = Promise.resolve();
@@ -206,6 +214,7 @@ export class Lane {
     while (this.#dirty && !this.#stopping) {
       await this.#chain;
       this.#dirty = false;
+      const over = [...this.#over];
       const effects = this.#effects;
       let observation: Observation;
       try {
@@ -221,6 +230,10 @@ export class Lane {
       }
       const before = this.#state.phase;
       this.#dispatch({ type: "seen", observation });
+      for (const timer of over) {
+        const isDue = this.#over.delete(timer) && this.#state.phase === before;
+        if (isDue) this.#dispatch({ type: `${timer}-expired` });
+      }
       // What was just seen may already be what is now waited for; and of a life that has ended with
       // a directory left, nobody else will tell.
       const { phase } = this.#state;
@@ -277,6 +290,7 @@ export class Lane {
       case "stop-timer":
         this.#timers.get(effect.timer)?.();
         this.#timers.delete(effect.timer);
+        this.#over.delete(effect.timer);
         return;
       case "add":
         return this.#run((signal) => actions.add(signal), "add-done", "add-failed");
@@ -375,7 +389,8 @@ export class Lane {
   #startTimer(effect: { timer: TimerName; ms: number }): void {
     const cancel = this.#clock.after(effect.ms, () => {
       this.#timers.delete(effect.timer);
-      this.#dispatch({ type: `${effect.timer}-expired` });
+      if (LOOKED_AT_FIRST.has(effect.timer)) this.#over.add(effect.timer);
+      else this.#dispatch({ type: `${effect.timer}-expired` });
       this.touch();
     });
     this.#timers.set(effect.timer, cancel);

@@ -84,8 +84,12 @@ const RUNS = {
     [["quiet", 0], ["create", 0], ["deliver", 0], ["serve", 3], ["delete", 0], ["flow", 2]],
     // One that is not wanted any more is replaced while there is no connection.
     [["create", 0], ["hide", 0], ["detach", 0], ["quiet", 0], ["cut", 0]],
+    // The wait for its backend ends while there is no connection, and it is another one by then.
+    [["create", 0], ["quiet", 0], ["cut", 0]],
   ] as [string, number][][]).flatMap((steps) =>
-    STANDINGS.map((standing): [Play] => [[false, standing, steps]])
+    [true, false].flatMap((waits) =>
+      STANDINGS.map((standing): [Play] => [[waits, standing, steps]])
+    )
   ),
 };
 
@@ -97,10 +101,11 @@ test("what is wanted in the end is set up, once and in its own directory", async
         await world.deliver(3);
         await world.change({ state: "2" });
         await world.rest();
-        const { phase, status, mark, record, held } = await world.outcome();
-        expect({ phase, status, record, held }).toEqual({
+        const { phase, status, error, mark, record, held } = await world.outcome();
+        expect({ phase, status, error, record, held }).toEqual({
           phase: "connected",
           status: "connected",
+          error: undefined,
           record: { stage: "connected", token: mark! },
           held: mark!,
         });

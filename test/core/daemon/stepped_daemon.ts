@@ -28,7 +28,9 @@ const GUEST = 7;
 /** The driver domain, unless it is domain 0. */
 const DRIVER = 1;
 const NEVER_MS = 1e12;
-const TIMES = { ...DEFAULT_TIMES, resync: NEVER_MS, check: NEVER_MS, initWait: NEVER_MS };
+/** Short enough to be over between two other things. */
+const INIT_WAIT_MS = 300;
+const TIMES = { ...DEFAULT_TIMES, resync: NEVER_MS, check: NEVER_MS, initWait: INIT_WAIT_MS };
 /** Longer than all times that are waited for. */
 const LONG_MS = 30_000;
 
@@ -286,6 +288,7 @@ export class SteppedWorld {
       phase: this.#life!.daemon.devices.stateOf(this.#id)?.phase ?? "unknown",
       mark: await this.#dom0.readOptional(`${this.#back}/${TOKEN_NODE}`),
       status: await this.#dom0.readOptional(`${this.#back}/hotplug-status`),
+      error: await this.#dom0.readOptional(`${this.#back}/hotplug-error`),
       exists: await this.#dom0.exists(this.#back),
       record: record === undefined ? null : { stage: record.stage, token: record.token },
       held: this.held,
