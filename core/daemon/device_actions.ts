@@ -305,24 +305,25 @@ export class DeviceActions implements LaneActions {
   }
 
   async signalClosing(): Promise<void> {
-    await this.#writes(signalClosing(this.#parts.store, this.#id, this.#token));
+    await this.#writes(signalClosing(this.#parts.store, this.#id, this.#knownMark));
   }
 
   async cleanse(): Promise<void> {
+    this.#nextToken = null;
     await this.#writes(cleanse(this.#parts.store, this.#id, this.#plugin.manifest.results ?? []));
   }
 
   async requestClose(): Promise<void> {
-    await this.#writes(requestClose(this.#parts.store, this.#id, this.#token));
+    await this.#writes(requestClose(this.#parts.store, this.#id, this.#knownMark));
   }
 
   async publishError(error: string): Promise<void> {
-    await this.#writes(publishError(this.#parts.store, this.#id, error, this.#token));
+    await this.#writes(publishError(this.#parts.store, this.#id, error, this.#knownMark));
   }
 
   async closeBackend(): Promise<void> {
     await this.#writes(
-      closeBackend(this.#parts.store, this.#id, this.#token, this.#seen.online === true),
+      closeBackend(this.#parts.store, this.#id, this.#knownMark, this.#seen.online === true),
     );
   }
 
@@ -359,6 +360,11 @@ export class DeviceActions implements LaneActions {
   /** The mark of this attach's directory; null if it never had one. */
   get #token(): string | null {
     return this.#entry?.token || null;
+  }
+
+  /** The mark of the directory that was seen last, also of one that waits; null if that has none of ours. */
+  get #knownMark(): string | null {
+    return this.#token ?? (this.#seen.token === this.#nextToken ? this.#nextToken : null);
   }
 
   get #entry(): JournalEntry | undefined {

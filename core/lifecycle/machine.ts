@@ -152,6 +152,8 @@ export interface LifecycleState {
   readonly phase: Phase;
   /** The newest look at the store. */
   readonly observation: Observation;
+  /** Whether the directory bore a mark at the look before, and has none now: it is another one. */
+  readonly anew: boolean;
   /** Whether an `add` may hold something that only `remove` gives back. */
   readonly acquired: boolean;
   /** Whether that `add` has succeeded. */
@@ -172,6 +174,7 @@ export interface LifecycleState {
 export const INITIAL: LifecycleState = {
   phase: "absent",
   observation: ABSENT,
+  anew: false,
   acquired: false,
   complete: false,
   token: null,
@@ -267,8 +270,10 @@ function rowsOf(
 
 function learn(state: LifecycleState, event: LifecycleEvent): LifecycleState {
   switch (event.type) {
-    case "seen":
-      return { ...state, observation: event.observation };
+    case "seen": {
+      const [before, now] = [state.observation.token, event.observation.token];
+      return { ...state, observation: event.observation, anew: before !== null && now === null };
+    }
     case "close":
       return { ...state, asked: true };
     case "adopted":

@@ -254,7 +254,11 @@ export class Lane {
       this.#actions.report("debug", `${event.type}: ${before} → ${state.phase}`);
     }
     this.#state = state;
-    for (const effect of effects) this.#enqueue(effect);
+    for (const effect of effects) {
+      // Its end has no meaning any more from now on, not from when that is carried out.
+      if (effect.do === "stop-timer") this.#over.delete(effect.timer);
+      this.#enqueue(effect);
+    }
     if (before !== state.phase) this.#actions.changed?.();
     if (before !== state.phase && state.phase === "closing") this.#checkSoon();
   }
@@ -290,7 +294,6 @@ export class Lane {
       case "stop-timer":
         this.#timers.get(effect.timer)?.();
         this.#timers.delete(effect.timer);
-        this.#over.delete(effect.timer);
         return;
       case "add":
         return this.#run((signal) => actions.add(signal), "add-done", "add-failed");

@@ -49,6 +49,9 @@ export const guards = {
   /** There is a directory, but not the one that was set up: it was deleted and made anew. */
   replaced: ({ token, observation }: LifecycleState): boolean =>
     token !== null && observation.present && observation.token !== token,
+  /** It is another directory than at the look before, and none that is to be removed. */
+  anew: ({ anew, observation }: LifecycleState): boolean =>
+    anew && !["gone", "closing", "removal"].includes(wishOf(observation)),
   /** It failed before anything was done, and now could be served: what was wrong is no more. */
   mended: ({ token, asked, observation }: LifecycleState): boolean =>
     token === null && !asked && wishOf(observation) === "present",
@@ -234,6 +237,18 @@ export const TABLE: readonly Row[] = [
     to: "settling",
     effects: (...args) => [report("info", "its guest is gone: removing it"), ...settle(...args)],
     set: (_, state) => ({ acquired: state.observation.served, held: false }),
+  },
+  // It took the place of one that was waited for.
+  {
+    from: ["waiting"],
+    on: "seen",
+    when: ["anew"],
+    to: "waiting",
+    effects: (...args) => [
+      { do: "stop-timer", timer: "wait" },
+      ...startWaiting(...args),
+      { do: "mark" },
+    ],
   },
   { from: ["absent", "waiting"], on: "seen", when: ["dead"], to: "waiting", effects: startWaiting },
   // The detach began, or was over, while no daemon ran.

@@ -86,6 +86,8 @@ const RUNS = {
     [["create", 0], ["hide", 0], ["detach", 0], ["quiet", 0], ["cut", 0]],
     // The wait for its backend ends while there is no connection, and it is another one by then.
     [["create", 0], ["quiet", 0], ["cut", 0]],
+    // It is replaced between two answers of the look that is to judge.
+    [["create", 0], ["quiet", 0], ["pass", 2], ["serve", 0]],
   ] as [string, number][][]).flatMap((steps) =>
     [true, false].flatMap((waits) =>
       STANDINGS.map((standing): [Play] => [[waits, standing, steps]])
@@ -139,6 +141,24 @@ test.each([
     RUNS,
   );
 }, 60_000);
+
+test("one that takes another's place while that waits has its whole time", async () => {
+  configureLog("error", () => {});
+  const world = new SteppedWorld(true, "may not make");
+  await world.begin();
+  for (let count = 0; count < 3; count++) {
+    await world.create(1);
+    await world.quiet();
+    await world.pass(200);
+    await world.quiet();
+    expect((await world.outcome()).phase).toBe("waiting");
+  }
+  await world.pass(100);
+  await world.quiet();
+  const { phase, status } = await world.outcome();
+  expect({ phase, status }).toEqual({ phase: "failed", status: "error" });
+  await world.end();
+}, 10_000);
 
 test("what may not be written is given up, and not tried without end", async () => {
   const lines: string[] = [];

@@ -72,6 +72,8 @@ export class DeviceWorld {
   refusals = 0;
   readonly #queue: Effect[] = [];
   readonly #timers = new Set<TimerName>();
+  /** For which directory the wait began, and whether that was seen to be marked. */
+  #awaited: { readonly directory: Directory | null; marked: boolean } | null = null;
   #aborted = false;
   #hung = false;
   #kernelAwaited = false;
@@ -110,6 +112,8 @@ export class DeviceWorld {
   /** Only what has been decided and done is in what one sees (see the runner). */
   look(): void {
     if (this.#queue.length > 0) return;
+    const isAwaited = this.#awaited !== null && this.#awaited.directory === this.directory;
+    if (isAwaited && this.seen.token !== null) this.#awaited!.marked = true;
     this.#feed({ type: "seen", observation: this.seen });
   }
 
@@ -175,7 +179,14 @@ export class DeviceWorld {
     const timers = [...this.#timers];
     const timer = timers[which % Math.max(1, timers.length)];
     if (timer === undefined) return false;
+    // What it means is decided by a look (see the runner).
+    const isLookedAt = timer === "wait" || timer === "destroy";
+    if (isLookedAt && this.#queue.length > 0) return false;
     this.#timers.delete(timer);
+    const { phase } = this.state;
+    if (isLookedAt) this.look();
+    const isStopped = this.#queue.some((each) => each.do === "stop-timer" && each.timer === timer);
+    if (isStopped || isLookedAt && this.state.phase !== phase) return true;
     this.#feed({ type: `${timer}-expired` });
     return true;
   }
@@ -299,6 +310,9 @@ export class DeviceWorld {
     }
     if (before === "waiting" && phase === "failed") {
       check(wish === "present" || wish === "refused", "failed while there was nothing to wait for");
+      const { directory, marked } = this.#awaited ?? { directory: null, marked: false };
+      const another = marked && directory !== this.directory && wish === "present";
+      check(!another, "failed for what another one in its place had waited for");
     }
     if (this.#rules.servedByQemu && before === "connected" && phase === "settling" && !asked) {
       check(wish !== "dead", "the QEMU of a dead guest gets no time");
@@ -331,6 +345,9 @@ export class DeviceWorld {
   #perform(effect: Effect): void {
     switch (effect.do) {
       case "start-timer":
+        if (effect.timer === "wait" && !this.#timers.has("wait")) {
+          this.#awaited = { directory: this.directory, marked: false };
+        }
         this.#timers.add(effect.timer);
         return;
       case "stop-timer":
