@@ -195,8 +195,9 @@ async function growth(farm: Farm): Promise<Result[]> {
       for (let sample = 0; sample < SAMPLES; sample++) {
         const measured = await one(population + sample);
         series.push(measured.took);
-        byDaemon!.push(measured.byDaemon);
-        byStore!.push(measured.byStore);
+        // Less than nothing is where a thread has ended, and with it its count.
+        if (measured.byDaemon > 0) byDaemon!.push(measured.byDaemon);
+        if (measured.byStore > 0) byStore!.push(measured.byStore);
       }
       costs![name] = [(cpuMs(daemon.pid) - before) / SAMPLES];
       const alone: number[] = requests![name] = [];
