@@ -13,6 +13,7 @@ import {
   transition,
 } from "./machine.ts";
 import type { Observation } from "./observation.ts";
+import { LOOKED_AT_FIRST } from "./table.ts";
 
 /** What a lane can do in the world. Every function may throw; the lane copes. */
 export interface LaneActions {
@@ -72,12 +73,6 @@ const RESTING: ReadonlySet<Phase> = new Set<Phase>([
   "lingering",
   "stuck",
 ]);
-
-/**
- * Timers whose end means something only together with what is in the store by then: it is looked at
- * first. While the store is away, that may be long after.
- */
-const LOOKED_AT_FIRST: ReadonlySet<TimerName> = new Set<TimerName>(["wait", "destroy"]);
 
 /** The operations of one device, one after the other. */
 export class Lane {

@@ -120,6 +120,12 @@ export const TIMERS: Readonly<Record<Phase, readonly TimerName[]>> = {
   stuck: [],
 };
 
+/**
+ * Timers whose end means something only together with what is in the store by then: it is looked at
+ * first. While the store is away, that may be long after.
+ */
+export const LOOKED_AT_FIRST: ReadonlySet<TimerName> = new Set<TimerName>(["wait", "destroy"]);
+
 function wants(...wishes: Wish[]): (state: LifecycleState) => boolean {
   return (state) => wishes.includes(wishOf(state.observation));
 }

@@ -4,12 +4,10 @@
  */
 import * as fs from "node:fs";
 import type { AwaitReadable } from "./await_readable.ts";
+import type { ByteStreamHandlers } from "./types.ts";
 
 /** Receives what a device delivers. */
-export interface DeviceHandlers {
-  data(chunk: Uint8Array): void;
-  /** Called exactly once; nothing follows it. */
-  closed(error: Error | null): void;
+export interface DeviceHandlers extends Pick<ByteStreamHandlers, "data" | "closed"> {
   /** Whether an answer to what was written is still to come; without it, that is not known. */
   awaits?(): boolean;
 }

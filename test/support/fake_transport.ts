@@ -38,6 +38,11 @@ export class FakeTransport implements Transport {
     this.closed = true;
   }
 
+  /** Whether the client says that an answer is still to come. */
+  get isAwaited(): boolean | undefined {
+    return this.#sink?.awaits?.();
+  }
+
   /** What was sent and not looked at yet. */
   take(): Message[] {
     return this.sent.splice(0);

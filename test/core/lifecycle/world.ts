@@ -18,7 +18,7 @@ import {
   transition,
 } from "../../../core/lifecycle/machine.ts";
 import { ABSENT, type Observation, wishOf } from "../../../core/lifecycle/observation.ts";
-import type { Row } from "../../../core/lifecycle/table.ts";
+import { LOOKED_AT_FIRST, type Row } from "../../../core/lifecycle/table.ts";
 import type { XenbusState } from "../../../core/device/states.ts";
 
 /** An invariant does not hold. */
@@ -179,8 +179,7 @@ export class DeviceWorld {
     const timers = [...this.#timers];
     const timer = timers[which % Math.max(1, timers.length)];
     if (timer === undefined) return false;
-    // What it means is decided by a look (see the runner).
-    const isLookedAt = timer === "wait" || timer === "destroy";
+    const isLookedAt = LOOKED_AT_FIRST.has(timer);
     if (isLookedAt && this.#queue.length > 0) return false;
     this.#timers.delete(timer);
     const { phase } = this.state;

@@ -53,6 +53,17 @@ describe("a connection", () => {
     expect(clock.pending).toBe(0);
   });
 
+  test("a transport can tell whether an answer is still to come", async () => {
+    expect(transport.isAwaited).toBe(false);
+    const answers = ["/a", "/b"].map((path) => ask(path));
+    const [a, b] = transport.take();
+    transport.reply(b!, "B");
+    expect(transport.isAwaited).toBe(true);
+    transport.reply(a!, "A");
+    expect(transport.isAwaited).toBe(false);
+    expect(await Promise.all(answers)).toEqual(["A", "B"]);
+  });
+
   test("one timer watches over all requests without limits of their own", async () => {
     const early = ask("/early");
     early.catch(() => {});
