@@ -203,7 +203,8 @@ export async function readSettings({ config, kind = {} }: PluginOptions): Promis
     }
   } catch (error) {
     const message = (error as Error).message.replace(/^plugin (?=\/)/, "");
-    throw new CommandError(message.startsWith(path) ? message : `${path}: ${message}`);
+    const what = message.startsWith(path) ? message : `${path}: ${message}`;
+    throw new CommandError(`configuration file ${what}`);
   }
   return { ...settings, kinds: new Map([...settings.kinds, ...Object.entries(kind)]) };
 }

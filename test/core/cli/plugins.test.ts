@@ -71,7 +71,12 @@ describe("the daemon", () => {
   test.each([
     ["a plugin that is not there", ["--plugin", "/none.ts"], 5, /plugin \/none.ts does not exist/],
     ["a directory that is not there", ["--plugins", "/none"], 1, /plugin directory \/none: ENOENT/],
-    ["a file that is not there", ["--config", "/none.toml"], 1, /\/none.toml does not exist/],
+    [
+      "a file that is not there",
+      ["--config", "/none.toml"],
+      1,
+      /configuration file \/none.toml does not exist/,
+    ],
     ["a choice that makes no sense", ["--kind", "VBD=x"], 2, /Expected KIND=PLUGIN/],
     ["a choice that there is not", ["--kind", "vbd=x"], 5, /\[kinds\] vbd = "x", but only vbd \(b/],
   ])("does not start with %s", async (_, more, code, reason) => {
@@ -110,7 +115,7 @@ describe("the daemon", () => {
     chmodSync(config, 0o644);
     writeFileSync(config, "[kinds\n");
     expect((await runProgram(["devd", "-F", ...options, ...more])).stderr)
-      .toMatch(/^xdevd: \S+config.toml: line 1, column 7: /);
+      .toMatch(/^xdevd: configuration file \S+config.toml: line 1, column 7: /);
   });
 
   test("says once which kind it cannot serve, and what would change that", async () => {
