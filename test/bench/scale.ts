@@ -134,8 +134,10 @@ async function withDaemon<T>(
   const daemon = await DaemonProcess.start([
     ...["--store", farm.store.socketPath(DRIVER), "--run-dir", join(farm.directory, name)],
     // Of a thousand, the first are made long before the last. And what is done every 45 s for all
-    // is measured by itself: into which population's samples it falls is chance.
-    ...["--config", farm.config, "--time", "initWait=600", "--time", "resync=3600"],
+    // is measured by itself: into which population's samples it falls is chance. So it is with the
+    // check every 5 s, of 100 devices at most.
+    ...["--config", farm.config, "--time", "initWait=600"],
+    ...["--time", "resync=3600", "--time", "check=3600"],
   ], { quiet: true });
   try {
     return await work(daemon);
@@ -169,7 +171,7 @@ async function growth(farm: Farm): Promise<Result[]> {
   return await withDaemon(farm, `growth-${store.pid}`, async (daemon) => {
     const all: HandMadeDevice[] = [];
     const [latencies, costs]: Record<string, number[]>[] = [{}, {}];
-    const [daemonTimes, storeTimes]: Record<string, number[]>[] = [{}, {}];
+    const [daemonTimes, storeTimes, work]: Record<string, number[]>[] = [{}, {}, {}];
     const [memory, looks, requests]: Record<string, number[]>[] = [{}, {}, {}];
     const one = async (number: number) => {
       const [device] = await make(farm, number, 1);
@@ -192,8 +194,11 @@ async function growth(farm: Farm): Promise<Result[]> {
       const [byDaemon, byStore]: number[][] = [daemonTimes![name] = [], storeTimes![name] = []];
       await rest(daemon.pid);
       const before = cpuMs(daemon.pid);
+      const written: number[] = work![name] = [];
       for (let sample = 0; sample < SAMPLES; sample++) {
+        const writtenBefore = writtenBytes(daemon.pid);
         const measured = await one(population + sample);
+        written.push(writtenBytes(daemon.pid) - writtenBefore);
         series.push(measured.took);
         // Less than nothing is where a thread has ended, and with it its count.
         if (measured.byDaemon > 0) byDaemon!.push(measured.byDaemon);
@@ -227,6 +232,11 @@ async function growth(farm: Farm): Promise<Result[]> {
       result("the daemon's processor time until then", "ms", daemonTimes!),
       result("the store's processor time until then", "ms", storeTimes!),
       result("the daemon's processor time, with its removal", "ms", costs!),
+      result(
+        "what the daemon writes for it and its removal: requests, records, log",
+        "bytes",
+        work!,
+      ),
       result("the daemon's processor time for a look at all, every 45 s", "ms", looks!),
       result("the daemon's resident memory", "MB", memory!),
     ];
@@ -346,6 +356,11 @@ function threadsMs(pid: number): number {
     }
   }
   return ns / 1e6;
+}
+
+/** Of all that has been written by system calls for it, to sockets as well (proc(5), `io`). */
+function writtenBytes(pid: number): number {
+  return Number(/wchar: (\d+)/.exec(fs.readFileSync(`/proc/${pid}/io`, "utf8"))![1]);
 }
 
 function residentMb(pid: number): number {
