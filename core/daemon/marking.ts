@@ -67,7 +67,9 @@ const markIfThere: Marking = async (store, id, token, names) => {
     store.write(`${directory}/${TOKEN_NODE}`, token).then(() => true),
   );
   const reading = readNodes(store, directory, names.length > 0 ? names : ["state"]);
-  for (const each of [written, reading]) each.catch(() => {});
+  // Behind them, and in the same round trip: of what is asked for there is hardly ever everything.
+  const mark = readToken(store, id);
+  for (const each of [written, reading, mark]) each.catch(() => {});
   const isWritten = await written;
   const nodes = await reading;
   const there = [...nodes.values()].filter((value) => value !== undefined).length;
@@ -77,7 +79,7 @@ const markIfThere: Marking = async (store, id, token, names) => {
   }
   if (there === 0 && await isOnlyMark(store, id, token)) return await undoMark(store, id, token);
   // Made anew between two of them, it has a mark no more.
-  if (there < nodes.size && await readToken(store, id) !== token) return null;
+  if (there < nodes.size && await mark !== token) return null;
   // What was absent from all may have been so for want of a directory.
   return there === 0 || names.length === 0 ? new Map() : nodes;
 };

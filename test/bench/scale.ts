@@ -2,34 +2,40 @@
  * Many devices: a thousand of a hundred guests at once, and what one more costs when there are many.
  * Native, all disks of one block device that is only read: what is measured is the daemon. On the C
  * xenstored, which needs more time itself the more there are, and on the embedded store, which does
- * not. Needs root and Debian's packages.
+ * not. Each number of devices has a store and a daemon of its own, and they are measured in turns.
+ * Needs root and Debian's packages.
  */
-import { execFileSync, spawn } from "node:child_process";
-import { once } from "node:events";
+import { execFileSync } from "node:child_process";
 import * as fs from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { backendRoot } from "../../core/device/id.ts";
 import type { StoreClient } from "../../core/xenstore/client.ts";
 import { explainMissing, xenstoredPackages } from "../real/requirements.ts";
-import { socketPath } from "../../core/xenstored/listen.ts";
-import { startXenstored } from "../real/xenstored.ts";
-import { DaemonProcess } from "../support/daemon_process.ts";
-import { HandMadeDevice, makeDomain } from "../support/hand_made.ts";
-import { connectTo } from "../support/store_connection.ts";
+import type { HandMadeDevice } from "../support/hand_made.ts";
+import { cpuMs, residentMb, rest, threadsMs, writtenBytes } from "./process_cost.ts";
 import type { Benchmark, Result } from "./run.ts";
+import {
+  DRIVER,
+  Farm,
+  GUESTS,
+  type Site,
+  startC,
+  startEmbedded,
+  type StartStore,
+} from "./scale_farm.ts";
 import { summarise } from "./statistics.ts";
 
-const DRIVER = 1;
-const GUESTS = 100;
-const FIRST_GUEST = 10;
 const STORM = 1_000;
 /** How many there are when one more is measured. */
 const POPULATIONS = [10, 100, 1_000, 5_000];
 /** Attaches that are measured at each. */
-const SAMPLES = 60;
-/** Devices that are made at a time. */
-const BATCH = 100;
+const SAMPLES = 100;
+/**
+ * Devices that each daemon has attached and removed before anything is measured, so that what is
+ * compiled only after many is compiled for the first population as well.
+ */
+const WARM_UP = 1_000;
 
 /** The benchmark. */
 export const scale: Benchmark = async () => {
@@ -46,33 +52,12 @@ export const scale: Benchmark = async () => {
   }).trim();
   const config = join(directory, "config.toml");
   fs.writeFileSync(config, '[plugins.vbd.settings]\nnative = "always"\n', { mode: 0o644 });
-  const guests = Array.from({ length: GUESTS }, (_, number) => FIRST_GUEST + number);
-  const domains = [DRIVER, ...guests];
-  const onStore = async (
-    store: Store,
-    work: (farm: Farm) => Promise<Result[]>,
-  ): Promise<Result[]> => {
-    try {
-      const dom0 = await connectTo(store.socketPath(0));
-      try {
-        for (const domid of domains) await makeDomain(dom0, domid);
-        return await work({ directory, config, loop, guests, store, dom0 });
-      } finally {
-        dom0.close();
-      }
-    } finally {
-      await store.stop();
-    }
-  };
-  // Its quotas of a domain, 1000 nodes and 2 MB, are for less than 100, and less than 2000 disks.
-  const args = ["--entry-nb", "1000000", "--quota", "memory=1000000000"];
+  const site = { directory, config, loop };
   try {
     return [
-      ...await onStore(
-        { name: "C xenstored", ...await startC(domains, args) },
-        async (farm) => [await storm(farm), ...await growth(farm)],
-      ),
-      ...await onStore(await startEmbedded(join(directory, "store"), domains), growth),
+      await Farm.with(site, startC, "storm", storm),
+      ...await growth(site, "C xenstored", startC),
+      ...await growth(site, "embedded store", startEmbedded),
     ];
   } finally {
     execFileSync("losetup", ["-d", loop]);
@@ -80,167 +65,132 @@ export const scale: Benchmark = async () => {
   }
 };
 
-/** A store that is measured on. */
-interface Store {
-  readonly name: string;
-  readonly pid: number;
-  socketPath(domid: number): string;
-  stop(): Promise<void>;
-}
-
-async function startC(domains: readonly number[], args: readonly string[]) {
-  const store = await startXenstored({ domains, args });
-  return {
-    pid: store.pid,
-    socketPath: (domid: number) => store.socketPath(domid),
-    stop: () => store.stop(),
-  };
-}
-
-async function startEmbedded(directory: string, domains: readonly number[]): Promise<Store> {
-  const program = join(import.meta.dir, "wide_store.ts");
-  const child = spawn(process.execPath, [program, directory, ...domains.map(String)], {
-    stdio: ["ignore", "pipe", "inherit"],
-  });
-  const exited = once(child, "exit");
-  const stop = async () => {
-    child.kill();
-    await exited;
-  };
-  const ready = once(child.stdout, "data");
-  await Promise.race([ready, exited.then(() => Promise.reject(new Error("no embedded store")))]);
-  return {
-    name: "embedded store",
-    pid: child.pid!,
-    socketPath: (domid) => socketPath(directory, domid),
-    stop,
-  };
-}
-
-interface Farm {
-  readonly directory: string;
-  readonly config: string;
-  readonly loop: string;
-  readonly guests: readonly number[];
-  readonly store: Store;
-  readonly dom0: StoreClient;
-}
-
-async function withDaemon<T>(
-  farm: Farm,
-  name: string,
-  work: (daemon: DaemonProcess) => Promise<T>,
-) {
-  const daemon = await DaemonProcess.start([
-    ...["--store", farm.store.socketPath(DRIVER), "--run-dir", join(farm.directory, name)],
-    // Of a thousand, the first are made long before the last. And what is done every 45 s for all
-    // is measured by itself: into which population's samples it falls is chance. So it is with the
-    // check every 5 s, of 100 devices at most.
-    ...["--config", farm.config, "--time", "initWait=600"],
-    ...["--time", "resync=3600", "--time", "check=3600"],
-  ], { quiet: true });
-  try {
-    return await work(daemon);
-  } finally {
-    await daemon.stop();
-  }
-}
-
 /** A thousand at once. */
 async function storm(farm: Farm): Promise<Result> {
-  return await withDaemon(farm, "storm", async (daemon) => {
-    const devices = await make(farm, 0, STORM);
-    const [start, before] = [performance.now(), cpuMs(daemon.pid)];
-    await attachAll(farm, devices);
-    const [took, spent] = [performance.now() - start, cpuMs(daemon.pid) - before];
-    await removeAll(devices);
-    return {
-      what: `${STORM} devices of ${GUESTS} guests at once, none lost`,
-      unit: "ms",
-      subjects: {
-        "until all are connected": summarise([took]),
-        "processor time": summarise([spent]),
-      },
-    };
+  const devices = await farm.make(0, STORM);
+  const [start, before] = [performance.now(), cpuMs(farm.pid)];
+  await farm.attach(devices);
+  const [took, spent] = [performance.now() - start, cpuMs(farm.pid) - before];
+  return {
+    what: `${STORM} devices of ${GUESTS} guests at once, none lost`,
+    unit: "ms",
+    subjects: {
+      "until all are connected": summarise([took]),
+      "processor time": summarise([spent]),
+    },
+  };
+}
+
+/** What is measured of one more device, by what it is called, and in what unit. */
+const OF_ONE = {
+  latency: ["until one more device is connected", "ms"],
+  alone: ["requests like those of one device, without a daemon", "ms"],
+  byDaemon: ["the daemon's processor time until then", "ms"],
+  byStore: ["the store's processor time until then", "ms"],
+  withRemoval: ["the daemon's processor time, with its removal", "ms"],
+  written: ["what the daemon writes for it and its removal: requests, records, log", "bytes"],
+} as const;
+
+/** What is measured of all. */
+const OF_ALL = {
+  look: ["the daemon's processor time for a look at all, every 45 s", "ms"],
+  memory: ["the daemon's resident memory", "MB"],
+} as const;
+
+type OfOne = Record<keyof typeof OF_ONE, number>;
+type OfAll = Record<keyof typeof OF_ALL, number>;
+
+/** One more, when there are so many. */
+async function growth(site: Site, name: string, start: StartStore): Promise<Result[]> {
+  return await withFarms(site, name, start, POPULATIONS, async (farms) => {
+    const rounds: OfOne[][] = [];
+    for (let round = 0; round < SAMPLES; round++) {
+      const values: OfOne[] = [];
+      for (const [index, farm] of farms.entries()) {
+        values.push(await oneMore(farm, POPULATIONS[index]! + round));
+      }
+      // Less than nothing is where a thread has ended, and with it its count.
+      if (values.every(({ byDaemon, byStore }) => byDaemon > 0 && byStore > 0)) rounds.push(values);
+    }
+    const all: OfAll[] = [];
+    for (const farm of farms) all.push(await lookAtAll(farm));
+    return [
+      ...results(name, OF_ONE, rounds),
+      ...results(name, OF_ALL, [all]),
+    ];
   });
 }
 
-/** One more, when there are so many. */
-async function growth(farm: Farm): Promise<Result[]> {
-  const { store } = farm;
-  return await withDaemon(farm, `growth-${store.pid}`, async (daemon) => {
-    const all: HandMadeDevice[] = [];
-    const [latencies, costs]: Record<string, number[]>[] = [{}, {}];
-    const [daemonTimes, storeTimes, work]: Record<string, number[]>[] = [{}, {}, {}];
-    const [memory, looks, requests]: Record<string, number[]>[] = [{}, {}, {}];
-    const one = async (number: number) => {
-      const [device] = await make(farm, number, 1);
-      const before = [threadsMs(daemon.pid), threadsMs(store.pid)];
-      const start = performance.now();
-      await attachAll(farm, [device!]);
-      const took = performance.now() - start;
-      const after = [threadsMs(daemon.pid), threadsMs(store.pid)];
-      await removeAll([device!]);
-      const [byDaemon, byStore] = after.map((ms, which) => ms - before[which]!);
-      return { took, byDaemon: byDaemon!, byStore: byStore! };
-    };
-    // All are made once and removed again before anything is measured: what is compiled by the time
-    // that there are so many is compiled for the first population as well.
-    await removeAll(await makeUp(farm, [], POPULATIONS.at(-1)!));
-    for (const population of POPULATIONS) {
-      await makeUp(farm, all, population);
-      const name = `with ${population} devices`;
-      const series: number[] = latencies![name] = [];
-      const [byDaemon, byStore]: number[][] = [daemonTimes![name] = [], storeTimes![name] = []];
-      await rest(daemon.pid);
-      const before = cpuMs(daemon.pid);
-      const written: number[] = work![name] = [];
-      for (let sample = 0; sample < SAMPLES; sample++) {
-        const writtenBefore = writtenBytes(daemon.pid);
-        const measured = await one(population + sample);
-        written.push(writtenBytes(daemon.pid) - writtenBefore);
-        series.push(measured.took);
-        // Less than nothing is where a thread has ended, and with it its count.
-        if (measured.byDaemon > 0) byDaemon!.push(measured.byDaemon);
-        if (measured.byStore > 0) byStore!.push(measured.byStore);
-      }
-      costs![name] = [(cpuMs(daemon.pid) - before) / SAMPLES];
-      const alone: number[] = requests![name] = [];
-      for (let sample = 0; sample < SAMPLES; sample++) {
-        alone.push(await requestsAlone(farm.dom0, farm.guests[sample % farm.guests.length]!));
-      }
-      await rest(daemon.pid);
-      const beforeLook = cpuMs(daemon.pid);
-      // An event for what is above all devices has them looked at, as the clock does.
-      await farm.dom0.write(backendRoot(DRIVER), "");
-      await rest(daemon.pid);
-      looks![name] = [cpuMs(daemon.pid) - beforeLook];
-      memory![name] = [residentMb(daemon.pid)];
-    }
-    await removeAll(all);
-    const result = (what: string, unit: string, series: Record<string, number[]>): Result => ({
-      what: `${store.name}: ${what}`,
-      unit,
-      subjects: Object.fromEntries(
-        Object.entries(series).map(([name, values]) => [name, summarise(values)]),
-      ),
-      along: { what: "devices", at: POPULATIONS },
-    });
-    return [
-      result("until one more device is connected", "ms", latencies!),
-      result("requests like those of one device, without a daemon", "ms", requests!),
-      result("the daemon's processor time until then", "ms", daemonTimes!),
-      result("the store's processor time until then", "ms", storeTimes!),
-      result("the daemon's processor time, with its removal", "ms", costs!),
-      result(
-        "what the daemon writes for it and its removal: requests, records, log",
-        "bytes",
-        work!,
-      ),
-      result("the daemon's processor time for a look at all, every 45 s", "ms", looks!),
-      result("the daemon's resident memory", "MB", memory!),
-    ];
-  });
+/** Runs the work with a farm for each population, which it has by then. */
+async function withFarms<T>(
+  site: Site,
+  name: string,
+  start: StartStore,
+  populations: readonly number[],
+  work: (farms: readonly Farm[]) => Promise<T>,
+): Promise<T> {
+  const [population, ...others] = populations;
+  if (population === undefined) return await work([]);
+  return await Farm.with(
+    site,
+    start,
+    `${name.replaceAll(" ", "-")}-${population}`,
+    async (farm) => {
+      const first: HandMadeDevice[] = [];
+      await farm.makeUp(first, WARM_UP);
+      await farm.remove(first.splice(0));
+      await farm.makeUp(first, population);
+      return await withFarms(site, name, start, others, (rest) => work([farm, ...rest]));
+    },
+  );
+}
+
+function results<Name extends string>(
+  store: string,
+  names: Readonly<Record<Name, readonly [what: string, unit: string]>>,
+  rounds: readonly (readonly Record<Name, number>[])[],
+): Result[] {
+  return (Object.keys(names) as Name[]).map((name) => ({
+    what: `${store}: ${names[name][0]}`,
+    unit: names[name][1],
+    subjects: Object.fromEntries(POPULATIONS.map((population, index) => [
+      `with ${population} devices`,
+      summarise(rounds.map((values) => values[index]![name])),
+    ])),
+    along: { what: "devices", at: POPULATIONS },
+  }));
+}
+
+/** Attaches one more and removes it. */
+async function oneMore(farm: Farm, number: number): Promise<OfOne> {
+  const { pid, store } = farm;
+  const [device] = await farm.make(number, 1);
+  const writtenBefore = writtenBytes(pid);
+  const before = [threadsMs(pid), threadsMs(store.pid)];
+  const start = performance.now();
+  await farm.attach([device!]);
+  const latency = performance.now() - start;
+  const after = [threadsMs(pid), threadsMs(store.pid)];
+  await farm.remove([device!]);
+  const alone = await requestsAlone(farm.dom0, Farm.guestOf(number));
+  const [byDaemon, byStore] = after.map((ms, which) => ms - before[which]!);
+  return {
+    latency,
+    alone,
+    byDaemon: byDaemon!,
+    byStore: byStore!,
+    withRemoval: threadsMs(pid) - before[0]!,
+    written: writtenBytes(pid) - writtenBefore,
+  };
+}
+
+/** Has everything looked at, by an event for what is above all devices, as the clock does. */
+async function lookAtAll({ pid, dom0 }: Farm): Promise<OfAll> {
+  await rest(pid);
+  const before = cpuMs(pid);
+  await dom0.write(backendRoot(DRIVER), "");
+  await rest(pid);
+  return { look: cpuMs(pid) - before, memory: residentMb(pid) };
 }
 
 /**
@@ -267,103 +217,4 @@ async function requestsAlone(dom0: StoreClient, domid: number): Promise<number> 
   const took = performance.now() - start;
   await dom0.remove(directory);
   return took;
-}
-
-/** Makes and attaches as many as are missing. @returns all of them */
-async function makeUp(farm: Farm, all: HandMadeDevice[], count: number) {
-  while (all.length < count) {
-    const batch = await make(farm, all.length, Math.min(BATCH, count - all.length));
-    await attachAll(farm, batch);
-    all.push(...batch);
-  }
-  return all;
-}
-
-async function make(farm: Farm, first: number, count: number): Promise<HandMadeDevice[]> {
-  const { dom0, guests, loop } = farm;
-  const devices: HandMadeDevice[] = [];
-  // One after the other: transactions on the same directories would only be in each other's way.
-  for (let number = first; number < first + count; number++) {
-    const frontendDomid = guests[number % guests.length]!;
-    const devid = 51712 + Math.floor(number / guests.length);
-    const device = new HandMadeDevice(dom0, {
-      backendDomid: DRIVER,
-      kind: "vbd",
-      frontendDomid,
-      devid,
-    });
-    await device.create({ script: "/etc/xen/scripts/block", params: loop, mode: "r" });
-    devices.push(device);
-  }
-  return devices;
-}
-
-/** The kernel's part; resolves when all are connected, which none may miss. */
-async function attachAll({ dom0 }: Farm, devices: readonly HandMadeDevice[]): Promise<void> {
-  await Promise.all(devices.map(async (device) => {
-    const status = await new Promise<string | undefined>((resolve, reject) => {
-      dom0.waitUntil(`${device.backend}/hotplug-status`, (value) => value !== undefined, {
-        timeoutMs: 120_000,
-      }).then(resolve, reject);
-      device.write("state", "2").catch(reject);
-    });
-    if (status === "connected") return;
-    throw new Error(`${device.backend}: ${status}: ${await device.read("hotplug-error")}`);
-  }));
-}
-
-async function removeAll(devices: readonly HandMadeDevice[]): Promise<void> {
-  for (let at = 0; at < devices.length; at += BATCH) {
-    const batch = devices.slice(at, at + BATCH);
-    await Promise.all(batch.map((device) => device.detach()));
-    await Promise.all(
-      batch.map(({ backend, dom0 }) =>
-        dom0.waitUntil(backend, (value) => value === undefined, { timeoutMs: 60_000 })
-      ),
-    );
-    // As libxl does. What was left of thousands would be in the C xenstored's way from then on.
-    await Promise.all(batch.map(({ frontend, dom0 }) => dom0.remove(frontend)));
-  }
-}
-
-/** Waits until a process does next to nothing, no longer than 20 s. */
-async function rest(pid: number): Promise<void> {
-  for (let tries = 0; tries < 40; tries++) {
-    const before = cpuMs(pid);
-    await new Promise((resolve) => setTimeout(resolve, 500));
-    if (cpuMs(pid) - before <= 10) return;
-  }
-}
-
-/** Processor time, in ms, to 10 ms. */
-function cpuMs(pid: number): number {
-  const fields = fs.readFileSync(`/proc/${pid}/stat`, "utf8").split(") ").at(-1)!.split(" ");
-  // utime and stime, in hundredths of a second (proc(5)).
-  return (Number(fields[11]) + Number(fields[12])) * 10;
-}
-
-/**
- * Processor time of the threads that there are, in ms, to the microsecond (the first number of their
- * `schedstat` is in ns). One that ends takes its own with it.
- */
-function threadsMs(pid: number): number {
-  let ns = 0;
-  for (const thread of fs.readdirSync(`/proc/${pid}/task`)) {
-    try {
-      ns += Number(fs.readFileSync(`/proc/${pid}/task/${thread}/schedstat`, "utf8").split(" ")[0]);
-    } catch {
-      // It has just ended.
-    }
-  }
-  return ns / 1e6;
-}
-
-/** Of all that has been written by system calls for it, to sockets as well (proc(5), `io`). */
-function writtenBytes(pid: number): number {
-  return Number(/wchar: (\d+)/.exec(fs.readFileSync(`/proc/${pid}/io`, "utf8"))![1]);
-}
-
-function residentMb(pid: number): number {
-  const text = fs.readFileSync(`/proc/${pid}/status`, "utf8");
-  return Number(/VmRSS:\s+(\d+)/.exec(text)![1]) / 1024;
 }

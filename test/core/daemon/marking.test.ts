@@ -91,3 +91,34 @@ test("nothing stays of what was made above a directory that was brought back", a
   await writeToken(await connect(DRIVER), id, "mark", []);
   expect(await dom0.list(backendRoot(DRIVER))).toEqual([]);
 });
+
+test("all that it takes is asked for before the first answer comes", async () => {
+  const id: DeviceId = { backendDomid: DRIVER, kind: "vbd", frontendDomid: 7, devid: 51712 };
+  await dom0.makeDirectory(backendPath(id));
+  await dom0.setPermissions(backendPath(id), [{ domid: DRIVER, access: "none" }]);
+  await dom0.write(`${backendPath(id)}/state`, "2");
+  const order: string[] = [];
+  const store = await StoreClient.connect({
+    clock: new FakeClock(),
+    connect: async () => {
+      const transport = connectInProcess(server, DRIVER);
+      const { send, start } = transport;
+      transport.send = (message) => {
+        order.push("asked");
+        send.call(transport, message);
+      };
+      transport.start = (sink) =>
+        start.call(transport, {
+          data: (chunk) => {
+            order.push("answered");
+            sink.data(chunk);
+          },
+          closed: (error) => sink.closed(error),
+        });
+      return transport;
+    },
+  });
+  order.length = 0;
+  await writeToken(store, id, "mark", ["state", "script"]);
+  expect(order.lastIndexOf("asked")).toBeLessThan(order.indexOf("answered"));
+});
