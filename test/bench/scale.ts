@@ -31,6 +31,13 @@ const STORM = 1_000;
 const POPULATIONS = [10, 100, 1_000, 5_000];
 /** Attaches that are measured at each. */
 const SAMPLES = 100;
+/** The first of those that follow when all have just been made. */
+const FIRST = 50;
+/**
+ * Attaches, each with its removal, after which the C xenstored has found its free pieces again: when
+ * thousands of nodes have just been made, it searches long lists of them.
+ */
+const UNTIL_SETTLED = 150;
 /**
  * Devices that each daemon has attached and removed before anything is measured, so that what is
  * compiled only after many is compiled for the first population as well.
@@ -91,6 +98,15 @@ const OF_ONE = {
   written: ["what the daemon writes for it and its removal: requests, records, log", "bytes"],
 } as const;
 
+/** The same of the first of them. */
+const OF_FIRST = {
+  latency: ["until one more device is connected, when all have just been made", "ms"],
+  alone: [
+    "requests like those of one device, without a daemon, when all have just been made",
+    "ms",
+  ],
+} as const;
+
 /** What is measured of all. */
 const OF_ALL = {
   look: ["the daemon's processor time for a look at all, every 45 s", "ms"],
@@ -103,22 +119,32 @@ type OfAll = Record<keyof typeof OF_ALL, number>;
 /** One more, when there are so many. */
 async function growth(site: Site, name: string, start: StartStore): Promise<Result[]> {
   return await withFarms(site, name, start, POPULATIONS, async (farms) => {
-    const rounds: OfOne[][] = [];
-    for (let round = 0; round < SAMPLES; round++) {
-      const values: OfOne[] = [];
-      for (const [index, farm] of farms.entries()) {
-        values.push(await oneMore(farm, POPULATIONS[index]! + round));
-      }
-      // Less than nothing is where a thread has ended, and with it its count.
-      if (values.every(({ byDaemon, byStore }) => byDaemon > 0 && byStore > 0)) rounds.push(values);
-    }
+    const first = await takeTurns(farms, FIRST);
+    await takeTurns(farms, UNTIL_SETTLED - FIRST);
+    const settled = await takeTurns(farms, SAMPLES);
     const all: OfAll[] = [];
     for (const farm of farms) all.push(await lookAtAll(farm));
     return [
-      ...results(name, OF_ONE, rounds),
+      ...results(name, OF_ONE, settled),
+      ...results(name, OF_FIRST, first),
       ...results(name, OF_ALL, [all]),
     ];
   });
+}
+
+/** One more on each farm, and again. @returns what was measured, by round and farm */
+async function takeTurns(farms: readonly Farm[], count: number): Promise<OfOne[][]> {
+  const rounds: OfOne[][] = [];
+  for (let round = 0; round < count; round++) {
+    const values: OfOne[] = [];
+    for (const [index, farm] of farms.entries()) {
+      values.push(await oneMore(farm, POPULATIONS[index]! + round));
+    }
+    // Less than nothing is where a thread has ended, and with it its count.
+    const counted = values.flatMap((of) => [of.byDaemon, of.byStore, of.withRemoval]);
+    if (counted.every((ms) => ms > 0)) rounds.push(values);
+  }
+  return rounds;
 }
 
 /** Runs the work with a farm for each population, which it has by then. */
@@ -148,7 +174,7 @@ async function withFarms<T>(
 function results<Name extends string>(
   store: string,
   names: Readonly<Record<Name, readonly [what: string, unit: string]>>,
-  rounds: readonly (readonly Record<Name, number>[])[],
+  rounds: readonly (readonly Readonly<Record<NoInfer<Name>, number>>[])[],
 ): Result[] {
   return (Object.keys(names) as Name[]).map((name) => ({
     what: `${store}: ${names[name][0]}`,
