@@ -1,26 +1,33 @@
-/**
- * Makes `dist/xdevd`: one file with the runtime and everything else in it; or plugin files.
- *
- * `npm run compile`: for this machine.
- * `npm run compile -- --target linux-x64-musl,linux-arm64`: `dist/xdevd-TARGET`, each with a bill of
- *   materials, and SHA256SUMS; `--all`: for all targets. `--check` builds twice, compares, and runs
- *   what can be run here (see check/).
- * `--with none` builds no backend in, `--with vbd,vif` these; all by default.
- * `npm run compile -- plugins [--outdir DIR]`: each backend as a file, `dist/plugins/vbd.js`.
- */
+/** `npm run compile`: one file with the runtime and everything else in it. `--help` tells how. */
 import { mkdirSync, statSync } from "node:fs";
 import { join, resolve } from "node:path";
-import { parseArgs } from "node:util";
+import { commandLine, refuse } from "../tools/command_line.ts";
 import { bundlePlugin } from "../core/cli/plugin_bundle.ts";
 import { builtIns } from "../built_in.ts";
 import { build, commit } from "./build.ts";
 import { check } from "./check/check.ts";
 import { writeBill, writeChecksums } from "./papers.ts";
-import { targetNamed, TARGETS } from "./targets.ts";
+import { type Target, TARGETS, targetsNamed } from "./targets.ts";
 
 const names = builtIns.map(({ manifest }) => manifest.name);
 
-const { values, positionals } = parseArgs({
+const help = `npm run compile [-- OPTIONS]
+npm run compile -- plugins [--outdir DIR]
+
+Makes dist/xdevd, for this machine; with plugins, each backend as a file of its own
+(dist/plugins/vbd.js). The status is 1 if that fails, 2 for a wrong command line.
+
+  --target TARGET,…  dist/xdevd-TARGET instead, each with a bill of materials, and SHA256SUMS:
+    ${TARGETS.map(({ name }) => name).join(", ")}
+  --all              all of these
+  --check            build again, compare, and run what can be run here (with --target or --all)
+  --with NAME,…      only these backends are built in: ${names.join(", ")}; or none
+  --outfile FILE     in place of dist/xdevd
+  --outdir DIR       in place of dist or dist/plugins
+  --help             this
+`;
+
+const { values, positionals } = commandLine("compile", help, {
   options: {
     outfile: { type: "string" },
     outdir: { type: "string" },
@@ -34,7 +41,7 @@ const { values, positionals } = parseArgs({
 
 try {
   if (positionals[0] === "plugins") await bundleAll(values.outdir ?? "dist/plugins");
-  else if (positionals.length > 0) usage(`${positionals[0]}`);
+  else if (positionals.length > 0) usage(`${positionals[0]}: expected plugins, or nothing`);
   else await compile();
 } catch (error) {
   console.error(`compile: ${(error as Error).message}`);
@@ -50,17 +57,17 @@ async function bundleAll(outdir: string) {
 
 async function compile() {
   const plugins = chosenPlugins();
-  const targets = values.all === true
-    ? TARGETS
-    : values.target?.split(",").map((name) => targetNamed(name)) ?? [];
+  const targets = chosenTargets();
   if (targets.length === 0) {
-    if (values.check) usage("--check without --all or --target");
+    if (values.check) usage("--check: expected with --all or --target");
     const outfile = values.outfile ?? "dist/xdevd";
     await build({ outfile, plugins, target: null });
     report(outfile, plugins);
     return;
   }
-  if (values.outfile !== undefined) usage("--outfile with --target; --outdir is for those");
+  if (values.outfile !== undefined) {
+    usage("--outfile: expected without --all and --target; --outdir is for those");
+  }
   const outdir = values.outdir ?? "dist";
   const files: string[] = [];
   for (const target of targets) {
@@ -77,16 +84,24 @@ function chosenPlugins(): string[] {
   if (values.with === undefined) return names;
   const chosen = values.with === "none" ? [] : values.with.split(",");
   const unknown = chosen.find((name) => !names.includes(name));
-  if (unknown !== undefined) usage(`--with ${unknown}`);
+  if (unknown !== undefined) {
+    usage(`--with ${unknown}: expected none, or some of ${names.join(",")}`);
+  }
   return chosen;
 }
 
+function chosenTargets(): readonly Target[] {
+  if (values.all === true) return TARGETS;
+  if (values.target === undefined) return [];
+  try {
+    return targetsNamed(values.target);
+  } catch (error) {
+    return usage((error as Error).message);
+  }
+}
+
 function usage(what: string): never {
-  console.error(
-    `compile: ${what}; expected plugins, --with none or --with ${names.join(",")}, ` +
-      "--all, --target or --outfile",
-  );
-  process.exit(2);
+  return refuse("compile", what);
 }
 
 function report(outfile: string, plugins: readonly string[]) {

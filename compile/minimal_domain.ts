@@ -1,21 +1,9 @@
-/**
- * `npm run minimal-domain`: a complete first file system for a driver domain, in `dist/minimal-domain.cpio.zst`: Debian's
- * kernel modules for disks and network interfaces, busybox, `dist/xdevd-minimal` (compiled now, with `vbd` and `vif`
- * only), and an init of a few lines. Beside it the kernel, `dist/minimal-domain.vmlinuz`. On Debian 12.
- *
- *   --outfile FILE     where the file system goes, compressed
- *   --module NAME      one more kernel module, with what it needs; may be repeated
- *   --setup FILE       shell text that is run before the daemon, in place of compile/minimal/setup
- *   --modules DIR      /lib/modules/RELEASE of another kernel, in place of the one that apt fetches
- *   --daemon FILE      the compiled daemon, in place of compiling it
- *   --compare          also makes the same with `xl devd` and its scripts, and shows both (needs xen-utils)
- *   --readme           --compare, and writes the table to README.md
- */
+/** `npm run minimal-domain`: a complete first file system for a driver domain. `--help` tells how. */
 import { spawnSync } from "node:child_process";
 import * as fs from "node:fs";
 import { basename, dirname, join, resolve } from "node:path";
 import { fileURLToPath } from "node:url";
-import { parseArgs } from "node:util";
+import { commandLine } from "../tools/command_line.ts";
 import type { Archive } from "./image/cpio.ts";
 import { ImageError } from "./image/image_error.ts";
 import { type Kernel, kernelPackage, unpackKernel } from "./image/kernel.ts";
@@ -26,7 +14,24 @@ const here = dirname(fileURLToPath(import.meta.url));
 const project = resolve(here, "..");
 const dist = join(project, "dist");
 
-const { values: options } = parseArgs({
+const help = `npm run minimal-domain [-- OPTIONS]
+
+Makes dist/minimal-domain.cpio.zst, a complete first file system for a driver domain: Debian's kernel
+modules for disks and network interfaces, busybox, dist/xdevd-minimal (compiled now, with vbd and vif
+only), and an init of a few lines; beside it the kernel, dist/minimal-domain.vmlinuz. On Debian 12.
+The status is 1 if that fails, 2 for a wrong command line.
+
+  --outfile FILE     where the file system goes, compressed
+  --module NAME      one more kernel module, with what it needs; may be repeated
+  --setup FILE       shell text that is run before the daemon, in place of compile/minimal/setup
+  --modules DIR      /lib/modules/RELEASE of another kernel, in place of the one that apt fetches
+  --daemon FILE      the compiled daemon, in place of compiling it
+  --compare          also makes the same with xl devd and its scripts, and shows both (needs xen-utils)
+  --readme           --compare, and writes the table to README.md
+  --help             this
+`;
+
+const { values: options } = commandLine("minimal-domain", help, {
   options: {
     outfile: { type: "string", default: join(dist, "minimal-domain.cpio.zst") },
     module: { type: "string", multiple: true, default: [] },

@@ -1,17 +1,10 @@
-/**
- * Makes Debian packages in `dist`: `xdevd`, and `xdevd-xenstore-tools`, whose links stand in for
- * Debian's xenstore-utils.
- *
- * `npm run package [-- --target linux-x64,linux-arm64] [--outdir DIR]`; all glibc machines by default.
- * Needs dpkg-deb. DEBFULLNAME and DEBEMAIL name the maintainer; the same commit gives the same bytes.
- */
+/** `npm run package`: Debian packages. `--help` tells how. */
 import { createHash } from "node:crypto";
 import { spawnSync } from "node:child_process";
 import * as fs from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { gzipSync } from "node:zlib";
-import { parseArgs } from "node:util";
 import manifest from "../package.json" with { type: "json" };
 import { builtIns } from "../built_in.ts";
 import { install } from "../core/install/install.ts";
@@ -19,16 +12,28 @@ import { type Entry, layout } from "../core/install/layout.ts";
 import { MANIFEST_PATH } from "../core/install/manifest.ts";
 import { build, commit } from "./build.ts";
 import { control, type Description } from "./debian_control.ts";
+import { commandLine, refuse } from "../tools/command_line.ts";
 import { run } from "./check/foreign.ts";
 import { writeBill } from "./papers.ts";
-import { type Target, targetNamed } from "./targets.ts";
+import { type Target, TARGETS, targetsNamed } from "./targets.ts";
 
 const ARCHITECTURES: Readonly<Record<string, string>> = {
   "linux-x64": "amd64",
   "linux-arm64": "arm64",
 };
 
-const { values } = parseArgs({
+const help = `npm run package [-- OPTIONS]
+
+Makes Debian packages: xdevd, and xdevd-xenstore-tools, whose links stand in for Debian's
+xenstore-utils. Needs dpkg-deb. DEBFULLNAME and DEBEMAIL name the maintainer; the same commit gives
+the same bytes. The status is 1 if that fails, 2 for a wrong command line.
+
+  --target TARGET,…  for these machines (${Object.keys(ARCHITECTURES).join(", ")}; default: all)
+  --outdir DIR       in place of dist
+  --help             this
+`;
+
+const { values } = commandLine("package", help, {
   options: {
     target: { type: "string", default: Object.keys(ARCHITECTURES).join(",") },
     outdir: { type: "string", default: "dist" },
@@ -39,21 +44,27 @@ const { DEBFULLNAME = "xdevd developers", DEBEMAIL = "xdevd@example.org" } = pro
 const maintainer = `${DEBFULLNAME} <${DEBEMAIL}>`;
 const epoch = process.env["SOURCE_DATE_EPOCH"] ?? commitTime();
 
+const targets = chosenTargets();
+
 try {
   fs.mkdirSync(values.outdir, { recursive: true });
-  for (const name of values.target.split(",")) await packageFor(targetNamed(name));
+  for (const target of targets) await packageFor(target);
   await packageTools();
 } catch (error) {
   console.error(`package: ${(error as Error).message}`);
   process.exit(1);
 }
 
-async function packageFor(target: Target): Promise<void> {
-  const architecture = ARCHITECTURES[target.name];
-  if (architecture === undefined) {
-    const names = Object.keys(ARCHITECTURES).join(", ");
-    throw new Error(`--target ${target.name}: Debian packages are made for ${names}`);
+function chosenTargets(): readonly Target[] {
+  try {
+    return targetsNamed(values.target, TARGETS.filter(({ name }) => name in ARCHITECTURES));
+  } catch (error) {
+    return refuse("package", (error as Error).message);
   }
+}
+
+async function packageFor(target: Target): Promise<void> {
+  const architecture = ARCHITECTURES[target.name]!;
   await inScratch(async (root) => {
     const binary = join(root, "..", "xdevd");
     const plugins = builtIns.map((builtIn) => builtIn.manifest.name);

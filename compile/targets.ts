@@ -56,10 +56,14 @@ function target(name: string, runtime: string, integrity: string): Target {
   return { name, package: `@oven/bun-${runtime}`, integrity, bunTarget };
 }
 
-/** @throws Error that names what there is */
-export function targetNamed(name: string): Target {
-  const found = TARGETS.find((candidate) => candidate.name === name);
-  if (found !== undefined) return found;
-  const names = TARGETS.map((candidate) => candidate.name).join(", ");
-  throw new Error(`--target ${name}; expected ${names}`);
+/**
+ * The targets of a list with commas.
+ * @throws Error for a name that is not one of those that there are
+ */
+export function targetsNamed(list: string, among: readonly Target[] = TARGETS): Target[] {
+  return list.split(",").map((name) => {
+    const found = among.find((candidate) => candidate.name === name);
+    if (found !== undefined) return found;
+    throw new Error(`--target ${name}: expected ${among.map((each) => each.name).join(", ")}`);
+  });
 }

@@ -1,5 +1,5 @@
 /** `npm run bench`: benchmarks, each beside a peer in the same run. `--help` tells how. */
-import { parseArgs } from "node:util";
+import { commandLine, refuse } from "../../tools/command_line.ts";
 import { environment } from "./environment.ts";
 import { record, redraw } from "./record.ts";
 import {
@@ -39,13 +39,16 @@ nothing. The status is 1 if one failed, 2 for a wrong command line.
   --help      this
 `;
 
-const { values, positionals } = commandLine();
-if (values.help) {
-  process.stdout.write(help);
-  process.exit(0);
-}
+const { values, positionals } = commandLine("bench", help, {
+  options: {
+    json: { type: "boolean", default: false },
+    "no-files": { type: "boolean", default: false },
+    redraw: { type: "boolean", default: false },
+  },
+  allowPositionals: true,
+});
 const unknown = positionals.find((name) => !Object.hasOwn(benchmarks, name));
-if (unknown !== undefined) refuse(`there is no ${unknown}; there are ${names}`);
+if (unknown !== undefined) refuse("bench", `there is no ${unknown}; there are ${names}`);
 if (values.redraw) {
   redraw();
   process.exit(0);
@@ -68,28 +71,6 @@ for (const name of positionals.length > 0 ? positionals : Object.keys(benchmarks
 }
 if (values.json) console.log(JSON.stringify(all, null, 2));
 process.exit(failed ? 1 : 0);
-
-function commandLine() {
-  try {
-    return parseArgs({
-      options: {
-        json: { type: "boolean", default: false },
-        "no-files": { type: "boolean", default: false },
-        redraw: { type: "boolean", default: false },
-        help: { type: "boolean", default: false },
-      },
-      allowPositionals: true,
-    });
-  } catch (error) {
-    // Its first sentence; the rest is about parseArgs.
-    return refuse((error as Error).message.split(". ")[0]!);
-  }
-}
-
-function refuse(why: string): never {
-  console.error(`bench: ${why} (--help tells more)`);
-  process.exit(2);
-}
 
 function print(name: string, figures: readonly Figures[]) {
   console.log(`${name}`);

@@ -1,19 +1,9 @@
-/**
- * `npm run test:boot`: the packages on systems that boot, in QEMU. Debian with systemd, with sysvinit,
- * and with OpenRC on musl's binary; each with its own initramfs and a real xenstored, without Xen.
- *
- *   --only INIT   only this one: systemd, sysv, openrc; may be repeated
- *   --keep        keeps the disks and packages, and prints all that the machines say
- *   --program DIR packages that an earlier run has kept, instead of new ones
- *
- * Needs root, Debian 12, and the packages of `node tools/setup.mjs --system=boot`; without them it
- * fails. Each check is a line; the last one is `N passed, N failed`.
- */
+/** `npm run test:boot`: the packages on systems that boot, in QEMU. `--help` tells how. */
 import { spawnSync } from "node:child_process";
 import * as fs from "node:fs";
 import { dirname, join, relative, resolve } from "node:path";
 import { fileURLToPath } from "node:url";
-import { parseArgs } from "node:util";
+import { commandLine, refuse } from "../../tools/command_line.ts";
 import { ImageError } from "../../compile/image/image_error.ts";
 import { assemble, type Program } from "./host/assemble.ts";
 import { BootError } from "./host/boot_error.ts";
@@ -28,7 +18,20 @@ const MUSL = "xdevd-linux-x64-musl";
 const NEWER = "newer.deb";
 const inits = Object.keys(PACKAGES) as Init[];
 
-const { values: options } = parseArgs({
+const help = `npm run test:boot [-- OPTIONS]
+
+Boots systems with the packages in QEMU: Debian with systemd, with sysvinit, and with OpenRC on musl's
+binary; each with its own initramfs and a real xenstored, without Xen. Needs root, Debian 12, and the
+packages that \`node tools/setup.mjs --system=boot\` installs; without them it fails. Each check is a
+line; the last one is \`N passed, N failed\`. The status is 2 for a wrong command line.
+
+  --only INIT    only this one: ${inits.join(", ")}; may be repeated
+  --keep         keeps the disks and packages, and prints all that the machines say
+  --program DIR  packages that an earlier run has kept, instead of new ones
+  --help         this
+`;
+
+const { values: options } = commandLine("test:boot", help, {
   options: {
     only: { type: "string", multiple: true, default: [] },
     keep: { type: "boolean", default: false },
@@ -55,7 +58,7 @@ async function main(): Promise<boolean> {
   });
   const unknown = options.only.filter((name) => !inits.includes(name as Init));
   if (unknown.length > 0) {
-    throw new BootError(`--only ${unknown.join(", ")}: there are ${inits.join(", ")}`);
+    refuse("test:boot", `--only ${unknown.join(", ")}: there are ${inits.join(", ")}`);
   }
   if (process.getuid?.() !== 0) throw new BootError("it needs root, to make systems");
   process.chdir(project);

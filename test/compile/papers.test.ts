@@ -4,7 +4,7 @@ import { readFileSync } from "node:fs";
 import manifest from "../../package.json" with { type: "json" };
 import { control } from "../../compile/debian_control.ts";
 import { bill, packagesOf } from "../../compile/sbom.ts";
-import { RUNTIME_VERSION, targetNamed, TARGETS } from "../../compile/targets.ts";
+import { RUNTIME_VERSION, TARGETS, targetsNamed } from "../../compile/targets.ts";
 
 test("the targets' runtimes are the pinned one, as package-lock.json knows it", () => {
   expect(RUNTIME_VERSION).toBe(manifest.devDependencies.bun);
@@ -20,9 +20,12 @@ test("the targets' runtimes are the pinned one, as package-lock.json knows it", 
 });
 
 test("an unknown target is refused with those that there are", () => {
-  expect(targetNamed("linux-x64-musl").bunTarget).toBe("bun-linux-x64-musl");
-  expect(targetNamed("linux-x64-musl-baseline").bunTarget).toBe("bun-linux-x64-baseline-musl");
-  expect(() => targetNamed("linux-x86")).toThrow("expected linux-x64, linux-x64-baseline,");
+  expect(targetsNamed("linux-x64-musl,linux-x64-musl-baseline").map((each) => each.bunTarget))
+    .toEqual(["bun-linux-x64-musl", "bun-linux-x64-baseline-musl"]);
+  expect(() => targetsNamed("linux-arm64", TARGETS.slice(0, 1))).toThrow("expected linux-x64");
+  expect(() => targetsNamed("linux-x64,linux-x86")).toThrow(
+    "expected linux-x64, linux-x64-baseline,",
+  );
 });
 
 test("packages are found by their files, wherever node_modules is", () => {

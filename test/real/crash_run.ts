@@ -1,13 +1,20 @@
-/**
- * The crash test, as long as one likes; prints its counts and exits with 1 if one that should be
- * zero is not.
- *
- *     bun test/real/crash_run.ts [--kills 300] [--store-kills 0] [--seed N] [--log FILE]
- */
-import { parseArgs } from "node:util";
+/** The crash test, as long as one likes. `--help` tells how. */
+import { commandLine, wholeNumber } from "../../tools/command_line.ts";
 import { crashRun } from "./crash.ts";
 
-const { values } = parseArgs({
+const help = `bun test/real/crash_run.ts [OPTIONS]
+
+Kills the daemon, and xenstored, under load. Prints its counts; the status is 1 if one that should be
+zero is not, 2 for a wrong command line.
+
+  --kills N        of the daemon (default: 300)
+  --store-kills N  of xenstored (default: 0)
+  --seed N         of what is done when (default: another one each time)
+  --log FILE       keeps the daemon's log
+  --help           this
+`;
+
+const { values } = commandLine("crash_run", help, {
   options: {
     kills: { type: "string", default: "300" },
     "store-kills": { type: "string", default: "0" },
@@ -18,9 +25,9 @@ const { values } = parseArgs({
 
 const start = performance.now();
 const report = await crashRun({
-  kills: Number(values.kills),
-  storeKills: Number(values["store-kills"]),
-  seed: Number(values.seed),
+  kills: wholeNumber("crash_run", "--kills", values.kills),
+  storeKills: wholeNumber("crash_run", "--store-kills", values["store-kills"]),
+  seed: wholeNumber("crash_run", "--seed", values.seed),
   ...(values.log === undefined ? {} : { logFile: values.log }),
   progress: (line) => console.log(`  ${line}`),
 });

@@ -1,13 +1,8 @@
-/**
- * The daemon over a long time, on the real xenstored: state flips from a guest, and attach/detach
- * cycles. Prints its resident memory; exits with 1 when it has grown beyond the bound.
- *
- *     bun test/soak/soak.ts [--flips 1000000] [--cycles 20000]
- */
+/** `npm run test:soak`: the daemon over a long time, on the real xenstored. `--help` tells how. */
 import * as fs from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
-import { parseArgs } from "node:util";
+import { commandLine, wholeNumber } from "../../tools/command_line.ts";
 import type { StoreClient } from "../../core/xenstore/client.ts";
 import { startXenstored } from "../real/xenstored.ts";
 import { DaemonProcess } from "../support/daemon_process.ts";
@@ -22,12 +17,25 @@ const WARM_UP = 1_000;
 const BOUND_FACTOR = 1.25;
 const BOUND_MIB = 24;
 
-const { values } = parseArgs({
+const help = `npm run test:soak [-- OPTIONS]
+
+State flips from a guest, and attach and detach cycles. Prints the daemon's resident memory; the status
+is 1 when it has grown beyond the bound, 2 for a wrong command line.
+
+  --flips N   so many flips (default: 1000000)
+  --cycles N  so many cycles (default: 20000)
+  --help      this
+`;
+
+const { values } = commandLine("test:soak", help, {
   options: {
     flips: { type: "string", default: "1000000" },
     cycles: { type: "string", default: "20000" },
   },
 });
+
+const flipCount = wholeNumber("test:soak", "--flips", values.flips);
+const cycleCount = wholeNumber("test:soak", "--cycles", values.cycles);
 
 /** Does as little as a script can: what is measured is the daemon. */
 const SCRIPT = `#!/bin/sh
@@ -55,8 +63,8 @@ const daemon = await DaemonProcess.start([
 
 let failed = false;
 try {
-  await flips(Number(values.flips));
-  await cycles(Number(values.cycles));
+  await flips(flipCount);
+  await cycles(cycleCount);
 } finally {
   await daemon.stop();
   dom0.close();

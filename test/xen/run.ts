@@ -1,22 +1,12 @@
 /**
- * `bun test/xen/run.ts`: all scenarios on a real Xen in QEMU, our daemon and `xl devd` side by side.
- *
- *   --only NAME   only this scenario; may be repeated. No measurements, no report
- *   --bench       only the measurements; no report
- *   --rounds N    so many of each measurement (default: 10)
- *   --smoke       only the smoke scenario, with our daemon
- *   --no-peer     without `xl devd`; no report
- *   --debug       our daemon logs what it decides
- *   --keep        keeps the boot image and prints everything that dom0 says
- *   --daemon FILE the compiled daemon (default: compiled now, to dist/xdevd)
- *
- * Only our own failures make it fail. The last line printed is `N passed, N failed`.
+ * `npm run test:xen`: all scenarios on a real Xen in QEMU, our daemon and `xl devd` side by side.
+ * `--help` tells how.
  */
 import { spawnSync } from "node:child_process";
 import * as fs from "node:fs";
 import { dirname, join, relative, resolve } from "node:path";
 import { fileURLToPath } from "node:url";
-import { parseArgs } from "node:util";
+import { commandLine, refuse, wholeNumber } from "../../tools/command_line.ts";
 import { footprint } from "./host/footprint.ts";
 import { provideImages } from "./host/images.ts";
 import { type Boot, type Side, writeInitrd } from "./host/initrd.ts";
@@ -39,7 +29,24 @@ const limits = { all: 3000, smoke: 260 };
 const xdevd: Side = { name: "xdevd", memory: 832 };
 const xl: Side = { name: "xl", memory: 384 };
 
-const { values: options } = parseArgs({
+const help = `npm run test:xen [-- OPTIONS]
+
+Runs all scenarios on a real Xen in QEMU, our daemon and xl devd side by side, and writes
+test/xen/report.md. Only our own failures make it fail. The last line printed is
+\`N passed, N failed\`; the status is 2 for a wrong command line.
+
+  --only NAME    only this scenario; may be repeated. No measurements, no report
+  --bench        only the measurements; no report
+  --rounds N     so many of each measurement (1 to 999; default: 10)
+  --smoke        only the smoke scenario, with our daemon
+  --no-peer      without xl devd; no report
+  --debug        our daemon logs what it decides
+  --keep         keeps the boot image and prints everything that dom0 says
+  --daemon FILE  the compiled daemon (default: compiled now, to dist/xdevd)
+  --help         this
+`;
+
+const { values: options } = commandLine("test:xen", help, {
   options: {
     only: { type: "string", multiple: true, default: [] },
     smoke: { type: "boolean", default: false },
@@ -52,6 +59,7 @@ const { values: options } = parseArgs({
   },
 });
 
+const rounds = wholeNumber("test:xen", "--rounds", options.rounds, { least: 1, most: 999 });
 const began = performance.now();
 const elapsed = () => ((performance.now() - began) / 1000).toFixed(0).padStart(3);
 const say = (text: string) => console.log(`[${elapsed()} s] ${text}`);
@@ -66,9 +74,6 @@ try {
 }
 
 async function main(): Promise<boolean> {
-  if (!/^[1-9]\d{0,2}$/.test(options.rounds)) {
-    throw new LabError(`--rounds ${options.rounds}: expected a number from 1 to 999`);
-  }
   const scenarios = chosenScenarios();
   const part = options.smoke || options.bench || options.only.length > 0;
   const complete = !part && !options["no-peer"];
@@ -116,7 +121,7 @@ function chosenScenarios(): Scenario[] {
   const unknown = options.only.filter((name) => !all.some((scenario) => scenario.name === name));
   if (unknown.length > 0) {
     const names = [...new Set(all.map(({ name }) => name))].join(", ");
-    throw new LabError(`--only ${unknown.join(", ")}: there are ${names}`);
+    refuse("test:xen", `--only ${unknown.join(", ")}: there are ${names}`);
   }
   return options.only.length > 0
     ? all.filter(({ name }) => options.only.includes(name))
@@ -130,7 +135,7 @@ function planOf(sides: readonly Side[], scenarios: readonly Scenario[], bench: b
     ...scenarios.filter(({ both }) => both || side === xdevd)
       .map(({ name, limit }) => `scenario ${side.name} ${limit} ${name}`),
   ]);
-  if (bench) lines.push(`bench ${options.rounds}`);
+  if (bench) lines.push(`bench ${rounds}`);
   return lines.join("\n") + "\n";
 }
 

@@ -1,0 +1,52 @@
+/** The programs that build and try this project refuse a wrong command line in one line. */
+import { describe, expect, test } from "bun:test";
+import { join } from "node:path";
+
+function run(program: string, args: readonly string[]) {
+  const path = join(import.meta.dir, "../..", program);
+  const { exitCode, stdout, stderr } = Bun.spawnSync([process.execPath, path, ...args]);
+  return { exitCode, stdout: String(stdout), stderr: String(stderr) };
+}
+
+describe.each([
+  ["compile/compile.ts"],
+  ["compile/package.ts"],
+  ["compile/minimal_domain.ts"],
+  ["test/bench/run.ts"],
+  ["test/boot/run.ts"],
+  ["test/soak/soak.ts"],
+  ["test/xen/run.ts"],
+  ["test/real/crash_run.ts"],
+])("%s", (program) => {
+  test("refuses an option that there is not", () => {
+    const { exitCode, stdout, stderr } = run(program, ["--frob"]);
+    expect({ exitCode, stdout }).toEqual({ exitCode: 2, stdout: "" });
+    expect(stderr).toMatch(/^\S+: Unknown option '--frob' \(--help tells more\)\n$/);
+  });
+
+  test("tells of its options", () => {
+    const { exitCode, stdout, stderr } = run(program, ["--help"]);
+    expect({ exitCode, stderr }).toEqual({ exitCode: 0, stderr: "" });
+    expect(stdout).toMatch(/^(npm run|bun) \S+/);
+    expect(stdout).toContain("--help");
+    expect(stdout.split("\n").filter((line) => line.length > 120)).toEqual([]);
+  });
+});
+
+test.each([
+  ["compile/compile.ts", ["--target", "sparc"], /^compile: --target sparc: expected linux-x64, /],
+  ["compile/compile.ts", ["--with", "vbd,x"], /^compile: --with x: expected none, or some of /],
+  ["compile/compile.ts", ["plugin"], /^compile: plugin: expected plugins, or nothing/],
+  ["compile/compile.ts", ["--check"], /^compile: --check: expected with --all or --target/],
+  ["compile/package.ts", ["--target", "linux-x64-musl"], /: expected linux-x64, linux-arm64 /],
+  ["test/bench/run.ts", ["scales"], /^bench: there is no scales; there are attach, /],
+  ["test/boot/run.ts", ["--only", "upstart"], /^test:boot: --only upstart: there are systemd, /],
+  ["test/xen/run.ts", ["--only", "none"], /^test:xen: --only none: there are /],
+  ["test/xen/run.ts", ["--rounds", "0"], /^test:xen: --rounds 0: expected a number from 1 to 999/],
+  ["test/soak/soak.ts", ["--flips", "many"], /^test:soak: --flips many: expected a number from 0/],
+])("%s refuses %j", (program, args, reason) => {
+  const { exitCode, stdout, stderr } = run(program, args);
+  expect({ exitCode, stdout }).toEqual({ exitCode: 2, stdout: "" });
+  expect(stderr).toMatch(reason);
+  expect(stderr.trimEnd().split("\n")).toHaveLength(1);
+});
