@@ -2,7 +2,7 @@
 import { commandLine, wholeNumber } from "../../tools/command_line.ts";
 import { crashRun } from "./crash.ts";
 
-const help = `bun test/real/crash_run.ts [OPTIONS]
+const help = `node_modules/.bin/bun test/real/crash_run.ts [OPTIONS]
 
 Kills the daemon, and xenstored, under load. Prints its counts; the status is 1 if one that should be
 zero is not, 2 for a wrong command line.

@@ -27,7 +27,7 @@ describe.each([
   test("tells of its options", () => {
     const { exitCode, stdout, stderr } = run(program, ["--help"]);
     expect({ exitCode, stderr }).toEqual({ exitCode: 0, stderr: "" });
-    expect(stdout).toMatch(/^(npm run|bun) \S+/);
+    expect(stdout).toMatch(/^(npm run|node_modules\/.bin\/bun) \S+/);
     expect(stdout).toContain("--help");
     expect(stdout.split("\n").filter((line) => line.length > 120)).toEqual([]);
   });
