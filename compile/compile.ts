@@ -6,8 +6,9 @@ import { bundlePlugin } from "../core/cli/plugin_bundle.ts";
 import { builtIns } from "../built_in.ts";
 import { build, commit } from "./build.ts";
 import { check } from "./check/check.ts";
+import { chosenTargets } from "./chosen_targets.ts";
 import { writeBill, writeChecksums } from "./papers.ts";
-import { type Target, TARGETS, targetsNamed } from "./targets.ts";
+import { TARGETS } from "./targets.ts";
 
 const names = builtIns.map(({ manifest }) => manifest.name);
 
@@ -49,6 +50,9 @@ try {
 }
 
 async function bundleAll(outdir: string) {
+  const more = positionals[1] ?? Object.keys(values).filter((name) => name !== "outdir")
+    .map((name) => `--${name}`)[0];
+  if (more !== undefined) usage(`plugins ${more}: expected --outdir, or nothing`);
   mkdirSync(outdir, { recursive: true });
   for (const name of names) {
     await bundlePlugin(resolve(`backends/${name}/plugin.ts`), join(outdir, `${name}.js`));
@@ -57,9 +61,16 @@ async function bundleAll(outdir: string) {
 
 async function compile() {
   const plugins = chosenPlugins();
-  const targets = chosenTargets();
+  if (values.all && values.target !== undefined) usage("--all: expected without --target");
+  const targets = values.all
+    ? TARGETS
+    : values.target === undefined
+    ? []
+    : chosenTargets("compile", values.target);
   if (targets.length === 0) {
-    if (values.check) usage("--check: expected with --all or --target");
+    for (const option of ["check", "outdir"] as const) {
+      if (values[option] !== undefined) usage(`--${option}: expected with --all or --target`);
+    }
     const outfile = values.outfile ?? "dist/xdevd";
     await build({ outfile, plugins, target: null });
     report(outfile, plugins);
@@ -88,16 +99,6 @@ function chosenPlugins(): string[] {
     usage(`--with ${unknown}: expected none, or some of ${names.join(",")}`);
   }
   return chosen;
-}
-
-function chosenTargets(): readonly Target[] {
-  if (values.all === true) return TARGETS;
-  if (values.target === undefined) return [];
-  try {
-    return targetsNamed(values.target);
-  } catch (error) {
-    return usage((error as Error).message);
-  }
 }
 
 function usage(what: string): never {

@@ -10,12 +10,13 @@ import { builtIns } from "../built_in.ts";
 import { install } from "../core/install/install.ts";
 import { type Entry, layout } from "../core/install/layout.ts";
 import { MANIFEST_PATH } from "../core/install/manifest.ts";
+import { commandLine } from "../tools/command_line.ts";
 import { build, commit } from "./build.ts";
+import { chosenTargets } from "./chosen_targets.ts";
 import { control, type Description } from "./debian_control.ts";
-import { commandLine, refuse } from "../tools/command_line.ts";
 import { run } from "./check/foreign.ts";
 import { writeBill } from "./papers.ts";
-import { type Target, TARGETS, targetsNamed } from "./targets.ts";
+import { type Target, TARGETS } from "./targets.ts";
 
 const ARCHITECTURES: Readonly<Record<string, string>> = {
   "linux-x64": "amd64",
@@ -44,7 +45,11 @@ const { DEBFULLNAME = "xdevd developers", DEBEMAIL = "xdevd@example.org" } = pro
 const maintainer = `${DEBFULLNAME} <${DEBEMAIL}>`;
 const epoch = process.env["SOURCE_DATE_EPOCH"] ?? commitTime();
 
-const targets = chosenTargets();
+const targets = chosenTargets(
+  "package",
+  values.target,
+  TARGETS.filter(({ name }) => name in ARCHITECTURES),
+);
 
 try {
   fs.mkdirSync(values.outdir, { recursive: true });
@@ -53,14 +58,6 @@ try {
 } catch (error) {
   console.error(`package: ${(error as Error).message}`);
   process.exit(1);
-}
-
-function chosenTargets(): readonly Target[] {
-  try {
-    return targetsNamed(values.target, TARGETS.filter(({ name }) => name in ARCHITECTURES));
-  } catch (error) {
-    return refuse("package", (error as Error).message);
-  }
 }
 
 async function packageFor(target: Target): Promise<void> {

@@ -1,8 +1,8 @@
 /**
  * Many devices: a thousand of a hundred guests at once, and what one more costs when there are many.
  * Native, all disks of one block device that is only read: what is measured is the daemon. On the C
- * xenstored, which needs more time itself the more there are, and on the embedded store, which does
- * not. Each number of devices has a store and a daemon of its own, and they are measured in turns.
+ * xenstored, which needs more time itself when many have just been made, and on the embedded store,
+ * which does not. Each number of devices has a store and a daemon of its own, and they are measured in turns.
  * Needs root and Debian's packages.
  */
 import { execFileSync } from "node:child_process";
@@ -34,8 +34,8 @@ const SAMPLES = 100;
 /** The first of those that follow when all have just been made. */
 const FIRST = 50;
 /**
- * Attaches, each with its removal, after which the C xenstored has found its free pieces again: when
- * thousands of nodes have just been made, it searches long lists of them.
+ * Attaches, each with its removal, that precede the others. Until then the C xenstored takes longer for
+ * any request when thousands of nodes have just been made (docs/protocol-notes.md).
  */
 const UNTIL_SETTLED = 150;
 /**
@@ -166,7 +166,7 @@ async function withFarms<T>(
       await farm.makeUp(first, WARM_UP);
       await farm.remove(first.splice(0));
       await farm.makeUp(first, population);
-      return await withFarms(site, name, start, others, (rest) => work([farm, ...rest]));
+      return await withFarms(site, name, start, others, (more) => work([farm, ...more]));
     },
   );
 }
