@@ -1,19 +1,25 @@
-/** One request on its way: its arguments, where it works, and its answer. */
+/** One request on its way: its arguments, where it works, and what is answered. */
 import { type Message, nulTerminated, splitNul, toText } from "../xenstore/codec.ts";
-import { PAYLOAD_MAX } from "../xenstore/operations.ts";
 import type { ServerConnection } from "./connection.ts";
 import { require } from "./failure.ts";
+import type { NodeView } from "./node.ts";
 import { canonicalPath } from "./paths.ts";
-import type { XenstoreServer } from "./server.ts";
+import type { Store } from "./store.ts";
 import type { ServerTransaction } from "./transaction.ts";
-import type { NodeView } from "./tree.ts";
 
 /** One request. */
 export interface Call {
-  readonly server: XenstoreServer;
+  readonly store: Store;
   readonly connection: ServerConnection;
   readonly message: Message;
   readonly transaction: ServerTransaction | null;
+}
+
+/** What a request is answered with. */
+export interface Answer {
+  readonly payload: Uint8Array;
+  /** What is done when the answer is on its way. */
+  after?(): void;
 }
 
 /** How an operation is done. */
@@ -23,23 +29,19 @@ export interface Handler {
   /** Whether the transaction id is not even looked at. */
   readonly ignoresTransaction?: boolean;
   /**
-   * Does it and answers; a promise holds back the connection's next requests until it is resolved.
+   * Does it, and returns the answer; a promise holds back the connection's next requests until it
+   * is resolved.
    * @throws Failure to refuse it
    */
-  run(call: Call): void | Promise<void>;
+  run(call: Call): Answer | Promise<Answer>;
 }
 
-const ACK = nulTerminated("OK");
+/** The answer that says no more than that it is done. */
+export const DONE: Answer = { payload: nulTerminated("OK") };
 
-/** @throws Failure E2BIG when the answer is too long for one message */
-export function answer({ connection, message }: Call, payload: Uint8Array): void {
-  require(payload.length <= PAYLOAD_MAX, "E2BIG");
-  connection.reply(message, payload);
-}
-
-/** Answers that it is done. */
-export function acknowledge(call: Call): void {
-  answer(call, ACK);
+/** An answer of strings, each with its NUL. */
+export function answerStrings(...texts: readonly string[]): Answer {
+  return { payload: nulTerminated(...texts) };
 }
 
 /** The payload as exactly one string: one NUL, at the end. @throws Failure EINVAL */
@@ -56,11 +58,11 @@ export function strings({ message }: Call): Uint8Array[] {
 }
 
 /** The tree that the request sees. */
-export function viewOf({ server, transaction }: Call): NodeView {
-  return transaction ?? server.tree;
+export function viewOf({ store, transaction }: Call): NodeView {
+  return transaction ?? store.tree;
 }
 
 /** The absolute path that the caller means. @throws Failure EINVAL */
 export function pathArgument(call: Call, text: string): string {
-  return canonicalPath(text, call.connection.domid, call.server.quotas.pathLength);
+  return canonicalPath(text, call.connection.domid, call.store.quotas.pathLength);
 }

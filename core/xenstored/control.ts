@@ -1,6 +1,6 @@
 /** Commands for the daemon itself (CONTROL): those that mean something without a daemon. */
 import { toBytes, toText } from "../xenstore/codec.ts";
-import { acknowledge, answer, type Call, strings } from "./call.ts";
+import { type Answer, type Call, DONE, strings } from "./call.ts";
 import { Failure, require } from "./failure.ts";
 
 interface Command {
@@ -26,11 +26,10 @@ function expectArguments(args: readonly string[], count: number): null {
 }
 
 /** Does what a CONTROL request says. @throws Failure EINVAL for an unknown command */
-export function control(call: Call): void {
+export function control(call: Call): Answer {
   const [name, ...args] = strings(call).map(toText);
   const command = commands[name ?? ""];
   if (command === undefined) throw new Failure("EINVAL");
   const text = command.run(args);
-  if (text === null) acknowledge(call);
-  else answer(call, toBytes(text));
+  return text === null ? DONE : { payload: toBytes(text) };
 }

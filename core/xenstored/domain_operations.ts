@@ -1,7 +1,7 @@
 /** What a toolstack tells the store of domains, and asks about them. */
-import { nulTerminated, toText } from "../xenstore/codec.ts";
+import { toText } from "../xenstore/codec.ts";
 import { domainPath } from "../xenstore/paths.ts";
-import { acknowledge, answer, type Call, onlyString, strings } from "./call.ts";
+import { type Answer, answerStrings, type Call, DONE, onlyString, strings } from "./call.ts";
 import { Failure, require } from "./failure.ts";
 import { unsignedInt } from "./numbers.ts";
 
@@ -16,59 +16,59 @@ function atLeast(call: Call, count: number): string[] {
 }
 
 /** The home of a domain, which need not exist. */
-export function getDomainPath(call: Call): void {
-  answer(call, nulTerminated(domainPath(unsignedInt(onlyString(call)))));
+export function getDomainPath(call: Call): Answer {
+  return answerStrings(domainPath(unsignedInt(onlyString(call))));
 }
 
 /** The acknowledgement means that the domain's clients can connect. */
-export async function introduce(call: Call): Promise<void> {
+export async function introduce(call: Call): Promise<Answer> {
   const [domid, , port] = atLeast(call, 3);
   // An unsigned number, hence only 0 is too small.
   require(unsignedInt(port!) !== 0, "EINVAL");
   try {
-    await call.server.introduce(unsignedInt(domid!));
+    await call.store.introduce(unsignedInt(domid!));
   } catch {
     throw new Failure("EIO");
   }
-  acknowledge(call);
+  return DONE;
 }
 
 /** A domain other than the store's own, that is known. @throws Failure EINVAL, ENOENT */
 function guestArgument(call: Call): number {
   const domid = unsignedInt(onlyString(call));
   require(domid !== 0, "EINVAL");
-  require(call.server.domains.has(domid), "ENOENT");
+  require(call.store.domains.has(domid), "ENOENT");
   return domid;
 }
 
 /** The acknowledgement means that the domain's clients can connect no more. */
-export async function release(call: Call): Promise<void> {
+export async function release(call: Call): Promise<Answer> {
   const domid = guestArgument(call);
   try {
-    await call.server.destroy(domid);
+    await call.store.destroy(domid);
   } catch {
     throw new Failure("EIO");
   }
-  acknowledge(call);
+  return DONE;
 }
 
 /** Whether a domain is known. */
-export function isIntroduced(call: Call): void {
+export function isIntroduced(call: Call): Answer {
   const domid = unsignedInt(onlyString(call));
-  const known = domid === DOMID_SELF || call.server.domains.has(domid);
-  answer(call, nulTerminated(known ? "T" : "F"));
+  const known = domid === DOMID_SELF || call.store.domains.has(domid);
+  return answerStrings(known ? "T" : "F");
 }
 
 /** A domain that had shut down runs again. */
-export function resume(call: Call): void {
+export function resume(call: Call): Answer {
   guestArgument(call);
-  acknowledge(call);
+  return DONE;
 }
 
 /** A domain gets the rights of another. */
-export function setTarget(call: Call): void {
+export function setTarget(call: Call): Answer {
   const [domid, target] = atLeast(call, 2).map(unsignedInt);
-  require(call.server.domains.has(domid!) && call.server.domains.has(target!), "ENOENT");
-  call.server.setTarget(domid!, target!);
-  acknowledge(call);
+  require(call.store.domains.has(domid!) && call.store.domains.has(target!), "ENOENT");
+  call.store.setTarget(domid!, target!);
+  return DONE;
 }

@@ -2,20 +2,13 @@
 import { concat, nulTerminated, toText } from "../xenstore/codec.ts";
 import { PAYLOAD_MAX } from "../xenstore/operations.ts";
 import { baseName, parentPath } from "../xenstore/paths.ts";
-import {
-  acknowledge,
-  answer,
-  type Call,
-  onlyString,
-  pathArgument,
-  strings,
-  viewOf,
-} from "./call.ts";
+import { type Answer, type Call, DONE, onlyString, pathArgument, strings, viewOf } from "./call.ts";
 import { Failure, require } from "./failure.ts";
+import type { Node } from "./node.ts";
 import { unsignedInt } from "./numbers.ts";
 import { exceeds, nodeSize } from "./quotas.ts";
 import { find, type Right } from "./rights.ts";
-import { addChild, change, descendants, type Node, removeChild } from "./tree.ts";
+import { addChild, change, descendants, removeChild } from "./tree.ts";
 
 const NOTHING = new Uint8Array(0);
 
@@ -30,17 +23,17 @@ function childNames(node: Node): Uint8Array {
 }
 
 /** Tells a value. */
-export function read(call: Call): void {
-  answer(call, target(call, "read").node.value);
+export function read(call: Call): Answer {
+  return { payload: target(call, "read").node.value };
 }
 
 /** Lists the children. */
-export function directory(call: Call): void {
-  answer(call, childNames(target(call, "read").node));
+export function directory(call: Call): Answer {
+  return { payload: childNames(target(call, "read").node) };
 }
 
 /** Lists some of the children: whole names, from an offset, as many as fit. */
-export function directoryPart(call: Call): void {
+export function directoryPart(call: Call): Answer {
   const [pathBytes, offset, ...more] = strings(call);
   require(pathBytes !== undefined && offset !== undefined && more.length === 0, "EINVAL");
   const path = pathArgument(call, toText(pathBytes));
@@ -49,36 +42,36 @@ export function directoryPart(call: Call): void {
   // Unsigned: a negative offset is far behind the end.
   const list = childNames(node).subarray(unsignedInt(toText(offset)));
   const room = PAYLOAD_MAX - generation.length;
-  if (list.length < room) return answer(call, concat([generation, list, "\0"]));
+  if (list.length < room) return { payload: concat([generation, list, "\0"]) };
   const whole = list.subarray(0, room).lastIndexOf(0) + 1;
-  answer(call, concat([generation, list.subarray(0, whole)]));
+  return { payload: concat([generation, list.subarray(0, whole)]) };
 }
 
 /** Announces a change now, or at the commit of its transaction. */
 function announce(call: Call, path: string, exact: boolean, node: Node): void {
   if (call.transaction !== null) call.transaction.announce(path, exact);
-  else call.server.fire(path, exact, node);
+  else call.store.fire(path, exact, node);
 }
 
 /** Writes a value. */
-export function write(call: Call): void {
+export function write(call: Call): Answer {
   const { payload } = call.message;
   const nul = payload.indexOf(0);
   require(nul >= 0, "EINVAL");
   const path = pathArgument(call, toText(payload.subarray(0, nul)));
   // A copy: what came is a view of a larger buffer.
-  store(call, path, payload.slice(nul + 1));
-  acknowledge(call);
+  writeNode(call, path, payload.slice(nul + 1));
+  return DONE;
 }
 
 /** Creates a node, unless it is there. */
-export function makeDirectory(call: Call): void {
-  store(call, pathArgument(call, onlyString(call)), null);
-  acknowledge(call);
+export function makeDirectory(call: Call): Answer {
+  writeNode(call, pathArgument(call, onlyString(call)), null);
+  return DONE;
 }
 
 /** Writes a value, or just makes sure that the node exists (null). */
-function store(call: Call, path: string, value: Uint8Array | null): void {
+function writeNode(call: Call, path: string, value: Uint8Array | null): void {
   const view = viewOf(call);
   let node: Node;
   try {
@@ -100,7 +93,7 @@ function store(call: Call, path: string, value: Uint8Array | null): void {
  * them or, when a quota forbids one, none.
  */
 function create(call: Call, path: string, value: Uint8Array): void {
-  const { connection, server } = call;
+  const { connection, store } = call;
   const view = viewOf(call);
   const missing: string[] = [];
   let at: string | null = path;
@@ -118,8 +111,8 @@ function create(call: Call, path: string, value: Uint8Array): void {
       ...permissions.slice(1),
     ];
     // What the transaction itself has created or removed does not count yet.
-    const owned = server.tree.ownedBy(connection.domid) + missing.length;
-    require(!exceeds(owned, server.quotas.nodes), "ENOSPC");
+    const owned = store.tree.ownedBy(connection.domid) + missing.length;
+    require(!exceeds(owned, store.quotas.nodes), "ENOSPC");
   }
   checkSize(call, ancestor, baseName(missing[0]!));
   const nodes = missing.map((name, index) => {
@@ -142,12 +135,12 @@ function create(call: Call, path: string, value: Uint8Array): void {
  *   committed any more
  */
 export function checkSize(
-  { connection, server, transaction }: Call,
+  { connection, store, transaction }: Call,
   node: Pick<Node, "value" | "permissions" | "children">,
   child?: string,
 ): void {
   if (connection.privileged) return;
-  const { nodeSize: limit } = server.quotas;
+  const { nodeSize: limit } = store.quotas;
   // The C daemon refuses the limit itself.
   if (limit === 0 || nodeSize(node, child) < limit) return;
   if (transaction !== null) transaction.broken = "ENOMEM";
@@ -155,7 +148,7 @@ export function checkSize(
 }
 
 /** Removes a node with all below it. */
-export function remove(call: Call): void {
+export function remove(call: Call): Answer {
   const path = pathArgument(call, onlyString(call));
   const view = viewOf(call);
   let node: Node;
@@ -163,7 +156,7 @@ export function remove(call: Call): void {
     node = find(view, path, call.connection, "write");
   } catch (error) {
     const missing = error instanceof Failure && error.code === "ENOENT";
-    if (missing && view.get(parentPath(path) ?? "/") !== undefined) return acknowledge(call);
+    if (missing && view.get(parentPath(path) ?? "/") !== undefined) return DONE;
     throw error;
   }
   require(path !== "/", "EINVAL");
@@ -176,5 +169,5 @@ export function remove(call: Call): void {
   view.drop(path);
   removeChild(view, path);
   announce(call, path, false, node);
-  acknowledge(call);
+  return DONE;
 }

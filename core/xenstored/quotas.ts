@@ -1,5 +1,5 @@
 /** What unprivileged domains may use. */
-import type { Node } from "./tree.ts";
+import type { Node } from "./node.ts";
 
 /** Limits of each unprivileged domain; 0 means none. */
 export interface Quotas {

@@ -1,8 +1,8 @@
 /** Who may do what with a node (C: `perm_for_conn`, `errno_from_parents`). */
-import { mayRead, mayWrite, type Permission } from "../xenstore/permissions.ts";
+import { mayRead, mayWrite } from "../xenstore/permissions.ts";
 import { parentPath } from "../xenstore/paths.ts";
 import { Failure } from "./failure.ts";
-import type { Node, NodeView } from "./tree.ts";
+import type { Node, NodePermission, NodeView } from "./node.ts";
 
 /** What an operation needs. */
 export type Right = "read" | "write" | "own";
@@ -14,15 +14,6 @@ export interface Caller {
   readonly privileged: boolean;
   /** A domain whose rights the caller has besides its own, or null. */
   readonly target: number | null;
-}
-
-/** An entry of a node's list. */
-export interface NodePermission extends Permission {
-  /**
-   * Whether it names a domain that did not exist when it was set, or has died since: it is still
-   * told, but grants nothing, so that whoever gets the domid next gains nothing.
-   */
-  readonly ignored?: boolean;
 }
 
 /** Whether a permission list grants a right. The first entry that names the caller decides. */

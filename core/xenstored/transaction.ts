@@ -1,7 +1,8 @@
 /** One transaction: a picture of the tree, and what it changes. */
-import { exceeds } from "./quotas.ts";
 import { Failure } from "./failure.ts";
-import type { Node, NodeView, Tree } from "./tree.ts";
+import type { Node, NodeView } from "./node.ts";
+import { exceeds } from "./quotas.ts";
+import type { Tree } from "./tree.ts";
 
 /** What a transaction knows of a path it has looked at. */
 interface Access {

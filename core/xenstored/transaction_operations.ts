@@ -1,32 +1,31 @@
 /** TRANSACTION_START, TRANSACTION_END. */
-import { nulTerminated } from "../xenstore/codec.ts";
-import { acknowledge, answer, type Call, onlyString } from "./call.ts";
+import { type Answer, answerStrings, type Call, DONE, onlyString } from "./call.ts";
 import { require } from "./failure.ts";
 import { ServerTransaction } from "./transaction.ts";
 
 /** Ids are counted for each connection, and never 0. */
-export function startTransaction(call: Call): void {
-  const { connection, server, transaction } = call;
+export function startTransaction(call: Call): Answer {
+  const { connection, store, transaction } = call;
   require(transaction === null, "EBUSY");
   if (!connection.privileged) {
-    const { transactions: limit } = server.quotas;
+    const { transactions: limit } = store.quotas;
     // As with watches, 4.17 grants one more than the limit.
-    require(limit === 0 || server.used(connection.domid, "transactions") <= limit, "ENOSPC");
+    require(limit === 0 || store.used(connection.domid, "transactions") <= limit, "ENOSPC");
   }
   do {
     connection.lastTransaction = connection.lastTransaction === 0xffffffff
       ? 1
       : connection.lastTransaction + 1;
   } while (connection.transactions.has(connection.lastTransaction));
-  const limit = connection.privileged ? 0 : server.quotas.transactionNodes;
+  const limit = connection.privileged ? 0 : store.quotas.transactionNodes;
   const id = connection.lastTransaction;
-  connection.transactions.set(id, new ServerTransaction(id, server.tree, limit));
-  answer(call, nulTerminated(String(id)));
+  connection.transactions.set(id, new ServerTransaction(id, store.tree, limit));
+  return answerStrings(String(id));
 }
 
 /** Commits or aborts. */
-export function endTransaction(call: Call): void {
-  const { connection, server, transaction } = call;
+export function endTransaction(call: Call): Answer {
+  const { connection, store, transaction } = call;
   const how = onlyString(call);
   require(how === "T" || how === "F", "EINVAL");
   require(transaction !== null, "ENOENT");
@@ -35,21 +34,18 @@ export function endTransaction(call: Call): void {
   if (how === "T") {
     transaction.checkWhole();
     checkNodes(call, transaction);
-    for (const { path, exact, node } of transaction.commit()) server.fire(path, exact, node);
+    for (const { path, exact, node } of transaction.commit()) store.fire(path, exact, node);
   }
-  acknowledge(call);
+  return DONE;
 }
 
 /**
  * What a transaction creates counts only when it is committed, and then 4.17 does not let the limit
  * be reached, whereas a node created outside may reach it. It looks before it looks for conflicts.
  */
-function checkNodes(
-  { connection, server }: { connection: Call["connection"]; server: Call["server"] },
-  transaction: ServerTransaction,
-): void {
-  const { nodes: limit } = server.quotas;
+function checkNodes({ connection, store }: Call, transaction: ServerTransaction): void {
+  const { nodes: limit } = store.quotas;
   if (connection.privileged || limit === 0) return;
   const gained = transaction.gainedBy(connection.domid);
-  require(gained <= 0 || server.tree.ownedBy(connection.domid) + gained < limit, "ENOSPC");
+  require(gained <= 0 || store.tree.ownedBy(connection.domid) + gained < limit, "ENOSPC");
 }

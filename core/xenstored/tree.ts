@@ -1,27 +1,6 @@
 /** The tree of nodes, and the generations that tell transactions of conflicts. */
 import { baseName, joinPath, parentPath } from "../xenstore/paths.ts";
-import type { NodePermission } from "./rights.ts";
-
-/** A node. Never changed in place but for `children`, and that only while it is not `shared`. */
-export interface Node {
-  readonly value: Uint8Array;
-  readonly permissions: readonly NodePermission[];
-  /** Names, in the order of their creation. */
-  readonly children: Set<string>;
-  /** Moves with the value, the permissions and the set of children, not with grandchildren. */
-  readonly generation: number;
-  /** Whether a transaction holds on to this object. */
-  shared: boolean;
-}
-
-/** Where operations read and write: the live tree, or a transaction's picture of it. */
-export interface NodeView {
-  get(path: string): Node | undefined;
-  /** Replaces or creates one node; the parent is not touched. */
-  put(path: string, node: Omit<Node, "generation" | "shared">): void;
-  /** Forgets one node; parent and children are not touched. */
-  drop(path: string): void;
-}
+import type { Node, NodePermission, NodeView } from "./node.ts";
 
 /** Owner 0, and nobody else: what a fresh store gives its first nodes. */
 const CONTROL_ONLY: readonly NodePermission[] = [{ domid: 0, access: "none" }];

@@ -1,7 +1,7 @@
 /** WATCH, UNWATCH, RESET_WATCHES. */
 import { toText } from "../xenstore/codec.ts";
 import { domainPath } from "../xenstore/paths.ts";
-import { acknowledge, type Call, pathArgument, strings } from "./call.ts";
+import { type Answer, type Call, DONE, pathArgument, strings } from "./call.ts";
 import { require } from "./failure.ts";
 import type { ServerWatch } from "./watches.ts";
 
@@ -11,7 +11,7 @@ function watchArguments(call: Call): ServerWatch {
   require(pathBytes !== undefined && token !== undefined && more.length === 0, "EINVAL");
   const text = toText(pathBytes);
   if (text.startsWith("@")) {
-    const { pathLength } = call.server.quotas;
+    const { pathLength } = call.store.quotas;
     require(pathLength === 0 || text.length <= pathLength, "EINVAL");
     return { path: text, token, relative: 0 };
   }
@@ -21,31 +21,30 @@ function watchArguments(call: Call): ServerWatch {
 }
 
 /** Registers a watch: first the acknowledgement, then its first event. */
-export function watch(call: Call): void {
-  const { connection, server } = call;
+export function watch(call: Call): Answer {
+  const { connection, store } = call;
   const wanted = watchArguments(call);
   require(!connection.watches.has(wanted), "EEXIST");
   if (!connection.privileged) {
-    const { watches: limit } = server.quotas;
+    const { watches: limit } = store.quotas;
     // 4.17 refuses only once the limit has been passed: one more than it says.
-    require(limit === 0 || server.used(connection.domid, "watches") <= limit, "E2BIG");
+    require(limit === 0 || store.used(connection.domid, "watches") <= limit, "E2BIG");
   }
   // A copy: what came is a view of a larger buffer.
   const added = { ...wanted, token: wanted.token.slice() };
   connection.watches.add(added);
-  acknowledge(call);
-  connection.event(added.path, added);
+  return { ...DONE, after: () => connection.event(added.path, added) };
 }
 
 /** Ends a watch. */
-export function unwatch(call: Call): void {
+export function unwatch(call: Call): Answer {
   require(call.connection.watches.remove(watchArguments(call)), "ENOENT");
-  acknowledge(call);
+  return DONE;
 }
 
 /** Ends all watches, and with them the transactions, of the caller's connection. */
-export function resetWatches(call: Call): void {
+export function resetWatches(call: Call): Answer {
   call.connection.watches.clear();
   call.connection.transactions.clear();
-  acknowledge(call);
+  return DONE;
 }
