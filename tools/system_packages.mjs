@@ -7,8 +7,8 @@
 /**
  * @typedef {object} SystemPackage
  * @property {string} name the package's name in Debian 12
- * @property {"base" | "xen" | "boot"} group `base` for `npm test`, `xen` for booting a real Xen in QEMU,
- *   `boot` for booting Debian with our packages in QEMU
+ * @property {"base" | "xen" | "boot"} group `base` for `npm test` and `test:more`, `xen` for booting a real Xen in
+ *   QEMU, `boot` for booting Debian with our packages in QEMU
  * @property {string} why what it is needed for
  * @property {string} probe a file that it brings and that a test is about to use
  */

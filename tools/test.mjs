@@ -1,13 +1,19 @@
 // @ts-check
 /**
- * What `npm test` does after the setup.
+ * What `npm test` and `npm run test:more` do after the setup.
  *
- *   node tools/test.mjs                     format, lint and types, then all tests
- *   node tools/test.mjs test/core/a.test.ts only these files or directories, without the checks
+ *   node tools/test.mjs                     format, lint and types, then the tests of `npm test`
+ *   node tools/test.mjs --more              the tests of `npm run test:more`
+ *   node tools/test.mjs --list [--more]     only prints which files those are
+ *   node tools/test.mjs test/core/a.test.ts these files or directories, short and long, no checks
  *   node tools/test.mjs --check             only format, lint and types
- *   node tools/test.mjs -t pattern          options of `bun test` are passed on, likewise
+ *   node tools/test.mjs -t pattern          options of `bun test` are passed on; of short and long
  *
- * All tests run in two lanes at a time: those that share the machine's loop devices and interfaces
+ * A file whose name ends in `.more.test.ts` is long: it takes more than ten seconds with real
+ * programs and processes, or draws what it does with them at random. All others are `npm test`'s,
+ * wherever in the repository they are; so each file is in one of the two.
+ *
+ * Tests run in two lanes at a time: those that share the machine's loop devices and interfaces
  * one after the other, the rest beside them; what the second lane prints comes when it has ended.
  *
  * The last line printed is `N passed, N failed` (and `, N skipped`). Every test file has to report
@@ -24,30 +30,42 @@ const timeoutText = `not done after ${limitMinutes} minutes`;
 const bin = join(root, "node_modules", ".bin");
 /** Reports; each has a name of its own until it has been read, as two of these may run at once. */
 const build = join(root, "build");
-/** Tests of the machine itself, but for the one that spends its time in an emulator. */
+/** Tests of the machine itself. */
 const machineLane =
-  /^test\/(real\/(?!xen_smoke|xenstore|hotplug_v2\.|specs|nodes|conformance)|plugins\/(conformance|hostile))/;
-/** These have commands of their own. */
-const excluded = ["test/xen", "test/bench", "test/fuzz"];
+  /^test\/(real\/(?!xenstore|hotplug_v2\.|specs|nodes|conformance)|plugins\/(conformance|hostile))/;
+/** What `bun test` takes for a test file, but for `contract_spec.ts` and the like. */
+const testFile = /([._]test|\.spec)\.[cm]?[jt]sx?$/;
+const longTestFile = /\.more\.test\.[cm]?[jt]sx?$/;
+/** Not the project's own files: .gitignore's directories. */
+const foreign = /^(\.git|node_modules|build|dist|test\/(xen|boot)\/(cache|runs))$|\/node_modules$/;
 
 const deadline = Date.now() + limitMinutes * 60 * 1000;
 
 await main();
 
 async function main() {
-  const args = process.argv.slice(2);
-  if (args.length === 1 && args[0] === "--check") {
+  const given = process.argv.slice(2);
+  if (given.length === 1 && given[0] === "--check") {
     const status = await runChecks();
     process.exitCode = status === 0 ? 0 : 1;
     return;
   }
-  if (args.length === 0 && !(await checksPass())) return;
+  const [list, more] = [given.includes("--list"), given.includes("--more")];
+  const args = given.filter((arg) => arg !== "--list" && arg !== "--more");
+  if (args.length > 0 && (list || more)) {
+    return finish(0, 1, 0, `${list ? "--list" : "--more"}: expected without ${args.join(" ")}`);
+  }
+  const ofCommand = testFiles(".").filter((file) => longTestFile.test(file) === more);
+  if (list) return console.log(ofCommand.join("\n"));
+  if (given.length === 0 && !(await checksPass())) return;
 
   const typo = args.find((arg) => isPathLike(arg) && !existsSync(join(root, arg)));
   if (typo !== undefined) return finish(0, 1, 0, `there is no ${typo}`);
   const chosen = args.filter(isPathLike);
   const options = args.filter((arg) => !isPathLike(arg));
-  const files = [...new Set((chosen.length > 0 ? chosen : ["test"]).flatMap(testFiles))];
+  const files = args.length === 0
+    ? ofCommand
+    : [...new Set((chosen.length > 0 ? chosen : ["."]).flatMap(testFiles))];
   if (files.length === 0) return finish(0, 0, 0, "there are no test files there");
 
   mkdirSync(build, { recursive: true });
@@ -178,7 +196,7 @@ function isPathLike(/** @type {string} */ arg) {
 }
 
 /**
- * The test files at a path below the repository: itself, or all in it but the excluded.
+ * The test files at a path below the repository: itself, or all in it.
  * @param {string} path
  * @returns {string[]}
  */
@@ -186,10 +204,8 @@ function testFiles(path) {
   const clean = relative(root, join(root, path));
   if (statSync(join(root, clean)).isFile()) return [clean];
   return readdirSync(join(root, clean), { withFileTypes: true })
-    .map((entry) => ({ entry, at: `${clean}/${entry.name}` }))
-    .filter(({ entry, at }) =>
-      entry.isDirectory() ? !excluded.includes(at) : /\.test\.tsx?$/.test(entry.name)
-    )
+    .map((entry) => ({ entry, at: join(clean, entry.name) }))
+    .filter(({ entry, at }) => entry.isDirectory() ? !foreign.test(at) : testFile.test(entry.name))
     .flatMap(({ entry, at }) => entry.isDirectory() ? testFiles(at) : [at])
     .sort();
 }

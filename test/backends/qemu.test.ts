@@ -1,4 +1,4 @@
-/** The QEMU kinds' plugin, on a made-up device; test/real/qemu.test.ts has real processes. */
+/** The QEMU kinds' plugin, on a made-up device; test/real/qemu.more.test.ts has real processes. */
 import { beforeEach, describe, expect, test } from "bun:test";
 import qemu from "../../backends/qemu/plugin.ts";
 import { programOf } from "../../backends/qemu/program.ts";

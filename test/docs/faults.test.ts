@@ -1,6 +1,6 @@
 /** docs/faults.md names tests: they have to exist. */
 import { expect, test } from "bun:test";
-import { readFileSync } from "node:fs";
+import { existsSync, readFileSync } from "node:fs";
 import { join } from "node:path";
 
 const root = join(import.meta.dir, "..", "..");
@@ -11,7 +11,7 @@ test("all 37 faults are there, once each, with a test or a word on why there is 
   expect(rows.map((row) => Number(row.split("|")[1]))).toEqual(
     Array.from({ length: 37 }, (_, index) => index + 1),
   );
-  for (const row of rows) expect(row).toMatch(/`[\w/.]+\.ts`: |open \(/);
+  for (const row of rows) expect(row).toMatch(/`[\w/.]+\.ts`: |scenario `\w+`|open \(/);
 });
 
 test("every test that is named exists", () => {
@@ -27,4 +27,14 @@ test("every test that is named exists", () => {
     return !titles.some((name) => name.includes(title!));
   });
   expect(missing).toEqual([]);
+});
+
+test("every scenario that is named exists", () => {
+  const named = rows.flatMap((row) =>
+    [...row.matchAll(/scenario `(\w+)`/g)].map(([, name]) => name!)
+  );
+  expect(named).toContain("smoke");
+  for (const name of named) {
+    expect(existsSync(join(root, `test/xen/scenarios/${name}.sh`))).toBe(true);
+  }
 });
