@@ -198,6 +198,20 @@ export interface DeviceLog {
 /** What `remove` needs to undo an `add` when the store cannot tell any more. Plain data. */
 export type Undo = Readonly<Record<string, string | number | boolean>>;
 
+/** Another device whose undo record has something. Plain data. */
+export interface Holder {
+  readonly kind: string;
+  readonly frontendDomid: number;
+  readonly devid: number;
+  /**
+   * How far it is: `adding` and `connected` hold on; in `undoing` and `failed` its `add` has failed,
+   * in `removing` and `removed` it is no longer wanted. In `failed` and `removed` all is undone.
+   */
+  readonly stage: "adding" | "connected" | "undoing" | "failed" | "removing" | "removed";
+  /** Its undo record. */
+  readonly undo: Undo;
+}
+
 /** A device as a plugin sees it, for the duration of one call. */
 export interface Device {
   readonly id: DeviceIdentity;
@@ -238,6 +252,13 @@ export interface Device {
    * the same guest.
    */
   heldElsewhere(name: string, value: string, by?: "any" | "other guests"): boolean;
+  /** The other devices of {@link heldElsewhere}, in no order. */
+  holders(name: string, value: string, by?: "any" | "other guests"): readonly Holder[];
+  /**
+   * The different values that undo records have under this name, this device's own among them, in
+   * no order. Many devices may have the same one: {@link holders} tells which.
+   */
+  heldValues(name: string): readonly Undo[string][];
 }
 
 /** What `xdevd plugin check` makes a device of. `{work}` stands for a directory of its own. */

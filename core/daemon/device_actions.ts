@@ -477,17 +477,27 @@ export class DeviceActions implements LaneActions {
       ? { [OPERATION_VARIABLE]: entry.operation }
       : {};
     const addUndo = (more: Device["undo"]) => this.#addUndo(more, first);
+    const others = (name: string, value: string, by: "any" | "other guests") =>
+      journal.holders(name, value).filter((other) =>
+        deviceName(other.id) !== this.#name &&
+        (by === "any" || other.id.frontendDomid !== this.#id.frontendDomid)
+      );
     return deviceContext(this.#id, this.#parts, this.#log, {
       get: () => this.#entry?.undo ?? {},
       add: addUndo,
       useHotplug: () => {
         if (!this.#entry?.undo[HOTPLUG_RECORD]) addUndo({ [HOTPLUG_RECORD]: true });
       },
-      heldElsewhere: (name, value, by) =>
-        journal.holders(name, value).some((other) =>
-          deviceName(other.id) !== this.#name &&
-          (by === "any" || other.id.frontendDomid !== this.#id.frontendDomid)
-        ),
+      heldElsewhere: (name, value, by) => others(name, value, by).length > 0,
+      holders: (name, value, by) =>
+        others(name, value, by).map(({ id: { kind, frontendDomid, devid }, stage, undo }) => ({
+          kind,
+          frontendDomid,
+          devid,
+          stage,
+          undo,
+        })),
+      heldValues: (name) => journal.values(name),
     }, {
       token: this.#token,
       environment,

@@ -7,6 +7,7 @@ import type {
   DeviceChildren,
   DeviceDirectories,
   DeviceSystem,
+  Holder,
   Undo,
 } from "../../plugins/contract.ts";
 import { deviceConfig } from "../../plugins/host/device_config.ts";
@@ -45,6 +46,8 @@ export interface UndoStore {
   /** Notes that there will be a hotplug directory. @throws Error when it cannot be written */
   useHotplug(): void;
   heldElsewhere(name: string, value: string, by: "any" | "other guests"): boolean;
+  holders(name: string, value: string, by: "any" | "other guests"): readonly Holder[];
+  heldValues(name: string): readonly Undo[string][];
 }
 
 /** How much of a program's output is kept, in characters. */
@@ -113,6 +116,8 @@ export function deviceContext(
     copy: call.copy,
     recordUndo: async (more) => undo.add(more),
     heldElsewhere: (name, value, by = "any") => undo.heldElsewhere(name, value, by),
+    holders: (name, value, by = "any") => undo.holders(name, value, by),
+    heldValues: (name) => undo.heldValues(name),
   };
 }
 

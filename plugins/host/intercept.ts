@@ -89,5 +89,7 @@ export function intercept(device: Device, before: Before): Device {
     copy: device.copy,
     recordUndo: through("recordUndo", (more) => device.recordUndo(more)),
     heldElsewhere: (name, value, by) => device.heldElsewhere(name, value, by),
+    holders: (name, value, by) => device.holders(name, value, by),
+    heldValues: (name) => device.heldValues(name),
   };
 }

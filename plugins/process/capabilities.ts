@@ -72,6 +72,9 @@ const program = (command: unknown, environment: unknown): DeviceModelProgram => 
     : { environment: texts(environment, "variables") }),
 });
 
+const whose = (by: unknown) =>
+  by === undefined || by === null ? "any" : word(by, ["any", "other guests"] as const);
+
 const nodes = (of: (device: Device) => Device["nodes"], name: string): Record<string, Use> => ({
   [`${name}.read`]: ({ device }, [node]) => of(device).read(text(node, "the node's name")),
   [`${name}.write`]: ({ device }, [values]) => of(device).write(texts(values, "nodes")),
@@ -134,11 +137,10 @@ const CAPABILITIES: Record<string, Use> = {
     device.frontend.writeMtu(number(bytes, "an MTU in bytes")),
   ...ofDevice({ ...BLOCK_CAPABILITIES, ...LINK_CAPABILITIES }),
   "heldElsewhere": ({ device }, [name, value, by]) =>
-    device.heldElsewhere(
-      text(name, "a name"),
-      text(value, "a value"),
-      by === undefined || by === null ? "any" : word(by, ["any", "other guests"] as const),
-    ),
+    device.heldElsewhere(text(name, "a name"), text(value, "a value"), whose(by)),
+  "holders": ({ device }, [name, value, by]) =>
+    device.holders(text(name, "a name"), text(value, "a value"), whose(by)),
+  "heldValues": ({ device }, [name]) => device.heldValues(text(name, "a name")),
 };
 
 /** Names of all capabilities. */

@@ -363,6 +363,7 @@ class MortalJournal implements JournalStore {
   entries = () => this.#journal.entries();
   get = (name: string) => this.#journal.get(name);
   holders = (undo: string, value: string | number | boolean) => this.#journal.holders(undo, value);
+  values = (undo: string) => this.#journal.values(undo);
   put = (entry: JournalEntry) => this.alive ? this.#journal.put(entry) : undefined;
   drop = (name: string) => this.alive ? this.#journal.drop(name) : undefined;
 }

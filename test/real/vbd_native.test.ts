@@ -17,13 +17,19 @@ import { systemClock } from "../../core/platform/clock.ts";
 import { systemFiles } from "../../core/platform/files.ts";
 import { systemProcesses } from "../../core/platform/processes.ts";
 import type { StoreClient } from "../../core/xenstore/client.ts";
-import type { Device, Undo } from "../../plugins/contract.ts";
+import type { Device } from "../../plugins/contract.ts";
 import type { BlockDevices } from "../../plugins/contract_block.ts";
 import { HandMadeDevice, makeDomain } from "../support/hand_made.ts";
 import { connectTo } from "../support/store_connection.ts";
 import { HotplugDirectories } from "../../core/daemon/hotplug_directory.ts";
 import { systemNetworkLinks } from "../../core/platform/network_links.ts";
-import { FakeDevice, FakeMachine } from "../support/fake_device.ts";
+import {
+  FakeDevice,
+  FakeMachine,
+  holdersIn,
+  type UndoRecords,
+  valuesIn,
+} from "../support/fake_device.ts";
 import { requireReal, xenstoredPackages } from "./requirements.ts";
 import { type RealXenstored, startXenstored } from "./xenstored.ts";
 
@@ -73,7 +79,7 @@ if (requireReal("native mode against Debian's block script", needs)) {
     let directory: string;
     let script: Way;
     let native: Way;
-    const undoRecords = new Map<string, { guest: number; undo: Undo }>();
+    const undoRecords: UndoRecords = new Map();
 
     beforeAll(async () => {
       server = await startXenstored({ domains: [DRIVER, GUEST] });
@@ -138,7 +144,7 @@ if (requireReal("native mode against Debian's block script", needs)) {
 
     /** The device as a plugin sees it. */
     function asPluginSees(id: DeviceId): Device {
-      const key = `${id.frontendDomid}/${id.devid}`;
+      const key = `vbd/${id.frontendDomid}/${id.devid}`;
       const silent = () => {};
       const log = { debug: silent, info: silent, warning: silent, error: silent };
       return deviceContext(id, parts, log, {
@@ -148,10 +154,10 @@ if (requireReal("native mode against Debian's block script", needs)) {
           undoRecords.set(key, { guest: id.frontendDomid, undo });
         },
         heldElsewhere: (name, value, by) =>
-          [...undoRecords].some(([other, { guest, undo }]) =>
-            other !== key && undo[name] === value &&
-            (by === "any" || guest !== id.frontendDomid)
-          ),
+          holdersIn(undoRecords, key, id.frontendDomid, name, value, by).length > 0,
+        holders: (name, value, by) =>
+          holdersIn(undoRecords, key, id.frontendDomid, name, value, by),
+        heldValues: (name) => valuesIn(undoRecords, name),
         useHotplug: () => {},
       }, {
         token: null,
@@ -347,7 +353,7 @@ if (requireReal("native mode against Debian's block script", needs)) {
         await victim.exited;
         const { device } = await disk({ params });
         const undo = JSON.parse(fs.readFileSync(records, "utf8"));
-        undoRecords.set(`${GUEST}/${device.id.devid}`, { guest: GUEST, undo });
+        undoRecords.set(`vbd/${GUEST}/${device.id.devid}`, { guest: GUEST, undo });
         const left = await blocks.loops({ file: identity });
         expect(left.length).toBeLessThanOrEqual(1);
         stages.add(`${left.length} attached, ${"use" in undo ? "known" : "unknown"}`);

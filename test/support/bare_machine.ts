@@ -30,6 +30,7 @@ export class MortalJournal implements JournalStore {
 
   entries = () => this.inner.entries();
   holders = (undo: string, value: string | number | boolean) => this.inner.holders(undo, value);
+  values = (undo: string) => this.inner.values(undo);
   get = (name: string) => this.inner.get(name);
   put(entry: JournalEntry): void {
     if (!this.isDead) this.inner.put(entry);

@@ -1,15 +1,50 @@
 /** A device for plugins, on a machine made up for the test. */
-import type { Device, DeviceIdentity, DeviceModelStatus, Undo } from "../../plugins/contract.ts";
+import type {
+  Device,
+  DeviceIdentity,
+  DeviceModelStatus,
+  Holder,
+  Undo,
+} from "../../plugins/contract.ts";
 import { FakeBlocks } from "./fake_blocks.ts";
 import { FakeLinks } from "./fake_links.ts";
 import { deviceConfig } from "../../plugins/host/device_config.ts";
+
+/** Undo records by device (`vbd/7/51712`). */
+export type UndoRecords = Map<
+  string,
+  { readonly guest: number; readonly undo: Undo; readonly stage?: Holder["stage"] }
+>;
+
+/** Other devices that have a value. @param key of the device that asks */
+export function holdersIn(
+  records: UndoRecords,
+  key: string,
+  guest: number,
+  name: string,
+  value: string,
+  by: "any" | "other guests",
+): Holder[] {
+  return [...records].filter(([other, record]) =>
+    other !== key && record.undo[name] === value && (by === "any" || record.guest !== guest)
+  ).map(([other, { undo, stage = "connected" }]) => {
+    const [kind = "", frontendDomid, devid] = other.split("/");
+    return { kind, frontendDomid: Number(frontendDomid), devid: Number(devid), stage, undo };
+  });
+}
+
+/** The different values under a name. */
+export function valuesIn(records: UndoRecords, name: string): Undo[string][] {
+  const values = [...records.values()].flatMap(({ undo }) => undo[name] ?? []);
+  return [...new Set(values)];
+}
 
 /** Files of the made-up machine: texts, and what each path is the same as. */
 export class FakeMachine {
   readonly files = new Map<string, string>();
   /** Identity of files and devices. */
   readonly identities = new Map<string, string>();
-  readonly undoRecords = new Map<string, { guest: number; undo: Undo }>();
+  readonly undoRecords: UndoRecords = new Map();
   /** Programs and scripts that were run. */
   readonly runs: string[] = [];
   /** What a script does. */
@@ -191,14 +226,20 @@ export class FakeDevice implements Device {
 
   async recordUndo(more: Undo): Promise<void> {
     const guest = this.id.frontendDomid;
-    this.machine.undoRecords.set(this.#key, { guest, undo: { ...this.undo, ...more } });
+    const before = this.machine.undoRecords.get(this.#key);
+    this.machine.undoRecords.set(this.#key, { ...before, guest, undo: { ...this.undo, ...more } });
   }
 
   heldElsewhere(name: string, value: string, by: "any" | "other guests" = "any"): boolean {
-    return [...this.machine.undoRecords].some(([key, { guest, undo }]) =>
-      key !== this.#key && undo[name] === value &&
-      (by === "any" || guest !== this.id.frontendDomid)
-    );
+    return this.holders(name, value, by).length > 0;
+  }
+
+  holders(name: string, value: string, by: "any" | "other guests" = "any"): Holder[] {
+    return holdersIn(this.machine.undoRecords, this.#key, this.id.frontendDomid, name, value, by);
+  }
+
+  heldValues(name: string): Undo[string][] {
+    return valuesIn(this.machine.undoRecords, name);
   }
 
   /** All is undone. */

@@ -12,7 +12,13 @@ export interface Fault {
 export class Injected extends Error {}
 
 /** Methods that answer at once: they ask for nothing outside the process. */
-const IMMEDIATE = new Set<string | symbol>(["heldElsewhere", "info", "warning"]);
+const IMMEDIATE = new Set<string | symbol>([
+  "heldElsewhere",
+  "holders",
+  "heldValues",
+  "info",
+  "warning",
+]);
 
 /** Counts the calls of objects' asynchronous methods, and makes one of them fail. */
 export class FaultInjector {

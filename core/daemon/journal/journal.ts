@@ -1,7 +1,7 @@
 /** The journal in a file: what a daemon that is killed leaves to the next one. */
 import type { AppendFile, AppendFiles } from "../../platform/append_file.ts";
 import type { JournalEntry } from "./entry.ts";
-import { EntryMap } from "./entry_map.ts";
+import { EntryMap, type UndoValue } from "./entry_map.ts";
 import {
   encodeDrop,
   encodeHeader,
@@ -71,6 +71,10 @@ export class Journal implements JournalStore {
 
   holders(undo: string, value: string | number | boolean): JournalEntry[] {
     return this.#entries.holders(undo, value);
+  }
+
+  values(undo: string): UndoValue[] {
+    return this.#entries.values(undo);
   }
 
   get(name: string): JournalEntry | undefined {

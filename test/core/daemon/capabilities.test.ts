@@ -14,7 +14,7 @@ import { systemProcessTable } from "../../../core/platform/process_table.ts";
 import { DEFAULT_TIMES } from "../../../core/lifecycle/constants.ts";
 import type { Device } from "../../../plugins/contract.ts";
 import { until } from "../../support/daemon_process.ts";
-import { DISK, disk, World } from "../../support/simulated_domain.ts";
+import { DISK, disk, diskNumber, World } from "../../support/simulated_domain.ts";
 
 const BACKEND = backendPath(DISK);
 const HOTPLUG = "/local/domain/1/libxl/hotplug/vbd/7/51712";
@@ -172,6 +172,44 @@ describe("the hotplug directory", () => {
     await attach((device) => device.hotplug.write({ version: "2" }));
     expect(await world.dom0.readText("/local/domain/1/data/xdevd/hotplug/vbd/7/51712/version"))
       .toBe("2");
+  });
+});
+
+describe("holders", () => {
+  test("are the other devices of which the record has a value, and how far they are", async () => {
+    const other = { ...DISK, devid: 51728 };
+    const seen: unknown[] = [];
+    let removing = false;
+    let removal: Promise<unknown> = Promise.resolve();
+    world.recorder.within = async (call, device) => {
+      if (device.id.devid === DISK.devid) {
+        if (call === "add") await device.recordUndo({ "storage 8:1": "all", mine: 1 });
+        else removing = true;
+        while (call === "remove" && seen.length < 4) await Bun.sleep(1);
+        return;
+      }
+      if (call === "remove") return;
+      const ask = () => device.holders("storage 8:1", "all");
+      seen.push(ask(), device.heldValues("storage 8:1"));
+      seen.push([device.holders("storage 8:1", "all", "other guests"), device.heldValues("other")]);
+      removal = world.toolstack().remove(disk);
+      await until(() => removing, () => world.log.join(""));
+      seen.push(ask().map(({ stage }) => stage));
+    };
+    await world.start();
+    await world.toolstack().create(disk);
+    await (await world.guest(DISK)).connected(2_000);
+    await until(() => world.log.join("").includes("→ connected"), () => world.log.join(""));
+    await world.toolstack().create(diskNumber(other.devid));
+    await until(() => seen.length === 4, () => world.log.join(""));
+    await removal;
+    const undo = { "storage 8:1": "all", mine: 1 };
+    expect(seen).toEqual([
+      [{ kind: "vbd", frontendDomid: 7, devid: 51712, stage: "connected", undo }],
+      ["all"],
+      [[], []],
+      ["removing"],
+    ]);
   });
 });
 

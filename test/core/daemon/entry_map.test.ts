@@ -5,7 +5,7 @@ import type { JournalEntry } from "../../../core/daemon/journal/entry.ts";
 import { EntryMap } from "../../../core/daemon/journal/entry_map.ts";
 import { deviceName } from "../../../core/device/id.ts";
 
-const NAMES = ["uses", "use"];
+const NAMES = ["uses", "use", "storage 8:1", "storage 8:2", "constructor"];
 const VALUES = ["a", "b", 1, true];
 
 function entry(devid: number, undo: JournalEntry["undo"]): JournalEntry {
@@ -14,22 +14,30 @@ function entry(devid: number, undo: JournalEntry["undo"]): JournalEntry {
 }
 
 test("whatever is recorded, changed and dropped", () => {
+  const undo = fc.dictionary(fc.constantFrom(...NAMES), fc.constantFrom(...VALUES));
   const step = fc.record({
     devid: fc.nat(3),
     drop: fc.boolean(),
-    undo: fc.dictionary(fc.constantFrom(...NAMES), fc.constantFrom(...VALUES)),
+    undo,
     ask: fc.constantFrom(...NAMES),
   });
-  fc.assert(fc.property(fc.array(step), (steps) => {
-    const map = new EntryMap();
+  fc.assert(fc.property(fc.array(undo, { maxLength: 4 }), fc.array(step), (earlier, steps) => {
+    const map = new EntryMap(
+      new Map(earlier.map((undo, devid) => [`vbd/7/${devid}`, entry(devid, undo)])),
+    );
     for (const { devid, drop, undo, ask } of steps) {
       const given = entry(devid, undo);
       if (drop) map.delete(deviceName(given.id));
       else map.set(given);
+      const values = new Set<unknown>();
       for (const value of VALUES) {
-        const walked = [...map.all.values()].filter((each) => each.undo[ask] === value);
+        const walked = [...map.all.values()].filter(({ undo }) =>
+          Object.hasOwn(undo, ask) && undo[ask] === value
+        );
         expect(new Set(map.holders(ask, value))).toEqual(new Set(walked));
+        if (walked.length > 0) values.add(value);
       }
+      expect(new Set<unknown>(map.values(ask))).toEqual(values);
     }
   }));
 });
