@@ -3,6 +3,7 @@
  * a driver domain it cannot see what it asks for.
  */
 import type { Device } from "../../plugins/contract.ts";
+import { rivalsOf } from "./rivals.ts";
 
 /** What is recorded of a device's target: who `writes` it, and who `uses` it in whatever way. */
 export interface Claim {
@@ -45,17 +46,15 @@ export function claimOn(target: string, mode: string): Claim {
 export async function checkSharing(
   device: Device,
   params: string,
-  { uses, writes }: Claim,
+  claim: Claim,
   signal: AbortSignal,
   known?: string,
 ): Promise<void> {
   const mode = known ?? await modeOf(device);
-  if (uses === undefined || mode.endsWith("!")) return;
-  const isShared = () =>
-    device.heldElsewhere(writes === undefined ? "writes" : "uses", uses, "other guests");
-  for (let waited = 0; isShared(); waited += PAUSE_MS) {
+  if (mode.endsWith("!")) return;
+  for (let waited = 0; rivalsOf(device, claim).length > 0; waited += PAUSE_MS) {
     if (waited >= PATIENCE_MS) {
-      const how = writes === undefined ? "writes it" : "uses it, and this one is to write it";
+      const how = claim.writes === undefined ? "writes it" : "uses it, and this one is to write it";
       return await refuseBusy(
         device,
         `${params} cannot be shared: another guest's device ${how} (mode ${mode})`,
