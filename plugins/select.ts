@@ -7,6 +7,8 @@ export interface Candidate {
   readonly manifest: PluginManifest;
   /** Its file; `built-in` for one that is compiled in. */
   readonly origin: string;
+  /** Whether its file was named on the command line. */
+  readonly named?: boolean;
 }
 
 /** What came of it. */
@@ -43,12 +45,7 @@ export function selectPlugins<C extends Candidate>(
         } can serve kind ${kind}`,
       );
     } else {
-      const suggestion = distinctName(chosen[0]!, chosen);
-      conflicts.push(
-        `kind ${kind} can be served by ${names(chosen)}; [kinds] ${kind} = ` +
-          `${JSON.stringify(suggestion)} in the configuration (or --kind ${kind}=${suggestion}) ` +
-          "says by which",
-      );
+      conflicts.push(`kind ${kind} can be served by ${names(chosen)}; ${choiceOf(kind, chosen)}`);
     }
   }
   for (const [kind, choice] of settings.kinds) {
@@ -73,9 +70,32 @@ function answersTo({ manifest, origin }: Candidate, name: string): boolean {
   return manifest.name === name || origin === name;
 }
 
+/** What would settle it: the likeliest choice, or those that are equally likely. */
+function choiceOf(kind: string, among: readonly Candidate[]): string {
+  const likeliest = Math.max(...among.map(likelihood));
+  const options = among.filter((one) => likelihood(one) === likeliest)
+    .map((one) => distinctName(one, among));
+  const [only] = options;
+  return options.length === 1
+    ? `--kind ${kind}=${only} (or [kinds] ${kind} = ${
+      JSON.stringify(only)
+    } in the configuration) ` +
+      "says by which"
+    : `${
+      options.map((name) => `--kind ${kind}=${name}`).join(" or ")
+    } (or the same below [kinds] ` +
+      "in the configuration) says by which";
+}
+
+/** Who names a file wants it; who adds one to what is built in, likewise. */
+function likelihood({ named = false, origin }: Candidate): number {
+  return named ? 2 : origin === "built-in" ? 0 : 1;
+}
+
+/** Its name, or its file where others answer to the name too. */
 function distinctName(one: Candidate, among: readonly Candidate[]): string {
   const { name } = one.manifest;
-  return among.filter(({ manifest }) => manifest.name === name).length === 1 ? name : one.origin;
+  return among.filter((other) => answersTo(other, name)).length === 1 ? name : one.origin;
 }
 
 function names(candidates: readonly Candidate[]): string {

@@ -102,9 +102,13 @@ export async function gatherPlugins(
     }
   }
   for (const file of options.plugin ?? []) {
-    if (available.some(({ origin }) => origin === file)) continue;
+    const found = available.findIndex(({ origin }) => origin === file);
+    if (found >= 0) {
+      available[found] = { ...available[found]!, named: true };
+      continue;
+    }
     try {
-      available.push(await pluginAt(file, settings, trust));
+      available.push({ ...await pluginAt(file, settings, trust), named: true });
     } catch (error) {
       throw new CommandError((error as Error).message, ExitCode.Refused);
     }

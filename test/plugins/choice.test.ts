@@ -13,9 +13,40 @@ describe("two plugins for one kind", () => {
     const { byKind, conflicts } = selectPlugins([one, two], NO_SETTINGS);
     expect(byKind.size).toBe(0);
     expect(conflicts).toEqual([
-      'kind test can be served by one (built-in) and two (/a/two); [kinds] test = "one" in the ' +
-      "configuration (or --kind test=one) says by which",
+      "kind test can be served by one (built-in) and two (/a/two); --kind test=two (or [kinds] " +
+      'test = "two" in the configuration) says by which',
     ]);
+  });
+
+  /** What is proposed of these plugins, by the command line. */
+  const proposed = (...candidates: Candidate[]) => {
+    const [conflict = ""] = selectPlugins(candidates, NO_SETTINGS).conflicts;
+    const names = [...conflict.matchAll(/--kind test=(\S+)/g)].map(([, name]) => name!);
+    for (const name of names) {
+      const settings = parseSettings(`[kinds]\ntest = "${name}"`);
+      expect(selectPlugins(candidates, settings).conflicts).toEqual([]);
+    }
+    return names;
+  };
+  const named = (candidate: Candidate): Candidate => ({ ...candidate, named: true });
+  const file = (name: string, origin: string): Candidate => ({
+    manifest: testManifest({ name }),
+    origin,
+  });
+
+  test.each<[string, Candidate[], string[]]>([
+    ["the one that was named, beside a built-in one", [one, named(two)], ["two"]],
+    ["… in whatever order", [named(two), one], ["two"]],
+    ["… beside one of a directory", [one, file("x", "/d/x"), named(two)], ["two"]],
+    ["… of the same name as another", [twin, named(two)], ["/a/two"]],
+    ["… of the same name as a built-in one", [one, named(file("one", "/a/one"))], ["/a/one"]],
+    ["… that is called built-in", [one, named(file("built-in", "/a/b"))], ["/a/b"]],
+    ["both of two that were named", [one, named(two), named(file("x", "/x"))], ["two", "x"]],
+    ["both of two that were named, of one name", [named(two), named(twin)], ["/a/two", "/b/two"]],
+    ["the one of a directory, beside a built-in one", [one, two], ["two"]],
+    ["both of two of a directory", [one, two, file("x", "/d/x")], ["two", "x"]],
+  ])("proposed is %s, and that settles it", (_, candidates, expected) => {
+    expect(proposed(...candidates)).toEqual(expected);
   });
 
   test.each([
@@ -31,7 +62,7 @@ describe("two plugins for one kind", () => {
 
   test("of one name are told apart by their files", () => {
     expect(selectPlugins([two, twin], parseSettings('[kinds]\ntest = "two"')).conflicts[0])
-      .toContain('[kinds] test = "/a/two"');
+      .toContain("--kind test=/a/two or --kind test=/b/two (or the same below [kinds]");
     const { byKind } = selectPlugins([two, twin], parseSettings('[kinds]\ntest = "/b/two"'));
     expect(byKind.get("test")).toBe(twin);
   });

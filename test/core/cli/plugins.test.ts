@@ -92,9 +92,21 @@ describe("the daemon", () => {
     const { code, stderr } = await runProgram(["devd", "-F", ...options, "--plugin", file]);
     expect(code).toBe(5);
     expect(stderr).toBe(
-      `xdevd: kind vif can be served by vif (built-in) and mine (${file}); [kinds] vif = "vif" in ` +
-        "the configuration (or --kind vif=vif) says by which\n",
+      `xdevd: kind vif can be served by vif (built-in) and mine (${file}); --kind vif=mine (or ` +
+        '[kinds] vif = "mine" in the configuration) says by which\n',
     );
+  });
+
+  test("proposes the plugin that was named, also if it lies in a directory of plugins", async () => {
+    const file = plugin("both/mine.ts", "mine", "vif");
+    plugin("both/other.ts", "other", "vif");
+    const args = ["devd", "-F", ...options, "--plugins", join(directory, "both")];
+    const unnamed = await runProgram(args);
+    expect(unnamed.stderr).toContain("--kind vif=mine or --kind vif=other (or the same below");
+    for (const more of [["--plugin", file], ["--plugin", file, "--plugin", file]]) {
+      const { code, stderr } = await runProgram([...args, ...more]);
+      expect([code, stderr]).toEqual([5, expect.stringContaining("; --kind vif=mine (or [kinds]")]);
+    }
   });
 
   test("obeys its configuration file, if that is root's alone", async () => {
