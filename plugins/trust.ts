@@ -32,7 +32,7 @@ export async function checkPluginFile(
   const real = await canonicalPath(files, path, refuse);
   const status = await checkReach(files, path, real, trustedUids, refuse);
   if (needs.executable && (status.mode & 0o111) === 0) {
-    refuse(`is a program and not executable (mode ${octal(status)})`);
+    refuse(`is a program and not executable (mode ${octal(status)}): chmod +x makes it so`);
   }
   if (needs.sha256 !== undefined) {
     const sha256 = await sha256Of(path);

@@ -138,8 +138,9 @@ async function add(
 async function findTarget(blocks: BlockDevices, request: BlockRequest): Promise<StorageTarget> {
   const { params, path, isName } = request;
   const expected = isName ? "the name of a block device in /dev" : "a block device or regular file";
+  const looked = isName ? `looked for ${shown(path)}: ` : "";
   const refused = (reason: string) =>
-    badNode("params", params, `${reason}; ${expected} is expected`);
+    badNode("params", params, `${looked}${reason}; ${expected} is expected`);
   let target: StorageTarget;
   try {
     target = await blocks.describe(path);

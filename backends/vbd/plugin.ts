@@ -38,13 +38,16 @@ export default definePlugin({
       await device.recordUndo({ loops: loops.join(" ") });
       await device.scripts.run("block", script, "add", signal).catch(async (error) => {
         const why = await targetIfMissing(device, script, params);
-        throw why === "" ? error : new Error(`${(error as Error).message}${why}`, { cause: error });
+        throw why === ""
+          ? error
+          : new Error(`${why} (${(error as Error).message})`, { cause: error });
       });
       await recordResult(device);
     });
     if (device.id.kind === "vbd" && !await hasResult(device)) {
       const why = await targetIfMissing(device, script, params);
-      throw new Error(`script ${script} succeeded but wrote no physical-device${why}`);
+      const result = `script ${script} succeeded but wrote no physical-device`;
+      throw new Error(why === "" ? result : `${why} (${result})`);
     }
   },
 

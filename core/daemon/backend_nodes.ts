@@ -1,7 +1,8 @@
 /** What the daemon itself writes into a backend directory. */
 import { backendPath, type DeviceId, frontendPath, relativeBackendPath } from "../device/id.ts";
 import { parseState, XenbusState } from "../device/states.ts";
-import { printable } from "../log/log.ts";
+import { isWeak } from "../hotplug/last_words.ts";
+import { oneLine } from "../log/log.ts";
 import { absentOrHidden, type NodeAccess } from "../xenstore/access.ts";
 import type { StoreClient } from "../xenstore/client.ts";
 import { readToken } from "./marking.ts";
@@ -66,7 +67,7 @@ export async function requestClose(
 
 /**
  * Makes sure that a failed add can be seen: `hotplug-status` says `error` (or `busy`, if the script
- * said so) and `hotplug-error` says why. What the script wrote stands.
+ * said so) and `hotplug-error` says why. What the script wrote stands, unless it names no cause.
  */
 export async function publishError(
   store: StoreClient,
@@ -78,10 +79,11 @@ export async function publishError(
   await store.transaction(async (t) => {
     if (!await isMarked(t, id, token)) return;
     const status = await t.readOptional(`${directory}/hotplug-status`);
-    if (!await t.readOptional(`${directory}/hotplug-error`)) {
+    const words = await t.readOptional(`${directory}/hotplug-error`);
+    if (!words || isWeak(words) && !isWeak(error)) {
       const kernel = await kernelError(t, id);
       const text = kernel === undefined ? error : `${error}; the kernel says: ${kernel}`;
-      await t.write(`${directory}/hotplug-error`, printable(text).slice(0, ERROR_MAX));
+      await t.write(`${directory}/hotplug-error`, oneLine(text, ERROR_MAX));
     }
     if (status !== "error" && status !== "busy") {
       await t.write(`${directory}/hotplug-status`, "error");

@@ -3,7 +3,7 @@
  * environment, and is found by it.
  */
 import type { DeviceChildren } from "../../plugins/contract.ts";
-import type { Log } from "../log/log.ts";
+import { type Log, oneLine } from "../log/log.ts";
 import type { ProcessTable } from "../platform/process_table.ts";
 import type { Child, ChildExit, Clock, Processes } from "../platform/types.ts";
 
@@ -16,6 +16,9 @@ export const CHILD_RECORD = "process ";
 /** How long they have between TERM and KILL, in ms. */
 const KILL_GRACE_MS = 2_000;
 const POLL_MS = 20;
+
+/** How much is shown of the last line that one printed, in characters. */
+const SAID_MAX = 300;
 
 const NAME = /^[A-Za-z0-9-]{1,32}$/;
 
@@ -44,6 +47,8 @@ export class ChildKeeper {
   readonly #table: ProcessTable;
   readonly #clock: Clock;
   readonly #running = new Map<string, Running>();
+  /** How those ended that were not meant to, until they are stopped or started again. */
+  readonly #ended = new Map<string, string>();
   #look: Promise<Map<number, string>> | null = null;
 
   constructor(processes: Processes, table: ProcessTable, clock: Clock) {
@@ -71,16 +76,23 @@ export class ChildKeeper {
 
   /** Ends all that bear a device's mark. */
   async stopAll(mark: string): Promise<void> {
-    const keys = new Set([...this.#running.keys()].filter((key) => key.startsWith(`${mark}/`)));
+    const known = [...this.#running.keys(), ...this.#ended.keys()];
+    const keys = new Set(known.filter((key) => key.startsWith(`${mark}/`)));
     for (const key of (await this.#marked()).values()) {
       if (key.startsWith(`${mark}/`)) keys.add(key);
     }
     await Promise.all([...keys].map((key) => this.#stop(key)));
   }
 
-  /** Whether a process that was recorded under this name runs. */
-  async isRunning(mark: string, name: string): Promise<boolean> {
-    return await this.#isRunning(`${mark}/${name}`);
+  /**
+   * How a process that was recorded under this name has ended, with the last line that it printed, as
+   * far as that is known; null while it runs.
+   */
+  async endOf(mark: string, name: string): Promise<string | null> {
+    const key = `${mark}/${name}`;
+    if (await this.#isRunning(key)) return null;
+    const how = this.#ended.get(key);
+    return `its process ${name} has ended${how === undefined ? "" : `: ${how}`}`;
   }
 
   async #start(
@@ -94,12 +106,17 @@ export class ChildKeeper {
       throw new Error(`process ${name}: ${argv[0]} is not an absolute path`);
     }
     record(CHILD_RECORD + name, argv.join(" "));
+    this.#ended.delete(key);
+    let said = "";
     let child: Child;
     try {
       child = await this.#processes.start({
         argv,
         env: { PATH: path, [CHILD_VARIABLE]: key },
-        output: (line) => log.info(`${name}: ${line}`),
+        output: (line) => {
+          if (line.trim() !== "") said = line;
+          log.info(`${name}: ${line}`);
+        },
       });
     } catch (error) {
       throw new Error(`process ${name}: ${argv[0]} cannot be started: ${(error as Error).message}`);
@@ -109,7 +126,9 @@ export class ChildKeeper {
     child.exited.then((exit) => {
       if (this.#running.get(key) === running) this.#running.delete(key);
       if (running.stopping) return;
-      log.warning(`its process ${name} ended: ${words(exit)}`);
+      const how = words(exit) + (said === "" ? "" : `: ${oneLine(said, SAID_MAX)}`);
+      this.#ended.set(key, how);
+      log.warning(`its process ${name} ended: ${how}`);
       onExit();
     });
   }
@@ -120,6 +139,7 @@ export class ChildKeeper {
   }
 
   async #stop(key: string): Promise<void> {
+    this.#ended.delete(key);
     const running = this.#running.get(key);
     if (running !== undefined) {
       running.stopping = true;

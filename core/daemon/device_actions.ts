@@ -292,9 +292,8 @@ export class DeviceActions implements LaneActions {
 
   async check(): Promise<string | null> {
     for (const name of this.#childNames) {
-      if (!await this.#parts.children.isRunning(this.#mark, name)) {
-        return `its process ${name} has ended`;
-      }
+      const end = await this.#parts.children.endOf(this.#mark, name);
+      if (end !== null) return end;
     }
     const { signal } = new AbortController();
     return await this.#call(

@@ -10,6 +10,7 @@ import type {
   Holder,
   Undo,
 } from "../../plugins/contract.ts";
+import type { HelperLog } from "../hotplug/helper_log.ts";
 import { deviceConfig } from "../../plugins/host/device_config.ts";
 import type { Clock, Files, Processes } from "../platform/types.ts";
 import { absentOrHidden } from "../xenstore/access.ts";
@@ -31,6 +32,7 @@ export interface ContextParts {
   /** The same for scripts, which lie near. */
   readonly scriptFiles?: Files;
   readonly processes: Processes;
+  readonly helperLog?: HelperLog;
   readonly scripts: ScriptSettings;
   readonly exclusive: Exclusive;
   readonly hotplug: HotplugDirectories;
@@ -49,6 +51,9 @@ export interface UndoStore {
   holders(name: string, value: string, by: "any" | "other guests"): readonly Holder[];
   heldValues(name: string): readonly Undo[string][];
 }
+
+/** How many lines of a program that fails are told. */
+const LINES_MAX = 3;
 
 /** How much of a program's output is kept, in characters. */
 const OUTPUT_MAX = 64 * 1024;
@@ -186,7 +191,9 @@ function deviceSystem(
         env: environment,
         apart: true,
         output: (line, stream) => {
-          if (lines.length < 3) lines.push(line);
+          // The first ones tell what it was about, the last one how it ended.
+          if (lines.length === LINES_MAX) lines.pop();
+          lines.push(line);
           if (stream === "stdout" && (length += line.length + 1) <= OUTPUT_MAX) printed.push(line);
         },
       });

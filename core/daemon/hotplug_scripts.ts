@@ -1,7 +1,9 @@
 /** Runs a device's hotplug script: checks it, asks the store what it needs, runs it. */
 import type { DeviceId } from "../device/id.ts";
 import { checkScript, type ScriptPolicy } from "../hotplug/path_rules.ts";
-import { runScript, ScriptFailed, type ScriptLimits } from "../hotplug/run_script.ts";
+import type { HelperLog } from "../hotplug/helper_log.ts";
+import { runWithLastWords } from "../hotplug/last_words.ts";
+import type { ScriptLimits } from "../hotplug/run_script.ts";
 import {
   BACKEND_BASE,
   blockPasses,
@@ -11,7 +13,7 @@ import {
   type ScriptPass,
   tapName,
 } from "../hotplug/v1_convention.ts";
-import { type Log, printable } from "../log/log.ts";
+import type { Log } from "../log/log.ts";
 import type { DeviceNodes, DeviceScripts, DeviceSystem } from "../../plugins/contract.ts";
 import type { Clock, Files, Processes } from "../platform/types.ts";
 import type { StoreClient } from "../xenstore/client.ts";
@@ -41,6 +43,8 @@ export interface ScriptParts {
   /** The same for scripts, which lie near. */
   readonly scriptFiles?: Files;
   readonly processes: Processes;
+  /** Where the causes are that Xen's helpers keep to themselves; without it, they stay there. */
+  readonly helperLog?: HelperLog;
   readonly scripts: ScriptSettings;
 }
 
@@ -133,11 +137,13 @@ export class HotplugScripts implements DeviceScripts {
       return await v2.add(script, signal);
     }
     if (v2 !== null && action === "remove" && await v2.isUsed()) {
-      return await this.#keepingReason(() => v2.remove(script, signal, nodes));
+      return await this.#keepingReason((reason) => v2.remove(script, signal, nodes, reason));
     }
     if (nodes === undefined) {
-      const run = () => this.#run(family, script, action, signal);
-      return action === "add" ? await run() : await this.#keepingReason(run);
+      if (action === "add") return await this.#run(family, script, action, signal);
+      return await this.#keepingReason((reason) =>
+        this.#run(family, script, action, signal, undefined, reason)
+      );
     }
     await withCopy(
       this.#parts.store,
@@ -147,53 +153,58 @@ export class HotplugScripts implements DeviceScripts {
     );
   }
 
-  /** Why an add failed is worth more than why undoing it did: the script may overwrite it. */
-  async #keepingReason(work: () => Promise<void>): Promise<void> {
-    const read = () => this.#nodes.read("hotplug-error");
-    const reason = await read();
+  /**
+   * Why an add failed is worth more than why undoing it did, and a refusal is to be told from an
+   * error: the script may overwrite both.
+   * @param work gets the reason that is there already
+   */
+  async #keepingReason(work: (reason: string | undefined) => Promise<void>): Promise<void> {
+    const read = () =>
+      Promise.all(["hotplug-error", "hotplug-status"].map((name) => this.#nodes.read(name)));
+    const [reason, status] = await read();
     try {
-      await work();
+      await work(reason);
     } finally {
-      const now = reason ? await read() : undefined;
-      if (reason && now !== undefined && now !== reason) {
-        await this.#nodes.write({ "hotplug-error": reason }).catch(() => {});
-      }
+      const [nowReason, nowStatus] = reason ? await read() : [];
+      // Emptied, or removed, is as the script would have it.
+      const kept = {
+        ...(reason && nowReason !== undefined && nowReason !== reason
+          ? { "hotplug-error": reason }
+          : {}),
+        ...(status && nowStatus && nowStatus !== status ? { "hotplug-status": status } : {}),
+      };
+      if (Object.keys(kept).length > 0) await this.#nodes.write(kept).catch(() => {});
     }
   }
 
+  /** @param reason what `hotplug-error` says already */
   async #run(
     family: ScriptFamily,
     script: string,
     action: ScriptAction,
     signal: AbortSignal,
     nodes?: Readonly<Record<string, string>>,
+    reason?: string,
   ): Promise<void> {
-    const { processes, clock, scripts } = this.#parts;
+    const { scripts } = this.#parts;
     const program = await this.#programOf(script);
     const passes = family === "block"
       ? blockPasses(this.#id, script, action, baseOf(nodes))
       : await this.#networkPasses(script, action, nodes);
     for (const pass of passes) {
       this.#log.debug(`runs ${program} ${pass.args.join(" ")}`);
-      try {
-        await runScript(processes, clock, {
-          argv: [program, ...pass.args],
-          env: { PATH: scripts.path, ...scripts.environment, ...this.#environment, ...pass.env },
-          limits: scripts.limits,
-          signal,
-          output: (line) => this.#log.info(`${program}: ${line}`),
-        });
-      } catch (error) {
-        throw await this.#explained(error);
-      }
+      const run = {
+        argv: [program, ...pass.args] as const,
+        env: { PATH: scripts.path, ...scripts.environment, ...this.#environment, ...pass.env },
+        limits: scripts.limits,
+        signal,
+        output: (line: string) => this.#log.info(`${program}: ${line}`),
+      };
+      await runWithLastWords(this.#parts, run, this.#log, async () => {
+        const words = await this.#nodes.read("hotplug-error");
+        return words === reason ? undefined : words;
+      });
     }
-  }
-
-  /** What the script itself said is the better explanation. */
-  async #explained(error: unknown): Promise<unknown> {
-    if (!(error instanceof ScriptFailed)) return error;
-    const words = await this.#nodes.read("hotplug-error").catch(() => undefined);
-    return words ? new ScriptFailed(`${error.message}: ${printable(words)}`) : error;
   }
 
   /** @param copy what to go by in place of the device's nodes */

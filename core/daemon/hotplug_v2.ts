@@ -117,12 +117,14 @@ export class HotplugV2 {
   /**
    * `remove` if it was added, then `unprepare` unless somebody else uses what is prepared.
    * @param copy nodes to run it on, since the directory is gone
+   * @param reason what `hotplug-error` says already
    * @throws Error with the first failure, when all was done
    */
   async remove(
     script: string,
     signal: AbortSignal,
     copy: Readonly<Record<string, string>> | undefined,
+    reason?: string,
   ): Promise<void> {
     const failures: unknown[] = [];
     const attempt = async (work: () => Promise<void>) => {
@@ -141,7 +143,7 @@ export class HotplugV2 {
       // Killed before that, an earlier one has left it to us.
       else if (this.#progress === "adding") await this.#restoreParams(this.#recordedTarget);
       await attempt(() => session.release());
-    });
+    }, reason);
     if (this.#progress !== undefined) this.#note("done");
     if (failures.length > 0) throw failures[0];
   }
@@ -222,6 +224,7 @@ export class HotplugV2 {
   async #exclusively<T>(
     signal: AbortSignal,
     work: (session: V2Session) => Promise<T>,
+    reason?: string,
   ): Promise<T> {
     const parts = await v2Parts(
       this.#id,
@@ -233,6 +236,7 @@ export class HotplugV2 {
     );
     const known: V2Parts = {
       ...parts,
+      knownError: () => reason,
       before: (action, target) => {
         if (action === "prepare") this.#note("preparing", target);
         if (action === "add") this.#note("adding", target);

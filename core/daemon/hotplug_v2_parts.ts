@@ -28,13 +28,14 @@ export async function v2Parts(
   log: Log,
   environment: Readonly<Record<string, string>>,
 ): Promise<V2Parts> {
-  const { store, clock, files, processes, scripts } = parts;
+  const { store, clock, files, processes, scripts, helperLog } = parts;
   const operation = environment[OPERATION_VARIABLE] ?? crypto.randomUUID();
   return {
     store,
     clock,
     files,
     processes,
+    ...(helperLog === undefined ? {} : { helperLog }),
     policy: scripts.policy,
     limits: v2.limits,
     killGraceMs: scripts.limits.killGraceMs,

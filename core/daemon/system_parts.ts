@@ -4,6 +4,8 @@ import { systemNetworkLinks } from "../platform/network_links.ts";
 import { systemClock } from "../platform/clock.ts";
 import { nearFiles, systemFiles } from "../platform/files.ts";
 import { systemProcessTable } from "../platform/process_table.ts";
+import { HelperLog } from "../hotplug/helper_log.ts";
+import { systemLogTails } from "../platform/log_tail.ts";
 import { systemProcesses } from "../platform/processes.ts";
 import type { StoreClient } from "../xenstore/client.ts";
 import { ChildKeeper } from "./children.ts";
@@ -25,6 +27,7 @@ export function systemParts(
     files: systemFiles,
     scriptFiles: nearFiles,
     processes: systemProcesses,
+    helperLog: new HelperLog(systemLogTails),
     slots: new Slots(),
     firstReads: new FirstReads(),
     orphans: new Orphans(systemProcessTable, systemClock),

@@ -41,23 +41,34 @@ export async function checkScript(
   const refuse = (why: string): never => {
     throw new ScriptRefused(`script ${shown} ${why}`);
   };
+  const { directories } = policy;
   // deno-lint-ignore no-control-regex
   if (/[\x00-\x1f\x7f]/.test(name)) refuse("has control characters in its name");
   if (name === "") refuse("has no name: the node is empty");
   if (name.length > PATH_MAX) refuse(`has a name longer than ${PATH_MAX} bytes`);
-  const path = name.includes("/") ? name : `${policy.directories[0] ?? ""}/${name}`;
-  if (!path.startsWith("/")) refuse("is not an absolute path");
+  const path = name.includes("/") ? name : `${directories[0] ?? ""}/${name}`;
+  if (!path.startsWith("/")) {
+    refuse(`is not an absolute path; expected one, or a name in ${directories[0] ?? ""}`);
+  }
   if (path.split("/").includes("..")) refuse("has a .. in its path");
 
-  const real = await canonicalPath(files, path, refuse);
-  if (!await isBelowAny(files, real, policy.directories)) {
+  const real = await canonicalPath(files, path, (why) =>
+    // A bare name says nothing of where it was looked for.
+    refuse(path === name ? why : `${why}: looked for ${path}`));
+  if (!await isBelowAny(files, real, directories)) {
+    const target = real === path ? "" : ` (it is ${real})`;
+    const allowed = [...directories, real.slice(0, real.lastIndexOf("/")) || "/"];
     refuse(
-      `is outside the allowed ${policy.directories.length === 1 ? "directory" : "directories"} ` +
-        policy.directories.join(", "),
+      `is outside the allowed ${directories.length === 1 ? "directory" : "directories"} ` +
+        `${directories.join(", ")}${target}: options ${
+          allowed.map((directory) => `--scripts ${directory}`).join(" ")
+        } of the daemon would allow it`,
     );
   }
   const status = await checkReach(files, path, real, policy.trustedUids, refuse);
-  if ((status.mode & 0o111) === 0) refuse(`is not executable (mode ${octal(status)})`);
+  if ((status.mode & 0o111) === 0) {
+    refuse(`is not executable (mode ${octal(status)}): chmod +x makes it so`);
+  }
   return path;
 }
 

@@ -5,6 +5,16 @@ import type { Clock, Processes } from "../platform/types.ts";
 /** A script did not succeed; the message says how, in words fit for `hotplug-error`. */
 export class ScriptFailed extends Error {
   override name = "ScriptFailed";
+  /** The last line that it printed; null: none. */
+  readonly said: string | null;
+  /** Whether it was told to stop, since nobody wanted what it did any more. */
+  readonly wasStopped: boolean;
+
+  constructor(message: string, said: string | null = null, wasStopped = false) {
+    super(message);
+    this.said = said;
+    this.wasStopped = wasStopped;
+  }
 }
 
 /** Limits of a script. */
@@ -44,10 +54,17 @@ export async function runScript(
   run: ScriptRun,
 ): Promise<void> {
   const name = [run.argv[0], ...run.argv.slice(1)].join(" ");
-  if (run.signal.aborted) throw new ScriptFailed(`${name}: not started, ${reason(run.signal)}`);
+  if (run.signal.aborted) {
+    throw new ScriptFailed(`${name}: not started, ${reason(run.signal)}`, null, true);
+  }
+  let said: string | null = null;
+  const output = (line: string) => {
+    if (line.trim() !== "") said = line.trim();
+    run.output(line);
+  };
   let child;
   try {
-    child = await processes.start({ argv: run.argv, env: run.env, output: run.output });
+    child = await processes.start({ argv: run.argv, env: run.env, output });
   } catch (error) {
     const { code, message } = error as { code?: string; message: string };
     const why = code === "ENOEXEC"
@@ -82,10 +99,10 @@ export async function runScript(
   if (stopped !== null) {
     // What it started must not outlive it.
     child.signalGroup("SIGKILL");
-    throw new ScriptFailed(`${name}: ${stopped}`);
+    throw new ScriptFailed(`${name}: ${stopped}`, said, run.signal.aborted);
   }
-  if (signal !== null) throw new ScriptFailed(`${name}: was killed by ${signal}`);
-  if (code !== 0) throw new ScriptFailed(`${name}: exited with status ${code}`);
+  if (signal !== null) throw new ScriptFailed(`${name}: was killed by ${signal}`, said);
+  if (code !== 0) throw new ScriptFailed(`${name}: exited with status ${code}`, said);
 }
 
 function reason(signal: AbortSignal): string {

@@ -1,9 +1,10 @@
 /** Running one action of a version 2 script. */
-import { type Log, printable } from "../log/log.ts";
+import type { Log } from "../log/log.ts";
 import type { Clock, Files, Processes } from "../platform/types.ts";
 import type { StoreClient } from "../xenstore/client.ts";
+import type { HelperLog } from "./helper_log.ts";
+import { runWithLastWords } from "./last_words.ts";
 import { checkScript, type ScriptPolicy } from "./path_rules.ts";
-import { runScript, ScriptFailed } from "./run_script.ts";
 import { type V2Action, v2Environment, type V2Limits } from "./v2_convention.ts";
 
 /** What the hotplug directory is for. */
@@ -19,6 +20,7 @@ export interface V2Parts {
   readonly clock: Clock;
   readonly files: Files;
   readonly processes: Processes;
+  readonly helperLog?: HelperLog;
   readonly policy: ScriptPolicy;
   readonly limits: V2Limits;
   /** How long the process group has between TERM and KILL, in ms. */
@@ -32,6 +34,8 @@ export interface V2Parts {
   readonly log: Log;
   /** Resolves when no process of an operation runs any more. */
   awaitOrphans(operation: string): Promise<void>;
+  /** What `hotplug-error` of the backend said before an action is run: no words of that one's. */
+  knownError?(): string | undefined;
   /** Called when the record of an action is written, before its script runs. May reject. */
   before?(action: V2Action, target: V2Target): void;
   /** Removes the hotplug directory. */
@@ -50,32 +54,33 @@ export async function runV2(
   backendPath: string,
   signal: AbortSignal,
 ): Promise<void> {
-  const { processes, clock, files, policy, limits, killGraceMs, log } = parts;
+  const { files, policy, limits, killGraceMs, log } = parts;
   const program = await checkScript(files, script, policy);
   log.debug(`runs ${program} ${action}`);
-  try {
-    await runScript(processes, clock, {
+  const known = backendPath === "" ? undefined : parts.knownError?.();
+  await runWithLastWords(
+    parts,
+    {
       argv: [program, action],
       env: { ...parts.environment, ...v2Environment(action, parts.directory, backendPath) },
       limits: { timeoutMs: limits[action], killGraceMs },
       signal,
       output: (line) => log.info(`${program}: ${line}`),
-    });
-  } catch (error) {
-    throw await explained(parts, error, backendPath);
-  }
+    },
+    log,
+    () => wordsOf(parts, backendPath, known),
+  );
 }
 
-/** What the script itself said is the better explanation. */
-async function explained(
+/** What the script itself has said. @param known what was there before it was run */
+async function wordsOf(
   { store, directory }: V2Parts,
-  error: unknown,
   backendPath: string,
-): Promise<unknown> {
-  if (!(error instanceof ScriptFailed)) return error;
+  known: string | undefined,
+): Promise<string | undefined> {
   for (const said of backendPath === "" ? [directory] : [backendPath, directory]) {
     const words = await store.readVisible(`${said}/hotplug-error`).catch(() => "");
-    if (words) return new ScriptFailed(`${error.message}: ${printable(words)}`);
+    if (words && words !== known) return words;
   }
-  return error;
+  return undefined;
 }

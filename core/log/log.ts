@@ -52,6 +52,19 @@ function formatRecord(record: LogRecord): string {
 }
 
 /**
+ * Text from elsewhere as one harmless line of bounded length: lines follow each other with a blank
+ * between them.
+ * @param max in characters
+ */
+export function oneLine(text: string, max: number): string {
+  // What is not shown need not be looked through.
+  const line = printable(text.slice(0, 2 * max).trim().replace(/\s*[\r\n]\s*/g, " "));
+  if (line.length <= max && text.length <= 2 * max) return line;
+  // No half of a character.
+  return `${line.slice(0, max - 1).replace(/[\ud800-\udbff]$/, "")}…`;
+}
+
+/**
  * Makes text from elsewhere harmless on one line: guests and scripts must not be able to forge
  * lines, send escape sequences to a terminal, or change the order in which text is shown. Control
  * and format characters and half surrogates are escaped.

@@ -9,7 +9,7 @@ const LINE_MAX = 2000;
 const LINES_MAX = 10_000;
 
 /** How long the output is waited for after the end of the process itself, in ms. */
-const OUTPUT_GRACE_MS = 100;
+export const OUTPUT_GRACE_MS = 100;
 
 /** The machine's processes. */
 export const systemProcesses: Processes = {

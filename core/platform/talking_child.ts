@@ -1,7 +1,7 @@
 /** A child process that is talked to over its standard streams. */
 import type { ChildProcess } from "node:child_process";
 import { openPipe } from "./pipe.ts";
-import { LineSplitter, signalGroup } from "./processes.ts";
+import { LineSplitter, OUTPUT_GRACE_MS, signalGroup } from "./processes.ts";
 import type { Child, ChildExit, ChildSpec } from "./types.ts";
 
 /** Such a child, leader of a process group and session of its own. */
@@ -50,13 +50,22 @@ export const systemTalkingChildren: TalkingChildren = {
     } finally {
       complaints.closeWriter();
     }
-    complaints.drain((chunk) => splitter.push(chunk)).catch(() => {});
+    const drained = complaints.drain((chunk) => splitter.push(chunk)).catch(() => {})
+      .then(() => splitter.end());
     // They are pipes.
     const [stdin, stdout] = [child.stdin!, child.stdout!];
     // It may end at any time; that it has is told by `exited`.
     stdin.on("error", () => {});
     const exited = new Promise<ChildExit>((resolve) => {
-      child.once("exit", (code, signal) => resolve({ code, signal }));
+      child.once("exit", (code, signal) => {
+        const exit = { code, signal };
+        // Its last words tell why. A grandchild may keep that open for ever.
+        const timer = setTimeout(() => resolve(exit), OUTPUT_GRACE_MS);
+        drained.then(() => {
+          clearTimeout(timer);
+          resolve(exit);
+        });
+      });
     });
     await new Promise<void>((resolve, reject) => {
       child.once("error", reject);

@@ -41,7 +41,8 @@ export async function checkReach(
     if ((status.mode & ALL_WRITERS) !== 0) {
       // Sticky or not: anybody could put helpers there.
       refuse(
-        `is not safe: its directory ${directory} is writable by others (mode ${octal(status)})`,
+        `is not safe: its directory ${directory} is writable by others ` +
+          `(mode ${octal(status)}; chmod go-w makes it acceptable)`,
       );
     }
   }
@@ -65,16 +66,22 @@ async function checkChain(
   refuse: Refuse,
 ): Promise<ReadonlyMap<string, FileStatus>> {
   const passed = new Map<string, FileStatus>();
+  const owners = [...new Set(trustedUids)].map((uid) => uid === 0 ? "root" : String(uid));
   const check = async (entry: string, isFile: boolean): Promise<FileStatus> => {
     const status = await files.lstat(entry);
     const what = isFile ? "" : `is not safe: its directory ${entry} `;
     if (!trustedUids.includes(status.uid)) {
-      refuse(`${what}belongs to uid ${status.uid}${isFile ? ", not to root" : ""}`);
+      refuse(
+        `${what}belongs to uid ${status.uid}; expected ${owners.join(" or ")} ` +
+          `(chown ${owners[0]} makes it acceptable)`,
+      );
     }
     // In a sticky directory nobody can rename or replace what belongs to somebody else.
     const open = (status.mode & ALL_WRITERS) !== 0 && (status.mode & STICKY) === 0;
     if (!isFile && open && status.kind !== "symlink") {
-      refuse(`${what}is writable by others (mode ${octal(status)})`);
+      refuse(
+        `${what}is writable by others (mode ${octal(status)}; chmod go-w makes it acceptable)`,
+      );
     }
     if (status.kind !== "symlink") passed.set(entry, status);
     return status;

@@ -2,6 +2,7 @@
  * What holds for every plugin, whatever carries it: a call ends when its time is up, whether the
  * plugin obeys or not, and a plugin whose call has ended can do nothing more with its device.
  */
+import { oneLine } from "../../core/log/log.ts";
 import type { Cancel, Clock } from "../../core/platform/types.ts";
 import type { Device, PluginOperations } from "../contract.ts";
 import { intercept } from "./intercept.ts";
@@ -86,7 +87,8 @@ export function checkAnswer(name: string, answer: unknown): string | null {
 /** Whatever was thrown, as an error with one line of bounded length. */
 export function errorOf(thrown: unknown): Error {
   const text = thrown instanceof Error ? thrown.message : String(thrown);
-  const line = text.split("\n")[0]!.slice(0, ERROR_MAX) || "it gave no reason";
+  // Of a program that failed, the cause is in what follows the first line.
+  const line = oneLine(text, ERROR_MAX) || "it gave no reason";
   if (thrown instanceof Error && thrown.message === line) return thrown;
   return new Error(line, { cause: thrown });
 }

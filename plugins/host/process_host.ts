@@ -174,7 +174,7 @@ export class ProcessHost implements PluginHost {
       child = await children.start({
         argv: [this.origin],
         env: { PATH: path, [PLUGIN_VARIABLE]: this.#mark },
-        complaint: (line) => session?.complaint(line),
+        complaint: (line) => session?.printed(line),
         ...(group === null ? {} : { around: (make) => group.around(make) }),
       });
     } catch (error) {

@@ -1,5 +1,5 @@
 /** One running process plugin: the host's side of the protocol, from its first frame to its end. */
-import type { Log } from "../../core/log/log.ts";
+import { type Log, oneLine } from "../../core/log/log.ts";
 import type { TalkingChild } from "../../core/platform/talking_child.ts";
 import type { Cancel, ChildExit, Clock } from "../../core/platform/types.ts";
 import { CONTRACT_VERSIONS, type Device } from "../contract.ts";
@@ -26,6 +26,9 @@ export interface SessionParts {
 
 /** Requests of a plugin that are answered at a time; it is not listened to beyond. */
 const REQUESTS_MAX = 64;
+
+/** How much is shown of the last line that it printed, in characters. */
+const SAID_MAX = 300;
 
 /** Bytes that a plugin may leave unread. */
 const UNREAD_MAX = 8 * 1024 * 1024;
@@ -54,6 +57,8 @@ export class PluginSession {
   /** Why it was ended; null while it runs. */
   #fault: string | null = null;
   #exit: ChildExit | null = null;
+  /** The last line that it printed to the standard error; empty if none. */
+  #said = "";
   #closing = false;
 
   constructor(child: TalkingChild, parts: SessionParts) {
@@ -64,7 +69,10 @@ export class PluginSession {
     this.#hello.promise.catch(() => {});
     child.exited.then((exit) => {
       this.#exit = exit;
-      this.#finish(`it ended (${exit.code === null ? exit.signal : `exit status ${exit.code}`})`);
+      const how = exit.code === null ? exit.signal : `exit status ${exit.code}`;
+      this.#finish(
+        `it ended (${how})${this.#said === "" ? "" : `: ${oneLine(this.#said, SAID_MAX)}`}`,
+      );
     });
     this.#listen().catch((error) => this.end(errorOf(error).message));
   }
@@ -250,6 +258,12 @@ export class PluginSession {
       (value) => reply({ value }),
       (error) => reply({ error: errorOf(error).message }),
     );
+  }
+
+  /** A line that it printed to the standard error. */
+  printed(line: string): void {
+    if (line.trim() !== "") this.#said = line;
+    this.complaint(line);
   }
 
   /** A line that the plugin has to say. */

@@ -134,7 +134,7 @@ describe("refused, with one line and nothing half-made", () => {
     [
       "a missing name",
       { params: "vg/x" },
-      /"vg\/x": it does not exist; the name of a block device in \/dev is expected$/,
+      /"vg\/x": looked for "\/dev\/vg\/x": it does not exist; the name of a block device in \/dev is expected$/,
     ],
     ["a name that leads out", { params: "../images/disk" }, /a name in \/dev without \.\., is/],
     ["a directory", { params: "/images" }, /"\/images": it is a directory; a block device or/],

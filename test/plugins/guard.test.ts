@@ -78,8 +78,9 @@ describe("what plugins throw and answer", () => {
     ["a text", () => "text", "text"],
     ["nothing", () => undefined, "undefined"],
     ["an empty error", () => new Error(""), "it gave no reason"],
-    ["two lines", () => new Error("one\ntwo"), "one"],
-    ["a long one", () => new Error("x".repeat(5_000)), "x".repeat(1_000)],
+    ["two lines", () => new Error("one\r\n two\n"), "one two"],
+    ["a long one", () => new Error("x".repeat(5_000)), `${"x".repeat(999)}…`],
+    ["control characters", () => new Error("a\x1b[31mb\u202e"), "a\\x1b[31mb\\x202e"],
   ])("%s is an error with one line", (_, make, text) => {
     const thrown = make();
     expect(errorOf(thrown).message).toBe(text);

@@ -203,6 +203,16 @@ describe("a hostile process plugin", () => {
     await world.gone(DISK);
   });
 
+  test("dies with words on its standard error: the last line is the cause", async () => {
+    await start(`on.call = () => {
+      writeSync(2, "Traceback:\\n  somewhere\\nIOError: no such \\u001b[2Jpool\\n\\n");
+      process.exit(1);
+    };`);
+    await fails(
+      /disks failed during add: it ended \(exit status 1\): IOError: no such \\x1b\[2Jpool\n?/,
+    );
+  });
+
   test("crashes again and again: it is started less and less often", async () => {
     await start("process.exit(1);", { times: { backoff: 100 } });
     await fails(/it ended \(exit status 1\)/);
@@ -258,7 +268,7 @@ describe("a hostile process plugin", () => {
   test("forges lines and escapes in what it says", async () => {
     await start(`on.call = ({ call }) => send({ type: "failed", call,
       error: "oh\\u001b[2J\\n2026-01-01 forged" });`);
-    await fails(/^oh\\x1b\[2J$/, /oh\\x1b\[2J\n/);
+    await fails(/^oh\\x1b\[2J 2026-01-01 forged$/, /oh\\x1b\[2J 2026-01-01 forged\n/);
     expect(world.log.some((line) => line.startsWith("2026-01-01 forged"))).toBeFalse();
   });
 

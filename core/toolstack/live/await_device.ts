@@ -3,7 +3,8 @@ import { backendPath, type DeviceId, frontendPath } from "../../device/id.ts";
 import { parseState, XenbusState } from "../../device/states.ts";
 import type { StoreClient } from "../../xenstore/client.ts";
 import { DeadlineError } from "../../xenstore/errors.ts";
-import { visible } from "../spec_error.ts";
+import { isWeak } from "../../hotplug/last_words.ts";
+import { oneLine } from "../../log/log.ts";
 import { ToolstackError } from "./error.ts";
 
 /** How far: not at all; until the backend's side is set up; until the guest uses it. */
@@ -20,6 +21,15 @@ const SCRIPTED = new Set(["vbd", "vbd3", "vif"]);
  * target is neither a file nor a block device; what xdevd makes of that comes a moment later.
  */
 const NAMES_DEVICE = "vbd";
+
+/** Longest reason that is shown, in characters; a daemon's are no longer. */
+const REASON_MAX = 512;
+
+/**
+ * How long a driver domain has to complete its reason, in ms: a script says that it failed before it
+ * ends, and only then its daemon can tell what it printed.
+ */
+const REASON_MS = 2_000;
 
 /** What is looked at. */
 interface Look {
@@ -54,7 +64,8 @@ export async function awaitDevice(
   const look = async (): Promise<true | undefined> => {
     last = await lookAt(store, backend, frontend);
     const failure = failureOf(id, last);
-    if (failure !== null) throw failure;
+    if (failure !== null && !isUnexplained(last)) throw failure;
+    if (failure !== null) return true;
     return isReached(id.kind, last, level) ? true : undefined;
   };
   const abort = new AbortController();
@@ -72,6 +83,32 @@ export async function awaitDevice(
   } finally {
     abort.abort(new Error("decided"));
   }
+  if (last !== null && isUnexplained(last)) throw await explainedFailure(store, id, frontend, last);
+}
+
+/** Whether it failed without a reason, or with one that may yet be completed. */
+function isUnexplained({ status, error }: Look): boolean {
+  return status === "error" && (!error || isWeak(error));
+}
+
+/** Waits a moment for a better reason. */
+async function explainedFailure(
+  store: StoreClient,
+  id: DeviceId,
+  frontend: string,
+  first: Look,
+): Promise<ToolstackError> {
+  const backend = backendPath(id);
+  let last = first;
+  await store.watchUntil(backend, async () => {
+    const look = await lookAt(store, backend, frontend);
+    // Of one that is gone the reason is that of before.
+    if (look.present) last = look;
+    return look.present && isUnexplained(look) ? undefined : true;
+  }, { timeoutMs: REASON_MS }).catch((error) => {
+    if (!(error instanceof DeadlineError)) throw error;
+  });
+  return failureOf(id, last) ?? failureOf(id, first)!;
 }
 
 async function lookAt(store: StoreClient, backend: string, frontend: string): Promise<Look> {
@@ -117,7 +154,7 @@ function failureOf({ kind, devid, frontendDomid }: DeviceId, look: Look): Toolst
       `${kind} ${devid} was removed while it was waited for${guest}`,
     );
   }
-  const reason = error ? `: ${visible(error.split("\n")[0]!.slice(0, 512))}` : "";
+  const reason = error ? `: ${oneLine(error, REASON_MAX)}` : "";
   if (status === "error" || status === "busy") {
     return new ToolstackError(
       "setup failed",
@@ -157,7 +194,7 @@ function lateness(
 ): ToolstackError {
   const { kind, devid, backendDomid, frontendDomid } = id;
   const within = `within ${Math.max(1, Math.round(timeoutMs / 100)) / 10} s`;
-  const said = kernels === undefined ? "" : ` (its kernel says: ${visible(kernels.slice(0, 200))})`;
+  const said = kernels === undefined ? "" : ` (its kernel says: ${oneLine(kernels, 200)})`;
   const { backendState = 0, frontendState, status } = look ?? {};
   if (backendState < XenbusState.InitWait) {
     return new ToolstackError(

@@ -273,7 +273,7 @@ describe("children", () => {
     process.kill((await started())[0]!, "SIGKILL");
     await world.reaches(`${BACKEND}/state`, "6");
     expect(await world.dom0.readText(`${BACKEND}/hotplug-error`))
-      .toBe("its process sleeper has ended");
+      .toBe("its process sleeper has ended: it was killed by SIGKILL");
     expect(world.log.join("")).toContain("its process sleeper ended: it was killed by SIGKILL");
   });
 
