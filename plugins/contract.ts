@@ -271,6 +271,9 @@ export interface PluginSample {
   readonly settings?: Readonly<Record<string, string>>;
 }
 
+/** See {@link PluginManifest.proof}. */
+export type ProofOfSetup = "status" | "state";
+
 /** What is known of a plugin before its code runs. Plain data. */
 export interface PluginManifest {
   /** Short name, such as `vbd`: lower case letters, digits, `-` and `_`; at most 32 characters. */
@@ -302,6 +305,13 @@ export interface PluginManifest {
    * takes longer than the toolstack waits. Default false.
    */
   readonly removesWithoutDirectory?: boolean;
+  /**
+   * What in the store proves that an `add` has succeeded, where there is no record of it: `status`,
+   * that `hotplug-status` is `connected`; `state`, that the backend is in state 4, since it gets
+   * there only when all is done. With `status`, the daemon sees to it that a device that was set up
+   * says so. Default `status`; for kinds that QEMU serves, `state`.
+   */
+  readonly proof?: readonly ProofOfSetup[];
   /** Nodes that `add` leaves in the backend directory: they are removed before a second try. */
   readonly results?: readonly string[];
   /** Settings that the configuration may have for it: their names, and what they mean. */

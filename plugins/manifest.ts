@@ -1,6 +1,6 @@
 /** Manifests: what a plugin file says of itself, readable without running it. Pure. */
 import { isKind, KIND_LENGTH_MAX } from "../core/device/id.ts";
-import { CONTRACT_VERSIONS, type PluginManifest } from "./contract.ts";
+import { CONTRACT_VERSIONS, type PluginManifest, type ProofOfSetup } from "./contract.ts";
 
 /** A manifest is no manifest; the message says what is wrong, in one line. */
 export class ManifestError extends Error {
@@ -62,6 +62,10 @@ const FIELDS: Record<string, readonly [(value: unknown) => boolean, string]> = {
   waitsForBackend: [isBoolean, "true or false"],
   servedByQemu: [isBoolean, "true or false"],
   removesWithoutDirectory: [isBoolean, "true or false"],
+  proof: [
+    (v) => isList(v, (one) => one === "status" || one === "state") && v.length > 0,
+    "a list of status, state, or both",
+  ],
   results: [(v) => isList(v, isNodeName), "a list of node names"],
   settings: [isTexts, "an object of names and what they mean"],
   sample: [isSample, "an object of backend, files and settings, each an object of texts"],
@@ -114,6 +118,11 @@ export function frontendKindOf({ frontendKind }: PluginManifest, kind: string): 
   return frontendKind !== undefined && Object.hasOwn(frontendKind, kind)
     ? frontendKind[kind]!
     : kind;
+}
+
+/** What proves that an add of a plugin has succeeded. */
+export function proofOf({ proof, servedByQemu }: PluginManifest): readonly ProofOfSetup[] {
+  return proof ?? [servedByQemu === true ? "state" : "status"];
 }
 
 /**

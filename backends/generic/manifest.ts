@@ -17,6 +17,8 @@ export const manifest: PluginManifest = {
     "vinput",
     "xen_9pfs",
   ],
+  // Nobody sets anything up.
+  proof: ["state"],
   frontendKind: { vinput: "vkbd", xen_9pfs: "9pfs" },
   description: "kinds whose backend does all by itself: the daemon follows and cleans up",
 };

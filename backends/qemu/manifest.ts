@@ -14,6 +14,7 @@ export const manifest: PluginManifest = {
   frontendKind: { qdisk: "vbd", qusb: "vusb" },
   waitsForBackend: false,
   servedByQemu: true,
+  proof: ["state"],
   removesWithoutDirectory: true,
   settings: {
     binary: `QEMU's program, an absolute path (default ${DEFAULT_BINARY})`,

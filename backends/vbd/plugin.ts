@@ -7,6 +7,7 @@ import { addNative, askNative, checkNative, isNative, removeNative } from "./nat
 import { claimTarget } from "./claim.ts";
 import { claimOf } from "./sharing.ts";
 import { detach, isOurs, loopsOf, useOf } from "./loop.ts";
+import { completeOutcome } from "./outcome.ts";
 import type { VbdUndo } from "./undo.ts";
 import { targetIfMissing } from "./missing_target.ts";
 import { addVersion2, adoptVersion2, removeVersion2 } from "./version2.ts";
@@ -44,11 +45,7 @@ export default definePlugin({
       });
       await recordResult(device);
     });
-    if (device.id.kind === "vbd" && !await hasResult(device)) {
-      const why = await targetIfMissing(device, script, params);
-      const result = `script ${script} succeeded but wrote no physical-device`;
-      throw new Error(why === "" ? result : `${why} (${result})`);
-    }
+    await completeOutcome(device, script, params);
   },
 
   async adopt(device) {
@@ -133,10 +130,4 @@ async function recordResult(device: Device): Promise<void> {
   const node = await device.nodes.read("node");
   if (node === undefined) return;
   await device.recordUndo({ node, use: await useOf(device.system, node) });
-}
-
-/** Linux's blkback opens `physical-device`; FreeBSD's takes `physical-device-path`. */
-async function hasResult(device: Device): Promise<boolean> {
-  return !!await device.nodes.read("physical-device") ||
-    !!await device.nodes.read("physical-device-path");
 }

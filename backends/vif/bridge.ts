@@ -36,9 +36,17 @@ async function findBridge({ links, settings }: Task): Promise<NetworkLink> {
   return found;
 }
 
-/** Until Xen 3.2 the bridge of eth0 was xenbr0; later it was called eth0 itself. */
-async function findRenamed(links: Task["links"], name: string): Promise<NetworkLink | undefined> {
+/**
+ * What a bridge may be called by now: until Xen 3.2 the bridge of eth0 was xenbr0; later it was
+ * called eth0 itself.
+ */
+export function bridgeNames(name: string): string[] {
   const number = /^xenbr(.*)$/.exec(name)?.[1];
-  const found = number === undefined ? undefined : await links.read(`eth${number}`);
+  return number === undefined ? [name] : [name, `eth${number}`];
+}
+
+async function findRenamed(links: Task["links"], name: string): Promise<NetworkLink | undefined> {
+  const [, renamed] = bridgeNames(name);
+  const found = renamed === undefined ? undefined : await links.read(renamed);
   return found?.kind === "bridge" ? found : undefined;
 }

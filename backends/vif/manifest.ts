@@ -8,6 +8,8 @@ export const manifest: PluginManifest = {
   api: 1,
   kinds: ["vif"],
   description: "network interfaces, set up by the script that the backend names, or without one",
+  // The kernel's backend may get to state 4 by itself.
+  proof: ["status"],
   settings: {
     native: NATIVE_SETTING,
     "packet-filter":

@@ -5,6 +5,7 @@ import { goesNative, likelyNative } from "../shared/way.ts";
 import { followBridge } from "./follow.ts";
 import { interfaceName, waitForInterface } from "./interface.ts";
 import { addNative, isNative, modeOfScript, removeNative, type VifMode } from "./native.ts";
+import { completeOutcome } from "./outcome.ts";
 import { readSettings } from "./settings.ts";
 import { manifest } from "./manifest.ts";
 
@@ -38,6 +39,7 @@ export default definePlugin({
     await device.recordUndo({ script });
     await awaitInterface(device, signal);
     await device.scripts.run("network", script, "add", signal);
+    await completeOutcome(device, script);
   },
 
   async adopt(device) {

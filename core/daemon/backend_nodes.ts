@@ -6,7 +6,7 @@ import { oneLine } from "../log/log.ts";
 import { absentOrHidden, type NodeAccess } from "../xenstore/access.ts";
 import type { StoreClient } from "../xenstore/client.ts";
 import { readToken } from "./marking.ts";
-import { visible } from "./observe.ts";
+import { reportOf, visible } from "./observe.ts";
 import { prune } from "./prune.ts";
 import { TOKEN_NODE } from "./token.ts";
 
@@ -88,6 +88,27 @@ export async function publishError(
     if (status !== "error" && status !== "busy") {
       await t.write(`${directory}/hotplug-status`, "error");
     }
+  });
+}
+
+/**
+ * Makes sure that a device that was set up says so in `hotplug-status`, unless that says that it has
+ * failed: the kernel's backend or the toolstack may wait for it.
+ * @returns what it said, and why if it has failed; null when there is nothing to be said
+ */
+export async function publishSuccess(
+  store: StoreClient,
+  id: DeviceId,
+  token: string | null,
+): Promise<{ readonly status: string | undefined; readonly error: string } | null> {
+  const directory = backendPath(id);
+  return await store.transaction(async (t) => {
+    if (!await isMarked(t, id, token)) return null;
+    const status = await t.readVisible(`${directory}/hotplug-status`);
+    const report = reportOf(status);
+    if (report === "connected") return null;
+    if (report === "none") await t.write(`${directory}/hotplug-status`, "connected");
+    return { status, error: await t.readVisible(`${directory}/hotplug-error`) ?? "" };
   });
 }
 

@@ -4,15 +4,16 @@ import type { Stage } from "../lifecycle/machine.ts";
 import { ABSENT, type Observation } from "../lifecycle/observation.ts";
 import type { LaneActions } from "../lifecycle/runner.ts";
 import type { Log } from "../log/log.ts";
-import type { Device, PluginOperations } from "../../plugins/contract.ts";
+import type { Device, PluginOperations, ProofOfSetup } from "../../plugins/contract.ts";
 import { type CallLimits, checkAnswer, guardedCall } from "../../plugins/host/guard.ts";
 import type { PluginHost } from "../../plugins/host/host.ts";
-import { frontendKindOf } from "../../plugins/manifest.ts";
+import { frontendKindOf, proofOf } from "../../plugins/manifest.ts";
 import {
   cleanse,
   closeBackend,
   deleteDirectory,
   publishError,
+  publishSuccess,
   requestClose,
   signalClosing,
 } from "./backend_nodes.ts";
@@ -28,7 +29,7 @@ import { isVersion2 } from "./hotplug_v2.ts";
 import { awaitKernelRelease } from "./kernel.ts";
 import { type Look, Looks } from "./looks.ts";
 import { readToken, writeToken } from "./marking.ts";
-import { observationOf, oddityOf, type Part } from "./observe.ts";
+import { observationOf, oddityOf, type Part, reportOf } from "./observe.ts";
 import { OPERATION_VARIABLE, type Orphans } from "./orphans.ts";
 import { sayDisconnected } from "./requests/farewell.ts";
 import type { Slots } from "./slots.ts";
@@ -41,6 +42,9 @@ const COPY_AFTER_MS = 500;
  * undone afterwards rather than stopped, and looking at it all the while takes time that it needs.
  */
 const LOOK_AFTER_MS = 500;
+
+/** Plugins of which it was told that they do not say when they are done. */
+const mutePlugins = new Set<string>();
 
 /** What actions are made of. */
 export interface ActionParts extends ContextParts {
@@ -114,7 +118,7 @@ export class DeviceActions implements LaneActions {
     const oddity = oddityOf(reading);
     if (oddity !== null && oddity !== this.#lastOddity) this.#log.warning(oddity);
     this.#lastOddity = oddity;
-    const observation = observationOf(reading, this.#id, this.#frontendKind);
+    const observation = observationOf(reading, this.#id, this.#frontendKind, this.#proof);
     this.#seen = observation;
     if (nodes.size > 0) this.#keepAhead(observation.token, nodes);
     return observation;
@@ -231,14 +235,40 @@ export class DeviceActions implements LaneActions {
     } finally {
       this.#endAdding();
     }
-    await this.#copy();
+    const nodes = await this.#copy();
+    if (this.#proof.includes("status") && nodes?.["hotplug-status"] !== "connected") {
+      await this.#writes(this.#publishSuccess());
+    }
+  }
+
+  /** @throws Error when its nodes say that it has failed */
+  async #publishSuccess(): Promise<void> {
+    const said = await publishSuccess(this.#parts.store, this.#id, this.#token);
+    if (said === null) return;
+    if (reportOf(said.status) === "failed") {
+      throw new Error(
+        [`its setup ended well, but hotplug-status says ${said.status}`, said.error]
+          .filter((part) => part !== "").join(": "),
+      );
+    }
+    const { name } = this.#plugin.manifest;
+    if (mutePlugins.has(name)) return;
+    mutePlugins.add(name);
+    this.#log.warning(
+      `plugin ${name} set it up without hotplug-status: connected is written in its place (said ` +
+        "once for this plugin)",
+    );
+  }
+
+  get #proof(): readonly ProofOfSetup[] {
+    return proofOf(this.#plugin.manifest);
   }
 
   async #addInSlot(signal: AbortSignal): Promise<void> {
     await this.#inSlot(signal, async () => {
       // Beside what takes long, since nobody waits for it: what a script will ask for when the
       // directory is gone.
-      let copied: Promise<void> | null = null;
+      let copied: Promise<unknown> | null = null;
       const cancel = this.#parts.clock.after(COPY_AFTER_MS, () => copied = this.#copy());
       const ahead = this.#ahead?.token === this.#token ? this.#ahead : null;
       const first = this.#parts.firstReads.open(this.#id.kind, this.#parts.clock, ahead);
@@ -390,17 +420,23 @@ export class DeviceActions implements LaneActions {
     this.#parts.journal.put({ ...before, ...change });
   }
 
-  /** Keeps the device's nodes; a failure only means that a script cannot be given them later. */
-  async #copy(): Promise<void> {
+  /**
+   * Keeps the device's nodes; a failure only means that a script cannot be given them later.
+   * @returns what was kept; null when nothing was
+   */
+  async #copy(): Promise<Readonly<Record<string, string>> | null> {
     const { store } = this.#parts;
     const known = this.#entry?.nodes;
     const volatile = ["state", "hotplug-status", ...this.#plugin.manifest.results ?? []];
     try {
       const nodes = await copyOf(store, backendPath(this.#id), known, volatile);
       // Of this attach's directory, and not of one that took its place.
-      if (await readToken(store, this.#id) === this.#token) this.#put({ nodes });
+      if (await readToken(store, this.#id) !== this.#token) return null;
+      this.#put({ nodes });
+      return nodes;
     } catch (error) {
       this.#log.debug(`its nodes are not kept: ${(error as Error).message}`);
+      return null;
     }
   }
 

@@ -2,6 +2,7 @@
 import { backendPath, type DeviceId, frontendPath } from "../device/id.ts";
 import { parseState, XenbusState } from "../device/states.ts";
 import { ABSENT, type Observation } from "../lifecycle/observation.ts";
+import type { ProofOfSetup } from "../../plugins/contract.ts";
 import { TOKEN_NODE } from "./token.ts";
 import { type NodeAccess } from "../xenstore/access.ts";
 
@@ -74,19 +75,35 @@ export async function readNodes(
   return new Map(names.map((name, index) => [name, values[index]]));
 }
 
-/** What was read, as the lifecycle takes it. */
-export function observationOf(reading: Reading, id: DeviceId, frontendKind: string): Observation {
+/**
+ * What was read, as the lifecycle takes it.
+ * @param proof what proves that an add has succeeded
+ */
+export function observationOf(
+  reading: Reading,
+  id: DeviceId,
+  frontendKind: string,
+  proof: readonly ProofOfSetup[],
+): Observation {
   if (reading.directory === undefined) return ABSENT;
   const state = parseState(reading.state ?? "");
+  const report = reportOf(reading["hotplug-status"]);
   return {
     present: true,
     online: reading.online === "1" ? true : reading.online === "0" ? false : undefined,
     state,
     frontendPresent: reading.guest !== undefined,
-    served: reading["hotplug-status"] === "connected" || state === XenbusState.Connected,
+    served: report === "connected" || proof.includes("state") && state === XenbusState.Connected,
+    report,
     token: reading.mark ?? null,
     fault: identityFault(id, reading, frontendPath(id, frontendKind)),
   };
+}
+
+/** What node `hotplug-status` says. */
+export function reportOf(status: string | undefined): Observation["report"] {
+  if (status === "error" || status === "busy") return "failed";
+  return status === "connected" ? "connected" : "none";
 }
 
 /** A node that should have been something else, in one line; null when all is well. */

@@ -11,8 +11,10 @@ export interface Observation {
   readonly state: XenbusState | undefined;
   /** Whether the guest's directory exists and lets us read it. */
   readonly frontendPresent: boolean;
-  /** Whether the nodes show that an add has succeeded before, maybe under an earlier daemon. */
+  /** Whether the nodes prove that an add has succeeded before, maybe under an earlier daemon. */
   readonly served: boolean;
+  /** What `hotplug-status` says: that it has succeeded, that it has failed, or neither. */
+  readonly report: "connected" | "failed" | "none";
   /** The mark that ours left in the directory; null without one, or if none is expected. */
   readonly token: string | null;
   /** Why the directory must not be served (it contradicts its own path, say), or null. */
@@ -26,6 +28,7 @@ export const ABSENT: Observation = {
   state: undefined,
   frontendPresent: false,
   served: false,
+  report: "none",
   token: null,
   fault: null,
 };

@@ -19,6 +19,7 @@ describe("vif", () => {
     let at = 0;
     device.machine.script = async () => {
       at = device.now;
+      await device.nodes.write({ "hotplug-status": "connected" });
     };
     await vif.add(device, patient);
     expect(at).toBe(500);
@@ -27,6 +28,7 @@ describe("vif", () => {
 
   test("fault 11: no longer than 2 s", async () => {
     const device = make();
+    device.machine.script = () => device.nodes.write({ "hotplug-status": "connected" });
     await vif.add(device, patient);
     expect(device.now).toBe(2_000);
     expect(device.lines).toEqual(["interface vif7.0 does not exist; trying all the same"]);

@@ -18,7 +18,8 @@ const SCRIPTED = new Set(["vbd", "vbd3", "vif"]);
 
 /**
  * Of this one the kernel's backend needs to be told its device. Debian's `block` says `connected` without one when its
- * target is neither a file nor a block device; what xdevd makes of that comes a moment later.
+ * target is neither a file nor a block device; what xdevd makes of that comes a moment later. There are scripts that
+ * name the device and say nothing; xdevd then says `connected`, `xl devd` does not.
  */
 const NAMES_DEVICE = "vbd";
 
@@ -78,6 +79,7 @@ export async function awaitDevice(
     ]);
   } catch (error) {
     if (!(error instanceof DeadlineError)) throw error;
+    if (level === "hotplug" && isNamedMutely(id.kind, last)) return;
     const kernels = await store.readVisible(errorPath(id));
     throw lateness(id, last, level, timeoutMs, kernels);
   } finally {
@@ -173,11 +175,22 @@ function failureOf({ kind, devid, frontendDomid }: DeviceId, look: Look): Toolst
 function isReached(kind: string, look: Look, level: WaitLevel): boolean {
   const { backendState = 0, frontendState, status } = look;
   const ready = SCRIPTED.has(kind)
-    ? status === "connected" && (look.named || kind !== NAMES_DEVICE)
+    ? status === "connected" && (look.named || kind !== NAMES_DEVICE) || isUsed(kind, look)
     : status === "connected" || backendState >= XenbusState.InitWait;
   if (level === "hotplug") return ready;
   return ready && backendState === XenbusState.Connected &&
     frontendState === XenbusState.Connected;
+}
+
+/** The kernel's backend has opened the device that a script has named, and serves it: that needs no `hotplug-status`. */
+function isUsed(kind: string, { named, backendState }: Look): boolean {
+  return kind === NAMES_DEVICE && named && backendState === XenbusState.Connected;
+}
+
+/** To be asked when the time is up: a script that was still at work, or had failed, would have said more by then. */
+function isNamedMutely(kind: string, look: Look | null): boolean {
+  if (look === null || kind !== NAMES_DEVICE || !look.named) return false;
+  return !look.status && (look.backendState ?? 0) >= XenbusState.InitWait;
 }
 
 /** Where a kernel's backend leaves its last error (linux, xenbus_client.c). */

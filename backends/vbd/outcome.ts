@@ -1,0 +1,48 @@
+/** What a version 1 script has left in the nodes, and what of it the kernel's backend still waits for. */
+import type { Device } from "../../plugins/contract.ts";
+import { hasSpoken, speakFor } from "../shared/mute_script.ts";
+import { targetIfMissing } from "./missing_target.ts";
+
+/**
+ * Completes what a script that has succeeded has left out: `hotplug-status` always (vbd3's backend waits for that alone),
+ * `physical-device` where the path that it wrote tells the number (Linux's blkback opens by number, FreeBSD's by path).
+ * @throws Error when it has named no device
+ */
+export async function completeOutcome(
+  device: Device,
+  script: string,
+  params: string,
+): Promise<void> {
+  const [status, number, path] = await Promise.all(
+    ["hotplug-status", "physical-device", "physical-device-path"].map((name) =>
+      device.nodes.read(name)
+    ),
+  );
+  const isMute = !hasSpoken(status);
+  const fail = async (what: string) => {
+    const why = await targetIfMissing(device, script, params);
+    const result = `script ${script} succeeded but wrote ${what}`;
+    return new Error(why === "" ? result : `${why} (${result})`);
+  };
+  if (device.id.kind !== "vbd") {
+    if (!isMute) return;
+    if (!path) throw await fail("neither hotplug-status nor physical-device-path");
+    return await speakFor(device, script);
+  }
+  if (!number && !path) throw await fail("no physical-device");
+  const found = number ? undefined : await numberOf(device, path ?? "");
+  const nodes = found === undefined ? {} : { "physical-device": found };
+  if (isMute) await speakFor(device, script, nodes);
+  else if (found !== undefined) await device.nodes.write(nodes);
+}
+
+/** A block device's number as blkback reads it; undefined if it is none. */
+async function numberOf({ system }: Device, path: string): Promise<string | undefined> {
+  try {
+    const { kind, major = 0, minor = 0 } = await system.blocks.describe(path);
+    return kind === "block" ? `${major.toString(16)}:${minor.toString(16)}` : undefined;
+  } catch {
+    // Whoever takes a path may take what is nothing here.
+    return undefined;
+  }
+}
