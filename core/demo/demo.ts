@@ -4,8 +4,11 @@ import { CommandError, ExitCode } from "../cli/exit_codes.ts";
 import { backendPath, type DeviceId, frontendPath } from "../device/id.ts";
 import { systemClock } from "../platform/clock.ts";
 import { systemFiles } from "../platform/files.ts";
+import { PHASE_WORDS, phaseNamed } from "../lifecycle/phase_words.ts";
+import type { Phase } from "../lifecycle/machine.ts";
 import { systemProcesses } from "../platform/processes.ts";
 import { environment, printTo, processId, selfCommand } from "../platform/self.ts";
+import { takesColour } from "../platform/terminal.ts";
 import type { Child } from "../platform/types.ts";
 import { createDomainHome } from "../sim/domains.ts";
 import { SimulatedFrontend } from "../sim/frontend.ts";
@@ -28,7 +31,7 @@ const IMAGE_SIZE = 1024 * 1024;
 const SAMPLE_SIZE = 4096;
 
 /** No step takes longer, in ms. */
-const PATIENCE_MS = 10_000;
+const PATIENCE_MS = 30_000;
 
 /** Runs the demonstration. @throws CommandError when something was not as it should be */
 export async function demo(options: { real?: boolean }): Promise<number> {
@@ -62,7 +65,7 @@ async function play(
   print(
     `A disk for guest ${GUEST}, served by driver domain ${DRIVER} (${machine.description})\n\n`,
   );
-  const timeline = new Timeline(systemClock, print);
+  const timeline = new Timeline(systemClock, print, takesColour(1));
   const connect = (domid: number, who: string) =>
     StoreClient.connect({
       clock: systemClock,
@@ -93,6 +96,8 @@ async function play(
     await frontend.start();
     await toolstack.waitForBackend(DISK);
     await frontend.connected(PATIENCE_MS);
+    // The guest may be through before the script has ended.
+    await daemon.reaches("connected");
     const attached = timeline.elapsed - attachStart;
 
     const opened = kernel.opened(DISK);
@@ -107,6 +112,7 @@ async function play(
     const detachStart = timeline.elapsed;
     await toolstack.remove(disk);
     const detached = timeline.elapsed - detachStart;
+    await daemon.reaches("absent");
     await frontend.stop();
     await timeline.stop();
 
@@ -127,9 +133,12 @@ async function play(
 
 interface DaemonRun {
   readonly child: Child;
-  /** What it has logged, for the case that something goes wrong. */
-  readonly log: string[];
+  /** Waits until the disk is in a phase of its life, for the daemon. @throws CommandError */
+  reaches(phase: Phase): Promise<void>;
 }
+
+/** A line by which the daemon tells, at level `debug`, of a change of phase. */
+const CHANGE = /^(.*: )\S+: \S+ → (\S+)$/;
 
 /** Starts the daemon as a process of its own, as a driver domain would, and waits until it serves. */
 async function startDaemon(
@@ -139,6 +148,8 @@ async function startDaemon(
 ): Promise<DaemonRun> {
   const log: string[] = [];
   const serving = Promise.withResolvers<void>();
+  let phase: Phase | undefined;
+  let onPhase = () => {};
   const child = await systemProcesses.start({
     argv: [
       ...selfCommand(),
@@ -150,7 +161,15 @@ async function startDaemon(
       log.push(line);
       const text = line.replace(/^\S+ \S+ +/, "");
       if (text.startsWith("serving")) serving.resolve();
-      timeline.line("daemon", text.replace(/^serving (domain \d+) .*/, "serves $1"));
+      const [, name, to = ""] = CHANGE.exec(text) ?? [];
+      phase = phaseNamed(to) ?? phase;
+      timeline.line(
+        "daemon",
+        name === undefined || phase === undefined
+          ? text.replace(/^serving (domain \d+) .*/, "serves $1")
+          : name + PHASE_WORDS[phase],
+      );
+      onPhase();
     },
   });
   const failure = child.exited.then(() => {
@@ -158,7 +177,24 @@ async function startDaemon(
   });
   failure.catch(() => {});
   await Promise.race([serving.promise, failure]);
-  return { child, log };
+  const reaches = (wanted: Phase): Promise<void> => {
+    const { promise, resolve, reject } = Promise.withResolvers<void>();
+    const cancel = systemClock.after(PATIENCE_MS, () => {
+      const now = phase === undefined ? "it knows no disk" : PHASE_WORDS[phase];
+      reject(
+        new CommandError(
+          `the demonstration failed: the daemon did not come to "${PHASE_WORDS[wanted]}" in ` +
+            `${PATIENCE_MS / 1000} s; last: "${now}"`,
+        ),
+      );
+    });
+    onPhase = () => {
+      if (phase === wanted) resolve();
+    };
+    onPhase();
+    return Promise.race([promise, failure]).finally(cancel);
+  };
+  return { child, reaches };
 }
 
 async function stopDaemon({ child }: DaemonRun): Promise<void> {

@@ -21,10 +21,21 @@ const SHOWN = [
 /** Nodes that only the script writes in this demonstration. */
 const OF_THE_SCRIPT = /\/(node|physical-device|physical-device-path|hotplug-status|hotplug-error)$/;
 
+/** Colours of the actors on a terminal (ECMA-48, SGR). */
+const COLOURS: Readonly<Record<string, number>> = {
+  toolstack: 36,
+  kernel: 35,
+  guest: 33,
+  daemon: 32,
+  script: 34,
+  demo: 31,
+};
+
 /** Prints lines with the time since its start. */
 export class Timeline {
   readonly #clock: Clock;
   readonly #print: (line: string) => void;
+  readonly #coloured: boolean;
   readonly #start: number;
   /** Who of this process's actors last wrote a path, or removed it (`-PATH`). */
   readonly #claims = new Map<string, string>();
@@ -32,9 +43,11 @@ export class Timeline {
   readonly #watches: Watch[] = [];
   #pending: Promise<void> = Promise.resolve();
 
-  constructor(clock: Clock, print: (line: string) => void) {
+  /** @param coloured whether each actor's name has a colour */
+  constructor(clock: Clock, print: (line: string) => void, coloured = false) {
     this.#clock = clock;
     this.#print = print;
+    this.#coloured = coloured;
     this.#start = clock.now();
   }
 
@@ -45,7 +58,10 @@ export class Timeline {
 
   /** One line. */
   line(who: string, what: string): void {
-    this.#print(`${this.elapsed.toFixed(1).padStart(9)} ms  ${who.padEnd(9)}  ${what}\n`);
+    const colour = this.#coloured ? COLOURS[who] : undefined;
+    const name = colour === undefined ? who : `\x1b[${colour}m${who}\x1b[0m`;
+    const space = " ".repeat(Math.max(0, 9 - who.length));
+    this.#print(`${this.elapsed.toFixed(1).padStart(9)} ms  ${name}${space}  ${what}\n`);
   }
 
   /** A transport whose writer is remembered: changes of these paths are its. */

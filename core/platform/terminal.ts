@@ -15,6 +15,15 @@ export function terminalWidth(fd: 1 | 2): number | undefined {
   return stream.isTTY ? stream.columns ?? 0 : undefined;
 }
 
+/**
+ * Whether a standard stream may be coloured: it is a terminal that knows colours, and nobody minds
+ * (`NO_COLOR`, no-color.org).
+ */
+export function takesColour(fd: 1 | 2): boolean {
+  const { NO_COLOR = "", TERM = "" } = process.env;
+  return NO_COLOR === "" && TERM !== "dumb" && terminalWidth(fd) !== undefined;
+}
+
 function mayBeTerminal(fd: number): boolean {
   try {
     const status = fstatSync(fd);

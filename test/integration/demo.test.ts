@@ -1,8 +1,8 @@
 /** The README's first command, whole. */
-import { expect, test } from "bun:test";
+import { describe, expect, test } from "bun:test";
 import { readdirSync } from "node:fs";
 import { tmpdir } from "node:os";
-import { runProgram } from "../support/daemon_process.ts";
+import { programCommand, runProgram, until } from "../support/daemon_process.ts";
 
 test("the demonstration attaches, shows, detaches, and leaves nothing", async () => {
   const { code, stdout, stderr } = await runProgram(["demo"]);
@@ -29,5 +29,45 @@ test("the demonstration attaches, shows, detaches, and leaves nothing", async ()
     expect(at(steps[before]!)).toBeLessThan(at(steps[after]!));
   }
   expect(stdout).toMatch(/attached in \d+ ms, detached in \d+ ms\n$/);
+  // What the daemon does, in words; and nothing is detached that is not set up.
+  for (const words of ["being set up", "set up", "being undone", "nothing is left of it"]) {
+    expect(stdout).toMatch(new RegExp(`daemon +vbd/7/51712: ${words}\n`));
+  }
+  expect(stdout).not.toMatch(/→|being stopped/);
+  expect(stdout.search(/daemon +vbd\/7\/51712: set up\n/)).toBeLessThan(at(steps[7]!));
   expect(readdirSync(tmpdir()).filter((name) => name.startsWith("xdevd-demo-"))).toEqual([]);
+});
+
+describe("colours", () => {
+  const inTerminal = async (env: Record<string, string>): Promise<string> => {
+    let output = "";
+    const child = Bun.spawn([...programCommand(), "demo"], {
+      env: { PATH: process.env["PATH"] ?? "", TERM: "xterm", ...env },
+      terminal: {
+        cols: 120,
+        rows: 40,
+        data: (_, data) => output += new TextDecoder().decode(data),
+      },
+    });
+    expect(await child.exited).toBe(0);
+    await until(() => output.includes("detached in"), () => output);
+    return output;
+  };
+
+  test("each actor has one, on a terminal", async () => {
+    const output = await inTerminal({});
+    const colours = new Map<string, string>();
+    // deno-lint-ignore no-control-regex
+    for (const [, colour, who] of output.matchAll(/(\x1b\[[\d;]+m)(\w+)\x1b\[0m/g)) {
+      expect(colours.get(who!) ?? colour!).toBe(colour!);
+      colours.set(who!, colour!);
+    }
+    expect([...colours.keys()].sort())
+      .toEqual(["daemon", "demo", "guest", "kernel", "script", "toolstack"]);
+    expect(new Set(colours.values()).size).toBe(6);
+  });
+
+  test.each([{ NO_COLOR: "1" }, { TERM: "dumb" }])("not with %p", async (env) => {
+    expect(await inTerminal(env)).not.toContain("\x1b");
+  });
 });

@@ -12,4 +12,24 @@ if (requireReal("the demonstration on real parts", needs)) {
     expect(stdout).toMatch(/guest +reads 4096 bytes through 7:\d+: the image's own/);
     expect(stdout).toMatch(/demo +nothing is left/);
   });
+
+  test("it detaches when the daemon is done, however slow the script is", async () => {
+    const load = Array.from(
+      { length: 3 },
+      () => Bun.spawn(["sh", "-c", "while :; do :; done"], { stdout: "ignore" }),
+    );
+    try {
+      for (let run = 0; run < 5; run++) {
+        const { code, stdout, stderr } = await runProgram(["demo", "--real"], {}, 60_000);
+        expect({ code, stderr }).toEqual({ code: 0, stderr: "" });
+        expect(stdout).not.toMatch(/being stopped|aborting/);
+        const setUp = stdout.search(/daemon +vbd\/7\/51712: set up\n/);
+        expect(setUp).toBeGreaterThan(0);
+        expect(setUp).toBeLessThan(stdout.search(/toolstack +backend\/online = 0/));
+      }
+    } finally {
+      for (const child of load) child.kill("SIGKILL");
+      await Promise.all(load.map(({ exited }) => exited));
+    }
+  }, 300_000);
 }
