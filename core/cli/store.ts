@@ -2,7 +2,8 @@
 import { printTo } from "../platform/self.ts";
 import { toText } from "../xenstore/codec.ts";
 import { StoreError } from "../xenstore/errors.ts";
-import { joinPath } from "../xenstore/paths.ts";
+import { createDomainHome } from "../sim/domains.ts";
+import { domainPath, joinPath } from "../xenstore/paths.ts";
 import { printable } from "../log/log.ts";
 import type { StoreClient } from "../xenstore/client.ts";
 import { formatPermission, parsePermissions } from "../xenstore/permissions.ts";
@@ -109,11 +110,14 @@ export function setPermissions(path: string, permissions: readonly string[]): St
   };
 }
 
-/** Tells the store of a new domain: with `xdevd xenstored`, it gets a socket. */
+/** Tells the store of a new domain: with `xdevd xenstored`, it gets a socket, and its nodes. */
 export function introduceDomain(domid: number): StoreAction {
   return async (store) => {
     // The embedded server has no use for the ring's frame and port; they must not be 0.
     await store.introduceDomain(domid, 1, 1);
+    if (!await store.exists(domainPath(domid))) {
+      await createDomainHome(store, { domid, driverDomain: true });
+    }
     return ExitCode.Success;
   };
 }

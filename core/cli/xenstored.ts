@@ -1,6 +1,10 @@
 /** `xdevd xenstored`: the embedded store as a server of its own. */
+import { systemClock } from "../platform/clock.ts";
 import { systemFiles } from "../platform/files.ts";
 import { onTermination, printTo } from "../platform/self.ts";
+import { createDomain0, createDomainHome } from "../sim/domains.ts";
+import { StoreClient } from "../xenstore/client.ts";
+import { connectInProcess } from "../xenstored/in_process.ts";
 import { type ListeningStore, listenStore, socketPath } from "../xenstored/listen.ts";
 import { XenstoreServer } from "../xenstored/server.ts";
 import { CommandError, ExitCode } from "./exit_codes.ts";
@@ -28,23 +32,45 @@ export async function xenstored(options: XenstoredOptions): Promise<number> {
   return ExitCode.Success;
 }
 
-/** Makes all sockets, or none. @throws CommandError */
+/**
+ * Makes all sockets, or none. Who finds a domain's socket finds its nodes too.
+ * @throws CommandError
+ */
 async function listen(server: XenstoreServer, options: XenstoredOptions): Promise<ListeningStore> {
-  const { dir } = options;
-  let listening: ListeningStore | null = null;
+  const { dir, domain } = options;
+  await makeDomains(server, domain);
   try {
     await systemFiles.makeDirectory(dir, 0o700);
-    listening = await listenStore(server, dir);
-    for (const domid of options.domain) await listening.introduce(domid);
-    return listening;
+    return await listenStore(server, dir);
   } catch (error) {
-    await listening?.close();
-    const { code, message } = error as { code?: string; message: string };
+    const { code, message, address } = error as {
+      code?: string;
+      message: string;
+      address?: string;
+    };
     const why = code !== "EADDRINUSE"
       ? message
-      : listening === null
+      : address === socketPath(dir, 0)
       ? "another server listens there"
       : "the name of a domain's socket is taken";
     throw new CommandError(`cannot listen in ${dir}: ${why}`);
+  }
+}
+
+/** Plays the toolstack. */
+async function makeDomains(server: XenstoreServer, domids: readonly number[]): Promise<void> {
+  const dom0 = await StoreClient.connect({
+    clock: systemClock,
+    connect: async () => connectInProcess(server, 0),
+  });
+  try {
+    await createDomain0(dom0);
+    for (const domid of domids) {
+      // The store gives nodes only to domains that it knows.
+      await server.introduce(domid);
+      await createDomainHome(dom0, { domid, driverDomain: true });
+    }
+  } finally {
+    dom0.close();
   }
 }

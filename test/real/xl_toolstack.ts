@@ -2,6 +2,7 @@
 import { mkdtemp, rm } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
+import { createDomain0, createDomainHome } from "../../core/sim/domains.ts";
 import type { StoreClient } from "../../core/xenstore/client.ts";
 import { formatPermission } from "../../core/xenstore/permissions.ts";
 import { type EmbeddedStore, startEmbeddedStore } from "../support/embedded_store.ts";
@@ -40,13 +41,13 @@ export class XlToolstack {
     if (compiler.exitCode !== 0) throw new Error(compiler.stderr.toString());
     const store = await startEmbeddedStore([0, 1, 7]);
     const dom0 = await connectTo(store.socketPath(0));
-    for (const domid of [0, 1, 7]) {
-      await dom0.write(`/local/domain/${domid}/domid`, String(domid));
-      await dom0.write(`/local/domain/${domid}/name`, `domain-${domid}`);
-    }
+    await createDomain0(dom0);
+    for (const domid of [1, 7]) await createDomainHome(dom0, { domid });
     // Of a guest with disks of QEMU, xl wants to see that there is a QEMU.
     await dom0.write("/local/domain/7/image/device-model-pid", "1");
-    return new XlToolstack(directory, store, dom0);
+    const toolstack = new XlToolstack(directory, store, dom0);
+    await toolstack.clear();
+    return toolstack;
   }
 
   /**

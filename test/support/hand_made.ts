@@ -3,22 +3,13 @@
  * guest would write.
  */
 import { backendPath, type DeviceId, frontendPath } from "../../core/device/id.ts";
+import { createDomain0, createDomainHome } from "../../core/sim/domains.ts";
 import type { StoreClient } from "../../core/xenstore/client.ts";
 import { until } from "./daemon_process.ts";
 
-/** What the toolstack grants a domain in its home directory. */
-export async function makeDomain(dom0: StoreClient, domid: number): Promise<void> {
-  const home = `/local/domain/${domid}`;
-  const readable = [{ domid: 0, access: "none" }, { domid, access: "read" }] as const;
-  const own = [{ domid, access: "none" }] as const;
-  await dom0.transaction(async (t) => {
-    for (const [path, permissions] of [[home, readable], [`${home}/data`, own]] as const) {
-      await t.makeDirectory(path);
-      await t.setPermissions(path, permissions);
-    }
-    await t.write(`${home}/domid`, String(domid));
-    await t.setPermissions(`${home}/domid`, readable);
-  });
+/** A domain as the toolstack makes it; no driver domain, but may be domain 0. */
+export function makeDomain(dom0: StoreClient, domid: number): Promise<void> {
+  return domid === 0 ? createDomain0(dom0) : createDomainHome(dom0, { domid });
 }
 
 /** One device, as dom0 sees it. */
