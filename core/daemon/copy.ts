@@ -6,6 +6,7 @@ import { type DeviceId, relativeBackendPath } from "../device/id.ts";
 import { absentOrHidden } from "../xenstore/access.ts";
 import type { StoreClient } from "../xenstore/client.ts";
 import { domainPath, parentPath } from "../xenstore/paths.ts";
+import { both } from "./both.ts";
 import { TOKEN_NODE } from "./token.ts";
 
 /** Where copies are, relative to the domain's home: below what every domain has for its own use. */
@@ -67,10 +68,8 @@ export async function withCopy<T>(
       `its directory is gone, and no copy can be made for the script: ${(error as Error).message}`,
     );
   }
-  try {
-    return await work();
-  } finally {
-    await store.transaction(async (t) => {
+  return await both(work(), () =>
+    store.transaction(async (t) => {
       await absentOrHidden(t.remove(directory));
       // The empty directories above it, up to `data`.
       let above = parentPath(directory);
@@ -78,6 +77,5 @@ export async function withCopy<T>(
         if ((await absentOrHidden(t.list(above)) ?? []).length > 0) break;
         await absentOrHidden(t.remove(above));
       }
-    });
-  }
+    }));
 }

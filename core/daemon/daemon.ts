@@ -165,7 +165,11 @@ export class Daemon {
   #changed(path: string): void {
     // Most events are for nodes of a known device that nobody looks at.
     const name = path.slice(path.lastIndexOf("/") + 1);
-    if (!isLookedAt(name) && this.devices.isDirectory(path.slice(0, -name.length - 1))) return;
+    if (!isLookedAt(name)) {
+      const directory = path.slice(0, -name.length - 1);
+      if (name === "hotplug-error") this.devices.hears(directory);
+      if (this.devices.isDirectory(directory)) return;
+    }
     const place = placeOf(path, this.#domid);
     if (place.at === "device") {
       const part = changedBy(path, backendPath(place.id));

@@ -2,8 +2,8 @@
 import { backendPath, type DeviceId, deviceName, frontendPath } from "../device/id.ts";
 import type { Stage } from "../lifecycle/machine.ts";
 import { ABSENT, type Observation } from "../lifecycle/observation.ts";
-import type { LaneActions } from "../lifecycle/runner.ts";
-import type { Log } from "../log/log.ts";
+import { FailedBefore, type LaneActions } from "../lifecycle/runner.ts";
+import { type Log, printable } from "../log/log.ts";
 import type { Device, PluginOperations, ProofOfSetup } from "../../plugins/contract.ts";
 import { type CallLimits, checkAnswer, guardedCall } from "../../plugins/host/guard.ts";
 import type { PluginHost } from "../../plugins/host/host.ts";
@@ -17,6 +17,7 @@ import {
   requestClose,
   signalClosing,
 } from "./backend_nodes.ts";
+import { both } from "./both.ts";
 import { CHILD_RECORD, type ChildKeeper } from "./children.ts";
 import { copyOf } from "./copy.ts";
 import type { AddReads, FirstReads, ReadAhead } from "./first_reads.ts";
@@ -77,6 +78,8 @@ export class DeviceActions implements LaneActions {
   /** What was read besides at the last look, or when the directory was marked. */
   #ahead: ReadAhead | null = null;
   readonly #looks: Looks;
+  /** Why the script of the add that runs fails, as far as it has said. */
+  #words: string | null = null;
   /** From the record of an add to its end: what changes meanwhile is told by events. */
   #isAdding = false;
   /** Resolves when an add may be looked at, and makes it do so. */
@@ -230,8 +233,11 @@ export class DeviceActions implements LaneActions {
 
   async add(signal: AbortSignal): Promise<void> {
     this.#log.info(`attach: ${frontendPath(this.#id, this.#frontendKind)}`);
+    this.#words = null;
     try {
       await this.#addInSlot(signal);
+    } catch (error) {
+      throw signal.aborted ? await this.#whyStopped(error as Error, signal) : error;
     } finally {
       this.#endAdding();
     }
@@ -264,6 +270,42 @@ export class DeviceActions implements LaneActions {
     return proofOf(this.#plugin.manifest);
   }
 
+  /**
+   * Its script has said why it fails. Whoever reads that may have the directory deleted before the
+   * script has ended: so it is read at once.
+   */
+  hears(): void {
+    if (this.#isAdding) this.#readWords().then((words) => this.#words = words ?? this.#words);
+  }
+
+  /** What was stopped because its failure was seen has failed by itself. */
+  async #whyStopped(error: Error, { reason }: AbortSignal): Promise<Error> {
+    const words = await this.#readWords() ?? this.#words;
+    if (words === null) return error;
+    const { message } = reason as Error;
+    const how = error.message.replaceAll(message, "it had failed");
+    return new FailedBefore(how.includes(words) ? how : `${how}: ${words}`, { cause: error });
+  }
+
+  /** Why its script fails, if the store says that it does; of this attach's directory. */
+  async #readWords(): Promise<string | null> {
+    const { store } = this.#parts;
+    const directory = backendPath(this.#id);
+    try {
+      const [words, status, token] = await Promise.all([
+        store.readVisible(`${directory}/hotplug-error`),
+        store.readVisible(`${directory}/hotplug-status`),
+        readToken(store, this.#id),
+      ]);
+      if (token !== this.#token) return null;
+      if (words) return printable(words);
+      return status === "error" || status === "busy" ? `hotplug-status is ${status}` : null;
+    } catch (error) {
+      this.#log.debug(`what its script says cannot be read: ${(error as Error).message}`);
+      return null;
+    }
+  }
+
   async #addInSlot(signal: AbortSignal): Promise<void> {
     await this.#inSlot(signal, async () => {
       // Beside what takes long, since nobody waits for it: what a script will ask for when the
@@ -288,12 +330,15 @@ export class DeviceActions implements LaneActions {
 
   async #remove(signal: AbortSignal): Promise<void> {
     await this.#inSlot(signal, async () => {
-      try {
-        await this.#call(signal, (plugin, device, signal) => plugin.remove(device, signal));
-      } finally {
-        if (this.#childNames.length > 0) await this.#parts.children.stopAll(this.#mark);
-        if (this.#entry?.undo[DEVICE_MODEL_RECORD]) await this.#deviceModel.release();
-      }
+      const called = this.#call(signal, (plugin, device, signal) => plugin.remove(device, signal));
+      await both(called, async () => {
+        const stopped = this.#childNames.length > 0
+          ? this.#parts.children.stopAll(this.#mark)
+          : Promise.resolve();
+        await both(stopped, async () => {
+          if (this.#entry?.undo[DEVICE_MODEL_RECORD]) await this.#deviceModel.release();
+        });
+      });
       const { directories, hotplug } = this.#parts;
       await directories.remove(this.#id);
       if (this.#entry?.undo[HOTPLUG_RECORD]) await hotplug.remove(this.#id);

@@ -197,10 +197,18 @@ function deviceSystem(
           if (stream === "stdout" && (length += line.length + 1) <= OUTPUT_MAX) printed.push(line);
         },
       });
-      const kill = () => child.signalGroup("SIGKILL");
+      let stopped = false;
+      const kill = () => {
+        stopped = true;
+        child.signalGroup("SIGKILL");
+      };
       signal.addEventListener("abort", kill, { once: true });
       const { code, signal: ended } = await child.exited;
       signal.removeEventListener("abort", kill);
+      if (stopped && code === null) {
+        const why = signal.reason instanceof Error ? signal.reason.message : String(signal.reason);
+        throw new Error(`${argv.join(" ")} was stopped: ${why}`, { cause: signal.reason });
+      }
       if (code !== 0) {
         const how = code === null ? `was killed by ${ended}` : `exited with status ${code}`;
         throw new Error([`${argv.join(" ")} ${how}`, ...lines].join(": "));

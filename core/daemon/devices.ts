@@ -139,6 +139,11 @@ export class Devices {
     this.#throttle.run(id.frontendDomid, key, () => this.#touchNow(id, key));
   }
 
+  /** A device's script has said why it fails. @param path of its backend directory */
+  hears(path: string): void {
+    this.#lanes.get(path)?.actions.hears();
+  }
+
   /** Something below a guest's directory was written: news only if that was not known to be there. */
   touchIfHidden(id: DeviceId): void {
     if (this.#lanes.get(backendPath(id))?.actions.sawGuest === false) this.touch(id, "guest");

@@ -34,6 +34,9 @@ export const DEFAULT_LIMITS: ScriptLimits = {
 /** What PATH a script gets: nothing of the daemon's environment reaches it. */
 export const DEFAULT_PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin";
 
+/** Shells exit with this, and the signal's number, when what they waited for was killed. */
+const KILLED_FROM = 128;
+
 /** One run. */
 export interface ScriptRun {
   readonly argv: readonly [string, ...string[]];
@@ -99,7 +102,13 @@ export async function runScript(
   if (stopped !== null) {
     // What it started must not outlive it.
     child.signalGroup("SIGKILL");
-    throw new ScriptFailed(`${name}: ${stopped}`, said, run.signal.aborted);
+    // An exit status of its own may be that of another failure, just before.
+    const own = code !== null && code !== 0 && code < KILLED_FROM && run.signal.aborted;
+    throw new ScriptFailed(
+      own ? `${name}: exited with status ${code} after it was told to stop` : `${name}: ${stopped}`,
+      said,
+      run.signal.aborted && !own,
+    );
   }
   if (signal !== null) throw new ScriptFailed(`${name}: was killed by ${signal}`, said);
   if (code !== 0) throw new ScriptFailed(`${name}: exited with status ${code}`, said);

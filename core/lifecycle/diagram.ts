@@ -1,7 +1,7 @@
 /** The lifecycle's diagram, made from its table. Pure. */
 import { DEFAULT_TIMES } from "./constants.ts";
 import { type Effect, INITIAL, type LifecycleEvent, type LifecycleRules } from "./machine.ts";
-import type { Phase } from "./machine.ts";
+import type { LifecycleState, Phase } from "./machine.ts";
 import { type Row, TABLE, TIMERS } from "./table.ts";
 
 /** One row, as one reads it. */
@@ -12,6 +12,8 @@ export interface Rule {
   readonly when: readonly string[];
   /** Names of what is done, in order; timers and reports are left out. */
   readonly effects: readonly string[];
+  /** How loudly a person is told, if it is a failure or worth a warning. */
+  readonly tells?: "warning" | "error";
 }
 
 const RULES: LifecycleRules = {
@@ -30,14 +32,26 @@ export function rulesOf(table: readonly Row[] = TABLE): Rule[] {
       on: row.on,
       when: row.when ?? [],
       effects: effectsOf(row),
+      ...toldBy(row),
     }))
   );
 }
 
+/** An event and a state that a row may meet. */
+function occasion(row: Row): { event: LifecycleEvent; state: LifecycleState } {
+  const event = { type: row.on, error: "…" } as LifecycleEvent;
+  return { event, state: { ...INITIAL, phase: row.from[0]! } };
+}
+
+function toldBy(row: Row): Pick<Rule, "tells"> {
+  const { state, event } = occasion(row);
+  const told = row.tells?.(state, event, RULES);
+  return told === undefined ? {} : { tells: told.level };
+}
+
 /** What a row does depends on nothing but the row. */
 function effectsOf(row: Row): string[] {
-  const event = { type: row.on, error: "…" } as LifecycleEvent;
-  const state = { ...INITIAL, phase: row.from[0]! };
+  const { state, event } = occasion(row);
   return (row.effects?.(state, event, RULES) ?? []).flatMap(nameOf);
 }
 

@@ -4,8 +4,8 @@ import { rulesOf, toMermaid } from "./diagram.ts";
 
 /** The whole document. */
 export function lifecycleDocument(): string {
-  const rows = rulesOf().map(({ from, on, when, to, effects }) =>
-    `| ${from} | ${on} | ${when.join(", ")} | ${to} | ${effects.join(", ")} |`
+  const rows = rulesOf().map(({ from, on, when, to, effects, tells = "" }) =>
+    `| ${from} | ${on} | ${when.join(", ")} | ${to} | ${effects.join(", ")} | ${tells} |`
   );
   const times = Object.entries(TIMES).map(([name, { ms, min, max, meaning, source }]) =>
     `| \`${name}\` | ${ms / 1000} | ${min / 1000} … ${max / 1000} | ${meaning} | ${source} |`
@@ -21,10 +21,11 @@ ${toMermaid()}\`\`\`
 ## Rows
 
 In one of these phases, on this event, if all conditions hold: the first row that fits decides. Starting
-timers and reporting are left out.
+timers and what is only told at \`info\` are left out. The last column says how loudly a person is told what
+happened, and why. Of what else fails (writing a node, or the journal) a warning tells, whatever the phase.
 
-| in | on | if | goes to | does |
-| --- | --- | --- | --- | --- |
+| in | on | if | goes to | does | tells |
+| --- | --- | --- | --- | --- | --- |
 ${rows.join("\n")}
 
 ## Times
@@ -48,7 +49,9 @@ any two effects, scripts that outlive it, and directories that are deleted and m
 - what works is not undone as long as it is wanted, whatever happens to the daemon;
 - nothing is written into a directory of the same name that is not the one that was set up;
 - the directory is deleted last (but see \`budget\`), and not before the toolstack could see Closed;
-- a failure has a reason, and it is published;
+- a failure has a reason, and it is published for as long as there is a directory that is not served anew;
+- whatever fails, its cause is in the log at \`warning\` or \`error\`, once; a table in which any row does not
+  tell what it tells breaks this, as a test shows of each. What ends because it was stopped has not failed;
 - whatever has happened before, everything comes to rest: a device that is removed, dead or gone leaves
   nothing held and no record, one that is wanted ends connected, or failed with a reason.
 

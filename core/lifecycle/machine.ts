@@ -5,6 +5,7 @@
 import type { LifecycleTimes } from "./constants.ts";
 import { ABSENT, type Observation } from "./observation.ts";
 import { guards, type Row, TABLE, TIMERS } from "./table.ts";
+import { troubleWith } from "./trouble.ts";
 
 /** Where a device is in its life. */
 export type Phase =
@@ -83,17 +84,34 @@ export type LifecycleEvent =
   /** The token of a device that was set up before, null if it could not be marked. */
   | { readonly type: "adopted"; readonly token: string | null }
   | { readonly type: "add-done" }
-  | { readonly type: "add-failed"; readonly error: string }
+  /** @property late it came after `abort-add`, and may be no more than what follows from that */
+  | { readonly type: "add-failed"; readonly error: string; readonly late?: boolean }
+  /** It ended because of `abort-add`, and did not fail by itself. */
+  | { readonly type: "add-stopped"; readonly how: string }
   | { readonly type: "remove-done" }
   | { readonly type: "remove-failed"; readonly error: string }
-  /** The kernel unregistered the device, or took too long over it. */
+  /** The kernel unregistered the device. */
   | { readonly type: "kernel-released" }
+  /** It did not within its time, or nobody can tell. */
+  | { readonly type: "kernel-kept"; readonly error: string }
   | { readonly type: "deleted" }
   /** The directory was not deleted, since it is wanted again or is another one by now. */
   | { readonly type: "delete-refused"; readonly error: string }
   /** The store would not delete the directory. */
   | { readonly type: "delete-failed"; readonly error: string }
+  /** Any other effect failed; all goes on as if it had not. */
+  | { readonly type: "trouble"; readonly effect: Effect["do"]; readonly error: string }
   | { readonly type: `${TimerName}-expired` };
+
+/** Events that tell of a failure: whatever row takes one has to tell its cause. */
+export type FailureType =
+  | "broken"
+  | "record-failed"
+  | "add-failed"
+  | "remove-failed"
+  | "kernel-kept"
+  | "delete-failed"
+  | "trouble";
 
 /** Name of a timer; each device has at most one of each. */
 export type TimerName = "wait" | "destroy" | "linger" | "hold" | "budget";
@@ -115,7 +133,7 @@ export type Effect =
    * `record-failed`, `record-missed`.
    */
   | { readonly do: "record" }
-  /** Brings the journal's record up to date; a failure is reported and no more. */
+  /** Brings the journal's record up to date. */
   | { readonly do: "note"; readonly stage: Stage; readonly error?: string }
   /** Removes the journal's record: nothing is held, nothing is left to do. */
   | { readonly do: "drop" }
@@ -139,7 +157,7 @@ export type Effect =
   | { readonly do: "signal-closing" }
   /** Takes the backend to Closing, then Closed, so that guest and toolstack see the end. */
   | { readonly do: "close-backend" }
-  /** Waits for the kernel, no longer than `ms`: `kernel-released`. */
+  /** Waits for the kernel, no longer than `ms`: `kernel-released`, `kernel-kept`. */
   | { readonly do: "await-kernel"; readonly ms: number }
   /** Deletes the directory: `deleted`, `delete-refused` or `delete-failed`. */
   | { readonly do: "delete" }
@@ -168,6 +186,8 @@ export interface LifecycleState {
   readonly asked: boolean;
   /** Why it failed, or null. */
   readonly error: string | null;
+  /** The failure that was told last: while it is the same one, it is not told again. */
+  readonly told: string | null;
 }
 
 /** A device of which nothing is known. */
@@ -182,6 +202,7 @@ export const INITIAL: LifecycleState = {
   held: false,
   asked: false,
   error: null,
+  told: null,
 };
 
 /** A device of which the journal knows; the first effect is to wait for what still runs. */
@@ -216,7 +237,8 @@ export interface Step {
 
 /**
  * Takes one event. The first row of the table that fits decides; an event that no row expects
- * changes nothing but what is known. Timers that have no meaning in the new phase are stopped.
+ * changes nothing but what is known, but a failure is told of in any case. Timers that have no
+ * meaning in the new phase are stopped.
  * @param table another table, for the tests that change it
  */
 export function transition(
@@ -228,20 +250,40 @@ export function transition(
   const state = learn(before, event);
   for (const row of rowsOf(table, state.phase, event.type)) {
     if (row.when !== undefined && !row.when.every((name) => guards[name](state, rules))) continue;
-    const stopped = TIMERS[state.phase].filter((timer) => !TIMERS[row.to].includes(timer))
-      .map((timer): Effect => ({ do: "stop-timer", timer }));
-    const effects = [...stopped, ...row.effects?.(state, event, rules) ?? []];
-    const failure = effects.find((effect) => effect.do === "publish-error");
-    const error = failure?.error ?? state.error;
-    const next = { ...state, error, ...row.set?.(event, state), phase: row.to };
-    // A life has ended: the next one starts with nothing but what is in the store.
-    if (row.to === "absent") {
-      const { observation, asked } = next;
-      return { state: { ...INITIAL, observation, asked }, effects };
-    }
-    return { state: next, effects };
+    return take(row, state, event, rules);
   }
-  return { state, effects: [] };
+  return { state, effects: unexpected(event) };
+}
+
+function take(row: Row, state: LifecycleState, event: LifecycleEvent, rules: LifecycleRules): Step {
+  const stopped = TIMERS[state.phase].filter((timer) => !TIMERS[row.to].includes(timer))
+    .map((timer): Effect => ({ do: "stop-timer", timer }));
+  const told = row.tells?.(state, event, rules);
+  const news: Effect[] = told === undefined || told.text === state.told
+    ? []
+    : [{ do: "report", ...told }];
+  const effects = [...stopped, ...news, ...row.effects?.(state, event, rules) ?? []];
+  const failure = effects.find((effect) => effect.do === "publish-error");
+  const next = {
+    ...state,
+    error: failure?.error ?? state.error,
+    told: told?.text ?? state.told,
+    ...row.set?.(event, state),
+    phase: row.to,
+  };
+  // A life has ended: the next one starts with nothing but what is in the store.
+  if (row.to === "absent") {
+    const { observation, asked } = next;
+    return { state: { ...INITIAL, observation, asked }, effects };
+  }
+  return { state: next, effects };
+}
+
+function unexpected(event: LifecycleEvent): Effect[] {
+  // What has broken is told once, and only of what is to work.
+  if (!("error" in event) || ["delete-refused", "broken"].includes(event.type)) return [];
+  const text = event.type === "trouble" ? troubleWith(event.effect) : event.type;
+  return [{ do: "report", level: "warning", text: `${text}: ${event.error}` }];
 }
 
 /** The rows of each table by what they begin with: most do not concern an event. */

@@ -33,7 +33,11 @@ export interface LaneActions {
   drop(): Promise<void>;
   /** Resolves when no process of an earlier daemon's operation runs; ends them after `ms`. */
   awaitOrphans(ms: number): Promise<void>;
-  /** Sets the device up. Rejecting means that it failed; the message is for the toolstack. */
+  /**
+   * Sets the device up. Rejecting means that it failed, with the message for the toolstack, or that it
+   * was stopped, if the message has that of the signal's reason in it.
+   * @throws FailedBefore when it was stopped and is known to have failed before that
+   */
   add(signal: AbortSignal): Promise<void>;
   /** Undoes what `add` did, also when it failed half way. Must not assume anything to be there. */
   remove(signal: AbortSignal): Promise<void>;
@@ -52,13 +56,21 @@ export interface LaneActions {
   requestClose(): Promise<void>;
   publishError(error: string): Promise<void>;
   closeBackend(): Promise<void>;
-  /** Resolves when the kernel has unregistered the device, or after `ms` milliseconds. */
+  /**
+   * Resolves when the kernel has unregistered the device.
+   * @throws Error when it has not after `ms` milliseconds, or when nobody can tell
+   */
   awaitKernel(ms: number): Promise<void>;
   /** Deletes the backend directory unless it is wanted again; returns why not, or null. */
   deleteDirectory(): Promise<string | null>;
   report(level: "debug" | "info" | "warning" | "error", text: string): void;
   /** Told after each change of phase. */
   changed?(): void;
+}
+
+/** An add that was stopped, and had failed by itself before. */
+export class FailedBefore extends Error {
+  override name = "FailedBefore";
 }
 
 /** Phases in which nothing of ours is under way. */
@@ -241,7 +253,7 @@ export class Lane {
   }
 
   #dispatch(event: LifecycleEvent): void {
-    if (this.#stopped) return;
+    if (this.#stopped) return this.#leave(event);
     const { state, effects } = transition(this.#state, event, this.#rules);
     if (state.phase !== "absent") this.#forgettable = false;
     const before = this.#state.phase;
@@ -254,8 +266,23 @@ export class Lane {
       if (effect.do === "stop-timer") this.#over.delete(effect.timer);
       this.#enqueue(effect);
     }
-    if (before !== state.phase) this.#actions.changed?.();
+    if (before !== state.phase) this.#tellOfChange();
     if (before !== state.phase && state.phase === "closing") this.#checkSoon();
+  }
+
+  /** What fails when all has been stopped is in the journal, for the next daemon to undo. */
+  #leave(event: LifecycleEvent): void {
+    if (!("error" in event) || event.type === "delete-refused") return;
+    this.#actions.report("warning", `${event.type}, and left for the next daemon: ${event.error}`);
+  }
+
+  /** Whoever wants to know must not keep the device from going on. */
+  #tellOfChange(): void {
+    try {
+      this.#actions.changed?.();
+    } catch (error) {
+      this.#actions.report("warning", `its change cannot be told: ${message(error)}`);
+    }
   }
 
   /** When what is under way is done. */
@@ -272,7 +299,7 @@ export class Lane {
       try {
         await this.#perform(effect);
       } catch (error) {
-        this.#actions.report("warning", `${effect.do}: ${message(error)}`);
+        this.#dispatch({ type: "trouble", effect: effect.do, error: message(error) });
       } finally {
         this.#unfinished--;
         if (this.#atRest()) this.#onRest?.();
@@ -291,11 +318,14 @@ export class Lane {
         this.#timers.delete(effect.timer);
         return;
       case "add":
-        return this.#run((signal) => actions.add(signal), "add-done", "add-failed");
+        return this.#run((signal) => actions.add(signal), "add-done", addFailure);
       case "remove":
-        return this.#run((signal) => actions.remove(signal), "remove-done", "remove-failed");
+        return this.#run((signal) => actions.remove(signal), "remove-done", removeFailure);
       case "await-orphans":
-        this.#answer(actions.awaitOrphans(effect.ms), () => ({ type: "orphans-gone" }));
+        this.#answer(actions.awaitOrphans(effect.ms), { type: "orphans-gone" }, (error) => {
+          this.#dispatch({ type: "trouble", effect: effect.do, error });
+          return { type: "orphans-gone" };
+        });
         return;
       case "mark":
         return await actions.mark();
@@ -314,14 +344,18 @@ export class Lane {
       case "request-close":
         return await actions.requestClose();
       case "abort-add":
-        this.#abort?.abort(new Error("the device is no longer wanted"));
+        this.#abort?.abort(new Error(NO_LONGER_WANTED));
         return;
       case "publish-error":
         return await actions.publishError(effect.error);
       case "close-backend":
         return await actions.closeBackend();
       case "await-kernel":
-        this.#answer(actions.awaitKernel(effect.ms), () => ({ type: "kernel-released" }));
+        this.#answer(
+          actions.awaitKernel(effect.ms),
+          { type: "kernel-released" },
+          (error) => ({ type: "kernel-kept", error }),
+        );
         return;
       case "delete":
         return await this.#delete();
@@ -332,10 +366,14 @@ export class Lane {
     }
   }
 
-  /** Waits beside the chain; the event comes in any case. */
-  #answer(work: Promise<void>, event: () => LifecycleEvent): void {
-    work.catch((error) => this.#actions.report("warning", message(error))).then(() => {
-      this.#dispatch(event());
+  /** Waits beside the chain; an event comes in any case. */
+  #answer(
+    work: Promise<void>,
+    done: LifecycleEvent,
+    failed: (error: string) => LifecycleEvent,
+  ): void {
+    work.then(() => done, (error) => failed(message(error))).then((event) => {
+      this.#dispatch(event);
       this.touch();
     });
   }
@@ -367,13 +405,13 @@ export class Lane {
   #run(
     work: (signal: AbortSignal) => Promise<void>,
     done: "add-done" | "remove-done",
-    failed: "add-failed" | "remove-failed",
+    failure: (error: unknown, signal: AbortSignal) => LifecycleEvent,
   ): void {
     const abort = new AbortController();
     this.#abort = abort;
     this.#running = work(abort.signal).then(
       (): LifecycleEvent => ({ type: done }),
-      (error): LifecycleEvent => ({ type: failed, error: message(error) }),
+      (error): LifecycleEvent => failure(error, abort.signal),
     ).then((event) => {
       this.#running = null;
       this.#abort = null;
@@ -419,6 +457,21 @@ export class Lane {
     this.#stopped = true;
     this.#onForgotten();
   }
+}
+
+/** Why an add is told to stop. */
+const NO_LONGER_WANTED = "the device is no longer wanted";
+
+function addFailure(error: unknown, { aborted, reason }: AbortSignal): LifecycleEvent {
+  const text = message(error);
+  if (!aborted || error instanceof FailedBefore) return { type: "add-failed", error: text };
+  return text.includes(message(reason))
+    ? { type: "add-stopped", how: text }
+    : { type: "add-failed", error: text, late: true };
+}
+
+function removeFailure(error: unknown): LifecycleEvent {
+  return { type: "remove-failed", error: message(error) };
 }
 
 function message(error: unknown): string {

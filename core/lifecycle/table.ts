@@ -11,6 +11,7 @@
 import { stateName, XenbusState } from "../device/states.ts";
 import type {
   Effect,
+  FailureType,
   LifecycleEvent,
   LifecycleRules,
   LifecycleState,
@@ -79,10 +80,26 @@ export const guards = {
 /** Name of a condition. */
 export type GuardName = keyof typeof guards;
 
+/** What a person is told. */
+export interface Telling {
+  readonly level: "warning" | "error";
+  /** Who is known; what, and why. */
+  readonly text: string;
+}
+
+type Teller = (state: LifecycleState, event: LifecycleEvent, rules: LifecycleRules) => Telling;
+
 /** One row: in one of these phases, on this event, if all conditions hold. */
-export interface Row {
+export type Row =
+  & RowBase
+  & (
+    // A failure never passes without its cause.
+    | { readonly on: FailureType; readonly tells: Teller }
+    | { readonly on: Exclude<LifecycleEvent["type"], FailureType>; readonly tells?: Teller }
+  );
+
+interface RowBase {
   readonly from: readonly Phase[];
-  readonly on: LifecycleEvent["type"];
   readonly when?: readonly GuardName[];
   readonly to: Phase;
   readonly effects?: (
@@ -134,10 +151,12 @@ function was(stage: Stage): (state: LifecycleState) => boolean {
   return (state) => state.stage === stage;
 }
 
-const report = (level: "info" | "warning" | "error", text: string): Effect => ({
-  do: "report",
+const report = (text: string): Effect => ({ do: "report", level: "info", text });
+const warning = (text: string) => (): Telling => ({ level: "warning", text });
+/** The failure that the event tells of. @param what failed */
+const failed = (level: Telling["level"], what = ""): Teller => (_, event) => ({
   level,
-  text,
+  text: what === "" ? errorOf(event) : `${what}: ${errorOf(event)}`,
 });
 const note = (stage: Stage): Effect => ({ do: "note", stage });
 const remove: Effect = { do: "remove" };
@@ -172,12 +191,24 @@ function limitClosing(_: LifecycleState, __: LifecycleEvent, { times }: Lifecycl
 const watched = () => ({ held: false });
 /** Removal by force: nobody is there who could want to see Closed. */
 const byForce = () => ({ held: true });
+/** What is told next is news, whatever it was before. */
+const sound = () => ({ error: null, told: null });
 /** What an earlier daemon, of which there is no record, set up is still held. */
 const inherited = () => ({ acquired: true, held: false });
 
 function fail(error: string): Effect[] {
-  return [{ do: "publish-error", error }, closeBackend, report("error", error)];
+  return [{ do: "publish-error", error }, closeBackend];
 }
+
+const publish = (_: LifecycleState, event: LifecycleEvent, __: LifecycleRules): Effect[] => [
+  { do: "publish-error", error: errorOf(event) },
+];
+
+/** What is told late may be no more than what follows from having been stopped. */
+const addFailed: Teller = (_, event) =>
+  "late" in event && event.late
+    ? { level: "warning", text: `its setup failed after it was told to stop: ${errorOf(event)}` }
+    : { level: "error", text: errorOf(event) };
 
 function waitExpired(state: LifecycleState, rules: LifecycleRules): string {
   const seen = state.observation.state;
@@ -187,8 +218,7 @@ function waitExpired(state: LifecycleState, rules: LifecycleRules): string {
     } (is its module loaded?)`;
 }
 
-const deletedByForce = report("warning", "its directory was deleted: removing by force");
-const anotherOne = report("warning", "its directory was deleted and made anew: starting anew");
+const deletedByForce = "its directory was deleted: removing by force";
 /** Undoes what is held and starts anew. */
 const redo = [note("removing"), remove];
 /** Nothing is held any more, but there is a directory: it starts over. */
@@ -199,7 +229,19 @@ const fresh = () => ({
   token: null,
   stage: null,
   error: null,
+  told: null,
 });
+
+/** What `remove` has given back. */
+const released = () => ({ acquired: false });
+
+/** The same whether `remove` succeeds or not: nothing more can be done about what it left. */
+function removeEnds(what: string, row: RowBase): Row[] {
+  return [
+    { ...row, on: "remove-done" },
+    { ...row, on: "remove-failed", tells: failed("warning", what) },
+  ];
+}
 
 /** The table: order matters, the first row that fits decides. */
 export const TABLE: readonly Row[] = [
@@ -210,6 +252,7 @@ export const TABLE: readonly Row[] = [
     on: "seen",
     when: ["refused"],
     to: "failed",
+    tells: (state) => ({ level: "error", text: state.observation.fault ?? "" }),
     effects: (state) => fail(state.observation.fault ?? ""),
   },
   {
@@ -217,7 +260,7 @@ export const TABLE: readonly Row[] = [
     on: "seen",
     when: ["wanted", "served"],
     to: "connected",
-    effects: () => [adopt, report("info", "was set up before: adopted as it is")],
+    effects: () => [adopt, report("was set up before: adopted as it is")],
     set: () => ({ acquired: true, complete: true }),
   },
   {
@@ -226,7 +269,7 @@ export const TABLE: readonly Row[] = [
     when: ["ready"],
     to: "recording",
     effects: () => [{ do: "record" }],
-    set: () => ({ error: null }),
+    set: sound,
   },
   {
     from: ["absent"],
@@ -241,7 +284,7 @@ export const TABLE: readonly Row[] = [
     on: "seen",
     when: ["dead", "over"],
     to: "settling",
-    effects: (...args) => [report("info", "its guest is gone: removing it"), ...settle(...args)],
+    effects: (...args) => [report("its guest is gone: removing it"), ...settle(...args)],
     set: (_, state) => ({ acquired: state.observation.served, held: false }),
   },
   // It took the place of one that was waited for.
@@ -275,7 +318,8 @@ export const TABLE: readonly Row[] = [
     on: "seen",
     when: ["gone", "acquired"],
     to: "settling",
-    effects: (...args) => [deletedByForce, ...settle(...args)],
+    tells: warning(deletedByForce),
+    effects: settle,
     set: byForce,
   },
   { from: ["recovered"], on: "seen", when: ["was-failed"], to: "failed" },
@@ -299,7 +343,7 @@ export const TABLE: readonly Row[] = [
     on: "seen",
     when: ["was-connected"],
     to: "connected",
-    effects: () => [adopt, report("info", "was set up before: adopted as it is")],
+    effects: () => [adopt, report("was set up before: adopted as it is")],
     set: () => ({ complete: true }),
   },
   {
@@ -310,7 +354,7 @@ export const TABLE: readonly Row[] = [
     effects: () => [
       note("connected"),
       adopt,
-      report("info", "its setup had succeeded meanwhile: adopted"),
+      report("its setup had succeeded meanwhile: adopted"),
     ],
     set: () => ({ complete: true }),
   },
@@ -329,7 +373,8 @@ export const TABLE: readonly Row[] = [
     from: ["recovered"],
     on: "seen",
     to: "redoing",
-    effects: () => [report("warning", "was interrupted half way: undoing it first"), ...redo],
+    tells: warning("was interrupted half way: undoing it first"),
+    effects: () => redo,
   },
 
   // Waiting for the kernel backend.
@@ -363,10 +408,8 @@ export const TABLE: readonly Row[] = [
     on: "wait-expired",
     when: ["dead"],
     to: "settling",
-    effects: (...args) => [
-      report("warning", "its frontend does not exist: removing what is left"),
-      ...settle(...args),
-    ],
+    tells: warning("its frontend does not exist: removing what is left"),
+    effects: settle,
     set: (_, state) => ({ acquired: state.observation.served, held: false }),
   },
   // Closed by a guest that may come back: there is no hurry.
@@ -377,6 +420,7 @@ export const TABLE: readonly Row[] = [
     from: ["waiting"],
     on: "wait-expired",
     to: "failed",
+    tells: (state, _, rules) => ({ level: "error", text: waitExpired(state, rules) }),
     effects: (state, _, rules) => fail(waitExpired(state, rules)),
   },
 
@@ -407,6 +451,7 @@ export const TABLE: readonly Row[] = [
     from: ["recording"],
     on: "record-failed",
     to: "failed",
+    tells: failed("error"),
     effects: (_, event) => [drop, ...fail(errorOf(event))],
     set: () => ({ token: null }),
   },
@@ -430,61 +475,60 @@ export const TABLE: readonly Row[] = [
     from: ["adding"],
     on: "add-done",
     to: "connected",
-    effects: () => [note("connected"), report("info", "connected")],
+    effects: () => [note("connected"), report("connected")],
     set: () => ({ complete: true }),
   },
   {
     from: ["adding"],
     on: "add-failed",
     to: "undoing",
+    tells: failed("error"),
     effects: (_, event) => [
       { do: "publish-error", error: errorOf(event) },
-      report("error", errorOf(event)),
       { do: "note", stage: "undoing", error: errorOf(event) },
       remove,
     ],
   },
-  ...(["add-done", "add-failed"] as const).flatMap((on): Row[] => [
-    {
-      from: ["aborting"],
-      on,
-      when: ["gone"],
-      to: "settling",
-      effects: (...args) => [deletedByForce, ...settle(...args)],
-      set: byForce,
-    },
-    {
-      from: ["aborting"],
-      on,
-      when: ["removal"],
-      to: "settling",
-      effects: settle,
-      set: watched,
-    },
-    { from: ["aborting"], on, when: ["closing"], to: "closing" },
-    // It is wanted again, or another one is, though its setup was stopped half way.
-    { from: ["aborting"], on, to: "redoing", effects: () => redo },
-  ]),
+  ...(["add-done", "add-stopped", "add-failed"] as const).flatMap((on): Row[] => {
+    // How a setup ended that was stopped is no failure.
+    const wasStopped = (_: LifecycleState, event: LifecycleEvent, __: LifecycleRules): Effect[] =>
+      "how" in event ? [report(event.how)] : [];
+    // What its setup failed with is to be read for as long as there is a directory.
+    const why = on === "add-failed" ? publish : wasStopped;
+    const row = (rest: Omit<RowBase, "from"> & { tells?: Teller }): Row =>
+      on === "add-failed"
+        ? { from: ["aborting"], ...rest, on, tells: addFailed }
+        : { from: ["aborting"], ...rest, on };
+    return [
+      row({
+        when: ["gone"],
+        to: "settling",
+        tells: warning(deletedByForce),
+        effects: (...args) => [...wasStopped(...args), ...settle(...args)],
+        set: byForce,
+      }),
+      row({
+        when: ["removal"],
+        to: "settling",
+        effects: (...args) => [...why(...args), ...settle(...args)],
+        set: watched,
+      }),
+      row({ when: ["closing"], to: "closing", effects: why }),
+      // It is wanted again, or another one is, though its setup was stopped half way.
+      row({
+        to: "redoing",
+        effects: (...args) => [...wasStopped(...args), ...redo],
+      }),
+    ];
+  }),
 
   // A failed setup is undone; the directory stays, its fate is the toolstack's.
-  {
+  ...removeEnds("undoing the failed setup failed too", {
     from: ["undoing"],
-    on: "remove-done",
     to: "failed",
     effects: () => [note("failed"), closeBackend],
-    set: () => ({ acquired: false }),
-  },
-  {
-    from: ["undoing"],
-    on: "remove-failed",
-    to: "failed",
-    effects: (_, event) => [
-      report("warning", `undoing the failed setup failed too: ${errorOf(event)}`),
-      note("failed"),
-      closeBackend,
-    ],
-    set: () => ({ acquired: false }),
-  },
+    set: released,
+  }),
   { from: ["failed"], on: "seen", when: ["gone"], to: "absent", effects: () => [drop, forget] },
   {
     from: ["failed", "closing", "stuck"],
@@ -499,8 +543,8 @@ export const TABLE: readonly Row[] = [
     on: "seen",
     when: ["mended"],
     to: "waiting",
-    effects: startWaiting,
-    set: () => ({ error: null }),
+    effects: (...args) => [cleanse, ...startWaiting(...args)],
+    set: sound,
   },
   {
     from: ["failed"],
@@ -520,19 +564,12 @@ export const TABLE: readonly Row[] = [
   },
 
   // What was half done, or done for a directory that is no more, is undone; then all starts anew.
-  ...(["remove-done", "remove-failed"] as const).map((on): Row => ({
+  ...removeEnds("undoing it failed", {
     from: ["redoing"],
-    on,
     to: "waiting",
-    effects: (_, event) => [
-      ...(on === "remove-failed"
-        ? [report("warning", `undoing it failed: ${errorOf(event)}`)]
-        : []),
-      cleanse,
-      drop,
-    ],
+    effects: () => [cleanse, drop],
     set: fresh,
-  })),
+  }),
 
   // In use, until it is not wanted any more.
   {
@@ -540,7 +577,8 @@ export const TABLE: readonly Row[] = [
     on: "seen",
     when: ["gone", "acquired"],
     to: "settling",
-    effects: (...args) => [deletedByForce, ...settle(...args)],
+    tells: warning(deletedByForce),
+    effects: settle,
     set: byForce,
   },
   {
@@ -555,7 +593,8 @@ export const TABLE: readonly Row[] = [
     on: "seen",
     when: ["replaced", "acquired"],
     to: "redoing",
-    effects: () => [anotherOne, ...redo],
+    tells: warning("its directory was deleted and made anew: starting anew"),
+    effects: () => redo,
   },
   { from: ["connected", "lingering"], on: "seen", when: ["closing"], to: "closing" },
   {
@@ -572,7 +611,7 @@ export const TABLE: readonly Row[] = [
     when: ["dead", "qemu"],
     to: "lingering",
     effects: (_, __, { times }) => [
-      report("info", "its guest is gone: its QEMU gets time to end"),
+      report("its guest is gone: its QEMU gets time to end"),
       { do: "start-timer", timer: "linger", ms: times.qemuExit },
     ],
   },
@@ -581,7 +620,7 @@ export const TABLE: readonly Row[] = [
     on: "seen",
     when: ["dead"],
     to: "settling",
-    effects: (...args) => [report("info", "its guest is gone: removing it"), ...settle(...args)],
+    effects: (...args) => [report("its guest is gone: removing it"), ...settle(...args)],
     set: watched,
   },
   {
@@ -598,14 +637,14 @@ export const TABLE: readonly Row[] = [
     on: "broken",
     when: ["sound"],
     to: phase,
+    tells: failed("error"),
     effects: (_, event) => [
       { do: "publish-error", error: errorOf(event) },
       { do: "signal-closing" },
-      report("error", errorOf(event)),
     ],
   })),
   // What comes after that is worth a line again.
-  { from: ["connected"], on: "healed", to: "connected", set: () => ({ error: null }) },
+  { from: ["connected"], on: "healed", to: "connected", set: sound },
   // Its QEMU is gone: nobody else would close it.
   {
     from: ["closing"],
@@ -650,14 +689,11 @@ export const TABLE: readonly Row[] = [
     from: ["closing"],
     on: "destroy-expired",
     to: "settling",
-    effects: (state, event, rules) => [
-      report(
-        "warning",
-        `its guest did not close it within ${rules.times.destroy / 1000} s: removing by force`,
-      ),
-      closeBackend,
-      ...settle(state, event, rules),
-    ],
+    tells: (_, __, { times }) => ({
+      level: "warning",
+      text: `its guest did not close it within ${times.destroy / 1000} s: removing by force`,
+    }),
+    effects: (...args) => [closeBackend, ...settle(...args)],
     set: watched,
   },
 
@@ -668,84 +704,68 @@ export const TABLE: readonly Row[] = [
     to: phase,
     set: () => ({ held: true }),
   })),
-  {
-    from: ["settling"],
-    on: "kernel-released",
-    when: ["acquired"],
-    to: "removing",
-    effects: () => [note("removing"), remove],
-  },
-  {
-    from: ["settling"],
-    on: "kernel-released",
-    when: ["held"],
-    to: "deleting",
-    effects: () => [{ do: "delete" }],
-  },
-  { from: ["settling"], on: "kernel-released", to: "holding" },
+  ...(["kernel-released", "kernel-kept"] as const).flatMap((on): Row[] => {
+    const row = (rest: Omit<RowBase, "from">): Row =>
+      on === "kernel-kept"
+        ? { from: ["settling"], on, tells: failed("warning"), ...rest }
+        : { from: ["settling"], on, ...rest };
+    return [
+      row({ when: ["acquired"], to: "removing", effects: () => [note("removing"), remove] }),
+      row({ when: ["held"], to: "deleting", effects: () => [{ do: "delete" }] }),
+      row({ to: "holding" }),
+    ];
+  }),
   {
     from: ["removing"],
     on: "budget-expired",
     when: ["independent"],
     to: "overdue",
-    effects: () => [
-      report("warning", "its removal takes long: it goes on without the directory"),
-      { do: "delete" },
-    ],
+    tells: warning("its removal takes long: it goes on without the directory"),
+    effects: () => [{ do: "delete" }],
   },
   {
     from: ["removing"],
     on: "budget-expired",
     to: "removing",
-    effects: (_, __, { times }) => [
-      report(
-        "warning",
-        `its removal takes more than ${times.budget / 1000} s: the toolstack may give up waiting`,
-      ),
-    ],
+    tells: (_, __, { times }) => ({
+      level: "warning",
+      text: `its removal takes more than ${times.budget / 1000} s: the toolstack may give up ` +
+        "waiting",
+    }),
   },
-  ...(["remove-done", "remove-failed"] as const).flatMap((on): Row[] => {
-    const complain = (event: LifecycleEvent) =>
-      on === "remove-failed" ? [report("warning", `its removal failed: ${errorOf(event)}`)] : [];
-    const set = () => ({ acquired: false });
-    return [
-      {
-        from: ["removing"],
-        on,
-        when: ["held"],
-        to: "deleting",
-        effects: (_, event) => [...complain(event), note("removed"), { do: "delete" }],
-        set,
-      },
-      {
-        from: ["removing"],
-        on,
-        to: "holding",
-        effects: (_, event) => [...complain(event), note("removed")],
-        set,
-      },
-      {
-        from: ["overdue"],
-        on,
-        to: "deleting",
-        effects: (_, event) => [...complain(event), note("removed")],
-        set,
-      },
-      {
-        from: ["finishing"],
-        on,
-        to: "absent",
-        effects: (_, event) => [...complain(event), drop, report("info", "removed"), forget],
-      },
-    ];
+  ...removeEnds("its removal failed", {
+    from: ["removing"],
+    when: ["held"],
+    to: "deleting",
+    effects: () => [note("removed"), { do: "delete" }],
+    set: released,
+  }),
+  ...removeEnds("its removal failed", {
+    from: ["removing"],
+    to: "holding",
+    effects: () => [note("removed")],
+    set: released,
+  }),
+  ...removeEnds("its removal failed", {
+    from: ["overdue"],
+    to: "deleting",
+    effects: () => [note("removed")],
+    set: released,
+  }),
+  ...removeEnds("its removal failed", {
+    from: ["finishing"],
+    to: "absent",
+    effects: () => [drop, report("removed"), forget],
   }),
   { from: ["overdue"], on: "deleted", to: "finishing" },
-  ...(["delete-refused", "delete-failed"] as const).map((on): Row => ({
+  { from: ["overdue"], on: "delete-refused", to: "removing", set: byForce },
+  {
     from: ["overdue"],
-    on,
+    on: "delete-failed",
     to: "removing",
-    set: () => ({ held: true }),
-  })),
+    tells: failed("warning", "its directory cannot be deleted"),
+    set: byForce,
+  },
   {
     from: ["holding"],
     on: "hold-expired",
@@ -756,14 +776,14 @@ export const TABLE: readonly Row[] = [
     from: ["deleting"],
     on: "deleted",
     to: "absent",
-    effects: () => [drop, report("info", "removed"), forget],
+    effects: () => [drop, report("removed"), forget],
   },
   {
     from: ["deleting"],
     on: "delete-refused",
     to: "waiting",
     effects: (_, event) => [
-      report("info", `removed; its directory stays: ${errorOf(event)}`),
+      report(`removed; its directory stays: ${errorOf(event)}`),
       cleanse,
       drop,
     ],
@@ -773,9 +793,7 @@ export const TABLE: readonly Row[] = [
     from: ["deleting"],
     on: "delete-failed",
     to: "stuck",
-    effects: (_, event) => [
-      report("warning", `removed, but its directory cannot be deleted: ${errorOf(event)}`),
-    ],
+    tells: failed("warning", "removed, but its directory cannot be deleted"),
   },
   {
     from: ["stuck"],

@@ -2,7 +2,7 @@
 import { describe, expect, test } from "bun:test";
 import * as fc from "fast-check";
 import { ABSENT, type Observation, wishOf } from "../../../core/lifecycle/observation.ts";
-import { guards, TABLE } from "../../../core/lifecycle/table.ts";
+import { guards, type Row, TABLE } from "../../../core/lifecycle/table.ts";
 import { walk, walks } from "./walk.ts";
 
 describe("lifecycle machine", () => {
@@ -19,6 +19,36 @@ describe("lifecycle machine", () => {
     const names = survivors.map(({ from, on, when = [] }) => `${from.join("|")} ${on} ${when}`);
     expect(names).toEqual([]);
   }, 120_000);
+
+  test("a table in which any row does not tell what it tells does not keep them", () => {
+    const tellers = TABLE.filter((row) => row.tells !== undefined);
+    expect(tellers.length).toBeGreaterThan(20);
+    const survivors = tellers.filter((row) => {
+      // Told to nobody: an info is no telling.
+      const { tells: _, ...mute } = row;
+      const table = TABLE.map((other) => other === row ? mute as Row : other);
+      const some = fc.property(walks, (one) => walk(one, table));
+      return !fc.check(some, { numRuns: 20_000, endOnFailure: true }).failed;
+    });
+    const names = survivors.map(({ from, on, when = [] }) => `${from.join("|")} ${on} ${when}`);
+    expect(names).toEqual([]);
+  }, 120_000);
+
+  test("nor does a table whose rows tell that something failed, and not why", () => {
+    const survivors = TABLE.filter(({ on, tells }) => tells !== undefined && on.endsWith("failed"))
+      .filter((row) => {
+        const vague = { ...row, tells: () => ({ level: "warning", text: "its removal failed" }) };
+        const table = TABLE.map((other) => other === row ? vague as Row : other);
+        const some = fc.property(walks, (one) => walk(one, table));
+        return !fc.check(some, { numRuns: 20_000, endOnFailure: true }).failed;
+      });
+    expect(survivors).toEqual([]);
+  }, 120_000);
+
+  test("nor does a machine that tells of no failure that no row expects", () => {
+    const some = fc.property(walks, (one) => walk(one, TABLE, true));
+    expect(fc.check(some, { numRuns: 20_000, endOnFailure: true }).failed).toBeTrue();
+  }, 60_000);
 
   test("every row of the table can be reached, and every condition is used", () => {
     const used = new Set(TABLE.flatMap((row) => row.when ?? []));

@@ -42,6 +42,26 @@ interface Directory {
   seen: Observation;
 }
 
+/** A failure, by its cause: how often it came to be, and how often a person was told. */
+interface Failure {
+  came: number;
+  told: number;
+}
+
+/** Effects that may fail and have no event of their own. */
+const FRAGILE: ReadonlySet<Effect["do"]> = new Set<Effect["do"]>([
+  "mark",
+  "note",
+  "drop",
+  "abort-add",
+  "adopt",
+  "cleanse",
+  "publish-error",
+  "request-close",
+  "signal-closing",
+  "close-backend",
+]);
+
 interface Entry {
   readonly stage: Stage;
   readonly token: string | null;
@@ -70,6 +90,12 @@ export class DeviceWorld {
   full = false;
   /** The store refuses to delete, some time. */
   refusals = 0;
+  /** How many of the next effects that can fail do. */
+  trips = 0;
+  readonly #failures = new Map<string, Failure>();
+  #causes = 0;
+  /** Whether nobody is told of a failure that no row expects. */
+  readonly #deaf: boolean;
   readonly #queue: Effect[] = [];
   readonly #timers = new Set<TimerName>();
   /** For which directory the wait began, and whether that was seen to be marked. */
@@ -86,7 +112,9 @@ export class DeviceWorld {
   legacy = false;
   #legacyDirectory: Directory | null = null;
 
-  constructor(rules: Partial<LifecycleRules>, table?: readonly Row[]) {
+  /** @param deaf see there */
+  constructor(rules: Partial<LifecycleRules>, table?: readonly Row[], deaf = false) {
+    this.#deaf = deaf;
     this.#rules = {
       times: DEFAULT_TIMES,
       waitsForBackend: true,
@@ -126,10 +154,28 @@ export class DeviceWorld {
     return true;
   }
 
+  /** A cause that no other failure has. */
+  #cause(what: string): string {
+    return `${what} #${++this.#causes};`;
+  }
+
+  #expect(cause: string): void {
+    const failure = this.#failures.get(cause) ?? { came: 0, told: 0 };
+    this.#failures.set(cause, { ...failure, came: failure.came + 1 });
+  }
+
+  /** Every failure was told of, with its cause, once: to be asked when nothing is queued. */
+  checkCauses(): void {
+    for (const [cause, { came, told }] of this.#failures) {
+      check(told > 0, `${cause} and nobody is told`);
+      check(told <= came, `${cause} told ${told} times, and came to be ${came} times`);
+    }
+  }
+
   /**
    * The plugin's call ends.
    * @param limit its time is up
-   * @param beforeAbort it ended well just before it was told to stop
+   * @param beforeAbort it ended just before it was told to stop
    */
   finish(ok: boolean, limit = false, beforeAbort = false): boolean {
     const { running } = this;
@@ -143,7 +189,12 @@ export class DeviceWorld {
     const { call } = running;
     this.#undone = call === "remove";
     if (well) this.#feed({ type: `${call}-done` });
-    else this.#feed({ type: `${call}-failed`, error: "no" });
+    else if (call === "add" && this.#aborted && ok) {
+      this.#feed({ type: "add-stopped", how: "it was stopped" });
+    } else if (call === "add") {
+      const late = this.#aborted && !beforeAbort;
+      this.#feed({ type: "add-failed", error: this.#cause("it fails"), late });
+    } else this.#feed({ type: "remove-failed", error: this.#cause("it cannot be undone") });
     return true;
   }
 
@@ -171,6 +222,10 @@ export class DeviceWorld {
     }
     if (!this.#orphansAwaited) return orphan !== null;
     this.#orphansAwaited = false;
+    if (this.#trips()) {
+      const error = this.#cause("processes cannot be seen");
+      this.#feed({ type: "trouble", effect: "await-orphans", error });
+    }
     this.#feed({ type: "orphans-gone" });
     return true;
   }
@@ -193,7 +248,15 @@ export class DeviceWorld {
   releaseKernel(): boolean {
     if (!this.#kernelAwaited) return false;
     this.#kernelAwaited = false;
-    this.#feed({ type: "kernel-released" });
+    if (this.#trips()) this.#feed({ type: "kernel-kept", error: this.#cause("it is in use") });
+    else this.#feed({ type: "kernel-released" });
+    return true;
+  }
+
+  /** Whether what is done now is to fail. */
+  #trips(): boolean {
+    if (this.trips === 0) return false;
+    this.trips--;
     return true;
   }
 
@@ -248,6 +311,10 @@ export class DeviceWorld {
     this.#hung = false;
     this.#undone = false;
     this.forgotten = this.journal === null && this.directory === null;
+    // What a daemon has not said by then it never says.
+    for (const [cause, { told }] of this.#failures) {
+      if (told === 0) this.#failures.delete(cause);
+    }
     this.#queue.length = 0;
     this.#timers.clear();
     this.#kernelAwaited = false;
@@ -272,7 +339,43 @@ export class DeviceWorld {
 
   #feed(event: LifecycleEvent): void {
     this.log.push(event.type + (event.type === "seen" ? ` ${wishOf(event.observation)}` : ""));
-    this.#take(transition(this.state, event, this.#rules, this.#table));
+    const step = transition(this.state, event, this.#rules, this.#table);
+    if ("error" in event && event.type !== "delete-refused") this.#expectCause(event, step);
+    this.#checkTold(event, step);
+    this.#take(this.#deaf && event.type === "trouble" ? { ...step, effects: [] } : step);
+  }
+
+  #expectCause(event: LifecycleEvent & { error: string }, { state, effects }: Step): void {
+    // What has broken stays so until it is healed.
+    if (event.type === "broken" && this.state.error !== null) return;
+    if (event.type === "broken" && !["connected", "closing"].includes(this.state.phase)) return;
+    this.#expect(event.error);
+    if (event.type !== "add-failed" && event.type !== "record-failed") return;
+    check(
+      effects.some(({ do: name }) => name === "publish-error") || !state.observation.present ||
+        state.phase === "redoing",
+      "its setup failed, and whoever looks into its directory does not learn why",
+    );
+  }
+
+  /** What else a person is to be told of: what could not be waited for, or is done by force. */
+  #checkTold(event: LifecycleEvent, { state, effects }: Step): void {
+    const before = this.state.phase;
+    const { phase, held, error, token, observation } = state;
+    const isNew = phase !== before;
+    if (isNew && phase === "failed" && (before === "absent" || before === "waiting")) {
+      this.#expect(error!);
+    }
+    const byForce = isNew && phase === "settling" && held && !observation.present;
+    const isAnother = token !== null && observation.token !== token;
+    const anew = isNew && phase === "redoing" && before !== "aborting" &&
+      (before !== "closing" || isAnother);
+    const late = event.type === "destroy-expired" ||
+      event.type === "budget-expired" && before === "removing" ||
+      event.type === "wait-expired" && phase === "settling";
+    if (!byForce && !anew && !late) return;
+    const isTold = effects.some((each) => each.do === "report" && each.level !== "info");
+    check(isTold, `${before} → ${phase} on ${event.type}, and nobody is told`);
   }
 
   #take({ state, effects }: Step): void {
@@ -342,6 +445,14 @@ export class DeviceWorld {
   }
 
   #perform(effect: Effect): void {
+    // It was done, or not, and the answer is an error.
+    const trips = FRAGILE.has(effect.do) && this.#trips();
+    if (!trips || effect.do !== "mark") this.#carryOut(effect);
+    if (!trips) return;
+    this.#feed({ type: "trouble", effect: effect.do, error: this.#cause(`${effect.do} fails`) });
+  }
+
+  #carryOut(effect: Effect): void {
     switch (effect.do) {
       case "start-timer":
         if (effect.timer === "wait" && !this.#timers.has("wait")) {
@@ -365,7 +476,9 @@ export class DeviceWorld {
         const marked = this.#nextToken !== null && this.state.observation.token === this.#nextToken;
         const token = marked ? this.#nextToken! : `t${++this.#tokens}`;
         this.#nextToken = null;
-        if (this.full) return this.#feed({ type: "record-failed", error: "the journal is full" });
+        if (this.full || this.#trips()) {
+          return this.#feed({ type: "record-failed", error: this.#cause("the journal is full") });
+        }
         // What was seen to be marked may be gone or another one by now.
         if (!marked && this.directory === null) return this.#feed({ type: "record-missed" });
         check(this.journal === null, "a record is written over that of another life");
@@ -444,6 +557,10 @@ export class DeviceWorld {
         return this.#delete();
       case "report":
         this.reports.push(effect.text);
+        if (effect.level === "info") return;
+        for (const [cause, { came, told }] of this.#failures) {
+          if (effect.text.includes(cause)) this.#failures.set(cause, { came, told: told + 1 });
+        }
         return;
       case "signal-closing":
         if (this.#isOurs()) this.seen = { ...this.seen, state: 5 };
@@ -488,7 +605,7 @@ export class DeviceWorld {
     }
     if (this.refusals > 0) {
       this.refusals--;
-      return this.#feed({ type: "delete-failed", error: "the store refuses" });
+      return this.#feed({ type: "delete-failed", error: "the store refuses;" });
     }
     this.directory = null;
     this.#feed({ type: "deleted" });
