@@ -79,7 +79,9 @@ if (requireReal("setups that are stopped", needs)) {
       await device.reaches("hotplug-status", "error");
       await device.detach();
       await device.gone();
-      expect(daemon.lines(name).filter((line) => line.includes("the tape is torn"))).toHaveLength(1);
+      expect(daemon.lines(name).filter((line) => line.includes("the tape is torn"))).toHaveLength(
+        1,
+      );
       expect(lines(name, "error").join()).toContain("the tape is torn");
       expect(lines(name, "error").join()).not.toContain("no longer wanted");
     });
