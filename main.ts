@@ -4,8 +4,8 @@
  */
 import { asksForVersion } from "./core/cli/version_question.ts";
 import { toolCalled } from "./core/multicall/tool_called.ts";
-import { calledAs } from "./core/platform/invocation.ts";
-import { printLine } from "./core/platform/print_line.ts";
+import { calledAs } from "./core/platform/self.ts";
+import { printLine } from "./core/platform/output.ts";
 import { VERSION } from "./core/version.ts";
 
 const args = process.argv.slice(2);

@@ -1,8 +1,8 @@
 /** From the command line to a connected store client. */
 import { systemClock } from "../platform/clock.ts";
 import { systemFiles } from "../platform/files.ts";
-import { connectQuickly } from "../platform/quick_socket.ts";
 import { absoluteFile, environment } from "../platform/self.ts";
+import { connectStream } from "../platform/stream.ts";
 import { type ClientOptions, StoreClient } from "../xenstore/client.ts";
 import { DeviceTransport } from "../xenstore/device_transport.ts";
 import { ConnectionError, StoreError } from "../xenstore/errors.ts";
@@ -73,13 +73,10 @@ export async function openTransport(location: StoreLocation, forLong = false): P
       throw explained(path, error);
     }
   }
-  const connect = forLong
-    ? (await import("../platform/quiet_socket.ts")).connectQuietly
-    : connectQuickly;
   const end = systemClock.now() + REFUSED_PATIENCE_MS;
   for (;;) {
     try {
-      return new SocketTransport(await connect(absoluteFile(path)), path);
+      return new SocketTransport(await connectStream(absoluteFile(path)), path);
     } catch (error) {
       const { code } = error as { code?: string };
       const busy = code === "EAGAIN" || code === "ECONNREFUSED";

@@ -6,7 +6,7 @@ import { systemClock } from "../platform/clock.ts";
 import { systemFiles } from "../platform/files.ts";
 import { collectAll } from "../platform/garbage.ts";
 import { releaseCode } from "../platform/program_pages.ts";
-import { changeToRoot, onTermination, printTo } from "../platform/self.ts";
+import { changeToRoot, onTermination, printIfRoom } from "../platform/self.ts";
 import type { BuiltIn } from "../../plugins/host/host.ts";
 import { type Connected, connectStore } from "./connect.ts";
 import { daemonService } from "./daemon_service.ts";
@@ -41,12 +41,12 @@ export async function devd(
   argv: readonly string[],
 ): Promise<number> {
   if (options.foreground) {
-    configureLog(options.logLevel, (line) => printTo(2, line));
+    configureLog(options.logLevel, (line) => printIfRoom(2, line));
     return await serve(options, builtIns, () => {});
   }
   if (options.detached) {
     const { reportStart } = await import("../platform/detached.ts");
-    configureLog(options.logLevel, (line) => printTo(2, line));
+    configureLog(options.logLevel, (line) => printIfRoom(2, line));
     let isUp = false;
     try {
       return await serve(options, builtIns, () => {

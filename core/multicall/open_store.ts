@@ -1,7 +1,7 @@
 /** Finding and connecting to the store, for programs that end soon. */
 import { systemClock } from "../platform/clock.ts";
-import { connectQuickly } from "../platform/quick_socket.ts";
-import { variable } from "../platform/invocation.ts";
+import { connectStream } from "../platform/stream.ts";
+import { environment } from "../platform/self.ts";
 import { StoreClient } from "../xenstore/client.ts";
 import { storeCandidates } from "../xenstore/locate.ts";
 import { SocketTransport } from "../xenstore/socket_transport.ts";
@@ -21,8 +21,8 @@ export async function openStore(lost: (error: Error) => void): Promise<StoreClie
   let last: unknown;
   for (
     const path of storeCandidates({
-      XENSTORED_PATH: variable("XENSTORED_PATH"),
-      XENSTORED_RUNDIR: variable("XENSTORED_RUNDIR"),
+      XENSTORED_PATH: environment("XENSTORED_PATH"),
+      XENSTORED_RUNDIR: environment("XENSTORED_RUNDIR"),
     })
   ) {
     try {
@@ -43,7 +43,7 @@ async function openAt(path: string): Promise<Transport> {
   const end = systemClock.now() + REFUSED_PATIENCE_MS;
   for (;;) {
     try {
-      return new SocketTransport(await connectQuickly(path), path);
+      return new SocketTransport(await connectStream(path), path);
     } catch (error) {
       const { code = "" } = error as { code?: string };
       if (code === "ECONNREFUSED" && !await isSocket(path)) return await openDevice(path);

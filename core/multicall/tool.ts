@@ -1,6 +1,6 @@
 /** The xenstore tools, with the input, output and exit status of xenstore-utils 4.17. */
-import { argumentBytes, variable } from "../platform/invocation.ts";
-import { openOutput } from "../platform/quick_output.ts";
+import { prepareOutput, type StandardStream, writeFully } from "../platform/output.ts";
+import { argumentBytes, environment, exit } from "../platform/self.ts";
 import type { StoreClient } from "../xenstore/client.ts";
 import type { StoreError } from "../xenstore/errors.ts";
 import { type Call, decodeCall } from "./call.ts";
@@ -10,21 +10,25 @@ import { openStore } from "./open_store.ts";
 import { encoded, type Streams } from "./output.ts";
 import { isTransaction, perform } from "./perform.ts";
 import { type Invocation, shortName } from "./tool_called.ts";
+import { toBytes } from "./values.ts";
 
 /** Output is kept until there is so much of it, in bytes. */
 const BUFFER_SIZE = 64 * 1024;
 
+/** What a shell reports of a program that SIGPIPE ended, which the runtime ignores. */
+const BROKEN_PIPE_STATUS = 141;
+
 /** Runs a tool to its end; resolves with the exit status. */
 export async function runTool({ name, skip }: Invocation): Promise<number> {
-  const writeFully = await openOutput();
+  await prepareOutput();
   const args = (await argumentBytes()).slice(skip);
-  const { call, says } = decodeCall(name, args, variable("POSIXLY_CORRECT") !== undefined);
-  for (const text of says) writeFully(2, text);
+  const { call, says } = decodeCall(name, args, environment("POSIXLY_CORRECT") !== undefined);
+  for (const text of says) print(2, text);
   if (call === null) return 1;
   const short = shortName(name);
   let output = "";
   const flush = () => {
-    writeFully(1, output);
+    print(1, output);
     output = "";
   };
   const streams: Streams = {
@@ -32,7 +36,7 @@ export async function runTool({ name, skip }: Invocation): Promise<number> {
       output += text;
       if (output.length >= BUFFER_SIZE) flush();
     },
-    error: (text) => writeFully(2, `${short}: ${text}`),
+    error: (text) => print(2, `${short}: ${text}`),
   };
   try {
     return await run(call, streams, flush);
@@ -65,6 +69,11 @@ async function run(call: Call, streams: Streams, flush: () => void): Promise<num
   } finally {
     store.close();
   }
+}
+
+/** Writes a text of a character a byte. When nobody reads, the process ends, as programs do. */
+function print(fd: StandardStream, text: string): void {
+  if (!writeFully(fd, toBytes(text))) exit(BROKEN_PIPE_STATUS);
 }
 
 async function columns(): Promise<number | undefined> {

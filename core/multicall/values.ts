@@ -78,5 +78,7 @@ export function fromBytes(bytes: Uint8Array): string {
 
 /** The bytes of a text of a character a byte. */
 export function toBytes(text: string): Uint8Array {
-  return Uint8Array.from(text, (char) => char.charCodeAt(0));
+  const bytes = new Uint8Array(text.length);
+  for (let at = 0; at < text.length; at++) bytes[at] = text.charCodeAt(at);
+  return bytes;
 }

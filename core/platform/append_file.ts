@@ -1,6 +1,6 @@
 /** Files that only grow, for the journal. */
 import * as fs from "node:fs";
-import type { SystemError } from "./types.ts";
+import { systemError } from "./system_error.ts";
 
 /** A file that records are appended to. */
 export interface AppendFile {
@@ -107,7 +107,7 @@ class OpenFile implements AppendFile {
 
   append(bytes: Uint8Array): void {
     // The number may be another file's by now.
-    if (this.#closed) throw systemError("EBADF", "it is closed");
+    if (this.#closed) throw systemError("EBADF", "EBADF: it is closed");
     if (this.#ragged) this.#cut();
     try {
       writeAll(this.#fd, bytes);
@@ -139,11 +139,7 @@ class OpenFile implements AppendFile {
 function writeAll(fd: number, bytes: Uint8Array): void {
   for (let done = 0; done < bytes.length;) {
     const written = fs.writeSync(fd, bytes, done);
-    if (written === 0) throw systemError("EIO", "nothing was written");
+    if (written === 0) throw systemError("EIO", "EIO: nothing was written");
     done += written;
   }
-}
-
-function systemError(code: string, text: string): SystemError {
-  return Object.assign(new Error(`${code}: ${text}`), { code });
 }

@@ -9,10 +9,7 @@ const POLLIN = 1;
 
 /** Needs Bun's foreign function interface. @throws Error without one */
 export async function loadAwaitReadable(): Promise<AwaitReadable> {
-  const { poll } = await loadLibc(
-    { poll: { args: ["ptr", "u64", "i32"], returns: "i32" } },
-    "wait for a descriptor",
-  );
+  const { poll } = await loadLibc("wait for a descriptor");
   // struct pollfd: the descriptor; then two 16-bit numbers, what is waited for and what there is.
   const asked = new Int32Array(2);
   return (fd, ms) => {

@@ -1,6 +1,5 @@
 /** Settings of the runtime, which takes them from the environment when it starts. */
-import { calledAs } from "./invocation.ts";
-import { selfCommand } from "./self.ts";
+import { calledAs, selfCommand } from "./self.ts";
 
 /**
  * - How often a function runs before it is compiled (JavaScriptCore's runtime/OptionsList.h; 500 and

@@ -19,10 +19,7 @@ const LOCK_NB = 4;
  * @throws SystemError when the file cannot be opened
  */
 export async function lockFile(path: string, mode: number): Promise<LockedFile | null> {
-  const { flock } = await loadLibc(
-    { flock: { args: ["i32", "i32"], returns: "i32" } },
-    "lock files",
-  );
+  const { flock } = await loadLibc("lock files");
   for (;;) {
     const fd = fs.openSync(path, fs.constants.O_RDWR | fs.constants.O_CREAT, mode);
     if (flock(fd, LOCK_EX | LOCK_NB) !== 0) {

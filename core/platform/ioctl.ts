@@ -1,6 +1,6 @@
 /** `ioctl(2)`, which the runtimes' own functions lack. */
 import { loadLibc } from "./libc.ts";
-import { errnoName, systemError } from "./system_error.ts";
+import { systemError } from "./system_error.ts";
 
 /**
  * One `ioctl(2)`.
@@ -18,24 +18,12 @@ export type Ioctl = (
 
 /** Needs Bun's foreign function interface. @throws Error when it cannot be loaded */
 export async function loadIoctl(): Promise<Ioctl> {
-  const { read } = await import("bun:ffi");
-  const libc = await loadLibc(
-    {
-      // Its argument is variadic in C; on x86-64 and aarch64 Linux it is passed like any other.
-      ioctl: { args: ["i32", "u64", "ptr"], returns: "i32" },
-      // glibc and musl both have errno there.
-      __errno_location: { args: [], returns: "ptr" },
-    },
-    "control block devices",
-  );
+  const libc = await loadLibc("control block devices");
   type Pointer = Parameters<typeof libc.ioctl>[2];
-  const errno = libc.__errno_location();
-  if (errno === null) throw new Error("cannot control block devices: there is no errno");
   return (what, fd, request, argument = 0) => {
     const result = libc.ioctl(fd, request, argument as Pointer);
-    // Nothing that could set it lies between.
-    const code = result < 0 ? errnoName(read.i32(errno, 0)) : "";
-    if (result < 0) throw systemError(code, `${what}: ${code}`);
-    return result;
+    if (result >= 0) return result;
+    const code = libc.errorCode();
+    throw systemError(code, `${what}: ${code}`);
   };
 }

@@ -3,7 +3,9 @@
  * `/dev/xen/xenbus`.
  */
 import * as fs from "node:fs";
+import { type DescriptorReader, openReader, readAll } from "./descriptor.ts";
 import type { AwaitReadable } from "./await_readable.ts";
+import { systemError } from "./system_error.ts";
 import type { ByteStreamHandlers } from "./types.ts";
 
 /** Receives what a device delivers. */
@@ -52,9 +54,8 @@ export function openMessageDevice(path: string, awaitReadable?: AwaitReadable): 
 class OpenDevice implements MessageDevice {
   readonly #fd: number;
   readonly #awaitReadable: AwaitReadable | undefined;
-  // The only way of the runtime to wait for a device in epoll; `fs.createReadStream` delivers
-  // nothing from this one.
-  readonly #reader;
+  // `fs.createReadStream` delivers nothing from a device like this.
+  readonly #reader: DescriptorReader;
   readonly #buffer = new Uint8Array(READ_MAX);
   #handlers: DeviceHandlers | null = null;
   /** Answers in a row that came without the event loop. */
@@ -65,30 +66,25 @@ class OpenDevice implements MessageDevice {
   constructor(fd: number, awaitReadable: AwaitReadable | undefined) {
     this.#fd = fd;
     this.#awaitReadable = awaitReadable;
-    this.#reader = Bun.file(fd).stream().getReader();
+    this.#reader = openReader(fd);
   }
 
   start(handlers: DeviceHandlers): void {
     this.#handlers = handlers;
-    this.#pump(handlers).then(
+    const data = (chunk: Uint8Array) => {
+      this.#atOnce = 0;
+      handlers.data(chunk);
+    };
+    readAll(this.#reader, data).then(
       () => handlers.closed(null),
       (error: unknown) => handlers.closed(this.#closing ? null : error as Error),
     );
   }
 
-  async #pump(handlers: DeviceHandlers): Promise<void> {
-    for (;;) {
-      const { done, value } = await this.#reader.read();
-      if (done) return;
-      this.#atOnce = 0;
-      handlers.data(value);
-    }
-  }
-
   write(bytes: Uint8Array): void {
     const written = fs.writeSync(this.#fd, bytes);
     if (written !== bytes.length) {
-      throw Object.assign(new Error(`short write of ${written} bytes`), { code: "EIO" });
+      throw systemError("EIO", `short write of ${written} bytes`);
     }
     this.#takeSoon();
   }

@@ -4,7 +4,6 @@ import { INTERFACE_NAME_RULE, isInterfaceName } from "../../plugins/contract_int
 import { formatIp, parseIp } from "../../plugins/contract_ip_address.ts";
 import type {
   HostRoute,
-  LinkError,
   LinkSwitch,
   NetworkLink,
   NetworkLinks,
@@ -35,6 +34,7 @@ import {
   RTM_NEWROUTE,
 } from "./netlink/route.ts";
 import { dump, request } from "./netlink/socket.ts";
+import { hasCode, systemError } from "./system_error.ts";
 
 /** Create, and fail if it exists: NLM_F_CREATE and NLM_F_EXCL of linux/netlink.h. */
 const NEW = 0x400 | 0x200;
@@ -86,7 +86,7 @@ export const systemNetworkLinks: NetworkLinks = {
   addToBridge(bridge, name) {
     return trying(`make ${shown(name)} a port of ${shown(bridge)}`, async () => {
       const master = await get(bridge);
-      if (master.kind !== "bridge") throw linkError("EINVAL", `${shown(bridge)} is no bridge`);
+      if (master.kind !== "bridge") throw systemError("EINVAL", `${shown(bridge)} is no bridge`);
       await apply(name, { masterIndex: master.index });
     });
   },
@@ -128,7 +128,7 @@ export const systemNetworkLinks: NetworkLinks = {
       try {
         return (await fs.readFile(switchPath(name, which), "utf8")).trim() !== "0";
       } catch (error) {
-        if ((error as { code?: string }).code === "ENOENT") return undefined;
+        if (hasCode(error, "ENOENT")) return undefined;
         throw error;
       }
     });
@@ -159,7 +159,7 @@ async function find(which: { name: string } | { index: number }): Promise<LinkMe
     const messages = await request(RTM_GETLINK, 0, linkQuery(which));
     return messages.map(decodeLink).find((link) => link !== null) ?? null;
   } catch (error) {
-    if ((error as { code?: string }).code === "ENODEV") return null;
+    if (hasCode(error, "ENODEV")) return null;
     throw error;
   }
 }
@@ -168,7 +168,7 @@ async function find(which: { name: string } | { index: number }): Promise<LinkMe
 async function get(name: string): Promise<LinkMessage> {
   checkName(name);
   const link = await find({ name });
-  if (link === null) throw linkError("ENODEV", `there is no interface ${shown(name)}`);
+  if (link === null) throw systemError("ENODEV", `there is no interface ${shown(name)}`);
   return link;
 }
 
@@ -192,7 +192,7 @@ function change(
   fault: string | null = null,
 ): Promise<void> {
   return trying(what, async () => {
-    if (fault !== null) throw linkError("EINVAL", fault);
+    if (fault !== null) throw systemError("EINVAL", fault);
     await apply(name, change);
   });
 }
@@ -206,7 +206,7 @@ function changeAddress(
 ): Promise<void> {
   return trying(`${what} ${shown(text)}`, async () => {
     const address = parseIp(text);
-    if (address === null) throw linkError("EINVAL", "it is no IP address");
+    if (address === null) throw systemError("EINVAL", "it is no IP address");
     await request(type, flags, addressChange((await get(name)).index, address));
   });
 }
@@ -216,7 +216,7 @@ function changeRoute(action: "add" | "remove", name: string, route: HostRoute): 
   const to = destination === null ? shown(route.destination) : formatIp(destination);
   return trying(`${action} the route to ${to} through ${shown(name)}`, async () => {
     const payload = routeChange((await get(name)).index, route, action);
-    if (payload === null) throw linkError("EINVAL", "its addresses are no IP addresses");
+    if (payload === null) throw systemError("EINVAL", "its addresses are no IP addresses");
     if (action === "add") await request(RTM_NEWROUTE, NEW, payload);
     else await request(RTM_DELROUTE, 0, payload);
   });
@@ -224,7 +224,7 @@ function changeRoute(action: "add" | "remove", name: string, route: HostRoute): 
 
 function checkName(name: string): void {
   if (!isInterfaceName(name)) {
-    throw linkError("EINVAL", `an interface's name is ${INTERFACE_NAME_RULE}`);
+    throw systemError("EINVAL", `an interface's name is ${INTERFACE_NAME_RULE}`);
   }
 }
 
@@ -234,12 +234,8 @@ async function trying<T>(what: string, work: () => Promise<T>): Promise<T> {
     return await work();
   } catch (error) {
     const { code = "EIO", message } = error as { code?: string; message: string };
-    throw linkError(code, `cannot ${what}: ${message}`);
+    throw systemError(code, `cannot ${what}: ${message}`);
   }
-}
-
-function linkError(code: string, message: string): LinkError {
-  return Object.assign(new Error(message), { code });
 }
 
 /** As it is if it is harmless, else quoted and cut. */

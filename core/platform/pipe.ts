@@ -3,6 +3,7 @@
  * `echo … > /dev/stderr` in a script would fail.
  */
 import * as fs from "node:fs";
+import { openReader, readAll } from "./descriptor.ts";
 import { loadLibc } from "./libc.ts";
 
 /** The two ends of a pipe. */
@@ -19,28 +20,19 @@ export interface Pipe {
 const O_CLOEXEC = 0o2000000;
 const F_SETFL = 4;
 
-const functions = {
-  pipe2: { args: ["ptr", "i32"], returns: "i32" },
-  fcntl: { args: ["i32", "i32", "i32"], returns: "i32" },
-} as const;
-
-let loaded: ReturnType<typeof loadLibc<typeof functions>> | undefined;
-
 /** @throws SystemError when there is no descriptor left */
 export async function openPipe(): Promise<Pipe> {
-  const { pipe2, fcntl } = await (loaded ??= loadLibc(functions, "make pipes"));
+  const libc = await loadLibc("make pipes");
   const ends = new Int32Array(2);
-  if (pipe2(ends, O_CLOEXEC) !== 0) {
-    throw Object.assign(new Error("EMFILE: too many open files, pipe"), { code: "EMFILE" });
-  }
+  if (libc.pipe2(ends, O_CLOEXEC) !== 0) throw libc.failure("pipe");
   const [reader, writer] = ends as unknown as [number, number];
-  fcntl(reader, F_SETFL, fs.constants.O_NONBLOCK);
+  libc.fcntl(reader, F_SETFL, fs.constants.O_NONBLOCK);
   return {
     writer,
     closeWriter: () => fs.closeSync(writer),
     async drain(data) {
       try {
-        for await (const chunk of Bun.file(reader).stream()) data(chunk);
+        await readAll(openReader(reader), data);
       } finally {
         fs.closeSync(reader);
       }

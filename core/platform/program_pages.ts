@@ -36,10 +36,7 @@ export function codeOf(file: string, smaps: string): Range[] {
  */
 export async function releaseCode(): Promise<void> {
   try {
-    const { madvise } = await loadLibc(
-      { madvise: { args: ["usize", "usize", "i32"], returns: "i32" } },
-      "release memory",
-    );
+    const { madvise } = await loadLibc("release memory");
     for (
       const { start, end } of codeOf(process.execPath, readFileSync("/proc/self/smaps", "utf8"))
     ) {

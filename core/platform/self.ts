@@ -1,10 +1,38 @@
-/** This process: its identity, its standard streams, starting itself again. */
-import * as fs from "node:fs";
-import * as path from "node:path";
+/**
+ * This process: how it was called, its identity, its end. Loads nothing before it is needed: `node:fs`
+ * takes half as long to load as the runtime takes to start.
+ */
+
+export { printIfRoom, printTo } from "./output.ts";
 
 /** How to run this very program: a compiled binary, or the runtime and the main module. */
 export function selfCommand(): [string, ...string[]] {
   return Bun.main.startsWith("/$bunfs/") ? [process.execPath] : [process.execPath, Bun.main];
+}
+
+/** The name that this program was called by: argv[0], as the caller gave it. */
+export function calledAs(): string {
+  return process.argv0;
+}
+
+/** What stands in the runtime's own list of arguments for what is no UTF-8. */
+const REPLACEMENT = "\ufffd";
+
+/**
+ * The arguments, a character a byte (0 to 255): the runtime's own list has lost what is no UTF-8.
+ * Without /proc that list has to do.
+ */
+export async function argumentBytes(): Promise<string[]> {
+  const decoded = process.argv.slice(2);
+  const asGiven = () => decoded.map((text) => Buffer.from(text).toString("latin1"));
+  if (!decoded.some((text) => text.includes(REPLACEMENT))) return asGiven();
+  try {
+    const { readFileSync } = await import("node:fs");
+    const all = readFileSync("/proc/self/cmdline", "latin1").split("\0");
+    return all.slice(0, -1).slice(-decoded.length);
+  } catch {
+    return asGiven();
+  }
 }
 
 /** The environment variable, or undefined. */
@@ -42,19 +70,9 @@ export function runtimeVersion(): { name: string; version: string } {
   return { name: "bun", version: Bun.version };
 }
 
-/** Writes to the standard error (2) or output (1), synchronously. */
-export function printTo(fd: 1 | 2, text: string): void {
-  try {
-    fs.writeSync(fd, text);
-  } catch (error) {
-    // The reader of a pipe may be gone; there is nobody left to tell.
-    if (!["EPIPE", "EAGAIN"].includes((error as NodeJS.ErrnoException).code ?? "")) throw error;
-  }
-}
-
 /** An absolute path, seen from the current directory. */
 export function absoluteFile(file: string): string {
-  return path.resolve(file);
+  return process.getBuiltinModule("node:path").resolve(file);
 }
 
 /** Leaves the current directory, so that its file system can be unmounted. */

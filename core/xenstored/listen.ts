@@ -1,5 +1,5 @@
 /** The server on unix sockets: one for each domain. */
-import { listenUnix } from "../platform/sockets.ts";
+import { listenUnix } from "../platform/listener.ts";
 import type { Listener } from "../platform/types.ts";
 import type { XenstoreServer } from "./server.ts";
 

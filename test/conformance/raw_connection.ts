@@ -1,5 +1,5 @@
 /** A connection that shows every byte: what was sent, what came, and in which order. */
-import { connectUnix } from "../../core/platform/sockets.ts";
+import { connectStream } from "../../core/platform/stream.ts";
 import type { ByteStream } from "../../core/platform/types.ts";
 import { encodeMessage, type Message, MessageParser, toBytes } from "../../core/xenstore/codec.ts";
 import { Op, opName } from "../../core/xenstore/operations.ts";
@@ -42,7 +42,7 @@ export class RawConnection {
   static async open(path: string): Promise<RawConnection> {
     for (let attempt = 0;; attempt++) {
       try {
-        return new RawConnection(await connectUnix(path));
+        return new RawConnection(await connectStream(path));
       } catch (error) {
         // The real server listens with a backlog of 1.
         if (attempt > 100) throw error;

@@ -1,6 +1,7 @@
 /** Requests to the kernel's routing socket (rtnetlink(7)), which the runtimes' functions lack. */
-import { loadLibc } from "../libc.ts";
-import { errnoName } from "../system_error.ts";
+import { type Libc, loadLibc } from "../libc.ts";
+import { errnoName, systemError } from "../system_error.ts";
+import type { SystemError } from "../types.ts";
 import {
   decodeAttributes,
   decodeMessages,
@@ -32,45 +33,12 @@ const NLMSGERR_ATTR_MSG = 1;
 /** The kernel sends at most this many bytes at once (netlink_dump in net/netlink/af_netlink.c). */
 const RECEIVE_SIZE = 32 * 1024;
 
-/** A request that the kernel refused. */
-export class NetlinkError extends Error {
-  override name = "NetlinkError";
-  /** Symbolic errno, such as `ENODEV`. */
-  readonly code: string;
-
-  constructor(code: string, message: string) {
-    super(message);
-    this.code = code;
-  }
-}
-
-async function load() {
-  const libc = await loadLibc({
-    socket: { args: ["i32", "i32", "i32"], returns: "i32" },
-    setsockopt: { args: ["i32", "i32", "i32", "ptr", "u32"], returns: "i32" },
-    send: { args: ["i32", "ptr", "u64", "i32"], returns: "i64" },
-    recv: { args: ["i32", "ptr", "u64", "i32"], returns: "i64" },
-    close: { args: ["i32"], returns: "i32" },
-    __errno_location: { args: [], returns: "ptr" },
-  }, "set up network interfaces");
-  const { read } = await import("bun:ffi");
-  const failure = (call: string): NetlinkError => {
-    const address = libc.__errno_location();
-    const code = errnoName(address === null ? 0 : read.i32(address, 0));
-    return new NetlinkError(code, `${code} (${call} on the routing socket)`);
-  };
-  return { libc, failure };
-}
-
-type Loaded = Awaited<ReturnType<typeof load>>;
-
-let library: Promise<Loaded> | undefined;
 let lastSequence = 0;
 
 /**
  * Has the kernel do something, or asks it for one thing.
  * @returns what it answered besides its acknowledgement
- * @throws NetlinkError
+ * @throws SystemError
  */
 export function request(
   type: number,
@@ -80,7 +48,7 @@ export function request(
   return exchange({ type, flags: NLM_F_REQUEST | NLM_F_ACK | flags, payload });
 }
 
-/** Asks the kernel for all things of a kind. @throws NetlinkError */
+/** Asks the kernel for all things of a kind. @throws SystemError */
 export function dump(type: number, payload: Uint8Array): Promise<NetlinkMessage[]> {
   return exchange({ type, flags: NLM_F_REQUEST | NLM_F_DUMP, payload });
 }
@@ -94,16 +62,14 @@ let socket: { readonly fd: number; readonly buffer: Uint8Array } | null = null;
  * another: no answer to an earlier request is ever left in it.
  */
 async function exchange(message: NetlinkMessage): Promise<NetlinkMessage[]> {
-  library ??= load();
-  const loaded = await library;
-  const { libc, failure } = loaded;
-  const { fd, buffer } = socket ??= { fd: open(loaded), buffer: new Uint8Array(RECEIVE_SIZE) };
+  const libc = await loadLibc("set up network interfaces");
+  const { fd, buffer } = socket ??= { fd: open(libc), buffer: new Uint8Array(RECEIVE_SIZE) };
   const sequence = lastSequence = (lastSequence + 1) >>> 0;
   let answers: NetlinkMessage[] | null = null;
   try {
     const bytes = encodeMessage(message, sequence);
-    if (libc.send(fd, bytes, bytes.length, 0) < 0n) throw failure("send");
-    answers = receive(loaded, fd, buffer, sequence);
+    if (libc.send(fd, bytes, bytes.length, 0) < 0) throw failure(libc, "send");
+    answers = receive(libc, fd, buffer, sequence);
   } finally {
     if (answers === null) {
       socket = null;
@@ -115,9 +81,14 @@ async function exchange(message: NetlinkMessage): Promise<NetlinkMessage[]> {
   return answers;
 }
 
-function open({ libc, failure }: Loaded): number {
+function failure(libc: Libc, call: string): SystemError {
+  const code = libc.errorCode();
+  return systemError(code, `${code} (${call} on the routing socket)`);
+}
+
+function open(libc: Libc): number {
   const fd = libc.socket(AF_NETLINK, SOCK_RAW | SOCK_CLOEXEC, NETLINK_ROUTE);
-  if (fd < 0) throw failure("socket");
+  if (fd < 0) throw failure(libc, "socket");
   // Older kernels lack some of these; each only improves the answers.
   const on = new Int32Array([1]);
   for (const option of [NETLINK_CAP_ACK, NETLINK_EXT_ACK, NETLINK_GET_STRICT_CHK]) {
@@ -128,15 +99,15 @@ function open({ libc, failure }: Loaded): number {
 
 /** All messages of an answer; the last one tells how it went. */
 function receive(
-  { libc, failure }: Loaded,
+  libc: Libc,
   fd: number,
   buffer: Uint8Array,
   sequence: number,
 ): NetlinkMessage[] {
   const answers: NetlinkMessage[] = [];
   for (;;) {
-    const length = Number(libc.recv(fd, buffer, buffer.length, MSG_DONTWAIT));
-    if (length < 0) throw failure("recv");
+    const length = libc.recv(fd, buffer, buffer.length, MSG_DONTWAIT);
+    if (length < 0) throw failure(libc, "recv");
     // A copy: it is looked at when the next answer may have come already.
     for (const message of decodeMessages(buffer.slice(0, length), sequence)) {
       answers.push(message);
@@ -154,5 +125,5 @@ function checkOutcome({ type, flags, payload }: NetlinkMessage): void {
     ? undefined
     : textOf(decodeAttributes(payload, start), NLMSGERR_ATTR_MSG);
   const code = errnoName(-error);
-  throw new NetlinkError(code, words ? `${code} (${words.replace(/\.$/, "")})` : code);
+  throw systemError(code, words ? `${code} (${words.replace(/\.$/, "")})` : code);
 }

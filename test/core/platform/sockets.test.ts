@@ -3,6 +3,7 @@ import { afterAll, beforeAll, describe, expect, test } from "bun:test";
 import {
   closeSync,
   existsSync,
+  mkdirSync,
   openSync,
   readdirSync,
   readFileSync,
@@ -18,9 +19,9 @@ import { dlopen } from "bun:ffi";
 import { DEFAULT_WINDOW } from "../../../core/xenstore/connection.ts";
 import { SocketTransport } from "../../../core/xenstore/socket_transport.ts";
 import { lockFile } from "../../../core/platform/flock.ts";
-import { connectQuickly } from "../../../core/platform/quick_socket.ts";
-import { connectQuietly } from "../../../core/platform/quiet_socket.ts";
-import { connectUnix, listenUnix } from "../../../core/platform/sockets.ts";
+
+import { connectStream } from "../../../core/platform/stream.ts";
+import { listenUnix } from "../../../core/platform/listener.ts";
 import type { ByteStream } from "../../../core/platform/types.ts";
 import { makeDeadSocket } from "../../support/dead_socket.ts";
 import { until } from "../../support/daemon_process.ts";
@@ -47,15 +48,12 @@ function collect(stream: ByteStream) {
   return state;
 }
 
-describe.each([
-  ["of the runtime itself", connectQuickly],
-  ["of the C library", connectQuietly],
-])("a stream %s that gathers", (name, connect) => {
+describe("a stream that gathers", () => {
   test("delivers all that comes meanwhile, in order, however often it is asked", async () => {
-    const path = join(directory, `gather-${name}`);
+    const path = join(directory, "gather");
     const accepted = Promise.withResolvers<ByteStream>();
     const listener = await listenUnix(path, accepted.resolve);
-    const client = await connect(path);
+    const client = await connectStream(path);
     const server = await accepted.promise;
     const received: number[] = [];
     client.start({
@@ -78,16 +76,12 @@ describe.each([
   });
 });
 
-describe.each([
-  ["of node:net", connectUnix],
-  ["of the runtime itself", connectQuickly],
-  ["of the C library", connectQuietly],
-])("unix sockets %s", (_, connect) => {
+describe("unix sockets", () => {
   test("bytes both ways, and a close that both see once", async () => {
     const path = join(directory, "echo");
     const accepted = Promise.withResolvers<ByteStream>();
     const listener = await listenUnix(path, accepted.resolve);
-    const client = await connect(path);
+    const client = await connectStream(path);
     const server = await accepted.promise;
     const [atClient, atServer] = [collect(client), collect(server)];
     client.write(new Uint8Array(10));
@@ -105,7 +99,7 @@ describe.each([
   test("the end is told from the event loop, not from within the call that makes it", async () => {
     const path = join(directory, "end");
     const listener = await listenUnix(path, (stream) => collect(stream));
-    const client = await connect(path);
+    const client = await connectStream(path);
     const state = collect(client);
     client.close();
     expect(state.closed).toBe(0);
@@ -122,7 +116,7 @@ describe.each([
     // The runtime opens some of its own when it does this for the first time.
     for (const [round, end] of ends.entries()) {
       const before = open();
-      const client = await connect(path);
+      const client = await connectStream(path);
       await until(() => accepted.length === round + 1, () => "not accepted");
       const other = collect(accepted[round]!);
       const mine = collect(client);
@@ -146,7 +140,7 @@ describe.each([
       stream.close();
     });
     for (let round = 0; round < 20; round++) {
-      const client = await connect(path);
+      const client = await connectStream(path);
       if (round % 2 === 0) await new Promise((resolve) => setTimeout(resolve, 2));
       const state = collect(client);
       await until(() => state.closed > 0, () => "not closed");
@@ -163,7 +157,7 @@ describe.each([
     const open = () => readdirSync("/proc/self/fd").length;
     let before = 0;
     for (let round = 0; round < 20; round++) {
-      const client = await connect(path);
+      const client = await connectStream(path);
       const state = collect(client);
       client.write(new Uint8Array(1024 * 1024));
       await until(() => state.closed > 0, () => "not closed");
@@ -191,7 +185,7 @@ describe.each([
     expect(existsSync(path)).toBeTrue();
     const listener = await listenUnix(path, () => {});
     await expect(listenUnix(path, () => {})).rejects.toMatchObject({ code: "EADDRINUSE" });
-    (await connect(path)).close();
+    (await connectStream(path)).close();
     await listener.close();
   });
 
@@ -199,7 +193,7 @@ describe.each([
     const path = join(directory, "slow");
     const accepted = Promise.withResolvers<ByteStream>();
     const listener = await listenUnix(path, accepted.resolve);
-    const client = await connect(path);
+    const client = await connectStream(path);
     const server = await accepted.promise;
     const atClient = collect(client);
     const size = 4 * 1024 * 1024;
@@ -245,9 +239,9 @@ describe.each([
     const address = Buffer.concat([Uint8Array.of(1, 0), Buffer.from(`${path}\0`)]);
     expect(symbols.bind(fd, address, address.length)).toBe(0);
     expect(symbols.listen(fd, 0)).toBe(0);
-    const waiting = await connect(path);
+    const waiting = await connectStream(path);
     // What the runtime makes of EAGAIN is ECONNREFUSED.
-    const { code } = await connect(path).then(() => ({ code: "none" }), (error) => error);
+    const { code } = await connectStream(path).then(() => ({ code: "none" }), (error) => error);
     expect(["EAGAIN", "ECONNREFUSED"]).toContain(code);
     const accepted: number[] = [];
     setTimeout(() => accepted.push(symbols.accept(fd, null, null)), 60);
@@ -257,11 +251,30 @@ describe.each([
     rmSync(path);
   });
 
+  test("a path that is longer than an address", async () => {
+    const above = join(directory, "d".repeat(120));
+    mkdirSync(above);
+    const path = join(above, "socket");
+    const accepted = Promise.withResolvers<ByteStream>();
+    const listener = await listenUnix(path, accepted.resolve);
+    const client = await connectStream(path);
+    const atServer = collect(await accepted.promise);
+    client.write(new Uint8Array(10));
+    await until(() => atServer.bytes === 10, () => `${atServer.bytes} of 10`);
+    client.close();
+    await listener.close();
+    await expect(connectStream(path)).rejects.toMatchObject({ code: "ENOENT" });
+    await expect(connectStream(join(directory, "e".repeat(120), "socket"))).rejects.toMatchObject({
+      code: "ENOENT",
+    });
+    await expect(connectStream("s".repeat(200))).rejects.toMatchObject({ code: "ENAMETOOLONG" });
+  });
+
   test("what came before the start is delivered, in order, and then the end", async () => {
     const path = join(directory, "early");
     const accepted = Promise.withResolvers<ByteStream>();
     const listener = await listenUnix(path, accepted.resolve);
-    const client = await connect(path);
+    const client = await connectStream(path);
     const server = await accepted.promise;
     client.start({ data: () => {}, closed: () => {} });
     for (let at = 0; at < 5; at++) client.write(Uint8Array.of(at));
@@ -280,7 +293,7 @@ describe.each([
     const path = join(directory, "window");
     const accepted = Promise.withResolvers<ByteStream>();
     const listener = await listenUnix(path, accepted.resolve);
-    const client = await connect(path);
+    const client = await connectStream(path);
     const server = await accepted.promise;
     const transport = new SocketTransport(client, path);
     transport.start({ data: () => {}, closed: () => {} });
@@ -294,10 +307,10 @@ describe.each([
   });
 
   test("no such socket, and nobody there", async () => {
-    await expect(connect(join(directory, "none"))).rejects.toMatchObject({ code: "ENOENT" });
+    await expect(connectStream(join(directory, "none"))).rejects.toMatchObject({ code: "ENOENT" });
     const dead = join(directory, "nobody");
     await makeDeadSocket(dead);
-    await expect(connect(dead)).rejects.toMatchObject({ code: "ECONNREFUSED" });
+    await expect(connectStream(dead)).rejects.toMatchObject({ code: "ECONNREFUSED" });
     rmSync(dead);
   });
 });

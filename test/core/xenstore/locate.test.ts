@@ -4,7 +4,7 @@ import { mkdtemp, rm } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { openTransport } from "../../../core/cli/connect.ts";
-import { listenUnix } from "../../../core/platform/sockets.ts";
+import { listenUnix } from "../../../core/platform/listener.ts";
 import type { FileStatus } from "../../../core/platform/types.ts";
 import { ConnectionError } from "../../../core/xenstore/errors.ts";
 import { locateStore, storeCandidates, storeEnvironment } from "../../../core/xenstore/locate.ts";
