@@ -319,6 +319,24 @@ export interface PluginManifest {
   readonly sample?: PluginSample;
 }
 
+/** What a check has found. Lines are cut off at 1000 characters, and there are at most 16 of a sort. */
+export interface Findings {
+  /** Why the device can no longer work: guest and toolstack are told, once. */
+  readonly broken?: string;
+  /**
+   * Why it has to be set up anew, since nothing is left of what `add` did: `remove` is called, and
+   * `add` when the backend is ready. Not to be said twice for one reason: it would go on for ever.
+   */
+  readonly undone?: string;
+  /**
+   * What is no longer as it was set up, and was left so, since somebody may have meant it. Each is
+   * told when two checks in a row have found it, and again only after it was not found.
+   */
+  readonly notices?: readonly string[];
+  /** What was missing, and was done again by this check. */
+  readonly mended?: readonly string[];
+}
+
 /** What a plugin does. */
 export interface PluginOperations {
   /**
@@ -337,9 +355,10 @@ export interface PluginOperations {
   adopt?(device: Device, signal: AbortSignal): Promise<void>;
   /**
    * Called every few seconds for a device that is set up: why it can no longer work (what stands
-   * behind it was unplugged, say), or null. The guest and the toolstack are then told.
+   * behind it was unplugged, say), or null. The guest and the toolstack are then told. What else
+   * there may be to say is in {@link Findings}.
    */
-  check?(device: Device, signal: AbortSignal): Promise<string | null>;
+  check?(device: Device, signal: AbortSignal): Promise<string | Findings | null>;
   /** How a device of the plugin's kinds is described in one text, for attaching one by hand. */
   readonly spec?: DeviceSpecs;
 }

@@ -4,7 +4,7 @@ import type { Stage } from "../lifecycle/machine.ts";
 import { ABSENT, type Observation } from "../lifecycle/observation.ts";
 import { FailedBefore, type LaneActions } from "../lifecycle/runner.ts";
 import { type Log, printable } from "../log/log.ts";
-import type { Device, PluginOperations, ProofOfSetup } from "../../plugins/contract.ts";
+import type { Device, Findings, PluginOperations, ProofOfSetup } from "../../plugins/contract.ts";
 import { type CallLimits, checkAnswer, guardedCall } from "../../plugins/host/guard.ts";
 import type { PluginHost } from "../../plugins/host/host.ts";
 import { frontendKindOf, proofOf } from "../../plugins/manifest.ts";
@@ -24,6 +24,7 @@ import type { AddReads, FirstReads, ReadAhead } from "./first_reads.ts";
 import { DEVICE_MODEL_RECORD, type DeviceModels } from "./device_models.ts";
 import type { DirectoryKeeper } from "./device_directories.ts";
 import { type ContextParts, deviceContext, HOTPLUG_RECORD } from "./device_context.ts";
+import { FindingsLog, hasChanged, lossOf } from "./findings.ts";
 import type { JournalEntry } from "./journal/entry.ts";
 import type { JournalStore } from "./journal/memory.ts";
 import { isVersion2 } from "./hotplug_v2.ts";
@@ -82,6 +83,9 @@ export class DeviceActions implements LaneActions {
   #words: string | null = null;
   /** From the record of an add to its end: what changes meanwhile is told by events. */
   #isAdding = false;
+  /** The last look, if nothing was set up since then. */
+  #settled: Observation | null = null;
+  readonly #findings: FindingsLog;
   /** Resolves when an add may be looked at, and makes it do so. */
   #pause: Promise<void> = Promise.resolve();
   #endPause = () => {};
@@ -101,6 +105,7 @@ export class DeviceActions implements LaneActions {
     this.#parts = parts;
     this.#log = log;
     this.#onTrouble = onTrouble;
+    this.#findings = new FindingsLog(log);
     this.#looks = new Looks(parts.store, id, this.#frontendKind);
   }
 
@@ -122,6 +127,9 @@ export class DeviceActions implements LaneActions {
     if (oddity !== null && oddity !== this.#lastOddity) this.#log.warning(oddity);
     this.#lastOddity = oddity;
     const observation = observationOf(reading, this.#id, this.#frontendKind, this.#proof);
+    const isLost = lossOf(observation, this.#proof) !== null;
+    if (isLost && hasChanged(this.#seen, observation)) queueMicrotask(this.#onTrouble);
+    if (!this.#isAdding) this.#settled = observation;
     this.#seen = observation;
     if (nodes.size > 0) this.#keepAhead(observation.token, nodes);
     return observation;
@@ -183,6 +191,7 @@ export class DeviceActions implements LaneActions {
 
   #endAdding(): void {
     this.#isAdding = false;
+    this.#settled = null;
     this.#looks.changed("all");
     this.#endPause();
   }
@@ -365,17 +374,39 @@ export class DeviceActions implements LaneActions {
     return token;
   }
 
-  async check(): Promise<string | null> {
+  async check(): Promise<Findings> {
     for (const name of this.#childNames) {
       const end = await this.#parts.children.endOf(this.#mark, name);
-      if (end !== null) return end;
+      if (end !== null) return { broken: end };
     }
     const { signal } = new AbortController();
-    return await this.#call(
+    const found = await this.#call(
       signal,
       async (plugin, device, signal) =>
         checkAnswer(this.#plugin.manifest.name, await plugin.check?.(device, signal)),
     );
+    const isWell = found.broken === undefined && found.undone === undefined;
+    const all = isWell ? { ...found, ...await this.#checkReport(found) } : found;
+    this.#findings.take(all);
+    return all;
+  }
+
+  /** Whether the nodes still say that it is set up, and what is done if they do not. */
+  async #checkReport({ notices = [], mended = [] }: Findings): Promise<Findings> {
+    const loss = this.#settled === null ? null : lossOf(this.#settled, this.#proof);
+    if (loss === null) return {};
+    if (loss === "undone") {
+      return { undone: "hotplug-status is gone, and its backend waits for it" };
+    }
+    if (loss === "failed") {
+      return { notices: [...notices, "hotplug-status says by now that it has failed"] };
+    }
+    // The kernel deletes it with what it stands for: then it says the truth.
+    if (notices.length > 0) return { notices: [...notices, "hotplug-status is gone"] };
+    const { store } = this.#parts;
+    const said = await this.#writes(publishSuccess(store, this.#id, this.#knownMark));
+    if (said === null || reportOf(said.status) !== "none") return {};
+    return { mended: [...mended, "hotplug-status was removed or changed: written again"] };
   }
 
   async signalClosing(): Promise<void> {

@@ -72,6 +72,8 @@ export type LifecycleEvent =
   | { readonly type: "broken"; readonly error: string }
   /** It works again. */
   | { readonly type: "healed" }
+  /** Nothing is left of what `add` has set up, as when the kernel has made its device anew. */
+  | { readonly type: "undone"; readonly error: string }
   /** The daemon is to close all devices before it ends. */
   | { readonly type: "close" }
   /** No process of an earlier daemon's operation runs any more. */

@@ -48,8 +48,11 @@ export interface LaneActions {
   adopt(signal: AbortSignal): Promise<string | null>;
   /** Removes from the directory what an undone add has left there. */
   cleanse(): Promise<void>;
-  /** Why a device that is set up can no longer work, or null. */
-  check(): Promise<string | null>;
+  /**
+   * Why a device that is set up can no longer work, or why it has to be set up anew; neither when
+   * all is well.
+   */
+  check(): Promise<{ readonly broken?: string; readonly undone?: string }>;
   /** Lets guest and toolstack see that. */
   signalClosing(): Promise<void>;
   /** Asks for removal as a toolstack does. */
@@ -166,9 +169,10 @@ export class Lane {
     this.#checking = true;
     this.#checkAgain = false;
     try {
-      const error = await this.#actions.check();
-      if (error !== null) {
-        this.#dispatch({ type: "broken", error });
+      const { broken, undone } = await this.#actions.check();
+      if (undone !== undefined) this.#dispatch({ type: "undone", error: undone });
+      else if (broken !== undefined) {
+        this.#dispatch({ type: "broken", error: broken });
         // What is to be done about it depends on what it is closed for.
         if (this.#state.phase === "closing") this.touch();
       } else if (this.#state.error !== null) this.#dispatch({ type: "healed" });

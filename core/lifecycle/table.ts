@@ -643,6 +643,15 @@ export const TABLE: readonly Row[] = [
       { do: "signal-closing" },
     ],
   })),
+  // What was set up is no more, though nobody asked for its end: it is set up anew.
+  {
+    from: ["connected"],
+    on: "undone",
+    when: ["wanted"],
+    to: "redoing",
+    effects: () => [report("setting it up again"), ...redo],
+    tells: failed("warning", "what was set up is lost"),
+  },
   // What comes after that is worth a line again.
   { from: ["connected"], on: "healed", to: "connected", set: sound },
   // Its QEMU is gone: nobody else would close it.

@@ -4,7 +4,8 @@ import { MemoryJournal } from "../../core/daemon/journal/memory.ts";
 import { type DeviceId, deviceName } from "../../core/device/id.ts";
 import { openLog } from "../../core/log/log.ts";
 import { systemClock } from "../../core/platform/clock.ts";
-import type { Device, PluginOperations, Undo } from "../contract.ts";
+import type { Device, Findings, PluginOperations, Undo } from "../contract.ts";
+import { checkAnswer } from "../host/guard.ts";
 import type { PluginHost } from "../host/host.ts";
 import { type Before, intercept } from "../host/intercept.ts";
 import type { Rig } from "./rig.ts";
@@ -36,6 +37,8 @@ export class Trial {
   #parts!: ActionParts;
   #before: Before = () => {};
   #uses: Use[] = [];
+  /** What the last check has found. */
+  #found: Findings = {};
   /** Uses of capabilities after the call had ended. */
   readonly late: string[] = [];
   /** What was thrown, as it was. */
@@ -88,11 +91,14 @@ export class Trial {
     return this.#call(() => this.#actions.remove(signal));
   }
 
-  check(): Promise<Outcome & { answer?: string | null }> {
-    let answer: string | null = null;
-    return this.#call(async () => {
-      answer = await this.#actions.check();
-    }).then((outcome) => ({ ...outcome, answer }));
+  /** @returns what it has found besides: a line, if there is anything */
+  check(): Promise<Outcome & { answer: string | null }> {
+    this.#found = {};
+    return this.#call(async () => void await this.#actions.check()).then((outcome) => {
+      const { broken, undone, notices = [], mended = [] } = this.#found;
+      const lines = [broken, undone, ...notices, ...mended].filter((line) => line !== undefined);
+      return { ...outcome, answer: lines.length === 0 ? null : lines.join("; ") };
+    });
   }
 
   /** The daemon was killed and started again: nothing is left but the journal. */
@@ -181,8 +187,10 @@ export class Trial {
           add: (device, signal) => watch(device, signal, (seen) => plugin.add(seen, signal)),
           remove: (device, signal) => watch(device, signal, (seen) => plugin.remove(seen, signal)),
           adopt: (device, signal) => watch(device, signal, (seen) => plugin.adopt?.(seen, signal)),
-          check: async (device, signal) =>
-            await watch(device, signal, (seen) => plugin.check?.(seen, signal)) ?? null,
+          check: async (device, signal) => {
+            const answer = await watch(device, signal, (seen) => plugin.check?.(seen, signal));
+            return this.#found = checkAnswer(host.manifest.name, answer);
+          },
         };
       },
     };

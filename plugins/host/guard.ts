@@ -4,7 +4,7 @@
  */
 import { oneLine } from "../../core/log/log.ts";
 import type { Cancel, Clock } from "../../core/platform/types.ts";
-import type { Device, PluginOperations } from "../contract.ts";
+import type { Device, Findings, PluginOperations } from "../contract.ts";
 import { intercept } from "./intercept.ts";
 
 /** How long calls may take. */
@@ -77,11 +77,34 @@ export async function guardedCall<T>(
   }
 }
 
-/** What a check answered: null, or why the device cannot work. @throws Error when it is neither */
-export function checkAnswer(name: string, answer: unknown): string | null {
-  if (answer === null || answer === undefined) return null;
-  if (typeof answer === "string") return answer.slice(0, ERROR_MAX);
-  throw new Error(`plugin ${name} answered a check with ${typeof answer}; expected a text or null`);
+/** Most lines of a sort that are taken from a check. */
+const LINES_MAX = 16;
+
+/** What a check answered, with all its lines cut. @throws Error when it is nothing that a check may answer */
+export function checkAnswer(name: string, answer: unknown): Findings {
+  if (answer === null || answer === undefined) return {};
+  if (typeof answer === "string") return { broken: oneLine(answer, ERROR_MAX) };
+  const refuse = (what: string): never => {
+    throw new Error(
+      `plugin ${name} answered a check with ${what}; expected a text, null, or an object with broken, ` +
+        "undone (texts), notices, mended (lists of texts)",
+    );
+  };
+  if (typeof answer !== "object" || Array.isArray(answer)) return refuse(typeof answer);
+  const findings: Record<string, unknown> = {};
+  for (const [field, value] of Object.entries(answer)) {
+    if (value === null || value === undefined) continue;
+    const cut = (text: unknown) =>
+      typeof text === "string"
+        ? oneLine(text, ERROR_MAX)
+        : refuse(`${field} that is ${typeof text}`);
+    if (field === "broken" || field === "undone") findings[field] = cut(value);
+    else if (field === "notices" || field === "mended") {
+      if (!Array.isArray(value)) return refuse(`${field} that is no list`);
+      findings[field] = value.slice(0, LINES_MAX).map(cut);
+    } else return refuse(`${JSON.stringify(field.slice(0, 40))}`);
+  }
+  return findings as Findings;
 }
 
 /** Whatever was thrown, as an error with one line of bounded length. */

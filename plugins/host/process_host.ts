@@ -4,9 +4,9 @@ import type { ControlGroup } from "../../core/platform/control_group.ts";
 import type { ProcessTable } from "../../core/platform/process_table.ts";
 import type { TalkingChild, TalkingChildren } from "../../core/platform/talking_child.ts";
 import type { Cancel, Clock } from "../../core/platform/types.ts";
-import type { Device, PluginManifest, PluginOperations } from "../contract.ts";
+import type { Device, Findings, PluginManifest, PluginOperations } from "../contract.ts";
 import { checkContract } from "../manifest.ts";
-import type { Operation } from "../process/messages.ts";
+import type { Answer, Operation } from "../process/messages.ts";
 import { PluginSession } from "../process/session.ts";
 import { checkPluginFile, type TrustParts } from "../trust.ts";
 import { errorOf } from "./guard.ts";
@@ -109,7 +109,8 @@ export class ProcessHost implements PluginHost {
       add: async (device, signal) => void await this.#call("add", device, signal),
       remove: async (device, signal) => void await this.#call("remove", device, signal),
       adopt: async (device, signal) => void await this.#call("adopt", device, signal),
-      check: (device, signal) => this.#call("check", device, signal),
+      // Whoever asked looks at the answer: it may be anything.
+      check: async (device, signal) => await this.#call("check", device, signal) as Findings,
     };
   }
 
@@ -127,7 +128,7 @@ export class ProcessHost implements PluginHost {
     this.#group?.remove();
   }
 
-  async #call(operation: Operation, device: Device, signal: AbortSignal): Promise<string | null> {
+  async #call(operation: Operation, device: Device, signal: AbortSignal): Promise<Answer> {
     // What it does not have costs nothing.
     if (!this.#operations.has(operation)) return null;
     const { session, operations } = await this.#ready(signal);

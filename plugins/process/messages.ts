@@ -5,6 +5,9 @@ import { type Message, ProtocolFault } from "./frames.ts";
 export const OPERATIONS = ["add", "remove", "adopt", "check"] as const;
 export type Operation = (typeof OPERATIONS)[number];
 
+/** What a call is answered with: of a check, what it has found, to be looked at by who asked. */
+export type Answer = string | Readonly<Record<string, unknown>> | null;
+
 /** Messages from the plugin. */
 export type FromPlugin =
   | {
@@ -13,7 +16,7 @@ export type FromPlugin =
     readonly name: string;
     readonly operations: readonly Operation[];
   }
-  | { readonly type: "done"; readonly call: number; readonly answer: string | null }
+  | { readonly type: "done"; readonly call: number; readonly answer: Answer }
   | { readonly type: "failed"; readonly call: number; readonly error: string }
   | {
     readonly type: "request";
@@ -56,7 +59,7 @@ export function parseMessage(message: Message): FromPlugin {
     case "done": {
       const answer = message["answer"] === undefined || message["answer"] === null
         ? null
-        : text("answer");
+        : field("answer", isAnswer, "a text or a map");
       return { type: "done", call: number("call"), answer };
     }
     case "failed":
@@ -91,6 +94,12 @@ function isNumber(value: unknown): value is number {
 
 function isText(value: unknown): value is string {
   return typeof value === "string";
+}
+
+function isAnswer(value: unknown): value is NonNullable<Answer> {
+  return isText(value) ||
+    typeof value === "object" && value !== null && !Array.isArray(value) &&
+      !ArrayBuffer.isView(value);
 }
 
 function isLevel(value: unknown): value is "info" | "warning" {

@@ -7,7 +7,7 @@ import { errorOf } from "../host/guard.ts";
 import { LineAllowance, RequestAllowance } from "./allowance.ts";
 import { CallLocks, useCapability } from "./capabilities.ts";
 import { encodeFrame, FrameParser, type Message, ProtocolFault } from "./frames.ts";
-import { type FromPlugin, type Operation, parseMessage } from "./messages.ts";
+import { type Answer, type FromPlugin, type Operation, parseMessage } from "./messages.ts";
 
 /** What a session needs besides the child. */
 export interface SessionParts {
@@ -37,7 +37,7 @@ interface Call {
   readonly device: Device;
   readonly signal: AbortSignal;
   readonly locks: CallLocks;
-  readonly resolve: (answer: string | null) => void;
+  readonly resolve: (answer: Answer) => void;
   readonly reject: (error: Error) => void;
 }
 
@@ -103,9 +103,9 @@ export class PluginSession {
   }
 
   /** Has an operation done. @throws Error with what the plugin says, or why it cannot say anything */
-  async call(operation: Operation, device: Device, signal: AbortSignal): Promise<string | null> {
+  async call(operation: Operation, device: Device, signal: AbortSignal): Promise<Answer> {
     if (this.#fault !== null) throw this.#gone(operation);
-    const { promise, resolve, reject } = Promise.withResolvers<string | null>();
+    const { promise, resolve, reject } = Promise.withResolvers<Answer>();
     const number = ++this.#lastCall;
     const call = { device, signal, locks: new CallLocks(), resolve, reject };
     this.#calls.set(number, call);

@@ -86,10 +86,27 @@ describe("what plugins throw and answer", () => {
     expect(errorOf(thrown).message).toBe(text);
   });
 
-  test("a check answers with a text, or nothing", () => {
-    expect(checkAnswer("test", null)).toBeNull();
-    expect(checkAnswer("test", undefined)).toBeNull();
-    expect(checkAnswer("test", "gone")).toBe("gone");
-    expect(() => checkAnswer("test", false)).toThrow(/answered a check with boolean/);
+  test("a check answers with a text, with findings, or nothing", () => {
+    expect(checkAnswer("test", null)).toEqual({});
+    expect(checkAnswer("test", undefined)).toEqual({});
+    expect(checkAnswer("test", "gone")).toEqual({ broken: "gone" });
+    const findings = { undone: "made anew", notices: ["down"], mended: ["route"] };
+    expect(checkAnswer("test", { ...findings, broken: null })).toEqual(findings);
+    const many = { notices: Array.from({ length: 99 }, () => "x\n".repeat(2_000)) };
+    const { notices = [] } = checkAnswer("test", many);
+    expect(notices).toHaveLength(16);
+    expect(notices[0]!.length).toBeLessThanOrEqual(1_000);
+    expect(notices[0]).not.toContain("\n");
+  });
+
+  test.each([
+    [false, "answered a check with boolean"],
+    [["gone"], "answered a check with object"],
+    [{ borken: "gone" }, 'answered a check with "borken"'],
+    [{ broken: 7 }, "answered a check with broken that is number"],
+    [{ notices: "down" }, "answered a check with notices that is no list"],
+    [{ mended: [7] }, "answered a check with mended that is number"],
+  ])("a check may not answer %j", (answer, complaint) => {
+    expect(() => checkAnswer("test", answer)).toThrow(complaint);
   });
 });

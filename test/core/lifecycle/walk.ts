@@ -65,6 +65,7 @@ const ENDINGS = [
   "wanted",
   "replaced",
   "unplugged",
+  "undone behind our back",
   "slow to remove",
   "cannot be deleted",
   "thought better of",
@@ -249,6 +250,8 @@ function end(world: DeviceWorld, ending: Ending, variant: number): void {
       return replaced(world);
     case "unplugged":
       return unplugged(world, variant);
+    case "undone behind our back":
+      return undoneBehindOurBack(world, variant);
     case "slow to remove":
       return slowToRemove(world, variant);
     case "cannot be deleted":
@@ -355,6 +358,26 @@ function unplugged(world: DeviceWorld, variant: number): void {
   // A kernel closes what does not work; a QEMU that is gone does not.
   world.change({ online: false, state: world.rules.servedByQemu ? 5 : 6 });
   ended(world, "unplugged");
+}
+
+/** The kernel has made its device anew, say; then it is set up anew, if it is wanted. */
+function undoneBehindOurBack(world: DeviceWorld, variant: number): void {
+  if (!setUp(world)) return;
+  const { token } = world.seen;
+  if (variant % 2 === 0) {
+    world.change({ online: false, state: 5 });
+    rest(world, false);
+    world.lose();
+    world.change({ state: 6 });
+    return ended(world, "undone while it was closing");
+  }
+  world.lose();
+  rest(world);
+  demand(world.state.phase === "connected", `undone, but ${world.state.phase}`);
+  demand(world.held && world.succeeded, "connected, but nothing is set up");
+  demand(world.seen.token !== token, "undone, and not set up anew");
+  const said = world.reports.filter((text) => text.includes("it is made anew")).length;
+  demand(said === 1, `undone, and it is said ${said} times`);
 }
 
 /** Beyond the toolstack's patience; the store may not delete the directory, or it is wanted again. */

@@ -108,6 +108,8 @@ export class DeviceWorld {
   #nextToken: string | null = null;
   /** This daemon has undone it, and nothing was done since. */
   #undone = false;
+  /** What was set up is no more, and nothing was set up since. */
+  #lost = false;
   /** It was set up by a daemon that kept no journal. */
   legacy = false;
   #legacyDirectory: Directory | null = null;
@@ -211,6 +213,13 @@ export class DeviceWorld {
   /** It is plugged in again. */
   heal(): void {
     this.#feed({ type: "healed" });
+  }
+
+  /** Nothing is left of what was set up, but the backend waits for it. */
+  lose(): void {
+    this.#lost = true;
+    this.seen = { ...this.seen, state: 2, served: false };
+    this.#feed({ type: "undone", error: "it is made anew" });
   }
 
   /** A script that outlived its daemon ends, unheard. */
@@ -345,10 +354,13 @@ export class DeviceWorld {
     this.#take(this.#deaf && event.type === "trouble" ? { ...step, effects: [] } : step);
   }
 
-  #expectCause(event: LifecycleEvent & { error: string }, { state, effects }: Step): void {
+  #expectCause(event: LifecycleEvent & { error: string }, step: Step): void {
+    const { state, effects } = step;
     // What has broken stays so until it is healed.
     if (event.type === "broken" && this.state.error !== null) return;
     if (event.type === "broken" && !["connected", "closing"].includes(this.state.phase)) return;
+    // What is being closed is not set up again.
+    if (event.type === "undone" && step.state.phase !== "redoing") return;
     this.#expect(event.error);
     if (event.type !== "add-failed" && event.type !== "record-failed") return;
     check(
@@ -408,7 +420,7 @@ export class DeviceWorld {
       const unwanted = ["gone", "closing", "removal", "dead"].includes(wish);
       check(!unwanted, "undone to start anew, and nobody wants it");
       const works = this.journal?.stage === "connected" && (wish === "present" || wish === "idle");
-      check(!works, "what works is undone");
+      check(!works || this.#lost, "what works is undone");
     }
     if (before === "waiting" && phase === "failed") {
       check(wish === "present" || wish === "refused", "failed while there was nothing to wait for");
@@ -506,6 +518,7 @@ export class DeviceWorld {
         check(!this.held, "added twice without a remove between");
         check(this.journal?.stage === "adding", "acquired before the journal knew");
         this.running = { call: "add", directory: this.directory };
+        this.#lost = false;
         this.#undone = false;
         this.held = true;
         this.legacy = false;
