@@ -11,7 +11,7 @@ import { startXenstored } from "../real/xenstored.ts";
 import { DaemonProcess, programCommand } from "../support/daemon_process.ts";
 import { HandMadeDevice, makeDomain } from "../support/hand_made.ts";
 import { connectTo } from "../support/store_connection.ts";
-import type { Benchmark, Result } from "./run.ts";
+import type { Benchmark, Result } from "./result.ts";
 import { summarise, type Summary } from "./statistics.ts";
 
 const GUEST = 7;

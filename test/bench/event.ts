@@ -19,7 +19,7 @@ import { DaemonProcess } from "../support/daemon_process.ts";
 import { HandMadeDevice, makeDomain } from "../support/hand_made.ts";
 import { connectTo } from "../support/store_connection.ts";
 import { compilePeer, compilerPackages } from "./compile_peer.ts";
-import type { Benchmark } from "./run.ts";
+import type { Benchmark } from "./result.ts";
 import { summarise } from "./statistics.ts";
 
 const GUEST = 7;

@@ -18,7 +18,7 @@ import { DaemonProcess } from "../support/daemon_process.ts";
 import { makeDomain } from "../support/hand_made.ts";
 import { connectTo } from "../support/store_connection.ts";
 import { compilePeer, compileXdevd } from "./compiled.ts";
-import type { Benchmark, Result } from "./run.ts";
+import type { Benchmark, Result } from "./result.ts";
 import { summarise } from "./statistics.ts";
 
 /** Processes of each kind. */

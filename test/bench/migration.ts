@@ -11,7 +11,7 @@ import { startXenstored } from "../real/xenstored.ts";
 import { DaemonProcess, runProgram } from "../support/daemon_process.ts";
 import { HandMadeDevice, makeDomain } from "../support/hand_made.ts";
 import { connectTo } from "../support/store_connection.ts";
-import type { Benchmark } from "./run.ts";
+import type { Benchmark } from "./result.ts";
 import { summarise } from "./statistics.ts";
 
 const DRIVER = 1;

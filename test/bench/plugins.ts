@@ -13,7 +13,7 @@ import type { PluginHost } from "../../plugins/host/host.ts";
 import { readyHost } from "../../plugins/host/host.ts";
 import { writeProcessPlugin } from "../support/plugin_files.ts";
 import { summarise } from "./statistics.ts";
-import type { Benchmark, Result } from "./run.ts";
+import type { Benchmark, Result } from "./result.ts";
 
 const here = dirname(fileURLToPath(import.meta.url));
 const templates = join(here, "../../plugins/templates");

@@ -11,8 +11,6 @@ import {
   shownRatio,
 } from "./result.ts";
 
-export type { Benchmark, Result } from "./result.ts";
-
 const benchmarks: Record<string, () => Promise<Benchmark>> = {
   attach: async () => (await import("./attach.ts")).attach,
   event: async () => (await import("./event.ts")).event,

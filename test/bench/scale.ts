@@ -14,7 +14,7 @@ import type { StoreClient } from "../../core/xenstore/client.ts";
 import { explainMissing, xenstoredPackages } from "../real/requirements.ts";
 import type { HandMadeDevice } from "../support/hand_made.ts";
 import { cpuMs, residentMb, rest, threadsMs, writtenBytes } from "./process_cost.ts";
-import type { Benchmark, Result } from "./run.ts";
+import type { Benchmark, Result } from "./result.ts";
 import {
   DRIVER,
   Farm,

@@ -15,7 +15,7 @@ import { startXenstored } from "../real/xenstored.ts";
 import { programCommand, until } from "../support/daemon_process.ts";
 import { connectTo } from "../support/store_connection.ts";
 import { compilePeer, compilerPackages } from "./compile_peer.ts";
-import type { Benchmark, Result } from "./run.ts";
+import type { Benchmark, Result } from "./result.ts";
 import { summarise } from "./statistics.ts";
 import { microseconds, pipelined, watchMany } from "./store_work.ts";
 

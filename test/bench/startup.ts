@@ -6,7 +6,7 @@ import { existsSync, mkdtempSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { compilePeer, compileXdevd } from "./compiled.ts";
-import type { Benchmark, Result } from "./run.ts";
+import type { Benchmark, Result } from "./result.ts";
 import { summarise } from "./statistics.ts";
 
 const ROUNDS = 60;

@@ -11,7 +11,7 @@ import { explainMissing, xenstoredPackages } from "../real/requirements.ts";
 import { startXenstored } from "../real/xenstored.ts";
 import { connectTo } from "../support/store_connection.ts";
 import { compilePeer, compilerPackages } from "./compile_peer.ts";
-import type { Benchmark, Result } from "./run.ts";
+import type { Benchmark, Result } from "./result.ts";
 import { summarise } from "./statistics.ts";
 import { inTurn, microseconds, pipelined, watchMany } from "./store_work.ts";
 

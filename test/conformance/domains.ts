@@ -3,7 +3,7 @@ import { describe, expect, test } from "bun:test";
 import { existsSync } from "node:fs";
 import { Op } from "../../core/xenstore/operations.ts";
 import type { RawConnection } from "./raw_connection.ts";
-import type { Bench } from "./suite.ts";
+import type { Bench } from "./bench.ts";
 
 export function domains(bench: Bench): void {
   describe("domains", () => {

@@ -1,7 +1,7 @@
 /** Nodes: reading, writing, listing, removing; paths. */
 import { describe, expect, test } from "bun:test";
 import { Op } from "../../core/xenstore/operations.ts";
-import type { Bench } from "./suite.ts";
+import type { Bench } from "./bench.ts";
 
 export function nodes(bench: Bench): void {
   describe("nodes", () => {

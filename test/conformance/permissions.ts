@@ -1,7 +1,7 @@
 /** Permissions: who may what, what is hidden, what is inherited. */
 import { describe, expect, test } from "bun:test";
 import { Op } from "../../core/xenstore/operations.ts";
-import type { Bench } from "./suite.ts";
+import type { Bench } from "./bench.ts";
 
 export function permissions(bench: Bench): void {
   describe("permissions", () => {

@@ -1,7 +1,7 @@
 /** What an unprivileged domain may use, at the defaults. */
 import { describe, expect, test } from "bun:test";
 import { Op } from "../../core/xenstore/operations.ts";
-import type { Bench } from "./suite.ts";
+import type { Bench } from "./bench.ts";
 
 export function quotas(bench: Bench): void {
   describe("quotas of a guest", () => {

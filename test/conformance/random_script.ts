@@ -5,7 +5,7 @@
 import * as fc from "fast-check";
 import { Op } from "../../core/xenstore/operations.ts";
 import { RawConnection } from "./raw_connection.ts";
-import type { ServerUnderTest } from "./suite.ts";
+import type { ServerUnderTest } from "./bench.ts";
 
 /** What happens in one step. */
 interface Step {

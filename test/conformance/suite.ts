@@ -4,7 +4,7 @@
  * comment says so.
  */
 import { afterAll, afterEach, beforeAll, describe } from "bun:test";
-import type { ByteStream } from "../../core/platform/types.ts";
+import type { Bench, ServerUnderTest } from "./bench.ts";
 import { domains } from "./domains.ts";
 import { framing } from "./framing.ts";
 import { nodes } from "./nodes.ts";
@@ -13,28 +13,6 @@ import { quotas } from "./quotas.ts";
 import { RawConnection } from "./raw_connection.ts";
 import { transactions } from "./transactions.ts";
 import { watches } from "./watches.ts";
-
-/** A server, and the domains around it. */
-export interface ServerUnderTest {
-  socketPath(domid: number): string;
-  /** Another way than the socket, if there is one and it is what is to be tested. */
-  connect?(domid: number): ByteStream;
-  introduce(domid: number): Promise<void>;
-  shutdown(domid: number): Promise<void>;
-  destroy(domid: number): Promise<void>;
-  stop(): Promise<void>;
-}
-
-/** What the cases work with. */
-export interface Bench {
-  readonly server: ServerUnderTest;
-  /** A new connection as a domain; closed when the test ends. */
-  open(domid?: number): Promise<RawConnection>;
-  /** A directory of the test's own, existing and empty, owned by domain 0. */
-  directory(): Promise<string>;
-  /** A new domain, introduced, that owns its `/local/domain/N`. */
-  domain(): Promise<number>;
-}
 
 /** Registers all cases for one server. */
 export function conformance(name: string, start: () => Promise<ServerUnderTest>): void {

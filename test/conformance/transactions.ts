@@ -2,7 +2,7 @@
 import { describe, expect, test } from "bun:test";
 import { Op } from "../../core/xenstore/operations.ts";
 import type { RawConnection } from "./raw_connection.ts";
-import type { Bench } from "./suite.ts";
+import type { Bench } from "./bench.ts";
 
 /** What one side does inside its transaction before the other acts, and what comes of it. */
 interface Conflict {

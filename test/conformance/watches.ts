@@ -2,7 +2,7 @@
 import { describe, expect, test } from "bun:test";
 import { concat } from "../../core/xenstore/codec.ts";
 import { Op } from "../../core/xenstore/operations.ts";
-import type { Bench } from "./suite.ts";
+import type { Bench } from "./bench.ts";
 
 export function watches(bench: Bench): void {
   describe("watches", () => {

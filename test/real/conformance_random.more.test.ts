@@ -2,7 +2,7 @@
 import { expect, test } from "bun:test";
 import * as fc from "fast-check";
 import { GUESTS, play, scripts } from "../conformance/random_script.ts";
-import type { ServerUnderTest } from "../conformance/suite.ts";
+import type { ServerUnderTest } from "../conformance/bench.ts";
 import { startEmbeddedStore } from "../support/embedded_store.ts";
 import { requireReal, xenstoredPackages } from "./requirements.ts";
 import { startXenstored } from "./xenstored.ts";
