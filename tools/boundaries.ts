@@ -92,7 +92,7 @@ export const EXCEPTIONS: Readonly<Record<string, readonly string[]>> = {
     "core/platform/log_tail.ts",
     "core/platform/network_links.ts",
     "core/platform/process_table.ts",
-    "core/platform/processes.ts",
+    "core/platform/child.ts",
   ],
   "core/demo/demo.ts": ["core/cli/connect.ts", "core/cli/exit_codes.ts"],
   "core/demo/real_machine.ts": ["core/cli/exit_codes.ts"],

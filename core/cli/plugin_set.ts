@@ -5,7 +5,7 @@ import { systemClock } from "../platform/clock.ts";
 import { systemFiles } from "../platform/files.ts";
 import { systemProcessTable } from "../platform/process_table.ts";
 import { effectiveUid } from "../platform/self.ts";
-import { systemTalkingChildren } from "../platform/talking_child.ts";
+import { systemPipedChildren } from "../platform/child.ts";
 import * as contract from "../../plugins/contract.ts";
 import { type FoundPlugin, pluginAt, pluginsIn, type Rejected } from "../../plugins/discover.ts";
 import { type BuiltIn, builtInHost, type PluginHost } from "../../plugins/host/host.ts";
@@ -170,7 +170,7 @@ export function makeHost(
   return new ProcessHost(origin, manifest, {
     ...trustParts(),
     ...settings,
-    children: systemTalkingChildren,
+    children: systemPipedChildren,
     table: systemProcessTable,
     clock: systemClock,
     host: `xdevd/${VERSION}`,

@@ -6,7 +6,7 @@ import { nearFiles, systemFiles } from "../platform/files.ts";
 import { systemProcessTable } from "../platform/process_table.ts";
 import { HelperLog } from "../hotplug/helper_log.ts";
 import { systemLogTails } from "../platform/log_tail.ts";
-import { systemProcesses } from "../platform/processes.ts";
+import { systemProcesses } from "../platform/child.ts";
 import type { StoreClient } from "../xenstore/client.ts";
 import { ChildKeeper } from "./children.ts";
 import type { ActionParts } from "./device_actions.ts";

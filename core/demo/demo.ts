@@ -6,7 +6,7 @@ import { systemClock } from "../platform/clock.ts";
 import { systemFiles } from "../platform/files.ts";
 import { PHASE_WORDS, phaseNamed } from "../lifecycle/phase_words.ts";
 import type { Phase } from "../lifecycle/machine.ts";
-import { systemProcesses } from "../platform/processes.ts";
+import { systemProcesses } from "../platform/child.ts";
 import { environment, printTo, processId, selfCommand } from "../platform/self.ts";
 import { takesColour } from "../platform/terminal.ts";
 import type { Child } from "../platform/types.ts";

@@ -1,6 +1,6 @@
 /** Debian's own xenstored and `block` script, and a real loop device. Needs root and the sources. */
 import { systemFiles } from "../platform/files.ts";
-import { systemProcesses } from "../platform/processes.ts";
+import { systemProcesses } from "../platform/child.ts";
 import { effectiveUid } from "../platform/self.ts";
 import { CommandError } from "../cli/exit_codes.ts";
 import type { Machine } from "./machine.ts";

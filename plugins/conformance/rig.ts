@@ -12,7 +12,7 @@ import { backendPath, type DeviceId, frontendPath } from "../../core/device/id.t
 import { callLimits, DEFAULT_TIMES } from "../../core/lifecycle/constants.ts";
 import { systemClock } from "../../core/platform/clock.ts";
 import { systemFiles } from "../../core/platform/files.ts";
-import { systemProcesses } from "../../core/platform/processes.ts";
+import { systemProcesses } from "../../core/platform/child.ts";
 import { systemProcessTable } from "../../core/platform/process_table.ts";
 import type { Processes } from "../../core/platform/types.ts";
 import { createDomainHome } from "../../core/sim/domains.ts";

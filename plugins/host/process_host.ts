@@ -2,7 +2,7 @@
 import { type Log, openLog } from "../../core/log/log.ts";
 import type { ControlGroup } from "../../core/platform/control_group.ts";
 import type { ProcessTable } from "../../core/platform/process_table.ts";
-import type { TalkingChild, TalkingChildren } from "../../core/platform/talking_child.ts";
+import type { PipedChild, PipedChildren } from "../../core/platform/child.ts";
 import type { Cancel, Clock } from "../../core/platform/types.ts";
 import type { Device, Findings, PluginManifest, PluginOperations } from "../contract.ts";
 import { checkContract } from "../manifest.ts";
@@ -17,7 +17,7 @@ export const PLUGIN_VARIABLE = "XDEVD_PLUGIN";
 
 /** What a process host needs. */
 export interface ProcessHostParts extends TrustParts {
-  readonly children: TalkingChildren;
+  readonly children: PipedChildren;
   readonly table: ProcessTable;
   readonly clock: Clock;
   /** Tells this daemon's plugins from another's: its run directory, say. */
@@ -57,7 +57,7 @@ const POLL_MS = 20;
 /** A plugin that runs. */
 interface Running {
   readonly session: PluginSession;
-  readonly child: TalkingChild;
+  readonly child: PipedChild;
   readonly operations: ReadonlySet<Operation>;
   readonly since: number;
 }
@@ -170,7 +170,7 @@ export class ProcessHost implements PluginHost {
     });
     const group = this.#openGroup();
     let session: PluginSession | null = null;
-    let child: TalkingChild;
+    let child: PipedChild;
     try {
       child = await children.start({
         argv: [this.origin],

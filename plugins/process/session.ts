@@ -1,6 +1,6 @@
 /** One running process plugin: the host's side of the protocol, from its first frame to its end. */
 import { type Log, oneLine } from "../../core/log/log.ts";
-import type { TalkingChild } from "../../core/platform/talking_child.ts";
+import type { PipedChild } from "../../core/platform/child.ts";
 import type { Cancel, ChildExit, Clock } from "../../core/platform/types.ts";
 import { CONTRACT_VERSIONS, type Device } from "../contract.ts";
 import { errorOf } from "../host/guard.ts";
@@ -43,7 +43,7 @@ interface Call {
 
 /** A conversation with a plugin. */
 export class PluginSession {
-  readonly #child: TalkingChild;
+  readonly #child: PipedChild;
   readonly #parts: SessionParts;
   readonly #calls = new Map<number, Call>();
   readonly #allowance: LineAllowance;
@@ -61,7 +61,7 @@ export class PluginSession {
   #said = "";
   #closing = false;
 
-  constructor(child: TalkingChild, parts: SessionParts) {
+  constructor(child: PipedChild, parts: SessionParts) {
     this.#child = child;
     this.#parts = parts;
     this.#allowance = new LineAllowance(parts.clock);

@@ -10,7 +10,7 @@ import { makeControlGroup } from "../../core/platform/control_group.ts";
 import { systemFiles } from "../../core/platform/files.ts";
 import { sha256OfFile } from "../../core/platform/modules.ts";
 import { systemProcessTable } from "../../core/platform/process_table.ts";
-import { systemTalkingChildren } from "../../core/platform/talking_child.ts";
+import { systemPipedChildren } from "../../core/platform/child.ts";
 import { readyHost } from "../../plugins/host/host.ts";
 import {
   PLUGIN_VARIABLE,
@@ -56,7 +56,7 @@ describe("a hostile process plugin", () => {
       files: systemFiles,
       trustedUids: [0, process.getuid!()],
       sha256Of: sha256OfFile,
-      children: systemTalkingChildren,
+      children: systemPipedChildren,
       table: systemProcessTable,
       clock: systemClock,
       owner: directory,

@@ -15,7 +15,7 @@ import { DEFAULT_LIMITS, DEFAULT_PATH } from "../../core/hotplug/run_script.ts";
 import { systemBlockDevices } from "../../core/platform/block_devices.ts";
 import { systemClock } from "../../core/platform/clock.ts";
 import { systemFiles } from "../../core/platform/files.ts";
-import { systemProcesses } from "../../core/platform/processes.ts";
+import { systemProcesses } from "../../core/platform/child.ts";
 import type { StoreClient } from "../../core/xenstore/client.ts";
 import type { Device } from "../../plugins/contract.ts";
 import type { BlockDevices } from "../../plugins/contract_block.ts";

@@ -9,7 +9,7 @@ import { backendPath } from "../../../core/device/id.ts";
 import { DEFAULT_LIMITS } from "../../../core/hotplug/run_script.ts";
 import { systemClock } from "../../../core/platform/clock.ts";
 import { systemFiles } from "../../../core/platform/files.ts";
-import { systemProcesses } from "../../../core/platform/processes.ts";
+import { systemProcesses } from "../../../core/platform/child.ts";
 import { systemProcessTable } from "../../../core/platform/process_table.ts";
 import { DEFAULT_TIMES } from "../../../core/lifecycle/constants.ts";
 import type { Device } from "../../../plugins/contract.ts";

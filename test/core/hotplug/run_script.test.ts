@@ -5,7 +5,7 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { DEFAULT_LIMITS, runScript, ScriptFailed } from "../../../core/hotplug/run_script.ts";
 import { systemClock } from "../../../core/platform/clock.ts";
-import { systemProcesses } from "../../../core/platform/processes.ts";
+import { systemProcesses } from "../../../core/platform/child.ts";
 import { FakeClock } from "../../support/fake_clock.ts";
 import { until } from "../../support/daemon_process.ts";
 

@@ -4,7 +4,7 @@ import { spawn } from "node:child_process";
 import { once } from "node:events";
 import * as fs from "node:fs";
 import { constants } from "node:os";
-import { openPipe } from "../../../core/platform/pipe.ts";
+import { openOutputPipe } from "../../../core/platform/pipe.ts";
 import { errnoName } from "../../../core/platform/system_error.ts";
 
 const F_SETFL = 4;
@@ -19,11 +19,11 @@ const prelude = `
 
 /** A program with a pipe for its standard output that does not block. */
 async function start(code: string) {
-  const pipe = await openPipe();
+  const pipe = await openOutputPipe();
   const child = Bun.spawn([process.execPath, "-e", prelude + code], {
-    stdio: ["ignore", pipe.writer, "inherit"],
+    stdio: ["ignore", pipe.theirs, "inherit"],
   });
-  pipe.closeWriter();
+  pipe.closeTheirs();
   return { pipe, child };
 }
 

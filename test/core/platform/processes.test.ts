@@ -4,7 +4,8 @@ import * as fc from "fast-check";
 import * as fs from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
-import { LineSplitter, systemProcesses } from "../../../core/platform/processes.ts";
+import { systemPipedChildren, systemProcesses } from "../../../core/platform/child.ts";
+import { LineSplitter } from "../../../core/platform/line_splitter.ts";
 import { until } from "../../support/daemon_process.ts";
 
 /** Runs a shell command to its end. */
@@ -131,6 +132,78 @@ describe("a child", () => {
     await expect(start("c", "echo", 0o755)).rejects.toMatchObject({ code: "ENOEXEC" });
     await expect(start("d", "#!/none", 0o755)).rejects.toMatchObject({ code: "ENOENT" });
     fs.rmSync(directory, { recursive: true });
+  });
+});
+
+describe("a child that is talked to", () => {
+  const start = (script: string, complaint: (line: string) => void = () => {}) =>
+    systemPipedChildren.start({ argv: ["/bin/sh", "-c", script], env: {}, complaint });
+
+  test("hears and answers, as much as there is, and ends with its input", async () => {
+    const complaints: string[] = [];
+    const child = await start("cat; echo over >&2", (line) => complaints.push(line));
+    const size = 2 * 1024 * 1024;
+    for (let at = 0; at < 16; at++) child.write(new Uint8Array(size / 16).fill(at));
+    // It waits for what it says to be read.
+    expect(child.queued).toBeGreaterThan(size / 2);
+    child.closeInput();
+    let [bytes, last] = [0, 0];
+    for await (const chunk of child.output) {
+      expect(chunk[0]).toBeGreaterThanOrEqual(last);
+      [bytes, last] = [bytes + chunk.length, chunk.at(-1)!];
+    }
+    expect([bytes, last, child.queued]).toEqual([size, 15, 0]);
+    expect(await child.exited).toEqual({ code: 0, signal: null });
+    expect(complaints).toEqual(["over"]);
+  });
+
+  test("is made within what prepares the ground for it", async () => {
+    const steps: string[] = [];
+    const child = await systemPipedChildren.start({
+      argv: ["/bin/sh", "-c", "exit 3"],
+      env: {},
+      complaint: () => {},
+      around(make) {
+        steps.push("before");
+        const made = make();
+        steps.push("after");
+        return made;
+      },
+    });
+    expect(await child.exited).toEqual({ code: 3, signal: null });
+    expect(steps).toEqual(["before", "after"]);
+  });
+
+  test("that has ended takes nothing more; no descriptor is left, started or not", async () => {
+    const round = async () => {
+      const child = await start("exit 0");
+      child.write(new Uint8Array(1024 * 1024));
+      await child.exited;
+      child.write(new Uint8Array(10));
+      child.closeInput();
+      for await (const _ of child.output);
+      await systemPipedChildren.start({ argv: ["/none"], env: {}, complaint: () => {} }).then(
+        () => expect.unreachable(),
+        (error) => expect(error).toMatchObject({ code: "ENOENT" }),
+      );
+    };
+    await round();
+    const before = descriptors();
+    for (let turn = 0; turn < 10; turn++) await round();
+    await until(() => descriptors() <= before, () => `${before} became ${descriptors()}`);
+  });
+
+  test("leaves nothing behind when it is listened to no longer", async () => {
+    const round = async () => {
+      const child = await start("yes");
+      for await (const _ of child.output) break;
+      child.signalGroup("SIGKILL");
+      await child.exited;
+    };
+    await round();
+    const before = descriptors();
+    for (let turn = 0; turn < 5; turn++) await round();
+    await until(() => descriptors() <= before, () => `${before} became ${descriptors()}`);
   });
 });
 
