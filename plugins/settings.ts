@@ -20,6 +20,8 @@ const PROCESSES_LIMIT = 32_768;
 
 /** What the configuration file says. */
 export interface Settings {
+  /** The file and its text; undefined when there is none. */
+  readonly source?: { readonly path: string; readonly text: string };
   /** By kind: which plugin serves it, by name or by path, or `built-in`. */
   readonly kinds: ReadonlyMap<string, string>;
   /** By name or path. */
@@ -40,17 +42,58 @@ export class SettingsError extends Error {
   override name = "SettingsError";
 }
 
-/** Reads the file's text (TOML). @throws SettingsError */
+/** Longest text of which the place of an error is looked for, in lines. */
+const LINES_MAX = 1000;
+
+/**
+ * Reads the file's text (TOML).
+ * @throws SettingsError that begins with the line, where it can be told
+ */
 export function parseSettings(text: string): Settings {
-  let root: Record<string, unknown>;
   try {
-    root = parse(text);
+    return settingsIn(text);
   } catch (error) {
-    if (!(error instanceof TomlError)) throw error;
-    const why = error.message.split("\n")[0];
-    throw new SettingsError(`line ${error.line}, column ${error.column}: ${why}`);
+    if (error instanceof TomlError) {
+      const why = error.message.split("\n")[0];
+      throw new SettingsError(`line ${error.line}, column ${error.column}: ${why}`);
+    }
+    if (!(error instanceof SettingsError)) throw error;
+    const { message } = error;
+    const line = firstLine(text, (part) => problemOf(part) === message);
+    throw line === undefined ? error : new SettingsError(`line ${line}: ${message}`);
   }
-  const { kinds = {}, plugins = {}, scripts = {}, ...others } = root;
+}
+
+/**
+ * The first line with which something is true of the text up to its end, from 1; undefined when it
+ * is true of none, or the text is very long.
+ * @param isTrue may throw for what is no whole text
+ */
+export function firstLine(text: string, isTrue: (part: string) => boolean): number | undefined {
+  const lines = text.split("\n");
+  if (lines.length > LINES_MAX) return undefined;
+  for (let line = 1; line <= lines.length; line++) {
+    try {
+      if (isTrue(lines.slice(0, line).join("\n"))) return line;
+    } catch {
+      // It ends in the middle of something.
+    }
+  }
+  return undefined;
+}
+
+function problemOf(text: string): string | null {
+  try {
+    settingsIn(text);
+    return null;
+  } catch (error) {
+    return (error as Error).message;
+  }
+}
+
+/** @throws TomlError, SettingsError */
+function settingsIn(text: string): Settings {
+  const { kinds = {}, plugins = {}, scripts = {}, ...others } = parse(text);
   refuseOthers(others, "", "[kinds], [plugins.NAME] and [scripts.NAME]");
   return {
     kinds: new Map(Object.entries(table(kinds, "kinds")).map(kindChoice)),

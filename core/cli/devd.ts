@@ -3,7 +3,6 @@ import { DaemonError, ownDomid } from "../daemon/daemon.ts";
 import { DEFAULT_TIMES, type LifecycleTimes } from "../lifecycle/constants.ts";
 import { configureLog, type LogLevel, openLog } from "../log/log.ts";
 import { systemClock } from "../platform/clock.ts";
-import { systemFiles } from "../platform/files.ts";
 import { collectAll } from "../platform/garbage.ts";
 import { releaseCode } from "../platform/program_pages.ts";
 import { changeToRoot, onTermination, printIfRoom } from "../platform/self.ts";
@@ -11,7 +10,9 @@ import type { BuiltIn } from "../../plugins/host/host.ts";
 import { type Connected, connectStore } from "./connect.ts";
 import { daemonService } from "./daemon_service.ts";
 import { CommandError, ExitCode, statusOf } from "./exit_codes.ts";
-import { rotateLog } from "./log_files.ts";
+import { BackgroundLog } from "./background_log.ts";
+import { takeSignals } from "./daemon_signals.ts";
+import { reload, reportState } from "./reload.ts";
 import { choosePlugins, type PluginOptions } from "./plugin_set.ts";
 import type { ServiceManager } from "./service_manager.ts";
 import { openServing, type Serving, type ServingOptions } from "./serving.ts";
@@ -34,6 +35,14 @@ export interface DevdOptions extends PluginOptions, ServingOptions {
   readonly detached?: boolean;
 }
 
+/** What differs between a daemon in the foreground and one in the background. */
+interface Surroundings {
+  /** Its log file, in the background. */
+  readonly log?: BackgroundLog;
+  /** Called when it serves. */
+  ready(): void;
+}
+
 /** Runs the command; resolves with the exit status. */
 export async function devd(
   options: DevdOptions,
@@ -42,52 +51,53 @@ export async function devd(
 ): Promise<number> {
   if (options.foreground) {
     configureLog(options.logLevel, (line) => printIfRoom(2, line));
-    return await serve(options, builtIns, () => {});
+    return await serve(options, builtIns, { ready() {} });
   }
-  if (options.detached) {
-    const { reportStart } = await import("../platform/detached.ts");
-    configureLog(options.logLevel, (line) => printIfRoom(2, line));
-    let isUp = false;
-    try {
-      return await serve(options, builtIns, () => {
-        changeToRoot();
-        reportStart(null);
-        isUp = true;
-      });
-    } catch (error) {
-      // Ends up as the parent's error message and exit status.
-      if (!isUp) reportStart(`${statusOf(error)} ${(error as Error).message}`);
-      throw error;
-    }
-  }
-  return await detach(options, argv);
-}
-
-/** Starts the daemon in the background and waits until it is up, or has said why not. */
-async function detach(options: DevdOptions, argv: readonly string[]): Promise<number> {
-  try {
-    await rotateLog(systemFiles, options.log);
-  } catch (error) {
-    throw new CommandError(
-      `cannot prepare the log file ${options.log}: ${(error as Error).message} ` +
-        "(--log FILE names another, -F logs to the terminal)",
-    );
-  }
+  if (options.detached) return await serveDetached(options, builtIns);
   const { startDetached } = await import("../platform/detached.ts");
-  const failure = await startDetached([...argv, "--detached"], options.log);
+  const failure = await startDetached([...argv, "--detached"]);
   if (failure === null) return ExitCode.Success;
   const match = /^(\d+) ([^]*)$/.exec(failure);
   const code = Object.values(ExitCode).find((value) => String(value) === match?.[1]);
   throw new CommandError(match?.[2] ?? failure, code ?? ExitCode.Failure);
 }
 
+/** In the background: the command that started this waits until it is up, or has said why not. */
+async function serveDetached(
+  options: DevdOptions,
+  builtIns: readonly BuiltIn[],
+): Promise<number> {
+  const { reportStart } = await import("../platform/detached.ts");
+  const log = new BackgroundLog(options.log);
+  configureLog(options.logLevel, (line) => log.write(line));
+  let isUp = false;
+  const ready = () => {
+    changeToRoot();
+    reportStart(null);
+    isUp = true;
+  };
+  try {
+    return await serve(options, builtIns, { log, ready });
+  } catch (error) {
+    // Ends up as the other command's error message and exit status.
+    if (!isUp) reportStart(`${statusOf(error)} ${(error as Error).message}`);
+    if (!log.begun) return statusOf(error);
+    throw error;
+  }
+}
+
 /** Serves until told to stop, or until the store is lost for good. */
 async function serve(
   options: DevdOptions,
   builtIns: readonly BuiltIn[],
-  ready: () => void,
+  { log: file, ready }: Surroundings,
 ): Promise<number> {
   const log = openLog();
+  let serving: Serving | null = null;
+  const leaveSignals = await takeSignals({
+    reload: () => void reload(options, serving, file),
+    report: () => reportState(serving),
+  });
   const times: LifecycleTimes = {
     ...DEFAULT_TIMES,
     ...(options.scriptTimeout === undefined ? {} : { hotplug: options.scriptTimeout * 1000 }),
@@ -113,15 +123,21 @@ async function serve(
       else lost.resolve(error?.message ?? "the store connection ended");
     },
   });
-  let serving: Serving | null = null;
   let service: ServiceManager | null = null;
   try {
     const domid = await domidToServe(store, options);
-    serving = await openServing({ store, location }, domid, options, {
-      selection,
-      settings,
-      times,
-    });
+    serving = await openServing(
+      { store, location },
+      domid,
+      options,
+      {
+        selection,
+        settings,
+        times,
+      },
+      undefined,
+      { locked: async () => await file?.begin() },
+    );
     const { daemon, registry } = serving;
     const stop = Promise.withResolvers<string>();
     const again = Promise.withResolvers<void>();
@@ -173,6 +189,7 @@ async function serve(
     service?.close();
     serving?.close();
     store.close();
+    leaveSignals();
   }
 }
 

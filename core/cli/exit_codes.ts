@@ -31,6 +31,8 @@ export const ExitCode = {
   SetupFailed: 13,
   /** The guest did not connect, or let go, in time. */
   Timeout: 14,
+  /** Where the daemon keeps its files others may write, or something else has the file's name. */
+  UnsafePlace: 15,
 } as const;
 
 /** One of {@link ExitCode}. */

@@ -19,6 +19,7 @@ import { StoreError } from "../xenstore/errors.ts";
 import { storeEnvironment } from "../xenstore/locate.ts";
 import { type Connected, connectStore } from "./connect.ts";
 import { CommandError, ExitCode, statusOf } from "./exit_codes.ts";
+import { prepareRunDirectory } from "./daemon_files.ts";
 import { v2Settings } from "./hotplug_settings.ts";
 import { readSettings } from "./plugin_set.ts";
 
@@ -115,6 +116,7 @@ class Command {
         environment: storeEnvironment(location),
       },
     };
+    await prepareRunDirectory(runDir);
     const usual = v2Settings({ times, scripts, runDir, domid, orphans: system.orphans });
     // What undoes an action that took too long must not be cut short as well.
     const limited = timeout === undefined

@@ -19,7 +19,7 @@ import {
   selectPlugins,
   settingsOf,
 } from "../../plugins/select.ts";
-import { NO_SETTINGS, parseSettings, type Settings } from "../../plugins/settings.ts";
+import { firstLine, NO_SETTINGS, parseSettings, type Settings } from "../../plugins/settings.ts";
 import { checkPluginFile } from "../../plugins/trust.ts";
 import { PLUGIN_DIRECTORIES } from "../../plugins/discover.ts";
 import { VERSION } from "../version.ts";
@@ -182,18 +182,27 @@ export function makeHost(
   });
 }
 
-/** @throws CommandError when there is one that the plugin does not have */
-function ownSettings(plugin: Available, settings: Settings): PluginHost["settings"] {
-  const { settings: own = {} } = settingsOf(plugin, settings) ?? {};
+/** What the configuration tells a plugin. @throws CommandError when it has no such setting */
+export function ownSettings(plugin: Available, settings: Settings): PluginHost["settings"] {
+  const of = (all: Settings) => settingsOf(plugin, all)?.settings ?? {};
   const { name, settings: known = {} } = plugin.manifest;
+  const own = of(settings);
   for (const setting of Object.keys(own)) {
     if (Object.hasOwn(known, setting)) continue;
     const accepted = Object.keys(known).join(", ") || "none";
     throw new CommandError(
-      `setting ${setting} of plugin ${name} is unknown; it has ${accepted}`,
+      `${placeOf(settings, (all) => Object.hasOwn(of(all), setting))}` +
+        `setting ${setting} of plugin ${name} is unknown; it has ${accepted}`,
     );
   }
   return own;
+}
+
+/** `configuration file …: line …: `, the first with which something is true. */
+function placeOf({ source }: Settings, isTrue: (settings: Settings) => boolean): string {
+  if (source === undefined) return "";
+  const line = firstLine(source.text, (part) => isTrue(parseSettings(part)));
+  return `configuration file ${source.path}: ${line === undefined ? "" : `line ${line}: `}`;
 }
 
 /** The configuration file's. @throws CommandError that says what is wrong with it */
@@ -203,7 +212,8 @@ export async function readSettings({ config, kind = {} }: PluginOptions): Promis
   try {
     if (config !== undefined || await exists(path)) {
       await checkPluginFile(trustParts(), path);
-      settings = parseSettings(await systemFiles.readText(path));
+      const text = await systemFiles.readText(path);
+      settings = { ...parseSettings(text), source: { path, text } };
     }
   } catch (error) {
     const message = (error as Error).message.replace(/^plugin (?=\/)/, "");

@@ -10,14 +10,16 @@ import { systemAppendFiles } from "../platform/append_file.ts";
 import { systemClock } from "../platform/clock.ts";
 import { systemFiles } from "../platform/files.ts";
 import { IdleCollector } from "../platform/garbage.ts";
-import { type LockedFile, lockFile } from "../platform/flock.ts";
+import type { LockedFile } from "../platform/flock.ts";
 import { effectiveUid, processId } from "../platform/self.ts";
 import type { PluginRegistry } from "../../plugins/registry.ts";
 import { storeEnvironment } from "../xenstore/locate.ts";
 import { VERSION } from "../version.ts";
 import type { Connected } from "./connect.ts";
+import { lockInRunDirectory, lockPidFile, prepareRunDirectory } from "./daemon_files.ts";
 import { AlreadyServed, CommandError } from "./exit_codes.ts";
 import { v2Settings } from "./hotplug_settings.ts";
+import { LiveSettings } from "./live_settings.ts";
 import { type Chosen, makeRegistry } from "./plugin_set.ts";
 
 /** Options of whatever serves devices. */
@@ -34,8 +36,15 @@ export interface ServingOptions {
 export interface Serving {
   readonly daemon: Daemon;
   readonly registry: PluginRegistry;
+  readonly settings: LiveSettings;
   /** Gives lock and journal back. */
   close(): void;
+}
+
+/** What is done on the way. */
+export interface ServingHooks {
+  /** Called once nobody else serves, before anything else is touched. */
+  locked?(): Promise<void>;
 }
 
 /** Tells one start of the machine from another (random(4)). */
@@ -45,7 +54,7 @@ const BOOT_ID = "/proc/sys/kernel/random/boot_id";
  * Makes a daemon ready to be started.
  * @param only the one device that it is to serve; by default, all
  * @throws AlreadyServed when another process serves already; CommandError when something cannot be
- *   opened
+ *   opened; what `hooks` throw
  */
 export async function openServing(
   { store, location }: Connected,
@@ -53,6 +62,7 @@ export async function openServing(
   options: ServingOptions,
   { selection, settings, times }: Chosen & { readonly times: LifecycleTimes },
   only?: DeviceId,
+  hooks: ServingHooks = {},
 ): Promise<Serving> {
   const { runDir, scripts, scriptPath: path, pidfile, requests = true } = options;
   const own = `${runDir}/devd-${domid}`;
@@ -63,14 +73,20 @@ export async function openServing(
     for (const lock of locks) lock.remove();
   };
   try {
-    locks.push(await lockOrRefuse(`${own}.lock`, options));
-    if (pidfile !== undefined) locks.push(await lockOrRefuse(pidfile, options));
+    await prepareRunDirectory(runDir);
+    locks.push(await lockOrRefuse(`${own}.lock`, lockInRunDirectory));
+    if (pidfile !== undefined) locks.push(await lockOrRefuse(pidfile, lockPidFile));
+    await hooks.locked?.();
     const what = only === undefined ? "" : ` ${deviceName(only)}`;
     for (const lock of locks) lock.write(`${processId()}${what}\n`);
     journal = await openJournal(`${own}.journal`, domid);
     const registry = makeRegistry(selection, { owner: own, path, answerMs: times.abandon });
     const parts = systemParts(store);
     const { orphans } = parts;
+    const v2 = v2Settings({ times, scripts: settings.scripts, runDir, domid, orphans });
+    const hosts = [...selection.byKind].map(([kind, plugin]) =>
+      [plugin, registry.find(kind)!] as const
+    );
     const collector = new IdleCollector(systemClock);
     const daemon = new Daemon(domid, {
       ...parts,
@@ -90,10 +106,11 @@ export async function openServing(
         limits: { timeoutMs: times.hotplug, killGraceMs: times.killGrace },
         path,
         environment: storeEnvironment(location),
-        v2: v2Settings({ times, scripts: settings.scripts, runDir, domid, orphans }),
+        v2,
       },
     });
-    return { daemon, registry, close };
+    const live = new LiveSettings(settings, [...new Map(hosts)], v2.versions);
+    return { daemon, registry, settings: live, close };
   } catch (error) {
     close();
     throw error;
@@ -120,15 +137,11 @@ async function openJournal(path: string, domid: number): Promise<Journal> {
   }
 }
 
-async function lockOrRefuse(path: string, options: ServingOptions): Promise<LockedFile> {
-  let lock: LockedFile | null;
-  try {
-    await systemFiles.makeDirectory(path.slice(0, path.lastIndexOf("/")) || "/");
-    lock = await lockFile(path, 0o600);
-  } catch (error) {
-    const hint = path.startsWith(options.runDir) ? " (--run-dir DIR names another place)" : "";
-    throw new CommandError(`cannot make ${path}: ${(error as Error).message}${hint}`);
-  }
+async function lockOrRefuse(
+  path: string,
+  make: (path: string) => Promise<LockedFile | null>,
+): Promise<LockedFile> {
+  const lock = await make(path);
   if (lock !== null) return lock;
   const [pid, device] = (await systemFiles.readText(path).catch(() => "")).trim().split(" ");
   const holder = pid ? `, process ${pid},` : "";

@@ -1,7 +1,7 @@
 /** All devices of a driver domain, a lane each. */
 import { backendPath, type DeviceId, deviceName } from "../device/id.ts";
 import { DEFAULT_TIMES, type LifecycleTimes } from "../lifecycle/constants.ts";
-import type { LifecycleRules, LifecycleState } from "../lifecycle/machine.ts";
+import type { LifecycleRules, LifecycleState, Phase } from "../lifecycle/machine.ts";
 import { Lane } from "../lifecycle/runner.ts";
 import type { Cancel } from "../platform/types.ts";
 import { openLog } from "../log/log.ts";
@@ -32,6 +32,18 @@ const CHECKS_AT_A_TIME = 100;
  */
 const LOOKS_AT_A_TIME = 100;
 const LOOKS_PAUSE_MS = 20;
+
+/** How a device is. */
+export interface DeviceReport {
+  readonly id: DeviceId;
+  readonly phase: Phase;
+  /** How long it has been in that phase, in ms. */
+  readonly phaseMs: number;
+  /** Whether a plugin's add or remove runs for it. */
+  readonly busy: boolean;
+  /** Why it failed, or null. */
+  readonly error: string | null;
+}
 
 interface Entry {
   readonly id: DeviceId;
@@ -90,6 +102,14 @@ export class Devices {
   /** How many devices are set up, or half so. */
   get held(): number {
     return [...this.#lanes.values()].filter(({ lane }) => lane.state.acquired).length;
+  }
+
+  /** How all are, in no particular order. */
+  reports(): DeviceReport[] {
+    return [...this.#lanes.values()].map(({ id, lane }) => {
+      const { state: { phase, error }, phaseMs, busy } = lane;
+      return { id, phase, phaseMs, busy, error };
+    });
   }
 
   /** Where a device is in its life; undefined when it is not known. */

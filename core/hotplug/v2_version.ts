@@ -14,7 +14,7 @@ const LOOKED_INTO_MAX = 4 * 1024 * 1024;
 /** What is known of scripts' versions. A file that has changed is another script. */
 export class VersionCache {
   readonly #files: Files;
-  readonly #forced: ForcedVersions;
+  #forced: ForcedVersions;
   readonly #stockDirectory: string;
   readonly #known = new Map<string, { mark: string; version: ScriptVersion }>();
 
@@ -23,6 +23,11 @@ export class VersionCache {
     this.#files = files;
     this.#forced = forced;
     this.#stockDirectory = stockDirectory;
+  }
+
+  /** Has other versions by configuration, from the next question on. */
+  force(versions: ForcedVersions): void {
+    this.#forced = versions;
   }
 
   /**

@@ -6,6 +6,7 @@ import dracutSetup from "../../packaging/dracut/module-setup.sh" with { type: "t
 import hook from "../../packaging/initramfs-tools/hook" with { type: "text" };
 import script from "../../packaging/initramfs-tools/script" with { type: "text" };
 import initramfs from "../../packaging/initramfs.conf" with { type: "text" };
+import logrotate from "../../packaging/logrotate/xdevd" with { type: "text" };
 import openrc from "../../packaging/openrc/xdevd" with { type: "text" };
 import systemd from "../../packaging/systemd/xdevd.service" with { type: "text" };
 import sysv from "../../packaging/sysv/xdevd" with { type: "text" };
@@ -19,6 +20,7 @@ export const TEXTS = {
   hook,
   script,
   initramfs,
+  logrotate,
   openrc,
   systemd,
   sysv,

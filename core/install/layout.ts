@@ -72,13 +72,20 @@ function serviceEntries(service: Service): Entry[] {
       return [
         { ...configFile("/etc/init.d/xdevd", TEXTS.openrc), mode: 0o755 },
         configFile("/etc/conf.d/xdevd", TEXTS.defaults),
+        logRotation(),
       ];
     case "sysv":
       return [
         { ...configFile("/etc/init.d/xdevd", TEXTS.sysv), mode: 0o755 },
         configFile("/etc/default/xdevd", TEXTS.defaults),
+        logRotation(),
       ];
   }
+}
+
+/** Where the log is a file. */
+function logRotation(): Entry {
+  return configFile("/etc/logrotate.d/xdevd", TEXTS.logrotate);
 }
 
 function initramfsEntries(maker: Initramfs): Entry[] {

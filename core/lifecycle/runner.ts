@@ -99,6 +99,8 @@ export class Lane {
   /** Timers that are over, which the next look is to tell. */
   readonly #over = new Set<TimerName>();
   #state: LifecycleState = INITIAL;
+  /** When its phase began, as the clock says. */
+  #since: number;
   /** Effects are carried out in order: each waits for the one before. */
   #chain: Promise<void> = Promise.resolve();
   /** Effects queued and not done: what was read before they are done may be out of date. */
@@ -130,6 +132,7 @@ export class Lane {
     this.#actions = actions;
     this.#rules = rules;
     this.#clock = clock;
+    this.#since = clock.now();
     this.#onForgotten = onForgotten;
   }
 
@@ -143,6 +146,11 @@ export class Lane {
   /** What is known of the device. */
   get state(): LifecycleState {
     return this.#state;
+  }
+
+  /** How long it has been in its phase, in ms. */
+  get phaseMs(): number {
+    return this.#clock.now() - this.#since;
   }
 
   /** Whether a plugin's add or remove runs. */
@@ -262,6 +270,7 @@ export class Lane {
     if (state.phase !== "absent") this.#forgettable = false;
     const before = this.#state.phase;
     if (state.phase !== before) {
+      this.#since = this.#clock.now();
       this.#actions.report("debug", `${event.type}: ${before} → ${state.phase}`);
     }
     this.#state = state;

@@ -25,6 +25,12 @@ export function configureLog(level: LogLevel, sink: LogSink): void {
     sinks: { lines: (record) => sink(formatRecord(record)) },
     loggers: [
       { category: "xdevd", lowestLevel: level, sinks: ["lines"] },
+      {
+        category: ["xdevd", "answers"],
+        lowestLevel: "info",
+        sinks: ["lines"],
+        parentSinks: "override",
+      },
       { category: ["logtape", "meta"], lowestLevel: "error", sinks: ["lines"] },
     ],
   });
@@ -43,6 +49,12 @@ export function openLog(subject?: string): Log {
     warning: (text) => logger.warn("{line}", { line: line(text) }),
     error: (text) => logger.error("{line}", { line: line(text) }),
   };
+}
+
+/** For what somebody has asked for: at level `info`, and logged whatever the level is. */
+export function openAnswers(): (text: string) => void {
+  const logger = getLogger(["xdevd", "answers"]);
+  return (text) => logger.info("{line}", { line: printable(text) });
 }
 
 function formatRecord(record: LogRecord): string {

@@ -1,5 +1,6 @@
 /** Files that only grow, for the journal. */
 import * as fs from "node:fs";
+import { openOwnFile, UnsafeFile } from "./own_file.ts";
 import { systemError } from "./system_error.ts";
 
 /** A file that records are appended to. */
@@ -21,7 +22,7 @@ export interface AppendFile {
 export interface AppendFiles {
   /**
    * Reads a whole file, which must be a regular one, ours, and not writable by others.
-   * @throws SystemError (ENOENT when there is none), Error when it is not what it must be
+   * @throws SystemError (ENOENT when there is none), UnsafeFile when it is not what it must be
    */
   read(path: string): Uint8Array;
   /**
@@ -38,23 +39,18 @@ export interface AppendFiles {
   keep(path: string, as: string): void;
 }
 
-const { O_APPEND, O_CREAT, O_EXCL, O_NOFOLLOW, O_NONBLOCK, O_RDONLY, O_WRONLY } = fs.constants;
+const { O_APPEND, O_CREAT, O_EXCL, O_NOFOLLOW, O_RDONLY, O_WRONLY } = fs.constants;
 
 /** The machine's files. The runtime opens all with O_CLOEXEC. */
 export const systemAppendFiles: AppendFiles = {
   read(path) {
-    // Without O_NONBLOCK a pipe of that name would be waited for before it can be refused.
-    const fd = fs.openSync(path, O_RDONLY | O_NOFOLLOW | O_NONBLOCK);
+    let fd: number;
     try {
-      const { uid, mode } = checkKind(path, fs.fstatSync(fd));
-      const self = process.geteuid?.() ?? 0;
-      if (uid !== self) {
-        throw new Error(`${path} belongs to user ${uid}; expected ${self}: remove it`);
-      }
-      if ((mode & 0o022) !== 0) {
-        const text = (mode & 0o777).toString(8);
-        throw new Error(`${path} has mode ${text}; expected no one else to write it: remove it`);
-      }
+      fd = openOwnFile(path, O_RDONLY);
+    } catch (error) {
+      throw error instanceof UnsafeFile ? new UnsafeFile(`${error.message}: remove it`) : error;
+    }
+    try {
       return new Uint8Array(fs.readFileSync(fd));
     } finally {
       fs.closeSync(fd);
@@ -83,11 +79,6 @@ export const systemAppendFiles: AppendFiles = {
     fs.linkSync(path, as);
   },
 };
-
-function checkKind(path: string, stats: fs.Stats): fs.Stats {
-  if (!stats.isFile()) throw new Error(`${path} is no regular file: remove it`);
-  return stats;
-}
 
 class OpenFile implements AppendFile {
   readonly #fd: number;

@@ -7,33 +7,28 @@ import { selfCommand } from "./self.ts";
 const REPORT_FD = 3;
 
 /**
- * Starts this program again in a session of its own, with its output appended to a file, and waits
- * until it says how its start went.
+ * Starts this program again in a session of its own, and waits until it says how its start went. It
+ * has this process's standard error until it has one of its own.
  * @returns null when it is up, else its last words
- * @throws SystemError when the log file cannot be opened
+ * @throws SystemError when it cannot be started
  */
-export async function startDetached(
-  args: readonly string[],
-  logFile: string,
-): Promise<string | null> {
+export async function startDetached(args: readonly string[]): Promise<string | null> {
   // Not for the child, which lives long.
   const { spawn } = await import("node:child_process");
-  const log = fs.openSync(logFile, "a", 0o644);
   const [program, ...prefix] = selfCommand();
   return await new Promise((resolve, reject) => {
     const child = spawn(program, [...prefix, ...args], {
       detached: true,
       env: environmentWithSettings(),
-      stdio: ["ignore", log, log, "pipe"],
+      stdio: ["ignore", "ignore", "inherit", "pipe"],
     });
-    fs.closeSync(log);
     let words = "";
     child.once("error", reject);
     const report = child.stdio[REPORT_FD] as NodeJS.ReadableStream;
     report.on("data", (chunk: Uint8Array) => words += new TextDecoder().decode(chunk));
     report.on("end", () => {
       child.unref();
-      resolve(words === READY ? null : words.trim() || `it ended at once; see ${logFile}`);
+      resolve(words === READY ? null : words.trim() || "it ended at once, without a word");
     });
   });
 }

@@ -13,6 +13,7 @@ const LIBRARIES = ["libc.so.6", "libc.musl-x86_64.so.1", "libc.musl-aarch64.so.1
 const FUNCTIONS = {
   close: { args: ["i32"], returns: "i32" },
   connect: { args: ["i32", "ptr", "u32"], returns: "i32" },
+  dup2: { args: ["i32", "i32"], returns: "i32" },
   fcntl: { args: ["i32", "i32", "i32"], returns: "i32" },
   flock: { args: ["i32", "i32"], returns: "i32" },
   ioctl: { args: ["i32", "u64", "ptr"], returns: "i32" },
@@ -25,6 +26,7 @@ const FUNCTIONS = {
   sendto: { args: ["i32", "ptr", "usize", "i32", "ptr", "u32"], returns: "i32" },
   setsockopt: { args: ["i32", "i32", "i32", "ptr", "u32"], returns: "i32" },
   shutdown: { args: ["i32", "i32"], returns: "i32" },
+  signal: { args: ["i32", "usize"], returns: "usize" },
   socket: { args: ["i32", "i32", "i32"], returns: "i32" },
   write: { args: ["i32", "ptr", "usize"], returns: "i32" },
   // glibc and musl both have errno there.

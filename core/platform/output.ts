@@ -45,12 +45,18 @@ export function printTo(fd: StandardStream, text: string): void {
   writeFully(fd, Buffer.from(text));
 }
 
-/** The same for programs that have better things to do: what a slow reader has no room for is lost. */
+/** What writing fails with when nobody reads any more, a terminal is gone, or a disk is full. */
+const NOWHERE = ["EPIPE", "EIO", "ENOSPC", "EDQUOT"] as const;
+
+/**
+ * The same for programs that have better things to do: what a slow reader, or a full disk, has no
+ * room for is lost.
+ */
 export function printIfRoom(fd: StandardStream, text: string): void {
   try {
     writeSome(fd, Buffer.from(text));
   } catch (error) {
-    if (!hasCode(error, "EPIPE")) throw error;
+    if (!hasCode(error, ...NOWHERE)) throw error;
   }
 }
 

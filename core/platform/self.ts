@@ -87,12 +87,16 @@ export function exit(code: number): never {
 
 /** Calls back for each TERM or INT; returns how to stop that. */
 export function onTermination(fn: (signal: "SIGTERM" | "SIGINT") => void): () => void {
-  const term = () => fn("SIGTERM");
-  const int = () => fn("SIGINT");
-  process.on("SIGTERM", term);
-  process.on("SIGINT", int);
+  return onSignals({ SIGTERM: () => fn("SIGTERM"), SIGINT: () => fn("SIGINT") });
+}
+
+/** Calls back for each of these signals; returns how to stop that, and have them as before. */
+export function onSignals(
+  handlers: Readonly<Partial<Record<NodeJS.Signals, () => void>>>,
+): () => void {
+  const entries = Object.entries(handlers) as [NodeJS.Signals, () => void][];
+  for (const [signal, fn] of entries) process.on(signal, fn);
   return () => {
-    process.off("SIGTERM", term);
-    process.off("SIGINT", int);
+    for (const [signal, fn] of entries) process.off(signal, fn);
   };
 }

@@ -55,6 +55,38 @@ export async function checkReach(
 }
 
 /**
+ * What a directory is for:
+ * - `state`: nobody else may have a hand in it, or in what is above it.
+ * - `pid`: for a file that is opened with care and read by others. It may be sticky.
+ * - `log`: for files that are opened with care. Groups may write to it (as to /var/log on Ubuntu):
+ *   they could take the log away, and do no other harm.
+ */
+export type DirectoryUse = "state" | "pid" | "log";
+
+const WRITERS: Readonly<Record<DirectoryUse, number>> = {
+  state: ALL_WRITERS,
+  pid: ALL_WRITERS,
+  log: 0o002,
+};
+
+/** Refuses a directory in which somebody untrusted could put things, or that he could replace. */
+export async function checkDirectory(
+  files: Files,
+  path: string,
+  trustedUids: readonly number[],
+  refuse: Refuse,
+  use: DirectoryUse,
+): Promise<void> {
+  if (use === "state") await checkChain(files, path, trustedUids, refuse);
+  const status = await files.stat(path);
+  if (status.kind !== "directory") refuse(`is a ${status.kind}, not a directory`);
+  checkOwner(status, trustedUids, "", refuse);
+  if ((status.mode & WRITERS[use]) === 0) return;
+  if (use !== "state" && (status.mode & STICKY) !== 0) return;
+  refuse(`is writable by others (mode ${octal(status)}; chmod go-w makes it acceptable)`);
+}
+
+/**
  * Everything that is passed on the way from the root to the file, through however many symbolic
  * links, must be out of others' reach.
  * @returns what was passed, by path, without the links
@@ -66,16 +98,10 @@ async function checkChain(
   refuse: Refuse,
 ): Promise<ReadonlyMap<string, FileStatus>> {
   const passed = new Map<string, FileStatus>();
-  const owners = [...new Set(trustedUids)].map((uid) => uid === 0 ? "root" : String(uid));
   const check = async (entry: string, isFile: boolean): Promise<FileStatus> => {
     const status = await files.lstat(entry);
     const what = isFile ? "" : `is not safe: its directory ${entry} `;
-    if (!trustedUids.includes(status.uid)) {
-      refuse(
-        `${what}belongs to uid ${status.uid}; expected ${owners.join(" or ")} ` +
-          `(chown ${owners[0]} makes it acceptable)`,
-      );
-    }
+    checkOwner(status, trustedUids, what, refuse);
     // In a sticky directory nobody can rename or replace what belongs to somebody else.
     const open = (status.mode & ALL_WRITERS) !== 0 && (status.mode & STICKY) === 0;
     if (!isFile && open && status.kind !== "symlink") {
@@ -106,6 +132,21 @@ async function checkChain(
     left.unshift(...namesOf(target));
   }
   return passed;
+}
+
+/** @param what begins what is said */
+function checkOwner(
+  { uid }: FileStatus,
+  trustedUids: readonly number[],
+  what: string,
+  refuse: Refuse,
+): void {
+  if (trustedUids.includes(uid)) return;
+  const owners = [...new Set(trustedUids)].map((one) => one === 0 ? "root" : String(one));
+  refuse(
+    `${what}belongs to uid ${uid}; expected ${owners.join(" or ")} ` +
+      `(chown ${owners[0]} makes it acceptable)`,
+  );
 }
 
 function namesOf(path: string): string[] {

@@ -7,8 +7,8 @@ export interface PluginHost {
   readonly manifest: PluginManifest;
   /** Its file; `built-in` for one that is compiled in. */
   readonly origin: string;
-  /** The administrator's settings of it. */
-  readonly settings: Readonly<Record<string, Setting>>;
+  /** The administrator's settings of it. Each call is given those of its time. */
+  settings: Readonly<Record<string, Setting>>;
   /**
    * Loads it, unless it is loaded.
    * @throws Error that says in one line why it cannot be loaded; the next call tries again

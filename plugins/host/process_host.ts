@@ -66,7 +66,7 @@ interface Running {
 export class ProcessHost implements PluginHost {
   readonly manifest: PluginManifest;
   readonly origin: string;
-  readonly settings: PluginHost["settings"];
+  settings: PluginHost["settings"];
   readonly #parts: ProcessHostParts;
   readonly #limits: { sha256?: string; processes?: number };
   readonly #log: Log = openLog();

@@ -201,3 +201,15 @@ describe("what is installed", () => {
     expect((stdout + stderr).split("\n").filter((line) => line.includes("xdevd"))).toEqual([]);
   });
 });
+
+test("the logrotate file is the one that the documentation shows, and its reload is there", async () => {
+  await put({ links: false, services: ["sysv"], initramfs: [] });
+  const own = read("/etc/logrotate.d/xdevd").replace(/^#.*\n/gm, "");
+  expect(fs.readFileSync("docs/install.md", "utf8")).toContain("```\n" + own + "```");
+  const [, script = "", verb] = /^\t\t(\S+) (\S+)/m.exec(own) ?? [];
+  for (const service of ["sysv", "openrc"] as const) {
+    await put({ links: false, services: [service], initramfs: [] });
+    expect(read(script)).toMatch(new RegExp(`^${verb}\\(\\) \\{$`, "m"));
+    fs.rmSync(join(root, script));
+  }
+});
