@@ -160,6 +160,12 @@ export const systemPackages = [
     probe: "/bin/busybox",
   },
   {
+    name: "dmsetup",
+    group: "xen",
+    why: "device-mapper tables in the small driver domains",
+    probe: "/sbin/dmsetup",
+  },
+  {
     name: "kmod",
     group: "xen",
     why: "depmod, for the kernel modules in the images",

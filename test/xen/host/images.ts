@@ -48,6 +48,9 @@ const keptImages = 3;
 
 const frontends = ["xen-blkfront", "xen-netfront", "9pnet_xen", "9p"];
 const backends = ["xen-blkback", "xen-netback", "loop"];
+/** What people put a guest's disk on, and what a driver domain itself does with a disk. */
+const storage = ["dm-mod", "crc32c_generic", "ext4"];
+const storagePrograms = ["/usr/bin/addpart", "/usr/bin/delpart", "/usr/sbin/dmsetup"];
 
 /** Builds the images into the cache, or finds them there. */
 export function provideImages(lab: string, say: (text: string) => void): Images {
@@ -151,7 +154,10 @@ function dom0Image(kernel: Kernel, agent: string): Archive {
   addPrograms(archive, [xenQemu]);
   // It is told to have no display, and does not start without a keymap.
   addResolved(archive, "/usr/share/qemu/keymaps/en-us");
-  const programs = ["xenstored", "xenconsoled", "xen-init-dom0", "xenstore-control"];
+  const programs = [
+    ...["xenstored", "xenconsoled", "xen-init-dom0", "xenstore-control"],
+    "libxl-save-helper", // for a migration
+  ];
   addPrograms(archive, programs.map((name) => `${xenPrograms}/${name}`));
   for (const name of programs) {
     archive.set(`usr/bin/${name}`, { type: "link", target: `${xenPrograms}/${name}` });
@@ -165,8 +171,9 @@ function driverImage(kernel: Kernel, agent: string): Archive {
   addXenstoreTools(archive);
   addXl(archive);
   addScripts(archive);
-  addPrograms(archive, [xenQemu, "/usr/bin/qemu-img"]);
-  return finish(archive, kernel, agent, [...backends, "bridge", "brd rd_nr=4 rd_size=16384"]);
+  addPrograms(archive, [xenQemu, "/usr/bin/qemu-img", ...storagePrograms]);
+  const modules = [...backends, ...storage, "bridge", "brd rd_nr=4 rd_size=16384"];
+  return finish(archive, kernel, agent, modules);
 }
 
 function guestImage(kernel: Kernel, agent: string): Archive {

@@ -60,8 +60,7 @@ function guestPart(lab: string): Uint8Array {
 function driverPart(lab: string, side: Side, { daemon, logLevel }: Boot): Archive {
   const archive = new Archive();
   addDomain(archive, lab, "driver");
-  const refusing = join(lab, "domains", "driver", "block-refuses");
-  archive.addFile("etc/xen/scripts/block-refuses", refusing, 0o755);
+  addTree(archive, join(lab, "domains", "driver", "scripts"), "etc/xen/scripts");
   if (side.name === "xdevd") {
     addDaemon(archive, daemon);
     archive.addText("lab/log-level", logLevel);

@@ -6,6 +6,7 @@ import { LabError } from "./lab_error.ts";
 const packages = [
   "bash",
   "busybox-static",
+  "dmsetup",
   "gcc",
   "iproute2",
   "kmod",

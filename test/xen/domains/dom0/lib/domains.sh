@@ -56,11 +56,12 @@ start_guest() {
   GUEST_ID=$(start_domain "$GUEST" 192 guest.img "$@")
 }
 
-# any_guest: a running guest without devices, shared by the scenarios that only plug and unplug.
+# any_guest [NAME]: a running guest without devices, shared by the scenarios that only plug and unplug. Those that need
+# two call it again to go from one to the other.
 any_guest() {
-  GUEST=pool-$SIDE
+  GUEST=${1:-pool}-$SIDE
   if ! GUEST_ID=$(xl domid "$GUEST" 2> /dev/null); then
-    start_guest pool
+    start_guest "${1:-pool}"
   fi
 }
 
