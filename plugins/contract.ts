@@ -302,7 +302,8 @@ export interface PluginManifest {
   readonly servedByQemu?: boolean;
   /**
    * Whether `remove` can go on while the backend directory is deleted: it then is when the removal
-   * takes longer than the toolstack waits. Default false.
+   * takes longer than the toolstack waits. Default false: then only a `remove` that undoes a failed
+   * `add` is stopped by its signal, and called again without the directory.
    */
   readonly removesWithoutDirectory?: boolean;
   /**

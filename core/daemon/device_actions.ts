@@ -437,12 +437,15 @@ export class DeviceActions implements LaneActions {
     await awaitKernelRelease(files, clock, this.#id, ms);
   }
 
-  async deleteDirectory(): Promise<string | null> {
+  async deleteDirectory(another: boolean): Promise<string | null> {
     const { store } = this.#parts;
     await sayDisconnected(store, this.#id);
-    return await this.#writes(
-      deleteDirectory(store, this.#id, this.#frontendKind, this.#token),
-    );
+    const mark = another ? null : this.#token;
+    return await this.#writes(deleteDirectory(store, this.#id, this.#frontendKind, mark));
+  }
+
+  async keepNodes(): Promise<void> {
+    await this.#copy();
   }
 
   /** What it writes is seen by the next look, whether or not its events have come by then. */

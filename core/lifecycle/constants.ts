@@ -33,8 +33,9 @@ export const TIMES = {
     min: 100,
     max: 600_000,
     meaning:
-      "How long a removal may take after Closed before the directory is deleted without it: " +
-      "the toolstack waits for that no longer than 10 s.",
+      "How long a removal may take after Closed before the directory is deleted without it (where " +
+      "the plugin can go on so; that of a failed setup in any case): the toolstack waits for that " +
+      "no longer than 10 s.",
     source: "LIBXL_DESTROY_TIMEOUT (10 s) less a margin",
   },
   hold: {

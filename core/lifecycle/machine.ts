@@ -92,6 +92,8 @@ export type LifecycleEvent =
   | { readonly type: "add-stopped"; readonly how: string }
   | { readonly type: "remove-done" }
   | { readonly type: "remove-failed"; readonly error: string }
+  /** It ended because of `leave-directory`, and has to be done again. */
+  | { readonly type: "remove-stopped" }
   /** The kernel unregistered the device. */
   | { readonly type: "kernel-released" }
   /** It did not within its time, or nobody can tell. */
@@ -142,8 +144,13 @@ export type Effect =
   /** Calls the plugin: `add-done` or `add-failed`. */
   | { readonly do: "add" }
   | { readonly do: "abort-add" }
-  /** Calls the plugin: `remove-done` or `remove-failed`. */
+  /** Calls the plugin: `remove-done`, `remove-failed` or `remove-stopped`. */
   | { readonly do: "remove" }
+  /**
+   * Keeps the device's nodes, and stops the `remove` that runs on them: the directory is about to be
+   * deleted, and another `remove` goes on without it.
+   */
+  | { readonly do: "leave-directory" }
   /** Lets the plugin learn of a device set up under an earlier daemon: `adopted`. */
   | { readonly do: "adopt" }
   /**
@@ -161,8 +168,11 @@ export type Effect =
   | { readonly do: "close-backend" }
   /** Waits for the kernel, no longer than `ms`: `kernel-released`, `kernel-kept`. */
   | { readonly do: "await-kernel"; readonly ms: number }
-  /** Deletes the directory: `deleted`, `delete-refused` or `delete-failed`. */
-  | { readonly do: "delete" }
+  /**
+   * Deletes the directory: `deleted`, `delete-refused` or `delete-failed`.
+   * @property another it is not the one that was set up
+   */
+  | { readonly do: "delete"; readonly another?: boolean }
   | { readonly do: "report"; readonly level: "info" | "warning" | "error"; readonly text: string }
   /** Nothing is left of the device: its lane can go. */
   | { readonly do: "forget" };

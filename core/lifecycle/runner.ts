@@ -64,8 +64,13 @@ export interface LaneActions {
    * @throws Error when it has not after `ms` milliseconds, or when nobody can tell
    */
   awaitKernel(ms: number): Promise<void>;
-  /** Deletes the backend directory unless it is wanted again; returns why not, or null. */
-  deleteDirectory(): Promise<string | null>;
+  /**
+   * Deletes the backend directory unless it is wanted again; returns why not, or null.
+   * @param another also if it is not the one that was set up
+   */
+  deleteDirectory(another: boolean): Promise<string | null>;
+  /** Keeps the device's nodes, for a `remove` that has to do without its directory. */
+  keepNodes(): Promise<void>;
   report(level: "debug" | "info" | "warning" | "error", text: string): void;
   /** Told after each change of phase. */
   changed?(): void;
@@ -359,6 +364,13 @@ export class Lane {
       case "abort-add":
         this.#abort?.abort(new Error(NO_LONGER_WANTED));
         return;
+      case "leave-directory":
+        try {
+          await actions.keepNodes();
+        } finally {
+          this.#abort?.abort(new Error("the directory is deleted, and undoing goes on without it"));
+        }
+        return;
       case "publish-error":
         return await actions.publishError(effect.error);
       case "close-backend":
@@ -371,7 +383,7 @@ export class Lane {
         );
         return;
       case "delete":
-        return await this.#delete();
+        return await this.#delete(effect.another ?? false);
       case "report":
         return actions.report(effect.level, effect.text);
       case "forget":
@@ -445,10 +457,10 @@ export class Lane {
     this.#timers.set(effect.timer, cancel);
   }
 
-  async #delete(): Promise<void> {
+  async #delete(another: boolean): Promise<void> {
     let event: LifecycleEvent;
     try {
-      const refusal = await this.#actions.deleteDirectory();
+      const refusal = await this.#actions.deleteDirectory(another);
       event = refusal === null ? { type: "deleted" } : { type: "delete-refused", error: refusal };
       // Wanted again, or another one: a new life begins with the next look.
       if (refusal !== null) this.touch();
@@ -483,8 +495,9 @@ function addFailure(error: unknown, { aborted, reason }: AbortSignal): Lifecycle
     : { type: "add-failed", error: text, late: true };
 }
 
-function removeFailure(error: unknown): LifecycleEvent {
-  return { type: "remove-failed", error: message(error) };
+/** Whatever it was: what was stopped is done again, and that tells. */
+function removeFailure(error: unknown, { aborted }: AbortSignal): LifecycleEvent {
+  return aborted ? { type: "remove-stopped" } : { type: "remove-failed", error: message(error) };
 }
 
 function message(error: unknown): string {

@@ -123,8 +123,8 @@ export const TIMERS: Readonly<Record<Phase, readonly TimerName[]>> = {
   adding: [],
   connected: [],
   aborting: [],
-  undoing: [],
-  redoing: [],
+  undoing: ["budget"],
+  redoing: ["budget"],
   failed: [],
   closing: ["destroy"],
   lingering: ["linger"],
@@ -185,6 +185,10 @@ function startWaiting(_: LifecycleState, __: LifecycleEvent, { times }: Lifecycl
 
 function limitClosing(_: LifecycleState, __: LifecycleEvent, { times }: LifecycleRules): Effect[] {
   return [{ do: "start-timer", timer: "destroy", ms: times.destroy }];
+}
+
+function limitUndoing(_: LifecycleState, __: LifecycleEvent, { times }: LifecycleRules): Effect[] {
+  return [{ do: "start-timer", timer: "budget", ms: times.budget }];
 }
 
 /** The toolstack waits to see Closed. */
@@ -529,6 +533,44 @@ export const TABLE: readonly Row[] = [
     effects: () => [note("failed"), closeBackend],
     set: released,
   }),
+  // Nobody else would close it.
+  {
+    from: ["undoing"],
+    on: "seen",
+    when: ["closing"],
+    to: "undoing",
+    effects: () => [closeBackend],
+  },
+  // The toolstack wants it removed, and does not wait for ever.
+  ...(["undoing", "redoing"] as const).flatMap((phase): Row[] => {
+    const leave = (rest: Pick<RowBase, "when" | "effects">): Row => ({
+      from: [phase],
+      on: "budget-expired",
+      to: "overdue",
+      tells: warning("undoing it takes long: its directory is deleted meanwhile"),
+      ...rest,
+    });
+    return [
+      { from: [phase], on: "seen", when: ["detached"], to: phase, effects: limitUndoing },
+      ...(phase === "redoing"
+        ? [leave({
+          when: ["detached", "replaced"],
+          effects: () => [{ do: "delete", another: true }],
+        })]
+        : []),
+      leave({ when: ["detached", "independent"], effects: () => [{ do: "delete" }] }),
+      leave({
+        when: ["detached"],
+        effects: () => [{ do: "leave-directory" }, { do: "delete" }],
+      }),
+    ];
+  }),
+  ...(["overdue", "removing", "finishing"] as const).map((phase): Row => ({
+    from: [phase],
+    on: "remove-stopped",
+    to: phase,
+    effects: () => [remove],
+  })),
   { from: ["failed"], on: "seen", when: ["gone"], to: "absent", effects: () => [drop, forget] },
   {
     from: ["failed", "closing", "stuck"],

@@ -8,6 +8,7 @@ const WORDS: Partial<Record<Effect["do"], string>> = {
   cleanse: "what its setup left in its directory cannot be removed",
   "close-backend": "its backend cannot be closed",
   drop: "its record cannot be removed from the journal",
+  "leave-directory": "its nodes cannot be kept for undoing it without its directory",
   mark: "its directory cannot be marked yet",
   note: "its record in the journal cannot be brought up to date",
   "publish-error": "its hotplug-error cannot be written",

@@ -67,6 +67,7 @@ const ENDINGS = [
   "unplugged",
   "undone behind our back",
   "slow to remove",
+  "slow to undo",
   "cannot be deleted",
   "thought better of",
   "inherited",
@@ -254,6 +255,8 @@ function end(world: DeviceWorld, ending: Ending, variant: number): void {
       return undoneBehindOurBack(world, variant);
     case "slow to remove":
       return slowToRemove(world, variant);
+    case "slow to undo":
+      return slowToUndo(world, variant);
     case "cannot be deleted":
       return cannotBeDeleted(world);
     case "thought better of":
@@ -414,6 +417,61 @@ function slowToRemove(world: DeviceWorld, variant: number): void {
   rest(world);
   world.change({ online: false, state: 6 });
   ended(world, `slow to remove, ${way}`);
+}
+
+/** The toolstack's patience is no longer for what has failed, or begins anew, than for what worked. */
+function slowToUndo(world: DeviceWorld, variant: number): void {
+  rest(world);
+  if (world.directory !== null || world.state.asked) return;
+  world.refusals = 0;
+  world.create();
+  world.change({ state: 2 });
+  const goOn = () => {
+    for (let round = 0; round < 3; round++) {
+      world.look();
+      while (world.perform());
+    }
+  };
+  goOn();
+  demand(world.running?.call === "add", "it is not set up");
+  const way = (["failed", "interrupted", "replaced"] as const)[Math.floor(variant / 2) % 3]!;
+  if (way === "failed") world.finish(false);
+  else if (way === "interrupted") {
+    world.crash();
+    goOn();
+    world.finishOrphan(false);
+  } else {
+    world.finish(true);
+    goOn();
+    world.nuke();
+    world.create();
+    world.change({ state: 2 });
+  }
+  goOn();
+  demand(world.running?.call === "remove", `${way}, but it is not undone`);
+  world.hang("remove");
+  world.change({ online: false, state: 5 });
+  goOn();
+  if (way === "failed") demand(world.seen.state === 6, "the toolstack waits in vain for Closed");
+  world.change({ state: 6 });
+  const before = world.directory;
+  goOn();
+  const isRefused = variant % 5 === 4;
+  if (isRefused) world.refusals = 1;
+  world.expire(0);
+  if (variant % 2 === 0) {
+    // It ends while the store deletes the directory.
+    while (!world.leaving && world.perform());
+    if (world.leaving) world.finish(false, true);
+  }
+  goOn();
+  demand(isRefused || world.directory !== before, `${way}, and the toolstack waits in vain`);
+  demand(world.journal !== null, "what is not undone has no record");
+  demand(world.reports.some((text) => /takes long/.test(text)), "slow, and nobody is told");
+  // Stopped, and done again; or it goes on.
+  world.finish(false, true);
+  goOn();
+  ended(world, `slow to undo, ${way}`);
 }
 
 /** All is undone, and the store does not let go of the directory. */

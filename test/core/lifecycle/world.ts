@@ -60,6 +60,7 @@ const FRAGILE: ReadonlySet<Effect["do"]> = new Set<Effect["do"]>([
   "request-close",
   "signal-closing",
   "close-backend",
+  "leave-directory",
 ]);
 
 interface Entry {
@@ -101,6 +102,10 @@ export class DeviceWorld {
   /** For which directory the wait began, and whether that was seen to be marked. */
   #awaited: { readonly directory: Directory | null; marked: boolean } | null = null;
   #aborted = false;
+  /** The remove that runs is to be done again without the directory. */
+  leaving = false;
+  /** It was stopped, and the other one has not begun. */
+  #owed = false;
   #hung = false;
   #kernelAwaited = false;
   #orphansAwaited = false;
@@ -183,10 +188,19 @@ export class DeviceWorld {
     const { running } = this;
     if (running === null) return false;
     // Only the end of its time, or of the daemon's patience, ends a script that hangs.
-    if (this.#hung && !this.#aborted && !limit) return false;
+    if (this.#hung && !this.#aborted && !this.leaving && !limit) return false;
     this.#hung = false;
     this.running = null;
-    const well = ok && (beforeAbort || !(this.#aborted && running.call === "add"));
+    const isStopped = running.call === "add" ? this.#aborted : this.leaving;
+    const well = ok && (beforeAbort || !isStopped);
+    if (this.leaving && !well) {
+      // Half done: what is held is still held.
+      this.leaving = false;
+      this.#owed = true;
+      this.#feed({ type: "remove-stopped" });
+      return true;
+    }
+    this.leaving = false;
     this.#ends(running, well);
     const { call } = running;
     this.#undone = call === "remove";
@@ -318,6 +332,8 @@ export class DeviceWorld {
     }
     this.running = null;
     this.#hung = false;
+    this.leaving = false;
+    this.#owed = false;
     this.#undone = false;
     this.forgotten = this.journal === null && this.directory === null;
     // What a daemon has not said by then it never says.
@@ -537,6 +553,12 @@ export class DeviceWorld {
           "undone without a record that it began",
         );
         this.running = { call: "remove", directory: this.directory };
+        this.leaving = false;
+        this.#owed = false;
+        return;
+      case "leave-directory":
+        check(!this.#rules.removesWithoutDirectory, "what could go on is stopped");
+        this.leaving = this.running?.call === "remove";
         return;
       case "adopt": {
         const token = this.journal?.token ?? `t${++this.#tokens}`;
@@ -567,7 +589,7 @@ export class DeviceWorld {
         this.#kernelAwaited = true;
         return;
       case "delete":
-        return this.#delete();
+        return this.#delete(effect.another ?? false);
       case "report":
         this.reports.push(effect.text);
         if (effect.level === "info") return;
@@ -600,17 +622,19 @@ export class DeviceWorld {
   }
 
   /** As `deleteDirectory` does: not when it is wanted again, or another one. */
-  #delete(): void {
+  #delete(another: boolean): void {
     const { directory, seen } = this;
     if (directory !== null) {
-      const token = this.journal?.token ?? null;
+      const token = another ? null : this.journal?.token ?? null;
       if (token !== null && seen.token !== token) {
         return this.#feed({ type: "delete-refused", error: "another one" });
       }
       if (seen.online === true && seen.frontendPresent) {
         return this.#feed({ type: "delete-refused", error: "wanted again" });
       }
-      const early = this.#rules.removesWithoutDirectory && this.running?.call === "remove";
+      const goesOn = this.#rules.removesWithoutDirectory || this.leaving ||
+        seen.token !== this.journal?.token;
+      const early = goesOn && this.running?.call === "remove" || this.#owed;
       check(
         early || this.legacy || !this.#mayHold(),
         "the directory is deleted before all is undone",
