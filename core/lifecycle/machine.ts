@@ -110,6 +110,7 @@ export type LifecycleEvent =
 /** Events that tell of a failure: whatever row takes one has to tell its cause. */
 export type FailureType =
   | "broken"
+  | "undone"
   | "record-failed"
   | "add-failed"
   | "remove-failed"
@@ -292,8 +293,8 @@ function take(row: Row, state: LifecycleState, event: LifecycleEvent, rules: Lif
 }
 
 function unexpected(event: LifecycleEvent): Effect[] {
-  // What has broken is told once, and only of what is to work.
-  if (!("error" in event) || ["delete-refused", "broken"].includes(event.type)) return [];
+  // What has broken, or is lost, is told once, and only of what is to work.
+  if (!("error" in event) || ["delete-refused", "broken", "undone"].includes(event.type)) return [];
   const text = event.type === "trouble" ? troubleWith(event.effect) : event.type;
   return [{ do: "report", level: "warning", text: `${text}: ${event.error}` }];
 }
