@@ -1,6 +1,6 @@
 /** `xdevd plugin list` and `xdevd plugin info`. */
 import { printable } from "../log/log.ts";
-import { sha256OfFile } from "../platform/modules.ts";
+import { sha256OfFile } from "../platform/checksum.ts";
 import { absoluteFile, printTo } from "../platform/self.ts";
 import type { FoundPlugin } from "../../plugins/discover.ts";
 import type { BuiltIn } from "../../plugins/host/host.ts";

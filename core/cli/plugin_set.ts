@@ -1,6 +1,7 @@
 /** From the command line and the configuration file to the plugins that are used. */
 import { makeControlGroup } from "../platform/control_group.ts";
-import { type Modules, provideModule, sha256OfFile, systemModules } from "../platform/modules.ts";
+import { sha256OfFile } from "../platform/checksum.ts";
+import { type Modules, provideModule, systemModules } from "../platform/modules.ts";
 import { systemClock } from "../platform/clock.ts";
 import { systemFiles } from "../platform/files.ts";
 import { systemProcessTable } from "../platform/process_table.ts";

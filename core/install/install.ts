@@ -1,4 +1,5 @@
 /** Laying files out below a root, and taking exactly them away again. */
+import { sha256OfFile, sha256OfText } from "../platform/checksum.ts";
 import { systemFiles } from "../platform/files.ts";
 import {
   type Found,
@@ -10,8 +11,6 @@ import {
   realPlace,
   removeEmptyDirectory,
   removeFile,
-  sha256OfFile,
-  sha256OfText,
 } from "../platform/placing.ts";
 import type { Entry } from "./layout.ts";
 import {
@@ -49,12 +48,14 @@ export async function install(installation: Installation): Promise<Outcome> {
   const { root, entries, binary, version } = installation;
   const before = await readManifest(root);
   const old = new Map((before?.laid ?? []).map((laid) => [laid.path, laid]));
-  const wanted = entries.map((entry) => ({ entry, laid: laidOf(entry, binary) }));
+  const wanted = await Promise.all(
+    entries.map(async (entry) => ({ entry, laid: await laidOf(entry, binary) })),
+  );
   checkPlaces(root, entries);
-  const states = wanted.map(({ laid }) => {
-    const found = lookAt(at(root, laid.path));
+  const states = await Promise.all(wanted.map(async ({ laid }) => {
+    const found = await lookAt(at(root, laid.path));
     return stateOf(found, laid, old.get(laid.path));
-  });
+  }));
   const foreign = wanted.filter((_, index) => states[index] === "foreign");
   if (foreign.length > 0) {
     const paths = foreign.map(({ laid }) => laid.path).join(", ");
@@ -123,7 +124,7 @@ export async function uninstall(root: string): Promise<Outcome> {
   for (const laid of manifest.laid) {
     if (laid.kind === "directory") continue;
     const place = at(root, laid.path);
-    const found = lookAt(place);
+    const found = await lookAt(place);
     if (found.kind === "nothing") continue;
     if (!isAs(found, laid)) {
       kept.push(`${laid.path} (changed)`);
@@ -137,7 +138,7 @@ export async function uninstall(root: string): Promise<Outcome> {
     .map((laid) => laid.path).sort().reverse();
   for (const path of directories) {
     if (removeEmptyDirectory(at(root, path))) done.push(path);
-    else if (lookAt(at(root, path)).kind === "directory") kept.push(`${path} (not empty)`);
+    else if ((await lookAt(at(root, path))).kind === "directory") kept.push(`${path} (not empty)`);
   }
   return { done, kept };
 }
@@ -163,7 +164,7 @@ function checkPlaces(root: string, entries: readonly { readonly path: string }[]
   }
 }
 
-function laidOf(entry: Entry, binary: string): Laid {
+async function laidOf(entry: Entry, binary: string): Promise<Laid> {
   const { path } = entry;
   switch (entry.kind) {
     case "directory":
@@ -171,7 +172,7 @@ function laidOf(entry: Entry, binary: string): Laid {
     case "link":
       return { kind: "link", path, target: entry.target };
     case "binary":
-      return { kind: "file", path, sha256: sha256OfFile(binary), config: false };
+      return { kind: "file", path, sha256: await sha256OfFile(binary), config: false };
     case "file":
       return { kind: "file", path, sha256: sha256OfText(entry.text), config: entry.config };
   }

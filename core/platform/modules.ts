@@ -46,13 +46,6 @@ export const freshModules: Modules = {
 
 let loads = 0;
 
-/** SHA-256 of a file's content, in lower case hexadecimal digits. */
-export async function sha256OfFile(file: string): Promise<string> {
-  const hasher = new Bun.CryptoHasher("sha256");
-  for await (const chunk of Bun.file(file).stream()) hasher.update(chunk);
-  return hasher.digest("hex");
-}
-
 /**
  * Makes one self-contained module of a module and all it imports.
  * @param shim text of the module that stands for `xdevd/plugin`

@@ -1,7 +1,7 @@
 /** Putting files in their places, for installing this program. */
-import { createHash } from "node:crypto";
 import * as fs from "node:fs";
 import * as path from "node:path";
+import { sha256OfFile } from "./checksum.ts";
 
 /** A place in the file system that is, or is not, taken. */
 export type Found =
@@ -10,33 +10,12 @@ export type Found =
   | { readonly kind: "link"; readonly target: string };
 
 /** What is at a path; a link is not followed. @throws SystemError */
-export function lookAt(file: string): Found {
+export async function lookAt(file: string): Promise<Found> {
   const stats = fs.lstatSync(file, { throwIfNoEntry: false });
   if (stats === undefined) return { kind: "nothing" };
   if (stats.isSymbolicLink()) return { kind: "link", target: fs.readlinkSync(file) };
   if (stats.isDirectory()) return { kind: "directory" };
-  return stats.isFile() ? { kind: "file", sha256: sha256OfFile(file) } : { kind: "other" };
-}
-
-/** Hexadecimal. @throws SystemError */
-export function sha256OfFile(file: string): string {
-  const hash = createHash("sha256");
-  const fd = fs.openSync(file, "r");
-  try {
-    const buffer = new Uint8Array(1024 * 1024);
-    for (;;) {
-      const length = fs.readSync(fd, buffer);
-      if (length === 0) return hash.digest("hex");
-      hash.update(buffer.subarray(0, length));
-    }
-  } finally {
-    fs.closeSync(fd);
-  }
-}
-
-/** Hexadecimal, of a text as UTF-8. */
-export function sha256OfText(text: string): string {
-  return createHash("sha256").update(text).digest("hex");
+  return stats.isFile() ? { kind: "file", sha256: await sha256OfFile(file) } : { kind: "other" };
 }
 
 /** Where a path below `root` really is: the same, unless links on the way lead elsewhere. */

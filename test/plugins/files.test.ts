@@ -11,7 +11,8 @@ import {
 } from "node:fs";
 import { tmpdir } from "node:os";
 import { dirname, join } from "node:path";
-import { provideModule, sha256OfFile, systemModules } from "../../core/platform/modules.ts";
+import { sha256OfFile } from "../../core/platform/checksum.ts";
+import { provideModule, systemModules } from "../../core/platform/modules.ts";
 import { systemFiles } from "../../core/platform/files.ts";
 import * as contract from "../../plugins/contract.ts";
 import { pluginAt, pluginsIn } from "../../plugins/discover.ts";

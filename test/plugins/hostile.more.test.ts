@@ -8,7 +8,7 @@ import { backendPath } from "../../core/device/id.ts";
 import { systemClock } from "../../core/platform/clock.ts";
 import { makeControlGroup } from "../../core/platform/control_group.ts";
 import { systemFiles } from "../../core/platform/files.ts";
-import { sha256OfFile } from "../../core/platform/modules.ts";
+import { sha256OfFile } from "../../core/platform/checksum.ts";
 import { systemProcessTable } from "../../core/platform/process_table.ts";
 import { systemPipedChildren } from "../../core/platform/child.ts";
 import { readyHost } from "../../plugins/host/host.ts";
