@@ -19,8 +19,8 @@ if (version === "line") {
   process.exit(await printLine(VERSION) ? 0 : 1);
 }
 if (args[0] === "devd" && (args.includes("-F") || args.includes("--foreground"))) {
-  const { takeSettings } = await import("./core/platform/engine.ts");
-  takeSettings(args);
+  const { tuneBeforeStart } = await import("./core/platform/tuning.ts");
+  tuneBeforeStart(args);
 }
 const { builtIns } = await import("./built_in.ts");
 if (version === "json") {

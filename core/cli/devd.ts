@@ -3,9 +3,8 @@ import { DaemonError, ownDomid } from "../daemon/daemon.ts";
 import { DEFAULT_TIMES, type LifecycleTimes } from "../lifecycle/constants.ts";
 import { configureLog, type LogLevel, openLog } from "../log/log.ts";
 import { systemClock } from "../platform/clock.ts";
-import { collectAll } from "../platform/garbage.ts";
-import { releaseCode } from "../platform/program_pages.ts";
 import { changeToRoot, onTermination, printIfRoom } from "../platform/self.ts";
+import { tuneAfterStart } from "../platform/tuning.ts";
 import type { BuiltIn } from "../../plugins/host/host.ts";
 import { type Connected, connectStore } from "./connect.ts";
 import { daemonService } from "./daemon_service.ts";
@@ -160,10 +159,7 @@ async function serve(
     );
     ready();
     service.ready(`serving domain ${domid}`);
-    const cancelRelease = systemClock.after(SETTLED_MS, () => {
-      collectAll();
-      releaseCode();
-    });
+    const cancelRelease = systemClock.after(SETTLED_MS, () => void tuneAfterStart());
     const [why, code] = await Promise.race([
       stop.promise.then((signal) => [`${signal}: stopping`, ExitCode.Success] as const),
       lost.promise.then((reason) => [reason, ExitCode.NoStore] as const),

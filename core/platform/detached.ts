@@ -1,6 +1,6 @@
 /** Starting this program again, in the background. */
 import * as fs from "node:fs";
-import { environmentWithSettings } from "./engine.ts";
+import { environmentWithSettings } from "./tuning.ts";
 import { selfCommand } from "./self.ts";
 
 /** The descriptor through which a detached child reports to the one that started it. */
