@@ -101,28 +101,52 @@ async function openLines(line: (text: string) => void, linesMax?: number): Promi
  */
 function launch(
   { argv, env, cwd = "/" }: Pick<ChildSpec, "argv" | "env" | "cwd">,
-  [stdin, stdout, stderr]: readonly [number | "ignore", number | "ignore", number | "ignore"],
+  stdio: readonly Descriptor[],
   lines: readonly Lines[],
 ): Child {
   const { promise: exited, resolve } = Promise.withResolvers<ChildExit>();
-  const { pid } = Bun.spawn([...argv], {
-    // A session and process group of its own, so that all of it can be ended.
-    detached: true,
-    env: { ...env },
-    cwd,
-    stdio: [stdin, stdout, stderr],
-    onExit({ exitCode: code, signalCode: signal }) {
-      const finish = () => {
-        clearTimeout(timer);
-        for (const { splitter } of lines) splitter.end();
-        resolve({ code, signal: typeof signal === "number" ? `signal ${signal}` : signal });
-      };
-      // A grandchild may keep the output open for ever.
-      const timer = setTimeout(finish, OUTPUT_GRACE_MS);
-      Promise.all(lines.map(({ drained }) => drained)).then(finish);
-    },
+  const pid = spawn({ argv, env, cwd, stdio }, (exit) => {
+    const finish = () => {
+      clearTimeout(timer);
+      for (const { splitter } of lines) splitter.end();
+      resolve(exit);
+    };
+    // A grandchild may keep the output open for ever.
+    const timer = setTimeout(finish, OUTPUT_GRACE_MS);
+    Promise.all(lines.map(({ drained }) => drained)).then(finish);
   });
   return { pid, exited, signalGroup: (signal) => signalGroup(pid, signal) };
+}
+
+/** What one of a child's descriptors is: one of this process, /dev/null, or the same. */
+type Descriptor = number | "ignore" | "inherit";
+
+/** A process to be made: leader of a session and process group, so that all of it can be ended. */
+export interface SpawnSpec {
+  readonly argv: readonly string[];
+  readonly env: Readonly<Record<string, string | undefined>>;
+  /** Default: where this process is. */
+  readonly cwd?: string;
+  /** From 0 on; it gets no others. */
+  readonly stdio: readonly Descriptor[];
+}
+
+/** Makes a process. @returns its pid @throws SystemError when it cannot be started */
+export function spawn(
+  { argv, env, cwd, stdio: [stdin = "ignore", stdout = "ignore", stderr = "ignore", ...more] }:
+    SpawnSpec,
+  ended: (exit: ChildExit) => void,
+): number {
+  const { pid } = Bun.spawn([...argv], {
+    detached: true,
+    env: { ...env },
+    ...(cwd === undefined ? {} : { cwd }),
+    stdio: [stdin, stdout, stderr, ...more],
+    onExit({ exitCode: code, signalCode: signal }) {
+      ended({ code, signal: typeof signal === "number" ? `signal ${signal}` : signal });
+    },
+  });
+  return pid;
 }
 
 /** Sends a signal to a process group; false when there is none. */

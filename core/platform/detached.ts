@@ -1,7 +1,9 @@
 /** Starting this program again, in the background. */
 import * as fs from "node:fs";
-import { environmentWithSettings } from "./tuning.ts";
+import { spawn } from "./child.ts";
+import { openOutputPipe } from "./pipe.ts";
 import { selfCommand } from "./self.ts";
+import { environmentWithSettings } from "./tuning.ts";
 
 /** The descriptor through which a detached child reports to the one that started it. */
 const REPORT_FD = 3;
@@ -13,24 +15,20 @@ const REPORT_FD = 3;
  * @throws SystemError when it cannot be started
  */
 export async function startDetached(args: readonly string[]): Promise<string | null> {
-  // Not for the child, which lives long.
-  const { spawn } = await import("node:child_process");
-  const [program, ...prefix] = selfCommand();
-  return await new Promise((resolve, reject) => {
-    const child = spawn(program, [...prefix, ...args], {
-      detached: true,
+  const report = await openOutputPipe();
+  try {
+    spawn({
+      argv: [...selfCommand(), ...args],
       env: environmentWithSettings(),
-      stdio: ["ignore", "ignore", "inherit", "pipe"],
-    });
-    let words = "";
-    child.once("error", reject);
-    const report = child.stdio[REPORT_FD] as NodeJS.ReadableStream;
-    report.on("data", (chunk: Uint8Array) => words += new TextDecoder().decode(chunk));
-    report.on("end", () => {
-      child.unref();
-      resolve(words === READY ? null : words.trim() || "it ended at once, without a word");
-    });
-  });
+      stdio: ["ignore", "ignore", "inherit", report.theirs],
+    }, () => {});
+  } finally {
+    report.closeTheirs();
+  }
+  let words = "";
+  const decoder = new TextDecoder();
+  await report.drain((chunk) => words += decoder.decode(chunk, { stream: true }));
+  return words === READY ? null : words.trim() || "it ended at once, without a word";
 }
 
 const READY = "ready\n";
