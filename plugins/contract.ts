@@ -126,7 +126,8 @@ export interface DeviceScripts {
    * Runs a script by the convention that it follows, all passes of it: one of version 2 is prepared
    * before it adds (unless it was prepared by command), and unprepared after it has removed.
    * `script` is the node's value: it is checked (owner, modes, directory) before it is run, and its
-   * failure to exist is a failure.
+   * failure to exist is a failure. That an `add` is begun is recorded before it is; one that is known
+   * not to have been begun is not removed: `remove` then does nothing.
    * @param nodes runs it on a copy of the device with these nodes, since the directory is gone
    * @throws Error with a line fit for `hotplug-error` when it is refused, fails or takes too long
    */

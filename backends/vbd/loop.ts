@@ -13,9 +13,7 @@ export async function loopsOf(system: DeviceSystem, params: string): Promise<str
   const real = await system.realPath(params);
   const carriers: string[] = [];
   for (const loop of loops) {
-    const file = await system.readText(`/sys/block/${loop}/loop/backing_file`);
-    // The kernel appends this to the name of a file that has been unlinked.
-    const name = file?.replace(/ \(deleted\)$/, "");
+    const name = await backingOf(system, `/dev/${loop}`);
     if (name !== undefined && (name === params || name === real)) carriers.push(loop);
   }
   return carriers;
@@ -42,18 +40,47 @@ export async function useOf(system: DeviceSystem, node: string): Promise<string>
   return `${node}#${await sequenceOf(system, node) ?? ""}`;
 }
 
-/** Whether a loop device is (still) the one of an attach. */
+/** What a loop device carries, as the kernel names it; undefined for any other device. */
+export async function backingOf(system: DeviceSystem, node: string): Promise<string | undefined> {
+  const loop = /^\/dev\/(loop\d+)$/.exec(node)?.[1];
+  return loop === undefined
+    ? undefined
+    // The kernel appends this to the name of a file that has been unlinked.
+    : (await system.readText(`/sys/block/${loop}/loop/backing_file`))?.replace(/ \(deleted\)$/, "");
+}
+
+/**
+ * Whether a loop device is (still) the one of an attach: by the record of its use, else by what it
+ * carries.
+ */
 export async function isOurs(device: Device, undo: VbdUndo, loop: string): Promise<boolean> {
-  const carriers = await loopsOf(device.system, undo.params ?? "");
-  if (!carriers.includes(loop)) return false;
-  return undo.use === undefined || await useOf(device.system, `/dev/${loop}`) === undo.use;
+  const { params = "", node, use, backing } = undo;
+  const path = `/dev/${loop}`;
+  const present = await backingOf(device.system, path);
+  if (present === undefined || node !== undefined && node !== path) return false;
+  const presentUse = await useOf(device.system, path);
+  if (use !== undefined && presentUse !== use) return false;
+  if (use !== undefined && !use.endsWith("#")) return true;
+  if (backing !== undefined && backing !== present) return false;
+  if (backing === undefined && params.startsWith("/")) {
+    if (!(await loopsOf(device.system, params)).includes(loop)) return false;
+  }
+  // Before Linux 5.15 nothing tells its uses apart but who recorded it.
+  return !device.heldElsewhere("use", presentUse);
 }
 
 /** Detaches the loop device of an attach, as far as there (still) is one and it is surely ours. */
 export async function detach(device: Device, undo: VbdUndo, signal: AbortSignal): Promise<void> {
   const { params = "", node, use } = undo;
   const before = new Set((undo.loops ?? "").split(" "));
-  for (const loop of await loopsOf(device.system, params)) {
+  const recorded = /^\/dev\/(loop\d+)$/.exec(node ?? "")?.[1];
+  const carriers = await loopsOf(device.system, params);
+  // What carries a target that is no path only the record tells.
+  if (recorded !== undefined && !carriers.includes(recorded)) {
+    if (!await isOurs(device, undo, recorded)) return;
+    carriers.push(recorded);
+  }
+  for (const loop of carriers) {
     const path = `/dev/${loop}`;
     if (node !== undefined && path !== node) continue;
     const present = await useOf(device.system, path);

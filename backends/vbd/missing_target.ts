@@ -1,5 +1,6 @@
 /** What Debian's `block` keeps to itself: that its target does not exist. */
 import type { Device } from "../../plugins/contract.ts";
+import { isXenBlock } from "./script.ts";
 
 import { shown } from "./request.ts";
 
@@ -12,7 +13,7 @@ export async function targetIfMissing(
   script: string,
   params: string,
 ): Promise<string> {
-  if (script.slice(script.lastIndexOf("/") + 1) !== "block" || params === "") return "";
+  if (!isXenBlock(script) || params === "") return "";
   const path = params.startsWith("/") ? params : `/dev/${params}`;
   const exists = await device.system.exists(path).catch(() => true);
   if (exists) return "";

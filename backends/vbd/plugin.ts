@@ -1,14 +1,13 @@
 /** Block devices served by the kernel (blkback), set up by the hotplug script the backend names. */
 import { definePlugin, type Device } from "../../plugins/contract.ts";
-import { mayRun } from "../shared/may_run.ts";
 import { goesNative, likelyNative } from "../shared/way.ts";
 import { manifest } from "./manifest.ts";
 import { addNative, askNative, checkNative, isNative, removeNative } from "./native.ts";
 import { claimTarget } from "./claim.ts";
 import { claimOf } from "./sharing.ts";
-import { detach, isOurs, loopsOf, useOf } from "./loop.ts";
+import { backingOf, loopsOf, useOf } from "./loop.ts";
 import { completeOutcome } from "./outcome.ts";
-import type { VbdUndo } from "./undo.ts";
+import { removeByScript } from "./script_removal.ts";
 import { targetIfMissing } from "./missing_target.ts";
 import { addVersion2, adoptVersion2, removeVersion2 } from "./version2.ts";
 
@@ -80,54 +79,17 @@ export default definePlugin({
   async remove(device, signal) {
     if (isNative(device)) return await removeNative(device, device.system.blocks, signal);
     if (await device.scripts.usesVersion2()) return await removeVersion2(device, signal);
-    const named = await device.nodes.read("script");
-    const params = await device.nodes.read("params");
-    const undo: VbdUndo = {
-      ...(named === undefined ? {} : { script: named }),
-      ...(params === undefined ? {} : { params }),
-      ...device.undo,
-    };
-    await device.system.exclusively(`vbd ${undo.params ?? ""}`, signal, async () => {
-      try {
-        await runRemove(device, undo, named, signal);
-      } finally {
-        // Debian's script leaves the loop device when its file or the store is gone.
-        await detach(device, undo, signal);
-      }
-    });
+    await removeByScript(device, signal);
   },
 });
-
-/** @param named the script that the directory names; undefined when there is no directory */
-async function runRemove(
-  device: Device,
-  undo: VbdUndo,
-  named: string | undefined,
-  signal: AbortSignal,
-): Promise<void> {
-  const { script = named } = undo;
-  if (!script) return;
-  if (device.undo["script"] === undefined && !await mayRun(device, "block", script)) return;
-  if (named !== undefined && script !== named) {
-    device.log.warning(`script changed since the attach; ${script} undoes it`);
-  }
-  const copy = named === undefined ? { ...device.copy } : undefined;
-  // Without its directory, and without a copy of it, a script knows nothing.
-  if (copy !== undefined && Object.keys(copy).length === 0) return;
-  const node = copy === undefined ? await device.nodes.read("node") : copy["node"];
-  const loop = /^\/dev\/(loop\d+)$/.exec(node ?? "")?.[1];
-  if (loop !== undefined && !await isOurs(device, undo, loop)) {
-    // Detached already, by an earlier run perhaps: by now it may be another device's.
-    await device.nodes.remove("node");
-    if (undo.node !== undefined) return;
-    delete copy?.["node"];
-  }
-  await device.scripts.run("block", script, "remove", signal, copy);
-}
 
 /** What the script has set up, as far as the store tells. */
 async function recordResult(device: Device): Promise<void> {
   const node = await device.nodes.read("node");
   if (node === undefined) return;
-  await device.recordUndo({ node, use: await useOf(device.system, node) });
+  const [use, backing] = await Promise.all([
+    useOf(device.system, node),
+    backingOf(device.system, node),
+  ]);
+  await device.recordUndo({ node, use, ...(backing === undefined ? {} : { backing }) });
 }

@@ -10,6 +10,8 @@ export interface VbdUndo {
   readonly node?: string;
   /** The same with what tells its uses apart: `/dev/loop0#17`. */
   readonly use?: string;
+  /** Of a loop device: what it carried then, as the kernel names it. */
+  readonly backing?: string;
   /** Whether it was set up without a script, and is to be undone so. */
   readonly native?: boolean;
   /** Of a native attach of a file: the name that its loop device bears or was about to bear. */

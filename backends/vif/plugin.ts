@@ -1,6 +1,5 @@
 /** Network interfaces served by the kernel (netback), set up by the script the backend names. */
 import { definePlugin, type Device } from "../../plugins/contract.ts";
-import { mayRun } from "../shared/may_run.ts";
 import { goesNative, likelyNative } from "../shared/way.ts";
 import { followBridge } from "./follow.ts";
 import { interfaceName, waitForInterface } from "./interface.ts";
@@ -58,13 +57,14 @@ export default definePlugin({
     const named = await device.nodes.read("script");
     const script = device.undo["script"]?.toString() ?? named;
     if (!script) return;
-    if (device.undo["script"] === undefined && !await mayRun(device, "network", script)) return;
     if (named !== undefined) {
       return await device.scripts.run("network", script, "remove", signal);
     }
     // The interface has gone with its directory, and with it most of what the script did. What else
     // there is (packet filter rules, say) it can undo with a copy of the nodes.
-    if (Object.keys(device.copy).length === 0) return;
+    if (Object.keys(device.copy).length === 0) {
+      return device.log.warning("its directory is gone, with no copy of it: no script undoes it");
+    }
     try {
       await device.scripts.run("network", script, "remove", signal, device.copy);
     } catch (error) {

@@ -34,6 +34,7 @@ import { readToken, writeToken } from "./marking.ts";
 import { observationOf, oddityOf, type Part, reportOf } from "./observe.ts";
 import { OPERATION_VARIABLE, type Orphans } from "./orphans.ts";
 import { sayDisconnected } from "./requests/farewell.ts";
+import { NO_SCRIPT } from "./script_record.ts";
 import type { Slots } from "./slots.ts";
 
 /** What is done within this time, in ms, needs no copy of the nodes beside it: one is made after it. */
@@ -168,7 +169,7 @@ export class DeviceActions implements LaneActions {
       token,
       operation: crypto.randomUUID(),
       error: null,
-      undo: {},
+      undo: NO_SCRIPT,
       nodes: {},
     });
     // What `add`, which comes next, is going to ask for: of the directory that is marked.

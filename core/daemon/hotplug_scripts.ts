@@ -3,7 +3,7 @@ import type { DeviceId } from "../device/id.ts";
 import { checkScript, type ScriptPolicy } from "../hotplug/path_rules.ts";
 import type { HelperLog } from "../hotplug/helper_log.ts";
 import { runWithLastWords } from "../hotplug/last_words.ts";
-import type { ScriptLimits } from "../hotplug/run_script.ts";
+import { NotStarted, type ScriptLimits } from "../hotplug/run_script.ts";
 import {
   BACKEND_BASE,
   blockPasses,
@@ -22,6 +22,7 @@ import type { HotplugDirectories } from "./hotplug_directory.ts";
 import { HotplugV2, type V2Undo } from "./hotplug_v2.ts";
 import type { V2Settings } from "./hotplug_v2_parts.ts";
 import { quote } from "./observe.ts";
+import { isScriptBegun, NO_SCRIPT, SCRIPT_BEGUN } from "./script_record.ts";
 
 /** How scripts are run. */
 export interface ScriptSettings {
@@ -58,6 +59,7 @@ export class HotplugScripts implements DeviceScripts {
   readonly #system: DeviceSystem;
   readonly #parts: ScriptParts;
   readonly #log: Log;
+  readonly #undo: V2Undo;
   readonly #environment: Readonly<Record<string, string>>;
   readonly #v2: HotplugV2 | null;
   /**
@@ -94,6 +96,7 @@ export class HotplugScripts implements DeviceScripts {
     this.#system = system;
     this.#parts = parts;
     this.#log = log;
+    this.#undo = undo;
     this.#environment = environment;
   }
 
@@ -138,6 +141,9 @@ export class HotplugScripts implements DeviceScripts {
     }
     if (v2 !== null && action === "remove" && await v2.isUsed()) {
       return await this.#keepingReason((reason) => v2.remove(script, signal, nodes, reason));
+    }
+    if (action === "remove" && !isScriptBegun(this.#undo.get())) {
+      return this.#log.info(`${script} was not run for it: nothing to undo`);
     }
     if (nodes === undefined) {
       if (action === "add") return await this.#run(family, script, action, signal);
@@ -191,7 +197,8 @@ export class HotplugScripts implements DeviceScripts {
     const passes = family === "block"
       ? blockPasses(this.#id, script, action, baseOf(nodes))
       : await this.#networkPasses(script, action, nodes);
-    for (const pass of passes) {
+    for (const [index, pass] of passes.entries()) {
+      if (action === "add" && index === 0) this.#undo.add(SCRIPT_BEGUN);
       this.#log.debug(`runs ${program} ${pass.args.join(" ")}`);
       const run = {
         argv: [program, ...pass.args] as const,
@@ -200,10 +207,16 @@ export class HotplugScripts implements DeviceScripts {
         signal,
         output: (line: string) => this.#log.info(`${program}: ${line}`),
       };
-      await runWithLastWords(this.#parts, run, this.#log, async () => {
-        const words = await this.#nodes.read("hotplug-error");
-        return words === reason ? undefined : words;
-      });
+      try {
+        await runWithLastWords(this.#parts, run, this.#log, async () => {
+          const words = await this.#nodes.read("hotplug-error");
+          return words === reason ? undefined : words;
+        });
+      } catch (error) {
+        const isNothing = error instanceof NotStarted && action === "add" && index === 0;
+        if (isNothing) this.#undo.add(NO_SCRIPT);
+        throw error;
+      }
     }
   }
 

@@ -2,7 +2,7 @@
 import { type Log, oneLine } from "../log/log.ts";
 import type { Clock, Files, Processes } from "../platform/types.ts";
 import type { HelperLog } from "./helper_log.ts";
-import { runScript, ScriptFailed, type ScriptRun } from "./run_script.ts";
+import { NotStarted, runScript, ScriptFailed, type ScriptRun } from "./run_script.ts";
 
 /** Longest part of what a script said that is passed on, in characters: the guest reads it too. */
 const WORDS_MAX = 300;
@@ -74,7 +74,8 @@ async function explained(
   words: () => Promise<string | undefined>,
   lastLine: (said: string | null) => Promise<string | null> | string | null,
 ): Promise<unknown> {
-  if (!(error instanceof ScriptFailed)) return error;
+  // One that was not started has said nothing.
+  if (!(error instanceof ScriptFailed) || error instanceof NotStarted) return error;
   const own = await words().catch(() => undefined);
   const parts = own ? [oneLine(own, WORDS_MAX)] : [];
   // Of one that was told to stop nobody asks why.

@@ -17,6 +17,11 @@ export class ScriptFailed extends Error {
   }
 }
 
+/** It failed before there was a process. */
+export class NotStarted extends ScriptFailed {
+  override name = "NotStarted";
+}
+
 /** Limits of a script. */
 export interface ScriptLimits {
   /** How long one pass may take, in ms (LIBXL_HOTPLUG_TIMEOUT: 40 s, libxl_internal.h). */
@@ -49,7 +54,7 @@ export interface ScriptRun {
 /**
  * Runs a script to its end. When its time is up, or the signal fires, its whole process group gets
  * TERM and, if it is still there after the grace, KILL.
- * @throws ScriptFailed unless it exits with 0
+ * @throws ScriptFailed unless it exits with 0; NotStarted when there was no process
  */
 export async function runScript(
   processes: Processes,
@@ -58,7 +63,7 @@ export async function runScript(
 ): Promise<void> {
   const name = [run.argv[0], ...run.argv.slice(1)].join(" ");
   if (run.signal.aborted) {
-    throw new ScriptFailed(`${name}: not started, ${reason(run.signal)}`, null, true);
+    throw new NotStarted(`${name}: not started, ${reason(run.signal)}`, null, true);
   }
   let said: string | null = null;
   const output = (line: string) => {
@@ -77,7 +82,7 @@ export async function runScript(
       : code === "EACCES"
       ? "it is not executable"
       : message;
-    throw new ScriptFailed(`${name}: cannot be started: ${why}`);
+    throw new NotStarted(`${name}: cannot be started: ${why}`);
   }
   let stopped: string | null = null;
   let cancelKill = () => {};

@@ -1,6 +1,7 @@
 /** The vbd plugin: whose a loop device is, and what may not be shared. */
 import { beforeEach, describe, expect, test } from "bun:test";
 import vbd from "../../backends/vbd/plugin.ts";
+import { NO_SCRIPT } from "../../core/daemon/script_record.ts";
 import { FakeDevice, FakeMachine } from "../support/fake_device.ts";
 
 const FILE = "/images/disk";
@@ -24,7 +25,10 @@ describe("vbd", () => {
 
   function disk(guest: number, more: Record<string, string> = {}): FakeDevice {
     const id = { backendDomid: 1, kind: "vbd", frontendDomid: guest, devid: 51712 };
-    return new FakeDevice(machine, id, { script: "/s/block", params: FILE, mode: "r", ...more });
+    const nodes = { script: "/s/block", params: FILE, mode: "r", ...more };
+    const device = new FakeDevice(machine, id, nodes);
+    device.recordUndo(NO_SCRIPT);
+    return device;
   }
 
   describe("with a script of version 2", () => {
@@ -131,7 +135,14 @@ describe("vbd", () => {
     await vbd.remove(device, patient);
     await vbd.remove(device, patient);
     expect(machine.loops).toEqual([]);
-    expect(machine.runs).toEqual(["block /s/block add", "/usr/sbin/losetup -d /dev/loop7"]);
+    const known = { script: "/s/block", params: FILE };
+    expect(machine.runs).toEqual([
+      "block /s/block add",
+      `block /s/block remove on ${JSON.stringify({ ...known, node: "/dev/loop7" })}`,
+      "/usr/sbin/losetup -d /dev/loop7",
+      // It is another's by now, as like as not.
+      `block /s/block remove on ${JSON.stringify(known)}`,
+    ]);
   });
 
   test("fault 17: with its file gone, likewise", async () => {
@@ -147,15 +158,11 @@ describe("vbd", () => {
   test("fault 17: with its directory gone, the script gets a copy of what it needs", async () => {
     const device = disk(7);
     await vbd.add(device, patient);
-    device.copy = { node: "/dev/loop7", params: FILE };
+    device.copy = { script: "/s/block", params: FILE, node: "/dev/loop7", mode: "r" };
     device.store = null;
     await vbd.remove(device, patient);
-    expect(machine.runs.at(-2)).toBe(
-      `block /s/block remove on {"node":"/dev/loop7","params":"${FILE}"}`,
-    );
+    expect(machine.runs.at(-2)).toBe(`block /s/block remove on ${JSON.stringify(device.copy)}`);
     expect(machine.loops).toEqual([]);
-    await vbd.remove(device, patient);
-    expect(machine.runs.at(-1)).toBe("/usr/sbin/losetup -d /dev/loop7");
   });
 
   test("fault 18: a loop device that is another one's by now is left alone", async () => {
@@ -176,7 +183,81 @@ describe("vbd", () => {
     machine.losetup("loop7", "/images/another");
     await vbd.remove(device, patient);
     expect(machine.loops).toEqual(["loop7"]);
-    expect(machine.runs).toEqual(["block /s/block add"]);
+    expect(machine.runs).toEqual(["block /s/block add", "block /s/block remove"]);
+    expect(device.lines).toEqual([
+      "/dev/loop7 is not what it was set up with any more: its script is not told of it",
+    ]);
+  });
+
+  describe("whatever its script has left", () => {
+    const opaque = { script: "/s/block-mine", params: "pool:disk" };
+
+    test("it is run to undo what it was begun for: no path, and no loop device of the target", async () => {
+      const device = disk(7, opaque);
+      await vbd.add(device, patient);
+      await vbd.remove(device, patient);
+      expect(machine.runs).toEqual(["block /s/block-mine add", "block /s/block-mine remove"]);
+      expect(machine.loops).toEqual([]);
+    });
+
+    test("and not what it was not: refused before it", async () => {
+      await vbd.add(disk(7, { mode: "w" }), patient);
+      machine.runs.length = 0;
+      const device = disk(8, { script: "/s/block-mine" });
+      await expect(vbd.add(device, patient)).rejects.toThrow(/cannot be shared/);
+      await vbd.remove(device, patient);
+      expect(machine.runs).toEqual([]);
+    });
+
+    test("it does not get the number of a loop device that is another's by now", async () => {
+      const device = disk(7, opaque);
+      await vbd.add(device, patient);
+      machine.detach("loop7");
+      machine.losetup("loop7", "/images/another");
+      await vbd.remove(device, patient);
+      expect(machine.runs.at(-1)).toBe("block /s/block-mine remove");
+      expect(machine.loops).toEqual(["loop7"]);
+    });
+
+    test("nor where the kernel does not count uses", async () => {
+      machine.script = async (action, { nodes }) => {
+        const node = await nodes.read("node");
+        if (action === "remove") return machine.detach(node?.slice(5) ?? "");
+        machine.losetup("loop7", FILE);
+        machine.files.delete("/sys/block/loop7/diskseq");
+        await nodes.write({ node: "/dev/loop7", "physical-device": "7:7" });
+      };
+      const device = disk(7, opaque);
+      await vbd.add(device, patient);
+      await vbd.remove(device, patient);
+      expect(machine.loops).toEqual([]);
+      const second = disk(8, opaque);
+      await vbd.add(second, patient);
+      machine.detach("loop7");
+      machine.files.set("/sys/block/loop7/loop/backing_file", "/images/another");
+      await vbd.remove(second, patient);
+      expect(machine.loops).toEqual(["loop7"]);
+    });
+
+    test("what it leaves on purpose stays", async () => {
+      machine.script = async (action, { nodes }) => {
+        if (action === "remove") return;
+        machine.losetup("loop7", FILE);
+        await nodes.write({ node: "/dev/loop7", "physical-device": "7:7" });
+      };
+      const device = disk(7, { script: "/s/block-mine" });
+      await vbd.add(device, patient);
+      await vbd.remove(device, patient);
+      expect(machine.loops).toEqual(["loop7"]);
+    });
+
+    test("with neither directory nor record, a line says that nothing is undone", async () => {
+      const device = disk(7);
+      device.store = null;
+      device.forget();
+      await vbd.remove(device, patient);
+      expect(device.lines.join()).toMatch(/nothing tells which script/);
+    });
   });
 
   test("fault 19: a script that was killed before it could say what it took", async () => {

@@ -6,6 +6,7 @@ import type {
   Holder,
   Undo,
 } from "../../plugins/contract.ts";
+import { isScriptBegun, SCRIPT_BEGUN } from "../../core/daemon/script_record.ts";
 import { FakeBlocks } from "./fake_blocks.ts";
 import { FakeLinks } from "./fake_links.ts";
 import { deviceConfig } from "../../plugins/host/device_config.ts";
@@ -181,6 +182,8 @@ export class FakeDevice implements Device {
       await this.machine.script("prepare", this);
     },
     run: async (family, script, action, _, nodes) => {
+      if (action === "remove" && !isScriptBegun(this.undo)) return;
+      if (action === "add") await this.recordUndo(SCRIPT_BEGUN);
       this.machine.runs.push(
         `${family} ${script} ${action}${nodes === undefined ? "" : ` on ${JSON.stringify(nodes)}`}`,
       );

@@ -1,0 +1,259 @@
+/**
+ * Scripts other than Debian's `block`, on Debian's xenstored and real loop devices: one's `remove` is
+ * run for what its `add` was begun for, and for nothing else.
+ */
+import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, test } from "bun:test";
+import { execFileSync } from "node:child_process";
+import * as fs from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import type { StoreClient } from "../../core/xenstore/client.ts";
+import { DaemonProcess, until } from "../support/daemon_process.ts";
+import { HandMadeDevice, makeDomain } from "../support/hand_made.ts";
+import { connectTo } from "../support/store_connection.ts";
+import { requireReal, xenstoredPackages } from "./requirements.ts";
+import { type RealXenstored, startXenstored } from "./xenstored.ts";
+
+const DRIVER = 1;
+const [FIRST, SECOND] = [7, 8];
+const SIZE = 256 * 1024;
+
+const needs = { packages: [...xenstoredPackages, "xen-utils-common", "mount"], root: true };
+if (requireReal("block scripts of all sorts on loop devices", needs)) {
+  describe("a block script", () => {
+    let store: RealXenstored;
+    let dom0: StoreClient;
+    let daemon: DaemonProcess;
+    let directory: string;
+    let scripts: string;
+    let options: string[];
+    let devid = 51712;
+
+    beforeAll(async () => {
+      store = await startXenstored({ domains: [DRIVER, FIRST, SECOND] });
+      dom0 = await connectTo(store.socketPath(0));
+      for (const domid of [DRIVER, FIRST, SECOND]) await makeDomain(dom0, domid);
+      directory = fs.mkdtempSync(join(tmpdir(), "xdevd-block-scripts-"));
+      scripts = join(directory, "scripts");
+      fs.cpSync("/etc/xen/scripts", scripts, { recursive: true });
+      fs.copyFileSync(
+        join(import.meta.dir, "scripts/block-mapping"),
+        join(scripts, "block-mapping"),
+      );
+      fs.chmodSync(join(scripts, "block-mapping"), 0o755);
+      fs.mkdirSync(join(scripts, "images"));
+      options = ["--store", store.socketPath(DRIVER), "--run-dir", join(directory, "run")];
+      options.push("--scripts", scripts);
+      daemon = await DaemonProcess.start(options);
+    });
+
+    beforeEach(() => {
+      fs.writeFileSync(join(scripts, "seen"), "");
+    });
+
+    afterEach(() => {
+      const left = loops();
+      for (const line of left) execFileSync("losetup", ["-d", line.split(":")[0]!]);
+      expect(left).toEqual([]);
+      expect(fs.readdirSync(scripts).includes("wait")).toBeFalse();
+    });
+
+    afterAll(async () => {
+      const code = await daemon.stop();
+      dom0.close();
+      await store.stop();
+      fs.rmSync(directory, { recursive: true });
+      expect(code).toBe(0);
+    });
+
+    /** Loop devices that carry something of these tests. */
+    const loops = () =>
+      execFileSync("losetup", ["-a"], { encoding: "utf8" }).split("\n")
+        .filter((line) => line.includes(directory));
+
+    /** What the mapping script was run for. */
+    const seen = () => fs.readFileSync(join(scripts, "seen"), "utf8").trimEnd().split("\n");
+
+    function image(name: string): string {
+      const path = join(scripts, "images", name);
+      fs.writeFileSync(path, crypto.getRandomValues(new Uint8Array(SIZE / 4)));
+      fs.truncateSync(path, SIZE);
+      return path;
+    }
+
+    /** Creates a device, and lets the kernel reach state 2. */
+    async function attach(
+      frontendDomid: number,
+      script: string,
+      params: string,
+      more: Record<string, string> = {},
+    ): Promise<HandMadeDevice> {
+      devid += 16;
+      const id = { backendDomid: DRIVER, kind: "vbd", frontendDomid, devid };
+      const device = new HandMadeDevice(dom0, id);
+      await device.create({ script: join(scripts, script), params, ...more });
+      await device.write("state", "2");
+      return device;
+    }
+
+    const named = ({ id }: HandMadeDevice) => `vbd/${id.frontendDomid}/${id.devid}`;
+
+    async function connected(device: HandMadeDevice): Promise<void> {
+      await device.reaches("hotplug-status", "connected");
+      await daemon.says(new RegExp(`${named(device)}\\)?: connected`));
+    }
+
+    async function detach(device: HandMadeDevice): Promise<void> {
+      await device.detach();
+      await device.gone();
+    }
+
+    const mutely = (device: HandMadeDevice) =>
+      expect(daemon.lines(named(device)).filter((line) => /warn|error/i.test(line))).toEqual([]);
+
+    describe("Xen's own block-dummy, whose target is no path", () => {
+      test("leaves no loop device after a detach", async () => {
+        const device = await attach(FIRST, "block-dummy", `dummy:${image("dummy")}`);
+        await connected(device);
+        expect(loops()).toHaveLength(1);
+        await detach(device);
+        mutely(device);
+      });
+
+      test("nor when the directory is deleted by force", async () => {
+        const device = await attach(FIRST, "block-dummy", `dummy:${image("forced")}`);
+        await connected(device);
+        await device.nuke();
+        await until(() => loops().length === 0, () => `${loops()}\n${daemon.log}`);
+      });
+
+      test("nor when another daemon has taken the device up", async () => {
+        const device = await attach(FIRST, "block-dummy", `dummy:${image("adopted")}`);
+        await connected(device);
+        await daemon.stop("SIGKILL");
+        daemon = await DaemonProcess.start(options);
+        await daemon.says(new RegExp(`${named(device)}\\)?: was set up before: adopted`));
+        await detach(device);
+      });
+
+      test("nor when that one knows nothing: the other daemon's records are lost", async () => {
+        const device = await attach(FIRST, "block-dummy", `dummy:${image("lost")}`);
+        await connected(device);
+        await daemon.stop("SIGKILL");
+        fs.rmSync(join(directory, "run"), { recursive: true });
+        daemon = await DaemonProcess.start(options);
+        await daemon.says(new RegExp(`${named(device)}\\)?: was set up before: adopted`));
+        await device.nuke();
+        await until(() => loops().length === 0, () => `${loops()}\n${daemon.log}`);
+      });
+
+      test("does not detach what is another's by now", async () => {
+        const device = await attach(FIRST, "block-dummy", `dummy:${image("before")}`);
+        await connected(device);
+        const node = await device.read("node") ?? "";
+        execFileSync("losetup", ["-d", node]);
+        execFileSync("losetup", [node, image("after")]);
+        await detach(device);
+        expect(loops()).toHaveLength(1);
+        expect(daemon.lines(named(device)).join("\n")).toMatch(/is not what it was set up with/);
+        execFileSync("losetup", ["-d", node]);
+      });
+    });
+
+    describe("that keeps disks by name", () => {
+      test("is not run for the removal of a device that was refused: by the path of a file", async () => {
+        const path = image("file");
+        const link = join(directory, "link");
+        fs.symlinkSync(path, link);
+        const first = await attach(FIRST, "block-mapping", path);
+        await connected(first);
+        for (const params of [path, link]) {
+          const second = await attach(SECOND, "block-mapping", params);
+          await second.reaches("hotplug-status", "busy");
+          await detach(second);
+        }
+        expect(loops()).toHaveLength(1);
+        await detach(first);
+        expect(seen()).toEqual([`add ${path}`, `remove ${path}`]);
+      });
+
+      test("is not run for a device that its path rules refused, mended meanwhile or not", async () => {
+        const script = join(scripts, "block-writable");
+        fs.copyFileSync(join(scripts, "block-mapping"), script);
+        fs.chmodSync(script, 0o777);
+        image("unsafe");
+        const device = await attach(FIRST, "block-writable", "unsafe");
+        await device.reaches("hotplug-status", "error");
+        await device.reaches("state", "6");
+        fs.chmodSync(script, 0o755);
+        await detach(device);
+        expect(seen()).toEqual([""]);
+      });
+
+      test("is not run for one that could not be started", async () => {
+        const script = join(scripts, "block-odd");
+        fs.writeFileSync(script, `#!${directory}/no-such-shell\n`, { mode: 0o755 });
+        const device = await attach(FIRST, "block-odd", "odd");
+        await device.reaches("hotplug-status", "error");
+        await device.reaches("state", "6");
+        await detach(device);
+        expect(daemon.lines(named(device)).join("\n")).not.toMatch(/block-odd remove/);
+      });
+
+      test("is run for what its add had begun when the daemon was killed", async () => {
+        image("begun");
+        fs.writeFileSync(join(scripts, "wait"), "");
+        const device = await attach(FIRST, "block-mapping", "begun");
+        await until(() => seen()[0] === "add begun", () => daemon.log);
+        await daemon.stop("SIGKILL");
+        await device.nuke();
+        fs.rmSync(join(scripts, "wait"));
+        daemon = await DaemonProcess.start(options);
+        await until(() => seen().length === 2 && loops().length === 0, () => daemon.log);
+        expect(seen()).toEqual(["add begun", "remove begun"]);
+      });
+
+      test("is run for what its add had begun when it failed", async () => {
+        const device = await attach(FIRST, "block-mapping", "missing");
+        await device.reaches("hotplug-status", "error");
+        await device.reaches("state", "6");
+        expect(seen()).toEqual(["add missing", "remove missing"]);
+        await detach(device);
+        expect(seen()).toEqual(["add missing", "remove missing"]);
+      });
+
+      test("keeps a loop device that it leaves on purpose", async () => {
+        const script = join(scripts, "block-keeping");
+        const path = image("kept");
+        fs.writeFileSync(
+          script,
+          `#!/bin/bash
+. "$(dirname "$0")/block-common.sh"
+file=$(xenstore_read "$XENBUS_PATH/params")
+[ "$command" = add ] || exit 0
+loop=$(losetup --find --show "$file")
+xenstore_write "$XENBUS_PATH/node" "$loop"
+write_dev "$loop"
+`,
+          { mode: 0o755 },
+        );
+        const device = await attach(FIRST, "block-keeping", path);
+        await connected(device);
+        await detach(device);
+        expect(loops()).toHaveLength(1);
+        execFileSync("losetup", ["-d", loops()[0]!.split(":")[0]!]);
+      });
+
+      test("lets both in where that is meant", async () => {
+        image("both");
+        const first = await attach(FIRST, "block-mapping", "both", { mode: "w!" });
+        await connected(first);
+        const second = await attach(SECOND, "block-mapping", "both", { mode: "w!" });
+        await connected(second);
+        await detach(second);
+        await detach(first);
+        expect(seen()).toEqual(["add both", "add both", "remove both", "remove both"]);
+      });
+    });
+  });
+}
