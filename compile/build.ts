@@ -1,9 +1,8 @@
 /** One binary: the runtime and everything else in one file. */
 import { spawnSync } from "node:child_process";
-import { mkdirSync } from "node:fs";
-import { dirname } from "node:path";
 import { fileURLToPath } from "node:url";
 import type { BuildInfo } from "../core/build_info.ts";
+import { placeMade } from "../core/platform/placing.ts";
 import { runtimeOf } from "./runtimes.ts";
 import type { Target } from "./targets.ts";
 
@@ -36,7 +35,18 @@ export const COMPILE_OPTIONS = { autoloadDotenv: false, autoloadBunfig: false } 
  * @throws Error that says why not
  */
 export async function build({ outfile, plugins, target }: Order): Promise<string[]> {
-  mkdirSync(dirname(outfile), { recursive: true });
+  let inputs: string[] = [];
+  await placeMade(outfile, async (temporary) => {
+    inputs = await buildAt(temporary, plugins, target);
+  });
+  return inputs;
+}
+
+async function buildAt(
+  outfile: string,
+  plugins: readonly string[],
+  target: Target | null,
+): Promise<string[]> {
   const info: BuildInfo = {
     commit: commit(),
     target: target?.name ?? `${process.platform}-${process.arch}`,

@@ -3,6 +3,7 @@ import { spawnSync } from "node:child_process";
 import * as fs from "node:fs";
 import { basename, dirname, join, resolve } from "node:path";
 import { fileURLToPath } from "node:url";
+import { placeCopy, placeText } from "../core/platform/placing.ts";
 import { commandLine } from "../tools/command_line.ts";
 import type { Archive } from "./image/cpio.ts";
 import { ImageError } from "./image/image_error.ts";
@@ -46,8 +47,10 @@ const { values: options } = commandLine("minimal-domain", help, {
 try {
   main();
 } catch (error) {
-  if (!(error instanceof ImageError)) throw error;
-  console.error(`minimal-domain: ${error.message}`);
+  if (!(error instanceof ImageError) && (error as { code?: unknown }).code === undefined) {
+    throw error;
+  }
+  console.error(`minimal-domain: ${(error as Error).message}`);
   process.exitCode = 1;
 }
 
@@ -66,7 +69,7 @@ function main(): void {
   console.log(table.join("\n"));
   if (!options.readme) return;
   const readme = join(project, "README.md");
-  fs.writeFileSync(readme, withTable(fs.readFileSync(readme, "utf8"), table));
+  placeText(readme, withTable(fs.readFileSync(readme, "utf8"), table), 0o644);
 }
 
 function chosenKernel(): Pick<Kernel, "modules" | "release"> {
@@ -76,7 +79,7 @@ function chosenKernel(): Pick<Kernel, "modules" | "release"> {
   }
   const packed = kernelPackage();
   const kernel = unpackKernel(packed, join(dist, `kernel-${packed.version}`), console.log);
-  fs.copyFileSync(kernel.packed, join(dist, "minimal-domain.vmlinuz"));
+  placeCopy(join(dist, "minimal-domain.vmlinuz"), kernel.packed, 0o644);
   console.log(`dist/minimal-domain.vmlinuz: Linux ${kernel.release}`);
   return kernel;
 }
@@ -97,7 +100,7 @@ function made(archive: Archive, file?: string): Weight {
   const weight = weigh(archive, bytes, compressed);
   if (file !== undefined) {
     fs.mkdirSync(dirname(file), { recursive: true });
-    fs.writeFileSync(file, compressed);
+    placeText(file, compressed, 0o644);
     const megabytes = (size: number) => (size / 1e6).toFixed(1);
     console.log(
       `${file}: ${megabytes(compressed.length)} MB, ` +

@@ -9,6 +9,7 @@ import manifest from "../package.json" with { type: "json" };
 import { builtIns } from "../built_in.ts";
 import { install } from "../core/install/install.ts";
 import { type Entry, layout } from "../core/install/layout.ts";
+import { placeMade } from "../core/platform/placing.ts";
 import { MANIFEST_PATH } from "../core/install/manifest.ts";
 import { commandLine } from "../tools/command_line.ts";
 import { build, commit } from "./build.ts";
@@ -76,7 +77,7 @@ async function packageFor(target: Target): Promise<void> {
     const sbom = writeBill(binary, inputs, target, plugins, commit());
     put(root, "usr/share/doc/xdevd/sbom.cdx.json", fs.readFileSync(sbom));
     put(root, "usr/share/man/man8/xdevd.8.gz", zipped(fs.readFileSync("packaging/xdevd.8")));
-    finish(root, {
+    await finish(root, {
       name: "xdevd",
       architecture,
       depends: "libc6 (>= 2.17)",
@@ -93,7 +94,7 @@ async function packageFor(target: Target): Promise<void> {
 
 /** Links only, for all machines. */
 function packageTools(): Promise<void> {
-  return inScratch((root) => {
+  return inScratch(async (root) => {
     const links = layout({ links: true, services: [], initramfs: [] })
       .filter((entry) => entry.kind === "link");
     const manuals = join(root, "usr/share/man/man1");
@@ -103,7 +104,7 @@ function packageTools(): Promise<void> {
       fs.symlinkSync(target, join(root, path));
       fs.symlinkSync("../man8/xdevd.8.gz", join(manuals, `${path.split("/").at(-1)}.1.gz`));
     }
-    finish(root, {
+    await finish(root, {
       name: "xdevd-xenstore-tools",
       architecture: "all",
       depends: `xdevd (>= ${manifest.version})`,
@@ -121,7 +122,11 @@ function packageTools(): Promise<void> {
   });
 }
 
-function finish(root: string, description: Description, entries: readonly Entry[]): void {
+async function finish(
+  root: string,
+  description: Description,
+  entries: readonly Entry[],
+): Promise<void> {
   const { name, architecture } = description;
   const version = manifest.version;
   const documents = `usr/share/doc/${name}`;
@@ -151,12 +156,16 @@ function finish(root: string, description: Description, entries: readonly Entry[
     }
   }
   const file = join(values.outdir, `${name}_${version}_${architecture}.deb`);
-  // Its own times are those of the files.
-  const result = spawnSync("dpkg-deb", ["--root-owner-group", "--build", root, file], {
-    encoding: "utf8",
-    env: { ...process.env, SOURCE_DATE_EPOCH: epoch },
+  await placeMade(file, (temporary) => {
+    // Its own times are those of the files.
+    const result = spawnSync("dpkg-deb", ["--root-owner-group", "--build", root, temporary], {
+      encoding: "utf8",
+      env: { ...process.env, SOURCE_DATE_EPOCH: epoch },
+    });
+    if (result.status === 0) return;
+    const how = result.stderr?.trim() || `it ended with ${result.signal ?? result.status}`;
+    throw new Error(`dpkg-deb: ${result.error?.message ?? how}`);
   });
-  if (result.status !== 0) throw new Error(`dpkg-deb: ${result.error?.message ?? result.stderr}`);
   console.log(`${file}: ${(fs.statSync(file).size / 1e6).toFixed(1)} MB`);
 }
 

@@ -1,7 +1,8 @@
 /** What comes with binaries: bills of materials, and checksums. */
 import { createHash } from "node:crypto";
-import { readFileSync, writeFileSync } from "node:fs";
+import { readFileSync } from "node:fs";
 import { basename, dirname, join } from "node:path";
+import { placeText } from "../core/platform/placing.ts";
 import manifest from "../package.json" with { type: "json" };
 import { bill, type BundledPackage, packagesOf } from "./sbom.ts";
 import { RUNTIME_VERSION, type Target } from "./targets.ts";
@@ -49,7 +50,7 @@ export function writeBill(
     plugins,
   };
   const file = `${outfile}.cdx.json`;
-  writeFileSync(file, `${JSON.stringify(bill(subject, runtime, packages), null, 2)}\n`);
+  placeText(file, `${JSON.stringify(bill(subject, runtime, packages), null, 2)}\n`, 0o644);
   return file;
 }
 
@@ -57,7 +58,7 @@ export function writeBill(
 export function writeChecksums(files: readonly string[]): string {
   const sums = join(dirname(files[0]!), "SHA256SUMS");
   const lines = files.toSorted().map((file) => `${sha256(file)}  ${basename(file)}\n`);
-  writeFileSync(sums, lines.join(""));
+  placeText(sums, lines.join(""), 0o644);
   return sums;
 }
 

@@ -9,6 +9,7 @@ import {
 import { checkOperations } from "../../plugins/host/guard.ts";
 import { systemFiles } from "../platform/files.ts";
 import { bundleModule, provideModule, systemModules } from "../platform/modules.ts";
+import { placeText } from "../platform/placing.ts";
 import { printTo } from "../platform/self.ts";
 import { CommandError, ExitCode } from "./exit_codes.ts";
 
@@ -32,7 +33,7 @@ export async function bundlePlugin(file: string, output: string): Promise<number
     checkContract(manifest.api);
     checkOperations(manifest.name, plugin);
     const text = await bundleModule(file, SHIM, manifestLine({ ...manifest, carrier: "module" }));
-    await systemFiles.writeText(output, text);
+    placeText(output, text, 0o644);
     printTo(
       1,
       `${output}: ${manifest.name} ${manifest.version}, ${(text.length / 1024).toFixed(1)} KiB\n`,

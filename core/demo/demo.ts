@@ -6,8 +6,9 @@ import { systemClock } from "../platform/clock.ts";
 import { systemFiles } from "../platform/files.ts";
 import { PHASE_WORDS, phaseNamed } from "../lifecycle/phase_words.ts";
 import type { Phase } from "../lifecycle/machine.ts";
+import { makeTemporaryDirectory } from "../platform/placing.ts";
 import { systemProcesses } from "../platform/child.ts";
-import { environment, printTo, processId, selfCommand } from "../platform/self.ts";
+import { printTo, selfCommand } from "../platform/self.ts";
 import { takesColour } from "../platform/terminal.ts";
 import type { Child } from "../platform/types.ts";
 import { createDomainHome } from "../sim/domains.ts";
@@ -35,9 +36,7 @@ const PATIENCE_MS = 30_000;
 
 /** Runs the demonstration. @throws CommandError when something was not as it should be */
 export async function demo(options: { real?: boolean }): Promise<number> {
-  const base = environment("TMPDIR") ?? "/tmp";
-  const directory = `${base}/xdevd-demo-${processId()}`;
-  await systemFiles.makeDirectory(directory, 0o700);
+  const directory = makeTemporaryDirectory("xdevd-demo-");
   const image = `${directory}/disk.img`;
   const content = randomText(IMAGE_SIZE);
   await systemFiles.writeText(image, content, 0o600);

@@ -1,4 +1,4 @@
-/** Putting files in their places, for installing this program. */
+/** Putting files in their places: they have their names when they are whole. */
 import * as fs from "node:fs";
 import * as path from "node:path";
 import { sha256OfFile } from "./checksum.ts";
@@ -32,6 +32,16 @@ export function realPlace(root: string, file: string): string {
   return path.join(fs.realpathSync(directory), ...name);
 }
 
+/**
+ * Makes a directory of this user's own for what is needed for a while, below `TMPDIR` or `/tmp`; nobody
+ * can have made it before.
+ * @param name the beginning of its name
+ * @returns its path @throws SystemError
+ */
+export function makeTemporaryDirectory(name: string): string {
+  return fs.mkdtempSync(path.join(process.env["TMPDIR"] || "/tmp", name));
+}
+
 /** Makes a directory and those above it; returns those that it made, the uppermost first. */
 export function makeDirectories(directory: string): string[] {
   const made: string[] = [];
@@ -41,7 +51,7 @@ export function makeDirectories(directory: string): string[] {
 }
 
 /** Puts a file there, at once as far as anybody can see. @throws SystemError */
-export function placeText(file: string, text: string, mode: number): void {
+export function placeText(file: string, text: string | Uint8Array, mode: number): void {
   place(file, (temporary) => fs.writeFileSync(temporary, text, { flag: "wx" }), mode);
 }
 
@@ -59,9 +69,33 @@ export function placeLink(file: string, target: string): void {
   place(file, (temporary) => fs.symlinkSync(target, temporary), null);
 }
 
+/**
+ * Puts there what something else makes, likewise. When that fails, what was there stays.
+ * @param make makes the file, under the same name in a directory beside the place, and sets its mode
+ * @throws SystemError; what `make` throws
+ */
+export async function placeMade(
+  file: string,
+  make: (temporary: string) => Promise<void> | void,
+): Promise<void> {
+  const directory = `${file}${NEW}`;
+  const temporary = path.join(directory, path.basename(file));
+  fs.rmSync(directory, { recursive: true, force: true });
+  fs.mkdirSync(directory, { recursive: true });
+  try {
+    await make(temporary);
+    fs.renameSync(temporary, file);
+  } finally {
+    fs.rmSync(directory, { recursive: true, force: true });
+  }
+}
+
+/** Ends the name of what is not whole yet. */
+const NEW = ".xdevd-new";
+
 function place(file: string, make: (temporary: string) => void, mode: number | null): void {
-  const temporary = `${file}.xdevd-new`;
-  fs.rmSync(temporary, { force: true });
+  const temporary = `${file}${NEW}`;
+  fs.rmSync(temporary, { force: true, recursive: true });
   try {
     make(temporary);
     if (mode !== null) fs.chmodSync(temporary, mode);
