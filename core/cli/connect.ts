@@ -1,22 +1,15 @@
 /** From the command line to a connected store client. */
 import { systemClock } from "../platform/clock.ts";
 import { systemFiles } from "../platform/files.ts";
-import { absoluteFile, environment } from "../platform/self.ts";
+import { environment } from "../platform/self.ts";
 import { connectStream } from "../platform/stream.ts";
 import { type ClientOptions, StoreClient } from "../xenstore/client.ts";
 import { DeviceTransport } from "../xenstore/device_transport.ts";
 import { ConnectionError, StoreError } from "../xenstore/errors.ts";
 import { locateStore, type StoreLocation } from "../xenstore/locate.ts";
-import { SocketTransport } from "../xenstore/socket_transport.ts";
+import { openSocket } from "../xenstore/open_socket.ts";
 import type { Transport } from "../xenstore/transport.ts";
 import { CommandError, ExitCode } from "./exit_codes.ts";
-
-/**
- * How long a socket that exists may refuse, in ms: xenstored listens with a backlog of 1, and the
- * runtime reports a full one as ECONNREFUSED.
- */
-const REFUSED_PATIENCE_MS = 1_000;
-const REFUSED_PAUSE_MS = 10;
 
 /** A connected client, and where its store is. */
 export interface Connected {
@@ -73,16 +66,10 @@ export async function openTransport(location: StoreLocation, forLong = false): P
       throw explained(path, error);
     }
   }
-  const end = systemClock.now() + REFUSED_PATIENCE_MS;
-  for (;;) {
-    try {
-      return new SocketTransport(await connectStream(absoluteFile(path)), path);
-    } catch (error) {
-      const { code } = error as { code?: string };
-      const busy = code === "EAGAIN" || code === "ECONNREFUSED";
-      if (!busy || systemClock.now() > end) throw explained(path, error);
-      await new Promise<void>((resolve) => systemClock.after(REFUSED_PAUSE_MS, resolve));
-    }
+  try {
+    return await openSocket(path, { clock: systemClock, connect: connectStream });
+  } catch (error) {
+    throw explained(path, error);
   }
 }
 

@@ -1,5 +1,5 @@
 /** The command line of `xdevd attach`, `block-attach` and their kin, after `xl`'s. */
-import { type Command, InvalidArgumentError, Option } from "commander";
+import { type Command, Option } from "commander";
 import type { BuiltIn } from "../../plugins/host/host.ts";
 import { DEFAULT_SCRIPT_DIRECTORY } from "../hotplug/path_rules.ts";
 import { DEFAULT_PATH } from "../hotplug/run_script.ts";
@@ -7,6 +7,7 @@ import { LOG_LEVELS } from "../log/log.ts";
 import { absoluteFile } from "../platform/self.ts";
 import { WAIT_LEVELS } from "../toolstack/live/await_device.ts";
 import type { Force } from "../toolstack/live/remove.ts";
+import { seconds } from "./arguments.ts";
 import {
   type AttachOptions,
   type DetachOptions,
@@ -140,12 +141,6 @@ function withDetachOptions(command: Command): Command {
       seconds,
       DETACH_SECONDS,
     );
-}
-
-function seconds(text: string): number {
-  const value = Number(text);
-  if (/^\d+(\.\d+)?$/.test(text) && value > 0 && value <= 86_400) return value;
-  throw new InvalidArgumentError("Expected seconds, more than 0 and at most 86400.");
 }
 
 /** The first directory given replaces the default, further ones are added. */

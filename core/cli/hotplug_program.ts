@@ -6,6 +6,7 @@ import { DEFAULT_SCRIPT_DIRECTORY } from "../hotplug/path_rules.ts";
 import { DEFAULT_PATH } from "../hotplug/run_script.ts";
 import { LOG_LEVELS } from "../log/log.ts";
 import { absoluteFile } from "../platform/self.ts";
+import { seconds } from "./arguments.ts";
 import type { HotplugOptions, HotplugVerb } from "./hotplug.ts";
 import { configOption } from "./plugin_program.ts";
 
@@ -70,12 +71,4 @@ function vdev(text: string): number {
   } catch {
     throw new InvalidArgumentError(`Expected ${VDEV_RULE}.`);
   }
-}
-
-function seconds(text: string): number {
-  const value = Number(text);
-  if (!/^\d+(\.\d+)?$/.test(text) || value <= 0 || value > 86_400) {
-    throw new InvalidArgumentError("Expected seconds, more than 0 and at most 86400.");
-  }
-  return value;
 }

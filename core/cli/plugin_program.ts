@@ -5,6 +5,7 @@ import { PLUGIN_DIRECTORIES } from "../../plugins/discover.ts";
 import { DEFAULT_CONFIG } from "../../plugins/select.ts";
 import { isKind } from "../device/id.ts";
 import { absoluteFile } from "../platform/self.ts";
+import { secondsUpTo } from "./arguments.ts";
 import type { PluginOptions } from "./plugin_set.ts";
 
 /** Where plugins are looked for. */
@@ -50,14 +51,6 @@ function collectSetting(
   return { ...previous, [name]: value };
 }
 
-function seconds(text: string): number {
-  const value = Number(text);
-  if (!/^\d+(\.\d+)?$/.test(text) || value <= 0 || value > 3600) {
-    throw new InvalidArgumentError("Expected seconds, more than 0 and at most 3600.");
-  }
-  return value;
-}
-
 function collectPath(text: string, previous: string[] = []): string[] {
   return [...previous, absoluteFile(text)];
 }
@@ -92,7 +85,11 @@ export function addPlugin(
       rule,
     ])
     .option("--set <name=value>", "a setting of the plugin; may be repeated", collectSetting)
-    .option("--time-limit <s>", "how long each call may take, in seconds (default: 8)", seconds)
+    .option(
+      "--time-limit <s>",
+      "how long each call may take, in seconds (default: 8)",
+      secondsUpTo(3600),
+    )
     .option("--json", "for programs")
     .action(
       async (

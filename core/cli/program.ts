@@ -9,6 +9,7 @@ import { LOG_LEVELS, printable } from "../log/log.ts";
 import { absoluteFile, printTo } from "../platform/self.ts";
 import { terminalWidth } from "../platform/terminal.ts";
 import { VERSION } from "../version.ts";
+import { seconds } from "./arguments.ts";
 import { addDevices } from "./device_program.ts";
 import type { DevdOptions } from "./devd.ts";
 import { CommandError, ExitCode, statusOf } from "./exit_codes.ts";
@@ -272,14 +273,6 @@ function collectTime(text: string, previous: Record<string, number>): Record<str
     );
   }
   return { ...previous, [name]: ms };
-}
-
-function seconds(text: string): number {
-  const value = Number(text);
-  if (!/^\d+(\.\d+)?$/.test(text) || value <= 0 || value > 86_400) {
-    throw new InvalidArgumentError("Expected seconds, more than 0 and at most 86400.");
-  }
-  return value;
 }
 
 function positive(text: string): number {

@@ -1,6 +1,7 @@
 /** The command line of `xdevd request`. */
-import { type Command, InvalidArgumentError, type Option } from "commander";
+import type { Command, Option } from "commander";
 import type { BuiltIn } from "../../plugins/host/host.ts";
+import { seconds } from "./arguments.ts";
 import { withCommonOptions } from "./device_program.ts";
 import type { DeviceOptions } from "./device_options.ts";
 import type { RequestCommandOptions } from "./request.ts";
@@ -67,10 +68,4 @@ export function addRequests(
     .action(async (domain: string | undefined, options: DeviceOptions) =>
       finish(await (await actions()).listRequested(domain, options))
     );
-}
-
-function seconds(text: string): number {
-  const value = Number(text);
-  if (/^\d+(\.\d+)?$/.test(text) && value > 0 && value <= 86_400) return value;
-  throw new InvalidArgumentError("Expected seconds, more than 0 and at most 86400.");
 }

@@ -1,16 +1,12 @@
 /** Finding and connecting to the store, for programs that end soon. */
 import { systemClock } from "../platform/clock.ts";
-import { connectStream } from "../platform/stream.ts";
 import { environment } from "../platform/self.ts";
+import { connectStream } from "../platform/stream.ts";
 import { StoreClient } from "../xenstore/client.ts";
 import { storeCandidates } from "../xenstore/locate.ts";
-import { SocketTransport } from "../xenstore/socket_transport.ts";
+import { openSocket } from "../xenstore/open_socket.ts";
 import type { Transport } from "../xenstore/transport.ts";
 import { ToolFailure, words } from "./failure.ts";
-
-/** How long a socket may refuse, in ms: xenstored listens with a backlog of 1. */
-const REFUSED_PATIENCE_MS = 1_000;
-const REFUSED_PAUSE_MS = 10;
 
 /**
  * Connects to the first of the places where a store can be that answers, as libxenstore has it.
@@ -40,16 +36,19 @@ export async function openStore(lost: (error: Error) => void): Promise<StoreClie
 
 /** What is no socket refuses as one does that nobody listens on; only then it is worth a look. */
 async function openAt(path: string): Promise<Transport> {
-  const end = systemClock.now() + REFUSED_PATIENCE_MS;
-  for (;;) {
-    try {
-      return new SocketTransport(await connectStream(path), path);
-    } catch (error) {
-      const { code = "" } = error as { code?: string };
-      if (code === "ECONNREFUSED" && !await isSocket(path)) return await openDevice(path);
-      if (!["EAGAIN", "ECONNREFUSED"].includes(code) || systemClock.now() > end) throw error;
-      await new Promise<void>((resolve) => systemClock.after(REFUSED_PAUSE_MS, resolve));
-    }
+  let isDevice = false;
+  try {
+    return await openSocket(path, {
+      clock: systemClock,
+      connect: connectStream,
+      async isSocket() {
+        isDevice = !await isSocket(path);
+        return !isDevice;
+      },
+    });
+  } catch (error) {
+    if (isDevice) return await openDevice(path);
+    throw error;
   }
 }
 

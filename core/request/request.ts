@@ -1,6 +1,6 @@
 /** What a request says: put together by toolstacks, read by driver domains as the text it is. Pure. */
 import { frontendPath } from "../device/id.ts";
-import { printable } from "../log/log.ts";
+import { quotedValue } from "../log/quoted.ts";
 import type { RequestId } from "./paths.ts";
 import { REQUEST_VERSION } from "./states.ts";
 
@@ -51,18 +51,20 @@ export class RequestFault extends Error {
 export function parseRequest(nodes: Readonly<Record<string, string>>): Request {
   const { version, token = "", params = "", script = "" } = nodes;
   if (version !== REQUEST_VERSION) {
-    throw new RequestFault(`node version is ${quoted(version)}; expected ${REQUEST_VERSION}`);
+    throw new RequestFault(`node version is ${quotedValue(version)}; expected ${REQUEST_VERSION}`);
   }
   if (!TOKEN.test(token)) {
     throw new RequestFault(
-      `node token is ${quoted(token)}; expected 8 to 64 letters, digits and dashes`,
+      `node token is ${quotedValue(token)}; expected 8 to 64 letters, digits and dashes`,
     );
   }
   checkValue("params", params);
   checkValue("script", script);
   if (script !== "" && !isScript(script)) {
     throw new RequestFault(
-      `node script is ${quoted(script)}; expected an absolute path without .. or a file's name`,
+      `node script is ${
+        quotedValue(script)
+      }; expected an absolute path without .. or a file's name`,
     );
   }
   const config: Record<string, string> = {};
@@ -70,7 +72,7 @@ export function parseRequest(nodes: Readonly<Record<string, string>>): Request {
     if (!path.startsWith("config/")) continue;
     const name = path.slice("config/".length);
     if (!CONFIG_NAME.test(name)) {
-      throw new RequestFault(`node ${quoted(path)} has a name that no backend's node has`);
+      throw new RequestFault(`node ${quotedValue(path)} has a name that no backend's node has`);
     }
     if (RESERVED.has(name) || name.startsWith("xdevd-")) {
       throw new RequestFault(`node ${path} is not for a request to set`);
@@ -100,12 +102,6 @@ function checkValue(name: string, value: string): void {
     throw new RequestFault(`node ${name} has ${bytes} bytes; at most ${VALUE_MAX} fit a backend's`);
   }
   if (/[\0\r\n]/.test(value)) {
-    throw new RequestFault(`node ${name} is ${quoted(value)}; expected one line of text`);
+    throw new RequestFault(`node ${name} is ${quotedValue(value)}; expected one line of text`);
   }
-}
-
-function quoted(value: string | undefined): string {
-  if (value === undefined) return "missing";
-  const text = printable(value);
-  return JSON.stringify(text.length > 80 ? `${text.slice(0, 80)}…` : text);
 }

@@ -10,7 +10,8 @@ import {
   planCreation,
 } from "./nodes/plan.ts";
 import type { SpecParser } from "./registry.ts";
-import { placeIn, SpecError, type SpecPlace, visible } from "./spec_error.ts";
+import { visible } from "../log/quoted.ts";
+import { placeIn, SpecError, type SpecPlace } from "./spec_error.ts";
 
 /** Largest devid of libxl, which is an int. */
 const DEVID_MAX = 0x7fffffff;

@@ -2,6 +2,7 @@
  * What is wrong with a device specification, and where: enough for one line that says it all, and
  * for a second and third one that point at it. Pure.
  */
+import { INVISIBLE, quoted } from "../log/quoted.ts";
 
 /** A piece of what was given: one argument of a command line, or a string of a configuration. */
 export interface SpecPlace {
@@ -15,27 +16,8 @@ export interface SpecPlace {
   readonly length: number;
 }
 
-/** Longest piece shown in a message, in characters. */
-const SHOWN_MAX = 80;
 /** How much of the text is shown to either side of what is pointed at, in characters. */
 const AROUND = 60;
-
-/** Control characters, and those that change the direction of writing: never shown as they are. */
-// deno-lint-ignore no-control-regex
-const INVISIBLE = /[\x00-\x1f\x7f-\x9f\u200b-\u200f\u2028-\u202e\u2066-\u2069\ufeff]/g;
-
-/** A text in quotes, safe for terminals and logs, cut when it is long. */
-export function quoted(text: string): string {
-  return visible(JSON.stringify(text.length > SHOWN_MAX ? text.slice(0, SHOWN_MAX) + "…" : text));
-}
-
-/** A text in which characters that cannot be seen are written as numbers. */
-export function visible(text: string): string {
-  return text.replace(
-    INVISIBLE,
-    (character) => "\\u" + character.charCodeAt(0).toString(16).padStart(4, "0"),
-  );
-}
 
 /** A device specification is not accepted. The message is one line. */
 export class SpecError extends Error {

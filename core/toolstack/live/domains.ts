@@ -2,7 +2,7 @@
 import { DOMID_MAX, parseDecimal } from "../../device/id.ts";
 import { absent, type NodeAccess } from "../../xenstore/access.ts";
 import { isServerError } from "../../xenstore/errors.ts";
-import { quoted, visible } from "../spec_error.ts";
+import { quoted, visible } from "../../log/quoted.ts";
 import { ToolstackError } from "./error.ts";
 
 /** How a guest is virtualised. */

@@ -1,7 +1,8 @@
 /** Network specifications (docs/man/xl-network-configuration.5, xl_parse.c). Pure. */
 import { checkValue, keyAndValue, separatedItems, type SpecItem, wholeItems } from "../items.ts";
 import { parseCount } from "../numbers.ts";
-import { quoted, SpecError } from "../spec_error.ts";
+import { quoted } from "../../log/quoted.ts";
+import { SpecError } from "../spec_error.ts";
 import { NIC_COLO_KEYS } from "./colo.ts";
 import { parseMac } from "./mac.ts";
 import { parseRate } from "./rate.ts";
