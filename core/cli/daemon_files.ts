@@ -15,10 +15,27 @@ const OTHER_PID_FILE = "--pidfile FILE names another";
  * @throws CommandError `UnsafePlace` when others may change what is in it
  */
 export async function prepareRunDirectory(directory: string): Promise<void> {
-  await makeDirectory(directory, OTHER_RUN_DIRECTORY);
+  await prepareDirectory("run directory", directory, 0o755, OTHER_RUN_DIRECTORY);
+}
+
+/**
+ * Makes a directory for a server's sockets if there is none.
+ * @throws CommandError `UnsafePlace` when others could put theirs there
+ */
+export async function prepareSocketDirectory(directory: string): Promise<void> {
+  await prepareDirectory("directory", directory, 0o700, "--dir DIR names another place");
+}
+
+async function prepareDirectory(
+  what: string,
+  directory: string,
+  mode: number,
+  hint: string,
+): Promise<void> {
+  await makeDirectory(directory, hint, mode);
   await check(directory, "state", (why) => {
-    const what = why.startsWith("is not safe: ") ? why : `is not safe: it ${why}`;
-    throw unsafe(`run directory ${directory} ${what} (${OTHER_RUN_DIRECTORY})`);
+    const said = why.startsWith("is not safe: ") ? why : `is not safe: it ${why}`;
+    throw unsafe(`${what} ${directory} ${said} (${hint})`);
   });
 }
 
@@ -59,9 +76,9 @@ function check(
   return checkDirectory(systemFiles, directory, [0, effectiveUid()], refuse, use);
 }
 
-async function makeDirectory(directory: string, hint: string): Promise<void> {
+async function makeDirectory(directory: string, hint: string, mode?: number): Promise<void> {
   try {
-    await systemFiles.makeDirectory(directory);
+    await systemFiles.makeDirectory(directory, mode);
   } catch (error) {
     throw new CommandError(`cannot make ${directory}: ${(error as Error).message} (${hint})`);
   }

@@ -1,12 +1,12 @@
 /** `xdevd xenstored`: the embedded store as a server of its own. */
 import { systemClock } from "../platform/clock.ts";
-import { systemFiles } from "../platform/files.ts";
 import { onTermination, printTo } from "../platform/self.ts";
 import { createDomain0, createDomainHome } from "../sim/domains.ts";
 import { StoreClient } from "../xenstore/client.ts";
 import { connectInProcess } from "../xenstored/in_process.ts";
 import { type ListeningStore, listenStore, socketPath } from "../xenstored/listen.ts";
 import { XenstoreServer } from "../xenstored/server.ts";
+import { prepareSocketDirectory } from "./daemon_files.ts";
 import { CommandError, ExitCode } from "./exit_codes.ts";
 
 /** The command's options, as parsed. */
@@ -38,9 +38,9 @@ export async function xenstored(options: XenstoredOptions): Promise<number> {
  */
 async function listen(server: XenstoreServer, options: XenstoredOptions): Promise<ListeningStore> {
   const { dir, domain } = options;
+  await prepareSocketDirectory(dir);
   await makeDomains(server, domain);
   try {
-    await systemFiles.makeDirectory(dir, 0o700);
     return await listenStore(server, dir);
   } catch (error) {
     const { code, message, address } = error as {

@@ -5,7 +5,7 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { type Finished, runProgram, until } from "../../support/daemon_process.ts";
 import { type EmbeddedStore, startEmbeddedStore } from "../../support/embedded_store.ts";
-import { makeDomain } from "../../support/hand_made.ts";
+import { HandMadeDevice, makeDomain } from "../../support/hand_made.ts";
 import { connectTo } from "../../support/store_connection.ts";
 
 let store: EmbeddedStore;
@@ -17,9 +17,9 @@ const CONTENT = "root:x:0:0:root:/root:/bin/bash\n";
 const UNSAFE = 15;
 
 beforeAll(async () => {
-  store = await startEmbeddedStore([1]);
+  store = await startEmbeddedStore([1, 7]);
   const dom0 = await connectTo(store.socketPath(0));
-  await makeDomain(dom0, 1);
+  for (const domid of [1, 7]) await makeDomain(dom0, domid);
   dom0.close();
 });
 
@@ -238,6 +238,39 @@ test("log and pid file may be in a sticky directory, not in one that all may cha
   const options = { log: join(open, "log"), pidfile: join(open, "pid") };
   expect(await devd(options)).toMatchObject({ code: 0, stderr: "" });
   await stop(options.pidfile);
+});
+
+test("a daemon that is killed while a script runs leaves neither lock nor log locked", async () => {
+  const scripts = join(directory, "scripts");
+  const [script, began] = [join(scripts, "slow"), join(directory, "began")];
+  fs.mkdirSync(scripts, { mode: 0o755 });
+  fs.writeFileSync(script, `#!/bin/sh\n: > ${began}\nexec sleep 30\n`, { mode: 0o755 });
+  const dom0 = await connectTo(store.socketPath(0));
+  const id = { backendDomid: 1, kind: "vbd", frontendDomid: 7, devid: 1 };
+  const device = new HandMadeDevice(dom0, id);
+  try {
+    expect(await devd({ scripts })).toMatchObject({ code: 0, stderr: "" });
+    await device.create({ script, params: "/image", state: "2" });
+    await until(() => fs.existsSync(began), () => "the script never ran");
+    process.kill(Number(fs.readFileSync(join(directory, "pid"), "utf8")), "SIGKILL");
+    await until(
+      async () => (await devd({ scripts, time: "orphans=1" })).code === 0,
+      () => "locked",
+    );
+    await device.nuke();
+    await stop();
+  } finally {
+    dom0.close();
+  }
+}, 60_000);
+
+test("sockets of a test store are not put where others may write", async () => {
+  const open = join(directory, "open");
+  fs.mkdirSync(open);
+  fs.chmodSync(open, 0o1777);
+  const { code, stderr } = await runProgram(["xenstored", "--dir", open]);
+  expect(stderr).toMatch(/^xdevd: directory \S+open is not safe: it is writable by others/);
+  expect(code).toBe(UNSAFE);
 });
 
 test("what took the pid file's place meanwhile stays at the end", async () => {
