@@ -8,6 +8,8 @@ import {
   statSync,
 } from "node:fs";
 import * as fs from "node:fs/promises";
+import { mountsWithin } from "./mount_table.ts";
+import { hasCode, systemError } from "./system_error.ts";
 import type { Files, FileStatus } from "./types.ts";
 
 interface NodeStats {
@@ -82,8 +84,32 @@ export const systemFiles: Files = {
   },
   list: async (path) => isNear(path) ? readdirSync(path) : await fs.readdir(path),
   rename: (from, to) => fs.rename(from, to),
-  remove: (path) => fs.rm(path, { recursive: true, force: true }),
+  remove,
 };
+
+/**
+ * Removes a file, or a directory with all that is in it; what is not there is no error. Never what is
+ * mounted there: that may be a guest's disk, or this machine's own files.
+ * @throws SystemError `EBUSY` when something is mounted at it or below it; then nothing is removed
+ */
+async function remove(path: string): Promise<void> {
+  let status: { isDirectory(): boolean };
+  try {
+    status = await fs.lstat(path);
+  } catch (error) {
+    if (hasCode(error, "ENOENT", "ENOTDIR")) return;
+    throw error;
+  }
+  if (!status.isDirectory()) return await fs.rm(path, { force: true });
+  const [mounted] = mountsWithin(path);
+  if (mounted !== undefined) {
+    throw systemError(
+      "EBUSY",
+      `${path} is not removed: ${mounted.type} ${mounted.source} is mounted at ${mounted.point}`,
+    );
+  }
+  await fs.rm(path, { recursive: true, force: true });
+}
 
 /**
  * The same, but what is asked of names is answered at once, without a thread: for what lies where the
