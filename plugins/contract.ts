@@ -270,6 +270,8 @@ export interface PluginSample {
   readonly files?: Readonly<Record<string, string>>;
   /** Settings, in place of the administrator's. */
   readonly settings?: Readonly<Record<string, string>>;
+  /** Whether it can be checked only as root: it attaches loop devices, say. Default false. */
+  readonly needsRoot?: boolean;
 }
 
 /** See {@link PluginManifest.proof}. */

@@ -68,7 +68,10 @@ const FIELDS: Record<string, readonly [(value: unknown) => boolean, string]> = {
   ],
   results: [(v) => isList(v, isNodeName), "a list of node names"],
   settings: [isTexts, "an object of names and what they mean"],
-  sample: [isSample, "an object of backend, files and settings, each an object of texts"],
+  sample: [
+    isSample,
+    "an object of backend, files and settings, each an object of texts, and needsRoot, true or false",
+  ],
 };
 
 const REQUIRED = ["name", "version", "api", "kinds"];
@@ -170,7 +173,9 @@ function isFrontendKind(value: unknown): boolean {
 
 function isSample(value: unknown): boolean {
   if (typeof value !== "object" || value === null || Array.isArray(value)) return false;
-  return Object.entries(value).every(([part, texts]) =>
-    ["backend", "files", "settings"].includes(part) && isTexts(texts)
+  return Object.entries(value).every(([part, content]) =>
+    part === "needsRoot"
+      ? typeof content === "boolean"
+      : ["backend", "files", "settings"].includes(part) && isTexts(content)
   );
 }

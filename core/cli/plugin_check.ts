@@ -1,97 +1,233 @@
-/** `xdevd plugin check`: the conformance suite, and its report. */
-import { freshModules } from "../platform/modules.ts";
+/** `xdevd plugin check`: has the conformance suite run in a process of its own, and reports. */
 import { systemClock } from "../platform/clock.ts";
 import { systemFiles } from "../platform/files.ts";
-import { environment, printTo, processId } from "../platform/self.ts";
-import { configureLog, printable } from "../log/log.ts";
+import { enterNamespaces } from "../platform/namespaces.ts";
+import { makeLink, systemNetworkLinks } from "../platform/network_links.ts";
+import { adoptOrphans } from "../platform/process_table.ts";
+import { startReportingChild } from "../platform/reporting_child.ts";
+import {
+  commandLine,
+  effectiveUid,
+  environment,
+  onTermination,
+  printTo,
+  processId,
+} from "../platform/self.ts";
+import { printable } from "../log/log.ts";
 import type { FoundPlugin } from "../../plugins/discover.ts";
-import type { BuiltIn, PluginHost } from "../../plugins/host/host.ts";
-import { sampleSettings } from "../../plugins/conformance/rig.ts";
-import { RULES, runSuite, type Verdict } from "../../plugins/conformance/suite.ts";
+import type { BuiltIn } from "../../plugins/host/host.ts";
+import { clean, strangeLoops, takeGround } from "../../plugins/conformance/clean.ts";
+import { Keeper, type Outcome } from "../../plugins/conformance/keeper.ts";
+import {
+  type Isolation,
+  OPERATION_MS,
+  RIG_BRIDGE,
+  RIG_VARIABLE,
+} from "../../plugins/conformance/rig.ts";
+import type { Verdict } from "../../plugins/conformance/rule.ts";
+import { RULES } from "../../plugins/conformance/suite.ts";
 import { CommandError, ExitCode } from "./exit_codes.ts";
+import type { RulesOrder } from "./plugin_check_rules.ts";
 import { findPlugin } from "./plugin_list.ts";
-import { makeHost, type PluginOptions } from "./plugin_set.ts";
+import type { Available, PluginOptions } from "./plugin_set.ts";
 
-/** The PATH of plugins that are checked. */
-const PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin";
+/** Options of `plugin check`. */
+export interface CheckOptions extends PluginOptions {
+  readonly json?: boolean;
+  readonly only?: readonly string[];
+  readonly timeLimit?: number;
+  readonly set?: Readonly<Record<string, string>>;
+  /** Whether the plugin sees the machine's network rather than one of its own. */
+  readonly hostNetwork?: boolean;
+}
 
-/** Lines of log that are shown of a rule that does not hold. */
-const LOG_LINES = 5;
+/** Tells the program that is started again what it has: `mounts`, or `mounts network`. */
+const NAMESPACES = "XDEVD_CHECK_NAMESPACES";
 
-/** Checks a plugin and prints a report. @returns Failure when a rule does not hold */
+/** How long the process may give no sign of life, and the plugin do nothing new, in ms, besides the
+ * time that a call may take, once and twice. */
+const SILENT_MS = 10_000;
+const STUCK_MS = 60_000;
+
+/** Checks a plugin and prints a report. @returns Failure when a rule does not hold, or was not run */
 export async function checkPlugin(
   name: string,
-  options: PluginOptions & {
-    json?: boolean;
-    only?: readonly string[];
-    timeLimit?: number;
-    set?: Record<string, string>;
-  },
+  options: CheckOptions,
   builtIns: readonly BuiltIn[],
 ): Promise<number> {
-  const unknown = (options.only ?? []).find((rule) => RULES.every((one) => one.name !== rule));
-  if (unknown !== undefined) {
-    const names = RULES.map((rule) => rule.name).join(", ");
-    throw new CommandError(`there is no rule ${unknown}; there are ${names}`, ExitCode.Usage);
-  }
-  const found = (await findPlugin(name, options, builtIns)).plugin;
-  for (const setting of Object.keys(options.set ?? {})) {
-    const known = Object.keys(found.manifest.settings ?? {});
-    if (known.includes(setting)) continue;
+  const rules = chosenRules(options.only);
+  const { plugin } = await findPlugin(name, options, builtIns);
+  const { manifest, origin } = plugin;
+  checkSettings(plugin, options.set);
+  const root = effectiveUid() === 0;
+  if (manifest.sample?.needsRoot && !root) {
     throw new CommandError(
-      `plugin ${found.manifest.name} has no setting ${setting}; it has ${
-        known.join(", ") || "none"
-      }`,
+      `plugin ${manifest.name} can be checked only as root: its sample says so (needsRoot), since ` +
+        "it attaches loop devices, say, or makes interfaces ports of a bridge",
+      ExitCode.NotPermitted,
+    );
+  }
+  const isolation = await isolate(root, options.hostNetwork ?? false);
+  if (isolation.network) {
+    await makeLink(RIG_BRIDGE);
+    for (const link of ["lo", RIG_BRIDGE]) await systemNetworkLinks.setUp(link);
+  }
+  await adoptOrphans();
+  const directory = `${environment("TMPDIR") ?? "/tmp"}/xdevd-check-${processId()}`;
+  await systemFiles.makeDirectory(directory, 0o700);
+  const groups = `xdevd-check-${processId()}-`;
+  const ground = await takeGround(directory, groups, isolation);
+  const print = (text: string) => options.json || printTo(1, text);
+  print(`${manifest.name} ${manifest.version} (${origin}), kind ${manifest.kinds[0]}\n`);
+  print(`${described(isolation)}\n\n`);
+  const operationMs = options.timeLimit === undefined ? OPERATION_MS : options.timeLimit * 1000;
+  const { json: _json, only: _only, timeLimit: _limit, set = {}, ...choosing } = options;
+  let processes = 0;
+  const keeper = new Keeper(rules, {
+    clock: systemClock,
+    silentMs: operationMs + SILENT_MS,
+    stuckMs: 2 * operationMs + STUCK_MS,
+    claimOf: (rule) => RULES.find((one) => one.name === rule)?.claim ?? "",
+    clean: (runs) => clean(ground, runs),
+    done: (verdict, log) => print(reportOf(verdict, log)),
+    async start(left, heard) {
+      // Each process has its own: nothing of the one before is found there.
+      const own = `${directory}/${++processes}`;
+      await systemFiles.makeDirectory(own, 0o700);
+      const order: RulesOrder = {
+        ...{ plugin: name, options: choosing, set, rules: left, groups, isolation, operationMs },
+        directory: own,
+      };
+      return await startReportingChild({
+        args: ["plugin", "check-rules", JSON.stringify(order)],
+        variables: { [RIG_VARIABLE]: directory },
+        ...heard,
+      });
+    },
+  });
+  const unhook = onTermination((signal) => keeper.stop(`it was told to stop (${signal})`));
+  const outcome = await keeper.run();
+  unhook();
+  const left = [...outcome.cleaned.left, ...await removeDirectory(directory)];
+  return conclude(plugin, options, { ...outcome, cleaned: { ...outcome.cleaned, left } }, {
+    strange: await strangeLoops(ground),
+    print,
+  });
+}
+
+/** @throws CommandError when there is no such rule */
+function chosenRules(only: readonly string[] | undefined): string[] {
+  const names = RULES.map((rule) => rule.name);
+  const unknown = (only ?? []).find((rule) => !names.includes(rule));
+  if (unknown !== undefined) {
+    throw new CommandError(
+      `there is no rule ${printable(unknown)}; there are ${names.join(", ")}`,
       ExitCode.Usage,
     );
   }
-  const log: string[] = [];
-  configureLog("info", (line) => log.push(line));
-  const directory = `${environment("TMPDIR") ?? "/tmp"}/xdevd-check-${processId()}`;
-  await systemFiles.makeDirectory(directory, 0o700);
-  const plugin = {
-    ...found,
-    settings: {
-      ...found.settings,
-      ...sampleSettings(found.manifest, directory),
-      ...options.set,
-    },
-  };
-  const { manifest, origin } = plugin;
-  let hosts = 0;
-  const fresh = async (): Promise<PluginHost> => {
-    const settings = { owner: `${directory}:${++hosts}`, path: PATH, answerMs: 1_000 };
-    return makeHost(plugin, settings, freshModules);
-  };
-  const print = (text: string) => options.json || printTo(1, text);
-  print(`${manifest.name} ${manifest.version} (${origin}), kind ${manifest.kinds[0]}\n\n`);
-  let from = 0;
-  let verdicts: Verdict[];
-  try {
-    verdicts = await runSuite({
-      directory,
-      manifest,
-      fresh,
-      log,
-      now: () => systemClock.now(),
-      ...(options.timeLimit === undefined ? {} : { operationMs: options.timeLimit * 1000 }),
-      ...(options.only === undefined ? {} : { only: options.only }),
-      done(verdict) {
-        print(reportOf(verdict, log.slice(from)));
-        from = log.length;
-      },
-    });
-  } finally {
-    await systemFiles.remove(directory);
+  return names.filter((rule) => only?.includes(rule) ?? true);
+}
+
+/** @throws CommandError when there is a setting that the plugin does not have */
+function checkSettings({ manifest }: Available, set: CheckOptions["set"] = {}): void {
+  const known = Object.keys(manifest.settings ?? {});
+  const unknown = Object.keys(set).find((setting) => !known.includes(setting));
+  if (unknown === undefined) return;
+  throw new CommandError(
+    `plugin ${manifest.name} has no setting ${printable(unknown)}; it has ${
+      known.join(", ") || "none"
+    }`,
+    ExitCode.Usage,
+  );
+}
+
+/** Starts this program again in namespaces of its own, where that can be; then it has them. */
+async function isolate(root: boolean, hostNetwork: boolean): Promise<Surroundings> {
+  const has = environment(NAMESPACES)?.split(" ");
+  if (has !== undefined) {
+    return { root, mounts: has.includes("mounts"), network: has.includes("network"), why: "" };
   }
+  if (!root) return { root, mounts: false, network: false, why: "not root" };
+  const network = !hostNetwork;
+  const variables = { [NAMESPACES]: network ? "mounts network" : "mounts" };
+  const why = await enterNamespaces(commandLine(), variables, { network });
+  return { root, mounts: false, network: false, why };
+}
+
+/** What is real. */
+interface Surroundings extends Isolation {
+  readonly root: boolean;
+  /** Why there are no namespaces; empty where there are. */
+  readonly why: string;
+}
+
+function described({ root, mounts, network, why }: Surroundings): string {
+  if (!root) {
+    return "not root: nothing can be mounted, no loop device attached, no interface made or changed; " +
+      "a plugin that does so fails here";
+  }
+  if (!mounts) {
+    return `as root, but no namespaces of its own (${why}): it has the machine's mounts and ` +
+      "interfaces, and what it mounts is seen by all";
+  }
+  return network
+    ? `as root: with loop devices; mounts and interfaces are its own (a bridge ${RIG_BRIDGE}; ` +
+      "--host-network: the machine's interfaces)"
+    : "as root: with loop devices; mounts are its own, interfaces the machine's";
+}
+
+/** @returns what is left, a line each: also if something is still mounted there */
+async function removeDirectory(directory: string): Promise<string[]> {
+  try {
+    await systemFiles.remove(directory);
+    return [];
+  } catch (error) {
+    return [`${directory} (${(error as Error).message})`];
+  }
+}
+
+function conclude(
+  plugin: Available,
+  { json }: CheckOptions,
+  { verdicts, notRun, why, cleaned: { removed, left } }: Outcome,
+  { strange, print }: { strange: readonly string[]; print(text: string): void },
+): number {
   const failed = verdicts.filter(({ faults }) => faults.length > 0);
-  if (options.json) {
-    const report = { plugin: manifest.name, origin, passed: failed.length === 0, rules: verdicts };
+  const passed = failed.length === 0 && notRun.length === 0 && left.length === 0;
+  const { manifest, origin } = plugin;
+  if (json) {
+    const rest = { notRun, why, removed, left };
+    const report = { plugin: manifest.name, origin, passed, rules: verdicts, ...rest };
     printTo(1, `${JSON.stringify(report, null, 2)}\n`);
   }
+  const list = (names: readonly string[]) => names.map(printable).join(", ");
+  print("\n");
+  if (removed.length > 0) print(`taken away after it: ${list(shortened(removed))}\n`);
+  if (left.length > 0) print(`LEFT, and could not be taken away: ${list(left)}\n`);
+  if (strange.length > 0) {
+    print(
+      `new since the check began, its own or somebody else's, so left alone: ${list(strange)}\n`,
+    );
+  }
+  if (notRun.length > 0) print(`not run, since ${printable(why)}: ${list(notRun)}\n`);
   const carried = (plugin as FoundPlugin).carrier ?? "built-in";
-  print(`\n${verdicts.length - failed.length} passed, ${failed.length} failed (${carried})\n`);
-  return failed.length === 0 ? ExitCode.Success : ExitCode.Failure;
+  const rest = notRun.length === 0 ? "" : `, ${notRun.length} not run`;
+  print(
+    `${verdicts.length - failed.length} passed, ${failed.length} failed${rest} (${carried})\n`,
+  );
+  return passed ? ExitCode.Success : ExitCode.Failure;
+}
+
+/** Things by their kinds where there are many. */
+function shortened(things: readonly string[]): string[] {
+  if (things.length <= 3) return [...things];
+  const counts = new Map<string, number>();
+  for (const thing of things) {
+    const kind = /^(loop device|network interface|\w+)/.exec(thing)?.[0] ?? thing;
+    counts.set(kind, (counts.get(kind) ?? 0) + 1);
+  }
+  const plural = (kind: string) => kind.endsWith("s") ? `${kind}es` : `${kind}s`;
+  return [...counts].map(([kind, count]) => `${count} ${count === 1 ? kind : plural(kind)}`);
 }
 
 function reportOf({ rule, claim, faults, ms }: Verdict, log: readonly string[]): string {
@@ -99,7 +235,7 @@ function reportOf({ rule, claim, faults, ms }: Verdict, log: readonly string[]):
   const lines = [`${sign}  ${rule.padEnd(20)}${claim} (${ms.toFixed(0)} ms)`];
   for (const fault of faults) lines.push(`        ${printable(fault)}`);
   if (faults.length > 0) {
-    for (const line of log.slice(-LOG_LINES)) lines.push(`          log: ${line.trimEnd()}`);
+    for (const line of log) lines.push(`          log: ${printable(line)}`);
   }
   return `${lines.join("\n")}\n`;
 }

@@ -6,6 +6,7 @@ import { DEFAULT_CONFIG } from "../../plugins/select.ts";
 import { isKind } from "../device/id.ts";
 import { absoluteFile } from "../platform/self.ts";
 import { secondsUpTo } from "./arguments.ts";
+import type { CheckOptions } from "./plugin_check.ts";
 import type { PluginOptions } from "./plugin_set.ts";
 
 /** Where plugins are looked for. */
@@ -90,21 +91,17 @@ export function addPlugin(
       "how long each call may take, in seconds (default: 8)",
       secondsUpTo(3600),
     )
+    .option("--host-network", "with the machine's network rather than one of its own")
     .option("--json", "for programs")
-    .action(
-      async (
-        name: string,
-        options: PluginOptions & {
-          json?: boolean;
-          only?: readonly string[];
-          timeLimit?: number;
-          set?: Record<string, string>;
-        },
-      ) => {
-        const { checkPlugin } = await import("./plugin_check.ts");
-        finish(await checkPlugin(name, options, builtIns));
-      },
-    );
+    .action(async (name: string, options: CheckOptions) => {
+      const { checkPlugin } = await import("./plugin_check.ts");
+      finish(await checkPlugin(name, options, builtIns));
+    });
+  plugin.command("check-rules <order>", { hidden: true })
+    .action(async (order: string) => {
+      const { runRules } = await import("./plugin_check_rules.ts");
+      finish(await runRules(order, builtIns));
+    });
   sub("new <name>", "write a plugin to start from")
     .addOption(
       new Option("--carrier <carrier>", "a TypeScript module, or a program (Python)")

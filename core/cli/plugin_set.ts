@@ -64,6 +64,10 @@ export interface HostSettings {
   readonly path: string;
   /** How long they have to end a call that they are told to end, in ms. */
   readonly answerMs: number;
+  /** In place of the name of a program's control group. */
+  readonly group?: string;
+  /** Which errors of modules tell where they come from; `mistakes` by default. */
+  readonly places?: "mistakes" | "all";
 }
 
 /** What files are judged by: they belong to root, or to whom this program runs as. */
@@ -166,7 +170,9 @@ export function makeHost(
     // For modules that were not bundled.
     provideModule("xdevd/plugin", { ...contract });
     const pin = sha256 === undefined ? {} : { sha256 };
-    return moduleHost(origin, manifest, { ...trustParts(), modules }, { ...pin, settings: told });
+    const places = settings.places ?? "mistakes";
+    const parts = { ...trustParts(), modules };
+    return moduleHost(origin, manifest, parts, { ...pin, settings: told, places });
   }
   return new ProcessHost(origin, manifest, {
     ...trustParts(),

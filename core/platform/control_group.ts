@@ -50,6 +50,30 @@ export function makeControlGroup(name: string, processes: number): ControlGroup 
   throw new Error(reasons[0]);
 }
 
+/** Removes the groups whose names begin so, as far as no process is in them. */
+export function removeControlGroups(prefix: string): void {
+  const place = findPlace();
+  if (place === null) return;
+  for (const parent of new Set([place.own, parentOf(place.own)])) {
+    const directory = `${place.mount}${parent === "/" ? "" : parent}`;
+    for (const name of listed(directory).filter((name) => name.startsWith(prefix))) {
+      try {
+        fs.rmdirSync(`${directory}/${name}`);
+      } catch {
+        // Somebody dies slowly.
+      }
+    }
+  }
+}
+
+function listed(directory: string): string[] {
+  try {
+    return fs.readdirSync(directory);
+  } catch {
+    return [];
+  }
+}
+
 function groupAt(directory: string, own: string, processes: number): ControlGroup {
   const pidsFile = `${directory}/cgroup.procs`;
   const pids = () => {

@@ -20,9 +20,13 @@ import {
   decodeLink,
   type LinkChange,
   linkChange,
+  linkCreation,
   type LinkMessage,
   linkQuery,
+  linkRemoval,
+  RTM_DELLINK,
   RTM_GETLINK,
+  RTM_NEWLINK,
   RTM_SETLINK,
 } from "./netlink/link.ts";
 import {
@@ -147,6 +151,43 @@ export const systemNetworkLinks: NetworkLinks = {
     });
   },
 };
+
+/** All interfaces. @throws LinkError */
+export function allLinks(): Promise<NetworkLink[]> {
+  return trying("list interfaces", async () => {
+    const links = (await dump(RTM_GETLINK, linkQuery({}))).map(decodeLink).filter((link) =>
+      link !== null
+    );
+    const names = new Map(links.map(({ index, name }) => [index, name]));
+    return links.map(({ masterIndex, ...link }) => ({
+      ...link,
+      master: names.get(masterIndex) ?? null,
+    }));
+  });
+}
+
+/**
+ * Makes an interface: a bridge, or with `peer` (the other end's name) one end of a virtual cable.
+ * @throws LinkError `EEXIST`, `EPERM`, `EOPNOTSUPP` where the kernel has no such thing
+ */
+export function makeLink(name: string, options: { peer?: string } = {}): Promise<NetworkLink> {
+  return trying(`make interface ${shown(name)}`, async () => {
+    checkName(name);
+    await request(RTM_NEWLINK, NEW, linkCreation(name, options));
+    return await withMaster(await get(name));
+  });
+}
+
+/** Removes an interface, whatever it is called by now; none of this number is no error. */
+export function removeLink(index: number): Promise<void> {
+  return trying(`remove interface number ${index}`, async () => {
+    try {
+      await request(RTM_DELLINK, 0, linkRemoval(index));
+    } catch (error) {
+      if ((error as { code?: string }).code !== "ENODEV") throw error;
+    }
+  });
+}
 
 /** Where the kernel has a switch. The name was checked: it leads nowhere else. */
 function switchPath(name: string, which: LinkSwitch): string {

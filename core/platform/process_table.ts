@@ -1,5 +1,6 @@
 /** Processes of this machine, found by a variable of their environment (Linux's /proc). */
 import * as fs from "node:fs/promises";
+import { loadLibc } from "./libc.ts";
 
 /** Finding and ending processes that are not our children (any more). */
 export interface ProcessTable {
@@ -19,6 +20,37 @@ export interface ProcessTable {
   /** Sends a signal; false when there is no such process. */
   signal(pid: number, signal: "SIGHUP" | "SIGTERM" | "SIGKILL"): boolean;
 }
+
+/**
+ * From here on, what becomes of this process's descendants when their parents end is its own: they
+ * get it for a parent (prctl(2), PR_SET_CHILD_SUBREAPER).
+ */
+export async function adoptOrphans(): Promise<void> {
+  const { prctl } = await loadLibc("adopt processes");
+  prctl(PR_SET_CHILD_SUBREAPER, 1n, 0n, 0n, 0n);
+}
+
+/** Pids of all that this process has started, and what those have; not of who has ended. */
+export async function descendants(): Promise<number[]> {
+  const parents = new Map<number, number>();
+  for (const entry of await fs.readdir("/proc").catch(() => [])) {
+    if (!/^\d+$/.test(entry)) continue;
+    const text = await fs.readFile(`/proc/${entry}/stat`, "utf8").catch(() => "");
+    const [state = "Z", parent] = text.slice(text.lastIndexOf(")") + 2).split(" ");
+    if (!"ZX".includes(state)) parents.set(Number(entry), Number(parent));
+  }
+  const ours = new Set([process.pid]);
+  // A parent's number may be the larger one.
+  for (let size = 0; size !== ours.size;) {
+    size = ours.size;
+    for (const [pid, parent] of parents) if (ours.has(parent)) ours.add(pid);
+  }
+  ours.delete(process.pid);
+  return [...ours];
+}
+
+/** linux/prctl.h */
+const PR_SET_CHILD_SUBREAPER = 36;
 
 /** The machine's processes. */
 export const systemProcessTable: ProcessTable = {

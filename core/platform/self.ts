@@ -35,6 +35,11 @@ export async function argumentBytes(): Promise<string[]> {
   }
 }
 
+/** The program's arguments. */
+export function commandLine(): string[] {
+  return process.argv.slice(2);
+}
+
 /** The environment variable, or undefined. */
 export function environment(name: string): string | undefined {
   return process.env[name];

@@ -34,8 +34,9 @@ export interface KernelKnobs {
 export interface KernelEvents {
   /** A backend has opened what it is to serve: `7:0`, or a path. */
   opened?(id: DeviceId, device: string): void;
-  registered?(id: DeviceId): void;
-  unregistered?(id: DeviceId): void;
+  /** Before it becomes ready for its frontend. */
+  registered?(id: DeviceId): void | Promise<void>;
+  unregistered?(id: DeviceId): void | Promise<void>;
 }
 
 interface Backend {
@@ -163,7 +164,7 @@ export class SimulatedKernel {
     );
     const backend = { id, frontend: watch, opened: null, state: XenbusState.Initialising };
     this.#backends.set(path, backend);
-    this.#events.registered?.(id);
+    await this.#events.registered?.(id);
     if (this.#knobs.neverReady) return;
     const first = this.#knobs.skipInitWait ? XenbusState.Initialised : XenbusState.InitWait;
     await this.#switch(backend, first);
@@ -210,7 +211,7 @@ export class SimulatedKernel {
         if (await t.exists(`${path}/hotplug-status`)) await t.remove(`${path}/hotplug-status`);
       }).catch(() => {});
     }
-    this.#events.unregistered?.(backend.id);
+    await this.#events.unregistered?.(backend.id);
   }
 
   #frontendPath(id: DeviceId): string {

@@ -1,8 +1,11 @@
 /** What there is on the machine that a plugin could have made, to tell what it left behind. */
-import type { ProcessTable } from "../../core/platform/process_table.ts";
+import { descendants, type ProcessTable } from "../../core/platform/process_table.ts";
+import { allLinks } from "../../core/platform/network_links.ts";
+import { readMountTable } from "../../core/platform/mount_table.ts";
 import type { Files } from "../../core/platform/types.ts";
 import type { StoreClient } from "../../core/xenstore/client.ts";
 import { isWithin } from "../../core/xenstore/paths.ts";
+import { PLUGIN_VARIABLE } from "../host/process_host.ts";
 
 /** Things by their names, with what tells a thing from another of its name. */
 export type Inventory = ReadonlyMap<string, string>;
@@ -17,12 +20,22 @@ export interface Surroundings {
   readonly directory: string;
   /** Loop devices with files below it count. */
   readonly loopDirectory: string;
-  /** Processes with this variable and value count. */
+  /** Processes with this variable and value count, and all that we have started. */
   readonly variable: string;
   readonly value: string;
   /** Nodes at or below these do not count: the device's own. */
   readonly exempt: readonly string[];
+  /** Whether all mounts count, since nobody else sees them; else those below `loopDirectory`. */
+  readonly ownMounts: boolean;
+  /** Whether interfaces are nobody else's, and some are the simulated kernel's. */
+  readonly ownNetwork: boolean;
 }
+
+/** Interfaces that the simulated kernel makes: they come and go with their devices. */
+const OF_KERNEL = /^(vif|peer)\d+\.\d+$/;
+
+/** What a plugin may find and lose, and must not leave changed. */
+const FOUND = "the device's interface ";
 
 /** Looks at everything. */
 export async function takeInventory(around: Surroundings): Promise<Inventory> {
@@ -31,7 +44,8 @@ export async function takeInventory(around: Surroundings): Promise<Inventory> {
     addFiles(things, around.files, around.directory),
     addProcesses(things, around),
     addLoops(things, around),
-    addInterfaces(things, around.files),
+    addInterfaces(things, around.ownNetwork),
+    addMounts(things, around),
     addNodes(things, around.dom0, "", around.exempt),
   ]);
   return things;
@@ -42,12 +56,14 @@ export function changesBetween(before: Inventory, after: Inventory): string[] {
   const lines: string[] = [];
   for (const [name, value] of after) {
     const earlier = before.get(name);
-    if (earlier === undefined) lines.push(`${name} is there`);
-    else if (earlier !== value) lines.push(`${name} has changed`);
+    if (earlier === undefined) {
+      if (!name.startsWith(FOUND)) lines.push(`${name} is there`);
+    } else if (earlier !== value) lines.push(`${name} has changed: ${value}, not ${earlier}`);
   }
   for (const name of before.keys()) {
     // A process of what went before may have taken its time to end.
-    if (!after.has(name) && !name.startsWith("process ")) lines.push(`${name} is missing`);
+    const mayGo = name.startsWith("process ") || name.startsWith(FOUND);
+    if (!after.has(name) && !mayGo) lines.push(`${name} is missing`);
   }
   return lines;
 }
@@ -67,9 +83,15 @@ async function addProcesses(
   things: Map<string, string>,
   { table, variable, value }: Surroundings,
 ): Promise<void> {
-  for (const [pid, found] of await table.withVariable(variable)) {
-    if (found === value) things.set(`process ${pid}`, "");
-  }
+  const [marked, plugins, ours] = await Promise.all([
+    table.withVariable(variable),
+    table.withVariable(PLUGIN_VARIABLE),
+    descendants(),
+  ]);
+  const pids = new Set([...marked].filter(([, found]) => found === value).map(([pid]) => pid));
+  // Without a mark, but of our making; a program that is the plugin is none of what it leaves.
+  for (const pid of ours) if (!plugins.has(pid)) pids.add(pid);
+  for (const pid of pids) things.set(`process ${pid}`, "");
 }
 
 async function addLoops(
@@ -83,10 +105,28 @@ async function addLoops(
   }
 }
 
-async function addInterfaces(things: Map<string, string>, files: Files): Promise<void> {
-  for (const name of await files.list("/sys/class/net").catch(() => [])) {
-    const address = await files.readText(`/sys/class/net/${name}/address`).catch(() => "");
-    things.set(`network interface ${name}`, address);
+async function addInterfaces(things: Map<string, string>, ownNetwork: boolean): Promise<void> {
+  for (const { name, mac, up, master } of await allLinks()) {
+    if (!ownNetwork || !OF_KERNEL.test(name)) {
+      things.set(`network interface ${name}`, `address ${mac || "none"}`);
+    } else if (name.startsWith("vif")) {
+      things.set(
+        `${FOUND}${name}`,
+        `${up ? "up" : "down"}, ${master === null ? "no port" : `a port of ${master}`}`,
+      );
+    }
+  }
+}
+
+async function addMounts(
+  things: Map<string, string>,
+  { ownMounts, loopDirectory }: Surroundings,
+): Promise<void> {
+  for (const { id, point, source, type } of readMountTable()) {
+    if (!ownMounts && !point.startsWith(`${loopDirectory}/`)) continue;
+    // Several may be on one point.
+    const name = `mount ${point}`;
+    things.set(things.has(name) ? `${name} (number ${id})` : name, `${type} ${source}`);
   }
 }
 

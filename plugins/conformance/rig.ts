@@ -10,6 +10,7 @@ import { openTransport } from "../../core/cli/connect.ts";
 import { type Machine, simulatedMachine } from "../../core/demo/machine.ts";
 import { backendPath, type DeviceId, frontendPath } from "../../core/device/id.ts";
 import { callLimits, DEFAULT_TIMES } from "../../core/lifecycle/constants.ts";
+import { makeLink, removeLink } from "../../core/platform/network_links.ts";
 import { systemClock } from "../../core/platform/clock.ts";
 import { systemFiles } from "../../core/platform/files.ts";
 import { systemProcesses } from "../../core/platform/child.ts";
@@ -17,7 +18,7 @@ import { systemProcessTable } from "../../core/platform/process_table.ts";
 import type { Processes } from "../../core/platform/types.ts";
 import { createDomainHome } from "../../core/sim/domains.ts";
 import { SimulatedFrontend } from "../../core/sim/frontend.ts";
-import { SimulatedKernel } from "../../core/sim/kernel.ts";
+import { type KernelEvents, SimulatedKernel } from "../../core/sim/kernel.ts";
 import { type DeviceSpec, SimulatedToolstack } from "../../core/sim/toolstack.ts";
 import { StoreClient } from "../../core/xenstore/client.ts";
 import type { PluginManifest } from "../contract.ts";
@@ -30,11 +31,25 @@ import { changesBetween, type Inventory, takeInventory } from "./leftovers.ts";
 const DRIVER = 1;
 const GUEST = 7;
 
-/** What all processes bear that are started through a device: others are checked beside us. */
-const RIG_VARIABLE = "XDEVD_CHECK";
+/** What all processes of a check bear, with its directory: others are checked beside us. */
+export const RIG_VARIABLE = "XDEVD_CHECK";
+
+/** The bridge that there is where the check has interfaces of its own. */
+export const RIG_BRIDGE = "xenbr0";
+
+/** What a check has to itself. */
+export interface Isolation {
+  /** A mount namespace. */
+  readonly mounts: boolean;
+  /** A network namespace, with a bridge; the simulated kernel makes interfaces there. */
+  readonly network: boolean;
+}
 
 /** How long guest and toolstack wait, in ms. */
 export const PATIENCE_MS = 10_000;
+
+/** How long the simulated kernel is waited for to make an interface, or to remove it, in ms. */
+const INTERFACE_MS = 1_000;
 
 /** How long a plugin has to end a call when it is told to, in ms. */
 export const OBEY_MS = 1_500;
@@ -63,6 +78,37 @@ function workOf(directory: string): string {
   return `${directory}/work`;
 }
 
+/** What a rig is made from. */
+export interface RigOptions {
+  /** Of its own, which exists. */
+  readonly directory: string;
+  readonly manifest: PluginManifest;
+  /** Makes a host in which the plugin remembers nothing. */
+  fresh(): Promise<PluginHost>;
+  /** How long the plugin has for one call, in ms. */
+  readonly operationMs?: number;
+  readonly isolation: Isolation;
+}
+
+/** What netback does besides the store: the interface of a device is there before its state 2. */
+function netbackOf(interfaces: Map<string, number>): KernelEvents {
+  return {
+    async registered({ kind, frontendDomid, devid }) {
+      if (kind !== "vif") return;
+      const number = `${frontendDomid}.${devid}`;
+      const { index } = await makeLink(`vif${number}`, { peer: `peer${number}` });
+      interfaces.set(number, index);
+    },
+    async unregistered({ kind, frontendDomid, devid }) {
+      const number = `${frontendDomid}.${devid}`;
+      const index = interfaces.get(number);
+      if (kind !== "vif" || index === undefined) return;
+      await removeLink(index);
+      interfaces.delete(number);
+    },
+  };
+}
+
 /** A simulated machine, with its daemon's parts. */
 export class Rig {
   readonly directory: string;
@@ -76,15 +122,16 @@ export class Rig {
   readonly #fresh: () => Promise<PluginHost>;
   readonly #hosts: PluginHost[] = [];
   readonly #frontends: SimulatedFrontend[] = [];
+  readonly #isolation: Isolation;
+  /** Numbers of the interfaces that the simulated kernel has made, by device. */
+  readonly #interfaces: Map<string, number>;
 
   private constructor(
-    directory: string,
-    manifest: PluginManifest,
+    { directory, manifest, fresh, operationMs = OPERATION_MS, isolation }: RigOptions,
     machine: Machine,
     clients: StoreClient[],
     kernel: SimulatedKernel,
-    fresh: () => Promise<PluginHost>,
-    operationMs: number,
+    interfaces: Map<string, number>,
   ) {
     this.operationMs = operationMs;
     this.directory = directory;
@@ -94,18 +141,12 @@ export class Rig {
     this.dom0 = clients[0]!;
     this.#kernel = kernel;
     this.#fresh = fresh;
+    this.#isolation = isolation;
+    this.#interfaces = interfaces;
   }
 
-  /**
-   * @param directory of its own, which exists
-   * @param fresh makes a host in which the plugin remembers nothing
-   */
-  static async start(
-    directory: string,
-    manifest: PluginManifest,
-    fresh: () => Promise<PluginHost>,
-    operationMs = OPERATION_MS,
-  ): Promise<Rig> {
+  static async start(options: RigOptions): Promise<Rig> {
+    const { directory, manifest, isolation } = options;
     const machine = await simulatedMachine(directory, [DRIVER, GUEST]);
     const clients: StoreClient[] = [];
     const connect = async (domid: number) => {
@@ -120,15 +161,16 @@ export class Rig {
     const dom0 = await connect(0);
     await createDomainHome(dom0, { domid: DRIVER, name: "driver", driverDomain: true });
     await createDomainHome(dom0, { domid: GUEST, name: "guest" });
+    const interfaces = new Map<string, number>();
     const kernel = new SimulatedKernel(await connect(DRIVER), DRIVER, systemClock, {
       pathOrNumber: true,
       otherKinds: manifest.kinds,
       frontendKinds: Object.fromEntries(
         manifest.kinds.map((kind) => [kind, frontendKindOf(manifest, kind)]),
       ),
-    });
+    }, isolation.network ? netbackOf(interfaces) : {});
     await kernel.start();
-    const rig = new Rig(directory, manifest, machine, clients, kernel, fresh, operationMs);
+    const rig = new Rig(options, machine, clients, kernel, interfaces);
     await rig.#writeSample();
     return rig;
   }
@@ -166,8 +208,40 @@ export class Rig {
 
   /** The device as a toolstack would describe it. @param more nodes in place of the sample's */
   spec(id: DeviceId, more: Readonly<Record<string, string>> = {}): DeviceSpec {
-    const backend = { "hotplug-status": "", ...this.#sample(), ...more };
+    const backend = { "hotplug-status": "", ...this.#usual(id), ...this.#sample(), ...more };
     return { id, frontendKind: this.frontendKind(id), backend, frontend: {} };
+  }
+
+  /** What every toolstack says of such a device, as far as the kernel or a plugin needs it. */
+  #usual({ kind, devid }: DeviceId): Record<string, string> {
+    if (kind === "vbd") return { mode: "w", type: "phy", "device-type": "disk" };
+    if (kind !== "vif") return {};
+    const nodes = { handle: String(devid), script: `${this.work}/scripts/vif`, mac: MAC };
+    return this.#isolation.network ? { ...nodes, bridge: RIG_BRIDGE } : nodes;
+  }
+
+  /** Waits until a device's interface is there, as the daemon waits before an add. */
+  async kernelReady({ kind, frontendDomid, devid }: DeviceId): Promise<void> {
+    if (!this.#isolation.network || kind !== "vif") return;
+    // With nodes that make no sense there will be none.
+    const there = () => this.#interfaces.has(`${frontendDomid}.${devid}`);
+    await this.#until(there, INTERFACE_MS);
+  }
+
+  /** Waits until nothing is left of the interface of a device whose directory is gone. */
+  async kernelDone({ frontendDomid, devid }: DeviceId): Promise<void> {
+    const number = `${frontendDomid}.${devid}`;
+    await this.#until(() => !this.#interfaces.has(number), INTERFACE_MS);
+    const index = this.#interfaces.get(number);
+    if (index !== undefined) await removeLink(index);
+    this.#interfaces.delete(number);
+  }
+
+  async #until(holds: () => boolean, ms: number): Promise<void> {
+    const end = systemClock.now() + ms;
+    while (!holds() && systemClock.now() < end) {
+      await new Promise<void>((resolve) => void systemClock.after(10, resolve));
+    }
   }
 
   /** Nodes of the sample's backend. */
@@ -245,6 +319,8 @@ export class Rig {
       loopDirectory: this.directory,
       variable: RIG_VARIABLE,
       value: this.directory,
+      ownMounts: this.#isolation.mounts,
+      ownNetwork: this.#isolation.network,
       exempt: [
         "/libxl/7",
         "/local/domain/1/error",
@@ -302,6 +378,9 @@ function marked(directory: string): Processes {
       systemProcesses.start({ ...spec, env: { ...spec.env, [RIG_VARIABLE]: directory } }),
   };
 }
+
+/** Of the addresses that are Xen's to give (OUI 00:16:3e). */
+const MAC = "00:16:3e:00:00:01";
 
 /** What every network script does in the end. */
 const NETWORK_SCRIPT = `#!/bin/sh

@@ -21,6 +21,15 @@ export interface Rule {
   run(context: RuleContext): Promise<string[]>;
 }
 
+/** How a rule went. */
+export interface Verdict {
+  readonly rule: string;
+  readonly claim: string;
+  /** What is wrong, a line each; none when the rule holds. */
+  readonly faults: readonly string[];
+  readonly ms: number;
+}
+
 /** Runs a trial to its end. @param more nodes of the backend in place of the sample's */
 export async function withTrial<T>(
   { rig, nextDevid }: RuleContext,

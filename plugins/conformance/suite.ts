@@ -1,20 +1,18 @@
 /** The conformance suite: every rule, one after the other. */
+import { systemClock } from "../../core/platform/clock.ts";
 import { checkContract } from "../manifest.ts";
-import type { PluginManifest } from "../contract.ts";
+import type { Device, PluginOperations } from "../contract.ts";
+import { errorOf } from "../host/guard.ts";
 import type { PluginHost } from "../host/host.ts";
+import { intercept } from "../host/intercept.ts";
+import { placeOf } from "../host/place.ts";
 import { FAULT_RULES } from "./rules_faults.ts";
 import { LIFE_RULES } from "./rules_life.ts";
-import type { Rule } from "./rule.ts";
-import { Rig } from "./rig.ts";
+import type { Rule, Verdict } from "./rule.ts";
+import { Rig, type RigOptions } from "./rig.ts";
 
-/** How a rule went. */
-export interface Verdict {
-  readonly rule: string;
-  readonly claim: string;
-  /** What is wrong, a line each; none when the rule holds. */
-  readonly faults: readonly string[];
-  readonly ms: number;
-}
+/** How long a plugin may take to be loaded, in ms: a program has 10 s to introduce itself. */
+const LOAD_MS = 12_000;
 
 /** Rules that are looked at before anything is run. */
 const LOADS: Rule = {
@@ -22,7 +20,13 @@ const LOADS: Rule = {
   claim: "it can be loaded, and is what its manifest says",
   run: async ({ rig }) => {
     checkContract(rig.manifest.api);
-    await (await rig.freshHost()).probe();
+    const host = await rig.freshHost();
+    const late = Promise.withResolvers<never>();
+    const cancel = systemClock.after(
+      LOAD_MS,
+      () => late.reject(new Error(`it is not loaded within ${LOAD_MS / 1000} s`)),
+    );
+    await Promise.race([host.probe(), late.promise]).finally(cancel);
     return [];
   },
 };
@@ -43,32 +47,31 @@ const PROTOCOL: Rule = {
 export const RULES: readonly Rule[] = [LOADS, ...LIFE_RULES, ...FAULT_RULES, PROTOCOL];
 
 /** What a run needs. */
-export interface SuiteOptions {
-  /** A directory of its own, which exists. */
-  readonly directory: string;
-  readonly manifest: PluginManifest;
-  /** Makes a host in which the plugin remembers nothing. */
-  fresh(): Promise<PluginHost>;
-  /** How long the plugin has for a call, in ms; 8000 by default. */
-  readonly operationMs?: number;
-  /** Names of the rules to run; all by default. */
-  readonly only?: readonly string[];
+export interface SuiteOptions extends RigOptions {
+  /** Names of the rules to run, which exist; they are run in the order of {@link RULES}. */
+  readonly only: readonly string[];
   /** All that has been logged so far. */
   readonly log: readonly string[];
   now(): number;
-  /** Called after each rule. */
-  done?(verdict: Verdict): void;
+  /** Called before each rule. */
+  begin(rule: string): void;
+  /** Called after each rule; what it awaits is waited for. */
+  done(verdict: Verdict): Promise<void>;
+  /** Told what the plugin is about to do: `add`, or `add: nodes.write`. */
+  step(what: string): void;
 }
 
-/** Runs the suite. */
-export async function runSuite(options: SuiteOptions): Promise<Verdict[]> {
-  const { directory, manifest, fresh, only, log, now, done } = options;
-  const rig = await Rig.start(directory, manifest, fresh, options.operationMs);
-  const verdicts: Verdict[] = [];
-  let devid = 51712;
+/** Runs rules of the suite, until there are no more, or the plugin cannot be loaded. */
+export async function runSuite(options: SuiteOptions): Promise<void> {
+  const { only, log, now, begin, done, step } = options;
+  const rig = await Rig.start({
+    ...options,
+    fresh: async () => watched(await options.fresh(), step),
+  });
+  let devid = DEVID;
   try {
-    for (const rule of RULES) {
-      if (only !== undefined && !only.includes(rule.name)) continue;
+    for (const rule of RULES.filter(({ name }) => only.includes(name))) {
+      begin(rule.name);
       const start = now();
       const from = log.length;
       const context = {
@@ -78,15 +81,59 @@ export async function runSuite(options: SuiteOptions): Promise<Verdict[]> {
           return log.slice(from);
         },
       };
-      const faults = await rule.run(context).catch((error) => [(error as Error).message]);
-      const verdict = { rule: rule.name, claim: rule.claim, faults, ms: now() - start };
-      verdicts.push(verdict);
-      done?.(verdict);
+      const found = await rule.run(context).catch((error) => [errorOf(error).message]);
+      const faults = found.slice(0, FAULTS_MAX).map((fault) => fault.slice(0, FAULT_MAX));
+      if (found.length > FAULTS_MAX) faults.push(`and ${found.length - FAULTS_MAX} more`);
+      await done({ rule: rule.name, claim: rule.claim, faults, ms: now() - start });
       // Nothing of the rest can work.
       if (rule === LOADS && faults.length > 0) break;
     }
   } finally {
     await rig.stop();
   }
-  return verdicts;
+}
+
+/** The number of the first device: xvda's, which fits any kind. */
+const DEVID = 51712;
+
+/** What is told of a rule that does not hold: lines, and characters in each. */
+const FAULTS_MAX = 20;
+const FAULT_MAX = 1000;
+
+/** The same plugin, which says what it is about to do. */
+function watched(host: PluginHost, step: (what: string) => void): PluginHost {
+  const of = async (): Promise<PluginOperations> => {
+    step("loading");
+    const plugin = await host.operations();
+    const call = <T>(
+      name: "add" | "remove" | "adopt" | "check",
+      use: (device: Device) => Promise<T> | undefined,
+    ) =>
+    async (device: Device): Promise<T | undefined> => {
+      step(name);
+      return await use(intercept(device, (capability) => {
+        // Called by the plugin's own code.
+        const place = placeOf(new Error(), host.origin);
+        step(`${name}: ${capability}${place === null ? "" : ` (${place})`}`);
+      }));
+    };
+    return {
+      add: (device, signal) => call("add", (seen) => plugin.add(seen, signal))(device),
+      remove: (device, signal) => call("remove", (seen) => plugin.remove(seen, signal))(device),
+      adopt: (device, signal) => call("adopt", (seen) => plugin.adopt?.(seen, signal))(device),
+      check: async (device, signal) =>
+        await call("check", (seen) => plugin.check?.(seen, signal))(device) ?? null,
+    };
+  };
+  return {
+    manifest: host.manifest,
+    origin: host.origin,
+    settings: host.settings,
+    operations: of,
+    probe: () => {
+      step("loading");
+      return host.probe();
+    },
+    close: () => host.close(),
+  };
 }

@@ -8,6 +8,7 @@ import type { Device, Findings, PluginOperations, Undo } from "../contract.ts";
 import { checkAnswer } from "../host/guard.ts";
 import type { PluginHost } from "../host/host.ts";
 import { type Before, intercept } from "../host/intercept.ts";
+import { LocatedError } from "../host/place.ts";
 import type { Rig } from "./rig.ts";
 
 /** A pause that a plugin asks for takes no longer here, in ms. */
@@ -68,6 +69,7 @@ export class Trial {
       : [beside.#host, beside.#journal, beside.#parts];
     const trial = new Trial(rig, id, host, journal);
     await rig.toolstack().create(rig.spec(id, more));
+    await rig.kernelReady(id);
     await trial.#newActions(parts);
     await trial.#actions.record();
     return trial;
@@ -130,6 +132,7 @@ export class Trial {
     this.#parts.deviceModels.stop();
     await this.#host.close();
     await this.deleteDirectories();
+    await this.#rig.kernelDone(this.id);
   }
 
   async #newActions(parts?: ActionParts): Promise<void> {
@@ -177,7 +180,7 @@ export class Trial {
           try {
             return await use(watched);
           } catch (error) {
-            this.thrown = error;
+            this.thrown = error instanceof LocatedError ? error.cause : error;
             throw error;
           } finally {
             ended = true;

@@ -4,6 +4,7 @@ import type { PluginManifest, PluginOperations } from "../contract.ts";
 import { checkContract, checkManifest, difference } from "../manifest.ts";
 import { checkPluginFile, PluginRefused, type TrustParts } from "../trust.ts";
 import { checkOperations } from "./guard.ts";
+import { isMistake, located, placeOf, syntaxPlace } from "./place.ts";
 import type { PluginHost } from "./host.ts";
 
 /** What a module host needs. */
@@ -16,22 +17,30 @@ const FILES_MAX = 200;
 
 /**
  * @param path absolute
- * @param more `sha256`: what the file must have; then it must be the only one
+ * @param more `sha256`: what the file must have; then it must be the only one; `places`: which
+ * errors of its calls tell where in its files they come from, `mistakes` by default
  * @throws ManifestError when it was written for another contract
  */
 export function moduleHost(
   path: string,
   manifest: PluginManifest,
   parts: ModuleHostParts,
-  { sha256, settings = {} }: { sha256?: string; settings?: PluginHost["settings"] } = {},
+  { sha256, settings = {}, places = "mistakes" }: {
+    sha256?: string;
+    settings?: PluginHost["settings"];
+    places?: "mistakes" | "all";
+  } = {},
 ): PluginHost {
   checkContract(manifest.api);
   let loaded: Promise<PluginOperations> | null = null;
   const operations = () =>
-    loaded ??= load(path, manifest, parts, sha256).catch((error) => {
-      loaded = null;
-      throw error;
-    });
+    loaded ??= load(path, manifest, parts, sha256).then(
+      (plugin) => withPlaces(plugin, path, places),
+      (error) => {
+        loaded = null;
+        throw error;
+      },
+    );
   return {
     manifest,
     origin: path,
@@ -39,6 +48,31 @@ export function moduleHost(
     operations,
     probe: async () => void await operations(),
     close: async () => {},
+  };
+}
+
+/** The same plugin; its errors tell where they come from. */
+function withPlaces(
+  plugin: PluginOperations,
+  path: string,
+  places: "mistakes" | "all",
+): PluginOperations {
+  const told =
+    <Args extends unknown[], T>(call: (...args: Args) => Promise<T>) =>
+    async (...args: Args): Promise<T> => {
+      try {
+        return await call.apply(plugin, args);
+      } catch (error) {
+        throw places === "all" || isMistake(error) ? located(error, path) : error;
+      }
+    };
+  const { adopt, check, spec } = plugin;
+  return {
+    add: told(plugin.add),
+    remove: told(plugin.remove),
+    ...(adopt === undefined ? {} : { adopt: told(adopt) }),
+    ...(check === undefined ? {} : { check: told(check) }),
+    ...(spec === undefined ? {} : { spec }),
   };
 }
 
@@ -53,7 +87,9 @@ async function load(
   try {
     module = await parts.modules.load(path);
   } catch (error) {
-    throw new PluginRefused(`plugin ${path} cannot be loaded: ${firstLine(error)}`);
+    const place = placeOf(error, path);
+    const where = place === null ? "" : ` (${place})`;
+    throw new PluginRefused(`plugin ${path} cannot be loaded: ${firstLine(error)}${where}`);
   }
   const plugin = module["default"];
   if (typeof plugin !== "object" || plugin === null) {
@@ -98,7 +134,9 @@ function importsOf({ modules }: ModuleHostParts, file: string, text: string): st
   try {
     return modules.importsOf(file, text);
   } catch (error) {
-    throw new PluginRefused(`plugin ${file} cannot be parsed: ${firstLine(error)}`);
+    const { line } = syntaxPlace(error) ?? {};
+    const where = line === undefined ? "" : ` (${file.slice(file.lastIndexOf("/") + 1)}:${line})`;
+    throw new PluginRefused(`plugin ${file} cannot be parsed: ${firstLine(error)}${where}`);
   }
 }
 

@@ -22,6 +22,8 @@ export interface ProcessHostParts extends TrustParts {
   readonly clock: Clock;
   /** Tells this daemon's plugins from another's: its run directory, say. */
   readonly owner: string;
+  /** In place of the name of its control group. */
+  readonly group?: string;
   /** The PATH that plugins get. */
   readonly path: string;
   /** How long a plugin may take to end a call that it is told to end, in ms. */
@@ -269,7 +271,7 @@ export class ProcessHost implements PluginHost {
     if (this.#group !== null || this.#groupless) return this.#group;
     const { name } = this.manifest;
     try {
-      const group = `xdevd-${hash(this.#parts.owner)}-${name}`;
+      const group = this.#parts.group ?? `xdevd-${hash(this.#parts.owner)}-${name}`;
       this.#group = this.#parts.makeGroup(group, this.#limits.processes ?? PROCESSES_MAX);
     } catch (error) {
       this.#groupless = true;

@@ -7,6 +7,7 @@ import { errorOf } from "../host/guard.ts";
 import { LineAllowance, RequestAllowance } from "./allowance.ts";
 import { CallLocks, useCapability } from "./capabilities.ts";
 import { encodeFrame, FrameParser, type Message, ProtocolFault } from "./frames.ts";
+import { LastWords } from "./last_words.ts";
 import { type Answer, type FromPlugin, type Operation, parseMessage } from "./messages.ts";
 
 /** What a session needs besides the child. */
@@ -57,8 +58,7 @@ export class PluginSession {
   /** Why it was ended; null while it runs. */
   #fault: string | null = null;
   #exit: ChildExit | null = null;
-  /** The last line that it printed to the standard error; empty if none. */
-  #said = "";
+  readonly #words = new LastWords();
   #closing = false;
 
   constructor(child: PipedChild, parts: SessionParts) {
@@ -69,10 +69,9 @@ export class PluginSession {
     this.#hello.promise.catch(() => {});
     child.exited.then((exit) => {
       this.#exit = exit;
+      const cause = oneLine(this.#words.cause, SAID_MAX);
       const how = exit.code === null ? exit.signal : `exit status ${exit.code}`;
-      this.#finish(
-        `it ended (${how})${this.#said === "" ? "" : `: ${oneLine(this.#said, SAID_MAX)}`}`,
-      );
+      this.#finish(`it ended (${how})${cause === "" ? "" : `: ${cause}`}`);
     });
     this.#listen().catch((error) => this.end(errorOf(error).message));
   }
@@ -262,7 +261,7 @@ export class PluginSession {
 
   /** A line that it printed to the standard error. */
   printed(line: string): void {
-    if (line.trim() !== "") this.#said = line;
+    this.#words.push(line);
     this.complaint(line);
   }
 

@@ -88,7 +88,9 @@ async function calls(directory: string): Promise<Result> {
   for (const [name, host] of Object.entries(hosts)) {
     const own = join(directory, name);
     await Bun.$`mkdir ${own}`;
-    const rig = await Rig.start(own, manifest, async () => host);
+    const isolation = { mounts: false, network: false };
+    const fresh = async () => host;
+    const rig = await Rig.start({ directory: own, manifest, fresh, isolation });
     rigs.push(rig);
     trials[name] = await Trial.open(rig, 1);
   }

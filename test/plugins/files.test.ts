@@ -174,7 +174,7 @@ describe("a module", () => {
       WORKS.replace('["test"]', '["x"]'),
       /manifest says kinds \["test"\], its code/,
     ],
-    ["throws", 'throw new Error("oh\\nno");', /a.ts cannot be loaded: oh$/],
+    ["throws", 'throw new Error("oh\\nno");', /a.ts cannot be loaded: oh \(a.ts:2\)$/],
     ["a wrong syntax", "export default {", /a.ts cannot be parsed: /],
     ["a package", 'import "left-pad";', /imports "left-pad", which a driver domain does not have/],
     ["a missing file", 'import "./none.ts";', /none.ts does not exist/],

@@ -11,6 +11,7 @@ import {
 
 // linux/rtnetlink.h
 export const RTM_NEWLINK = 16;
+export const RTM_DELLINK = 17;
 export const RTM_GETLINK = 18;
 export const RTM_SETLINK = 19;
 
@@ -25,6 +26,9 @@ const IFLA_MASTER = 10;
 const IFLA_LINKINFO = 18;
 const IFLA_EXT_MASK = 29;
 const IFLA_INFO_KIND = 1;
+const IFLA_INFO_DATA = 2;
+/** linux/veth.h */
+const VETH_INFO_PEER = 1;
 /** Leaves the counters out of answers (linux/rtnetlink.h). */
 const RTEXT_FILTER_SKIP_STATS = 1 << 3;
 
@@ -82,6 +86,29 @@ export function linkChange(which: number | string, change: LinkChange): Uint8Arr
     ),
     attributes,
   );
+}
+
+/** Makes a bridge, or with `peer` the two ends of a virtual cable (veth). */
+export function linkCreation(name: string, { peer }: { peer?: string } = {}): Uint8Array {
+  const ofName = (name: string): Attribute => [IFLA_IFNAME, name];
+  const info: Attribute[] = peer === undefined ? [[IFLA_INFO_KIND, "bridge"]] : [
+    [IFLA_INFO_KIND, "veth"],
+    [
+      IFLA_INFO_DATA,
+      encodePayload(new Uint8Array(0), [
+        [VETH_INFO_PEER, encodePayload(structure(0, 0, 0), [ofName(peer)])],
+      ]),
+    ],
+  ];
+  return encodePayload(structure(0, 0, 0), [
+    ofName(name),
+    [IFLA_LINKINFO, encodePayload(new Uint8Array(0), info)],
+  ]);
+}
+
+/** Removes an interface, by its number. */
+export function linkRemoval(index: number): Uint8Array {
+  return encodePayload(structure(index, 0, 0), []);
 }
 
 /** Reads what is said of an interface; null if the message is no such thing. */

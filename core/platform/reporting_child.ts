@@ -1,0 +1,128 @@
+/** This program once more, as a child that reports lines on its standard output. */
+import * as fs from "node:fs";
+import { systemPipedChildren } from "./child.ts";
+import { loadLibc } from "./libc.ts";
+import { selfCommand } from "./self.ts";
+import { hasCode } from "./system_error.ts";
+import type { ChildExit } from "./types.ts";
+
+/** Longest report, in characters; what is longer is dropped. */
+const REPORT_MAX = 1024 * 1024;
+
+/** How long its reports are waited for after its end, in ms: others may hold the stream. */
+const REPORTS_GRACE_MS = 200;
+
+/** Such a child, leader of a process group and session of its own. */
+export interface ReportingChild {
+  readonly pid: number;
+  /** Resolves when it has ended and its reports are in. */
+  readonly exited: Promise<ChildExit>;
+  /** Tells it something, a line. Ignored when it has ended. */
+  tell(line: string): void;
+  /** Ends it and its process group at once. */
+  kill(): void;
+}
+
+/** What to run, and what becomes of what it says. */
+export interface ReportingSpec {
+  readonly args: readonly string[];
+  /** More of its environment. */
+  readonly variables: Readonly<Record<string, string>>;
+  /** Called for each report. */
+  report(line: string): void;
+  /** Called for each line that it prints besides. */
+  printed(line: string): void;
+}
+
+/** Starts it. @throws SystemError when it cannot be started */
+export async function startReportingChild(spec: ReportingSpec): Promise<ReportingChild> {
+  const [program, ...prefix] = selfCommand();
+  const child = await systemPipedChildren.start({
+    argv: [program, ...prefix, ...spec.args],
+    env: { ...process.env as Record<string, string>, ...spec.variables },
+    // What the command line names may be named from here.
+    cwd: process.cwd(),
+    complaint: spec.printed,
+  });
+  const read = (async () => {
+    for await (const line of linesOf(child.output)) spec.report(line);
+  })().catch(() => {});
+  const exited = child.exited.then(async (exit) => {
+    const { promise, resolve } = Promise.withResolvers<void>();
+    const timer = setTimeout(resolve, REPORTS_GRACE_MS);
+    await Promise.race([read, promise]);
+    clearTimeout(timer);
+    return exit;
+  });
+  return {
+    pid: child.pid,
+    exited,
+    tell: (line) => child.write(Buffer.from(`${line}\n`)),
+    kill: () => void child.signalGroup("SIGKILL"),
+  };
+}
+
+// linux/fcntl.h
+const F_DUPFD_CLOEXEC = 1030;
+
+/** Where this process's reports go. */
+let reports = 1;
+
+/**
+ * In the child, first: the standard output is for reports from here on; what anybody else prints to it
+ * goes to the standard error.
+ */
+export async function keepOutputForReports(): Promise<void> {
+  const libc = await loadLibc("report");
+  reports = libc.fcntl(1, F_DUPFD_CLOEXEC, 3);
+  if (reports < 0 || libc.dup2(2, 1) < 0) throw libc.failure("the standard output");
+}
+
+/** In the child: reports a line, at once. The process ends when nobody listens any more. */
+export function report(line: string): void {
+  const bytes = Buffer.from(`${line}\n`);
+  let written = 0;
+  while (written < bytes.length) {
+    try {
+      written += fs.writeSync(reports, bytes, written);
+    } catch (error) {
+      if (!hasCode(error, "EAGAIN")) process.exit(1);
+    }
+  }
+}
+
+/** In the child: lines that it is told; ends when there will be none. */
+export function orders(): AsyncGenerator<string> {
+  return linesOf(process.stdin as AsyncIterable<Uint8Array>);
+}
+
+async function* linesOf(chunks: AsyncIterable<Uint8Array>): AsyncGenerator<string> {
+  const decoder = new TextDecoder();
+  let pending = "";
+  for await (const chunk of chunks) {
+    const lines = (pending + decoder.decode(chunk, { stream: true })).split("\n");
+    pending = lines.pop()!;
+    yield* lines;
+    if (pending.length > REPORT_MAX) pending = "";
+  }
+}
+
+/**
+ * In the child: calls back for what no code has caught, and when the process is about to end; both
+ * must be synchronous. After an error that nobody caught, the process ends.
+ */
+export function onUncaught(
+  { error, ending }: { error(error: unknown): void; ending(code: number): void },
+): void {
+  let told = false;
+  const fail = (thrown: unknown) => {
+    told = true;
+    error(thrown);
+    process.exit(1);
+  };
+  process.on("uncaughtException", fail);
+  process.on("unhandledRejection", fail);
+  process.on("exit", (code) => {
+    if (!told) ending(code);
+  });
+}
