@@ -138,6 +138,18 @@ export interface DeviceScripts {
     signal: AbortSignal,
     nodes?: Readonly<Record<string, string>>,
   ): Promise<void>;
+  /**
+   * Runs `add` of a version 1 script on a copy of the device with these nodes: it does not see what
+   * is in the device's directory, and does not write there.
+   * @returns the nodes that it wrote
+   * @throws as `run`
+   */
+  addOnCopy(
+    family: "block" | "network",
+    script: string,
+    nodes: Readonly<Record<string, string>>,
+    signal: AbortSignal,
+  ): Promise<Readonly<Record<string, string>>>;
 }
 
 /** A few things of the machine. */

@@ -52,6 +52,8 @@ export type LinkSwitch =
 export interface NetworkLinks {
   /** undefined when there is none of this name. */
   read(name: string): Promise<NetworkLink | undefined>;
+  /** The same by its number, whatever it is called by now; undefined when there is none. */
+  at(index: number): Promise<NetworkLink | undefined>;
   /** Names of all bridges (of Linux, not of Open vSwitch), in alphabetical order. */
   bridges(): Promise<string[]>;
 

@@ -12,7 +12,10 @@ export async function prepareBridge(task: Task): Promise<Preparation> {
   // The guest is to use what the bridge can carry.
   const mtu = settings.mtu ?? bridge.mtu;
   return {
-    undo: { joined: bridge.name, follows: settings.mtu === null, taken: addresses },
+    undo: {
+      ...{ joined: bridge.name, joinedIndex: bridge.index, taken: addresses },
+      ...(settings.mtu === null ? { follows: true } : { givenMtu: settings.mtu }),
+    },
     networks: settings.networks,
     guestMtu: mtu,
     async apply() {

@@ -1,7 +1,6 @@
 /** Keeping up with a bridge whose MTU is changed while guests use it. */
 import type { Device } from "../../plugins/contract.ts";
 import type { NetworkLinks } from "../../plugins/contract_network.ts";
-import { findOurs } from "./restore.ts";
 import { decodeUndo } from "./undo.ts";
 
 /**
@@ -11,7 +10,7 @@ import { decodeUndo } from "./undo.ts";
 export async function followBridge(device: Device, links: NetworkLinks): Promise<void> {
   const undo = decodeUndo(device.undo);
   if (undo === null || !undo.follows) return;
-  const [link, bridge] = await Promise.all([findOurs(links, undo), links.read(undo.joined)]);
+  const [link, bridge] = await Promise.all([links.at(undo.index), links.read(undo.joined)]);
   if (link === undefined || bridge === undefined) return;
   if (link.master !== bridge.name || link.mtu === bridge.mtu) return;
   await links.setMtu(link.name, bridge.mtu);

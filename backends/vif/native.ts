@@ -10,7 +10,7 @@ import { INTERFACE_WAIT_MS, interfaceName, waitForInterface } from "./interface.
 import { prepareNat } from "./nat.ts";
 import { prepareOpenvswitch, removePort } from "./openvswitch.ts";
 import { addRules, removeRules, rulesFor } from "./packet_filter.ts";
-import { findOurs, restoreLink } from "./restore.ts";
+import { restoreLink } from "./restore.ts";
 import { prepareRoute } from "./route.ts";
 import { readSettings, refusal } from "./settings.ts";
 import type { Mode, NativeOptions, Task } from "./task.ts";
@@ -99,7 +99,7 @@ export async function removeNative(
       device.log.warning(`port ${undo.ovsPort} is left: ${(error as Error).message}`);
     }
   }
-  const link = await findOurs(links, undo);
+  const link = await links.at(undo.index);
   if (link === undefined) return;
   const failures = await restoreLink(links, undo, link);
   if (failures.length > 0) throw new Error(failures.map(({ message }) => message).join("; "));

@@ -44,6 +44,8 @@ export async function prepareOpenvswitch(task: Task): Promise<Preparation> {
         ...["--", "add-port", bridge, name, ...options, ...mac],
       ] as [string, ...string[]], signal);
       await links.setUp(name);
+      const master = (await links.read(name))?.master;
+      if (master) await device.recordUndo(encodeUndo({ switchMaster: master }));
     },
   };
 }

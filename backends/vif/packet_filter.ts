@@ -51,6 +51,35 @@ export async function addRules(
   }
 }
 
+/** How often the rules are looked at, in ms: that takes a process, for all interfaces together. */
+const LOOK_MS = 60_000;
+
+/** What `iptables -S FORWARD` printed last. */
+let last: { readonly at: number; readonly lines: Promise<string> } | null = null;
+
+/** Adds the rules of an interface again if all were flushed. @returns whether they were */
+export async function checkRules(
+  device: Device,
+  name: string,
+  rules: readonly Rule[],
+  signal: AbortSignal,
+): Promise<boolean> {
+  if (rules.length === 0) return false;
+  const iptables = await findProgram(device.system, "iptables");
+  if (iptables === undefined) return false;
+  const now = performance.now();
+  if (last === null || now - last.at > LOOK_MS) {
+    last = { at: now, lines: device.system.run([iptables, "-w", "-S", "FORWARD"], signal) };
+    last.lines.catch(() => {});
+  }
+  const lines = await last.lines.catch(() => undefined);
+  const words = lines?.split(/\s+/);
+  if (words === undefined || words.includes(name)) return false;
+  last = null;
+  await addRules(device, rules, signal);
+  return true;
+}
+
 /** Removes rules, as far as they are there. */
 export async function removeRules(
   device: Device,

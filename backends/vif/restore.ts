@@ -7,18 +7,6 @@ import type {
 } from "../../plugins/contract_network.ts";
 import type { VifUndo } from "./undo.ts";
 
-/** The interface of an attach, whichever of its names it has by now; undefined if it is gone. */
-export async function findOurs(
-  links: NetworkLinks,
-  { index, from, name }: VifUndo,
-): Promise<NetworkLink | undefined> {
-  for (const candidate of new Set([name, from])) {
-    const link = await links.read(candidate);
-    if (link?.index === index) return link;
-  }
-  return undefined;
-}
-
 /**
  * Undoes everything, but for routes that it had and that ended when it was set down: netback's
  * interfaces have none. Goes on when a part of it fails.

@@ -33,9 +33,13 @@ export async function prepareRoute(task: Task): Promise<Preparation> {
   });
 }
 
-/** The first IPv4 address of the interface through which the guest's packets leave. */
+/**
+ * The first IPv4 address of the interface through which the guest's packets leave. The kernel takes
+ * a name with a label for the interface itself, and so do Xen's scripts: they use its first address,
+ * whatever the label.
+ */
 async function gatewayAddress({ links, settings }: Task): Promise<string> {
-  const name = settings.gatewayDevice ?? DEFAULT_GATEWAY_DEVICE;
+  const name = settings.gatewayDevice?.split(":")[0] ?? DEFAULT_GATEWAY_DEVICE;
   const refuse = (why: string) => {
     const hint = settings.gatewayDevice === null ? ", which is meant when it is empty," : "";
     const accepted = "accepted is an interface with an IPv4 address";

@@ -20,8 +20,8 @@ export async function prepareRouted(task: Task, plan: RoutedPlan): Promise<Prepa
     links.routes(link.name),
   ]);
   const given = addresses.includes(plan.address) ? [] : [plan.address];
-  const known = new Set(present.map(keyOf));
-  const routes = plan.routes.filter((route) => !known.has(keyOf(route)));
+  const known = new Set(present.map(routeKey));
+  const routes = plan.routes.filter((route) => !known.has(routeKey(route)));
   const switchedOn: LinkSwitch[] = [];
   for (const which of plan.switches) {
     if (await links.readSwitch(link.name, which) === false) switchedOn.push(which);
@@ -38,6 +38,7 @@ export async function prepareRouted(task: Task, plan: RoutedPlan): Promise<Prepa
   };
 }
 
-function keyOf({ destination, source, metric }: HostRoute): string {
+/** What tells routes through one interface apart. */
+export function routeKey({ destination, source, metric }: HostRoute): string {
   return [destination, source ?? "", metric ?? 0].join(" ");
 }

@@ -21,7 +21,7 @@ export interface VifSettings {
   readonly mac: string | null;
   /** The guest's addresses or networks. */
   readonly networks: readonly IpNetwork[];
-  /** The interface through which its packets leave; null if not given. */
+  /** The interface through which its packets leave, maybe with a label: `eth0:1`; null if not given. */
   readonly gatewayDevice: string | null;
 }
 
@@ -40,7 +40,7 @@ export async function readSettings(nodes: DeviceNodes): Promise<VifSettings> {
     mtu: mtu === "" ? null : checkMtu(mtu),
     mac: mac === "" ? null : checkMac(mac),
     networks: checkNetworks(ip),
-    gatewayDevice: gatewaydev === "" ? null : checkInterface("gatewaydev", gatewaydev),
+    gatewayDevice: gatewaydev === "" ? null : checkGateway(gatewaydev),
   };
 }
 
@@ -54,6 +54,14 @@ export function refusal(node: string, value: string, accepted: string): Error {
 export function checkInterface(node: string, value: string): string {
   if (isInterfaceName(value)) return value;
   throw refusal(node, value, `accepted is the name of an interface, ${INTERFACE_NAME_RULE}`);
+}
+
+/** Behind a colon may be the label of one of its addresses (`eth0:1`). */
+function checkGateway(value: string): string {
+  const [name = ""] = value.split(":");
+  if (/^[^:]+(:[\w.-]*)?$/.test(value) && isInterfaceName(name)) return value;
+  const accepted = `accepted is the name of an interface, ${INTERFACE_NAME_RULE}, also with :LABEL`;
+  throw refusal("gatewaydev", value, accepted);
 }
 
 function checkVifname(value: string): string {

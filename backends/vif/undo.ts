@@ -23,8 +23,12 @@ export interface VifUndo {
   readonly taken: readonly string[];
   /** The bridge that it joined; empty if none. */
   readonly joined: string;
+  /** The kernel's number of that bridge; 0: none, or not known. */
+  readonly joinedIndex: number;
   /** Whether its MTU is its bridge's, now and later. */
   readonly follows: boolean;
+  /** The MTU that it got for good; 0 if none. */
+  readonly givenMtu: number;
   /** Addresses and routes that it did not have. */
   readonly given: readonly string[];
   readonly routes: readonly HostRoute[];
@@ -32,6 +36,8 @@ export interface VifUndo {
   readonly switchedOn: readonly string[];
   /** Its port of Open vSwitch; empty if none. */
   readonly ovsPort: string;
+  /** What that port is a port of, as the kernel has it; empty if it has nothing of it. */
+  readonly switchMaster: string;
   /** Rules of the packet filter, as arguments of iptables without the action. */
   readonly rules: readonly (readonly string[])[];
 }
@@ -44,11 +50,14 @@ export const NOTHING_DONE = {
   master: "",
   taken: [],
   joined: "",
+  joinedIndex: 0,
   follows: false,
+  givenMtu: 0,
   given: [],
   routes: [],
   switchedOn: [],
   ovsPort: "",
+  switchMaster: "",
   rules: [],
 } as const satisfies Partial<VifUndo>;
 

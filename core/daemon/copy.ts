@@ -45,13 +45,14 @@ export async function copyOf(
 
 /**
  * Runs `work` while the copy of a device is in the store.
+ * @param work is told where it is
  * @throws Error when it cannot be put there; what `work` throws
  */
 export async function withCopy<T>(
   store: StoreClient,
   id: DeviceId,
   nodes: Readonly<Record<string, string>>,
-  work: () => Promise<T>,
+  work: (directory: string) => Promise<T>,
 ): Promise<T> {
   const directory = `${domainPath(id.backendDomid)}/${
     relativeBackendPath(id).replace(/^backend/, COPY_BASE)
@@ -65,10 +66,10 @@ export async function withCopy<T>(
     });
   } catch (error) {
     throw new Error(
-      `its directory is gone, and no copy can be made for the script: ${(error as Error).message}`,
+      `no copy of its nodes can be made for the script: ${(error as Error).message}`,
     );
   }
-  return await both(work(), () =>
+  return await both(work(directory), () =>
     store.transaction(async (t) => {
       await absentOrHidden(t.remove(directory));
       // The empty directories above it, up to `data`.

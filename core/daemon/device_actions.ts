@@ -86,6 +86,8 @@ export class DeviceActions implements LaneActions {
   #isAdding = false;
   /** The last look, if nothing was set up since then. */
   #settled: Observation | null = null;
+  /** Whether the last check has found node `hotplug-status` missing, and nothing else. */
+  #isReportLost = false;
   readonly #findings: FindingsLog;
   /** Resolves when an add may be looked at, and makes it do so. */
   #pause: Promise<void> = Promise.resolve();
@@ -395,6 +397,8 @@ export class DeviceActions implements LaneActions {
   /** Whether the nodes still say that it is set up, and what is done if they do not. */
   async #checkReport({ notices = [], mended = [] }: Findings): Promise<Findings> {
     const loss = this.#settled === null ? null : lossOf(this.#settled, this.#proof);
+    const isOld = this.#isReportLost;
+    this.#isReportLost = loss === "report";
     if (loss === null) return {};
     if (loss === "undone") {
       return { undone: "hotplug-status is gone, and its backend waits for it" };
@@ -404,6 +408,8 @@ export class DeviceActions implements LaneActions {
     }
     // The kernel deletes it with what it stands for: then it says the truth.
     if (notices.length > 0) return { notices: [...notices, "hotplug-status is gone"] };
+    // It does so first.
+    if (!isOld) return {};
     const { store } = this.#parts;
     const said = await this.#writes(publishSuccess(store, this.#id, this.#knownMark));
     if (said === null || reportOf(said.status) !== "none") return {};

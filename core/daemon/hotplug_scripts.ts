@@ -17,7 +17,7 @@ import type { Log } from "../log/log.ts";
 import type { DeviceNodes, DeviceScripts, DeviceSystem } from "../../plugins/contract.ts";
 import type { Clock, Files, Processes } from "../platform/types.ts";
 import type { StoreClient } from "../xenstore/client.ts";
-import { COPY_BASE, withCopy } from "./copy.ts";
+import { COPY_BASE, copyOf, withCopy } from "./copy.ts";
 import type { HotplugDirectories } from "./hotplug_directory.ts";
 import { HotplugV2, type V2Undo } from "./hotplug_v2.ts";
 import type { V2Settings } from "./hotplug_v2_parts.ts";
@@ -155,8 +155,21 @@ export class HotplugScripts implements DeviceScripts {
       this.#parts.store,
       this.#id,
       nodes,
-      () => this.#run(family, script, action, signal, nodes),
+      (directory) => this.#run(family, script, action, signal, nodes, undefined, directory),
     );
+  }
+
+  async addOnCopy(
+    family: ScriptFamily,
+    script: string,
+    nodes: Readonly<Record<string, string>>,
+    signal: AbortSignal,
+  ): Promise<Readonly<Record<string, string>>> {
+    const { store } = this.#parts;
+    return await withCopy(store, this.#id, nodes, async (directory) => {
+      await this.#run(family, script, "add", signal, nodes, undefined, directory);
+      return changesOf(nodes, await copyOf(store, directory));
+    });
   }
 
   /**
@@ -183,7 +196,10 @@ export class HotplugScripts implements DeviceScripts {
     }
   }
 
-  /** @param reason what `hotplug-error` says already */
+  /**
+   * @param reason what `hotplug-error` says already
+   * @param directory where the copy is, if it runs on one
+   */
   async #run(
     family: ScriptFamily,
     script: string,
@@ -191,8 +207,9 @@ export class HotplugScripts implements DeviceScripts {
     signal: AbortSignal,
     nodes?: Readonly<Record<string, string>>,
     reason?: string,
+    directory?: string,
   ): Promise<void> {
-    const { scripts } = this.#parts;
+    const { scripts, store } = this.#parts;
     const program = await this.#programOf(script);
     const passes = family === "block"
       ? blockPasses(this.#id, script, action, baseOf(nodes))
@@ -209,7 +226,9 @@ export class HotplugScripts implements DeviceScripts {
       };
       try {
         await runWithLastWords(this.#parts, run, this.#log, async () => {
-          const words = await this.#nodes.read("hotplug-error");
+          const words = directory === undefined
+            ? await this.#nodes.read("hotplug-error")
+            : await store.readVisible(`${directory}/hotplug-error`);
           return words === reason ? undefined : words;
         });
       } catch (error) {
@@ -238,6 +257,16 @@ export class HotplugScripts implements DeviceScripts {
         await this.#system.exists(`/sys/class/net/${tapName(this.#id)}`),
     }, baseOf(copy));
   }
+}
+
+/** What is new or another one in a copy. */
+function changesOf(
+  before: Readonly<Record<string, string>>,
+  after: Readonly<Record<string, string>>,
+): Record<string, string> {
+  return Object.fromEntries(
+    Object.entries(after).filter(([name, value]) => before[name] !== value),
+  );
 }
 
 /** Where the script finds the nodes: those of the device, or a copy of them. */

@@ -46,6 +46,9 @@ const NEW = 0x400 | 0x200;
 /** Range of the MTU, in bytes: ETH_MIN_MTU and ETH_MAX_MTU of linux/if_ether.h. */
 const [MTU_MIN, MTU_MAX] = [68, 65535];
 
+/** Greatest number of an interface (an int of the kernel's). */
+const INDEX_MAX = 2 ** 31 - 1;
+
 /**
  * The machine's interfaces: those of the network namespace that the process is in. The kernel is
  * asked in the calling thread; it answers at once unless somebody else holds its network lock.
@@ -55,6 +58,16 @@ export const systemNetworkLinks: NetworkLinks = {
     return trying(`look at interface ${shown(name)}`, async () => {
       checkName(name);
       const link = await find({ name });
+      return link === null ? undefined : await withMaster(link);
+    });
+  },
+
+  at(index) {
+    return trying(`look at interface number ${index}`, async () => {
+      if (!Number.isInteger(index) || index < 1 || index > INDEX_MAX) {
+        throw systemError("EINVAL", `it has to be 1 … ${INDEX_MAX}`);
+      }
+      const link = await find({ index });
       return link === null ? undefined : await withMaster(link);
     });
   },

@@ -50,6 +50,7 @@ export function intercept(device: Device, before: Before): Device {
       usesVersion2: through("scripts.usesVersion2", () => scripts.usesVersion2()),
       prepare: through("scripts.prepare", (...args) => scripts.prepare(...args)),
       run: through("scripts.run", (...args) => scripts.run(...args)),
+      addOnCopy: through("scripts.addOnCopy", (...args) => scripts.addOnCopy(...args)),
     },
     system: {
       exists: through("system.exists", (path) => system.exists(path)),

@@ -109,6 +109,13 @@ const CAPABILITIES: Record<string, Use> = {
       signal,
       copy === undefined || copy === null ? undefined : texts(copy, "nodes"),
     ),
+  "scripts.addOnCopy": ({ device, signal }, [family, script, nodes]) =>
+    device.scripts.addOnCopy(
+      word(family, ["block", "network"]),
+      text(script, "the script"),
+      texts(nodes, "nodes"),
+      signal,
+    ),
   "system.exists": ({ device }, [path]) => device.system.exists(text(path, "a path")),
   "system.readText": ({ device }, [path]) => device.system.readText(text(path, "a path")),
   "system.list": ({ device }, [path]) => device.system.list(text(path, "a path")),

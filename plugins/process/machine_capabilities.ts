@@ -58,6 +58,7 @@ export const BLOCK_CAPABILITIES: Record<string, Use> = {
 /** `links.…` */
 export const LINK_CAPABILITIES: Record<string, Use> = {
   "links.read": ({ system }, [link]) => system.links.read(name(link)),
+  "links.at": ({ system }, [index]) => system.links.at(number(index, "an interface's number")),
   "links.bridges": ({ system }) => system.links.bridges(),
   "links.setUp": ({ system }, [link]) => system.links.setUp(name(link)),
   "links.setDown": ({ system }, [link]) => system.links.setDown(name(link)),

@@ -2,6 +2,7 @@
 import { describe, expect, test } from "bun:test";
 import * as fc from "fast-check";
 import { addNative, modeOfScript, removeNative, type VifMode } from "../../backends/vif/native.ts";
+import { checkInterface } from "../../backends/vif/check.ts";
 import { followBridge } from "../../backends/vif/follow.ts";
 import { FakeDevice, FakeMachine } from "../support/fake_device.ts";
 import { type FakeLinkOptions, FakeLinks } from "../support/fake_links.ts";
@@ -291,16 +292,90 @@ describe("packet filter", () => {
   });
 });
 
+describe("checks", () => {
+  const check = (scene: Scene) => {
+    Object.assign(scene.device.system, { links: scene.links });
+    return checkInterface(scene.device, patient);
+  };
+  const well = { notices: [], mended: [] };
+
+  test.each(MODES)("%s: nothing is said of what is well", async (mode) => {
+    const scene = new Scene({ bridge: mode === "openvswitch" ? "ovs0" : "xenbr0" });
+    await scene.add(mode, true);
+    const before = scene.links.snapshot();
+    expect(await check(scene)).toEqual(well);
+    expect(scene.links.snapshot()).toEqual(before);
+  });
+
+  test("a port of Open vSwitch, which the kernel knows as one of ovs-system", async () => {
+    const scene = new Scene({ bridge: "ovs0.5" });
+    scene.links.make("ovs-system", { kind: "bridge" });
+    const { run } = scene.device.system;
+    scene.device.system.run = async (argv, signal) => {
+      await scene.links.addToBridge("ovs-system", "vif7.0");
+      return await run(argv, signal);
+    };
+    await scene.add("openvswitch");
+    expect(await check(scene)).toEqual(well);
+    await scene.links.removeFromBridge("vif7.0");
+    expect(await check(scene)).toEqual({
+      ...well,
+      notices: ["vif7.0 was taken out of ovs-system"],
+    });
+  });
+
+  test("rules of the packet filter that were flushed; asked for once a minute", async () => {
+    const scene = new Scene({ bridge: "xenbr0" });
+    scene.machine.files.set(IPTABLES, "");
+    await scene.add("bridge", true);
+    const rules = scene.machine.runs.filter((line) => line.includes(" -I "));
+    expect(rules).toHaveLength(2);
+    scene.machine.runs.length = 0;
+    const { mended } = await check(scene);
+    expect(mended).toEqual(["the packet filter's rules for vif7.0 were gone: added again"]);
+    expect(scene.machine.runs.filter((line) => line.includes(" -I "))).toEqual(rules);
+    const { run } = scene.device.system;
+    scene.device.system.run = async (argv, signal) => {
+      const printed = await run(argv, signal);
+      return argv.includes("-S") ? "-A FORWARD -m physdev --physdev-in vif7.0 -j ACCEPT" : printed;
+    };
+    scene.machine.runs.length = 0;
+    for (let round = 0; round < 3; round++) expect(await check(scene)).toEqual(well);
+    expect(scene.machine.runs).toEqual([`${IPTABLES} -w -S FORWARD`]);
+  });
+
+  test("what cannot be done again is told", async () => {
+    const scene = new Scene({ ip: "10.1.0.7" });
+    await scene.add("route");
+    await scene.links.removeRoute("vif7.0", { destination: "10.1.0.7/32", metric: 2 });
+    scene.links.before = (line) => {
+      if (line.startsWith("route+")) throw new Error("no room");
+    };
+    const lost = "the route to 10.1.0.7/32 through vif7.0 was removed";
+    expect(await check(scene)).toEqual({
+      ...well,
+      notices: [`${lost}, and cannot be added again: no room`],
+    });
+    scene.links.before = () => {};
+    expect(await check(scene)).toEqual({ ...well, mended: [`${lost}: added again`] });
+    expect(await check(scene)).toEqual(well);
+  });
+});
+
 describe("odd input: one line, and nothing is begun", () => {
   const name =
     /^node (bridge|vifname|gatewaydev) is .*: accepted is the name of an interface, 1 to/;
   const cases: readonly (readonly [VifMode, Record<string, string>, RegExp])[] = [
     ...["a/b", "sixteen-bytes-00", "ä".repeat(8), "a b", "a\0b", "a\nb", "a\tb", ".", ".."]
-      .concat("all", "default", "-x", "a%d", "a:1", "\x1b[2J", "x".repeat(2000), "a\u00a0b")
+      .concat("all", "default", "-x", "a%d", "a:1/", "\x1b[2J", "x".repeat(2000), "a\u00a0b")
       .flatMap((bad) =>
         ([["bridge", "bridge"], ["bridge", "vifname"], ["route", "gatewaydev"]] as const)
           .map(([mode, node]) => [mode, { [node]: bad }, name] as const)
       ),
+    ["bridge", { bridge: "a:1" }, name],
+    ["bridge", { vifname: "a:1" }, name],
+    ["route", { gatewaydev: ":1" }, name],
+    ["route", { gatewaydev: "wan:1" }, /^node gatewaydev is "wan:1": .* wan does not exist$/],
     ["bridge", { bridge: "br9" }, /^node bridge is "br9": .* there is no such interface$/],
     ["bridge", { bridge: "eth0" }, /^node bridge is "eth0": .* bridge, which this is not$/],
     ["bridge", { bridge: "xenbr9" }, /^node bridge is "xenbr9": .* no such interface$/],

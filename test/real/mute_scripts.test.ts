@@ -13,7 +13,7 @@ import { SimulatedKernel } from "../../core/sim/kernel.ts";
 import type { StoreClient } from "../../core/xenstore/client.ts";
 import { DaemonProcess, programCommand, runProgram } from "../support/daemon_process.ts";
 import { HandMadeDevice, makeDomain } from "../support/hand_made.ts";
-import { inNamespace } from "../support/network_namespace.ts";
+import { NetworkNamespace } from "../support/network_namespace.ts";
 import { connectTo } from "../support/store_connection.ts";
 import { requireReal, xenstoredPackages } from "./requirements.ts";
 import { type RealXenstored, startXenstored } from "./xenstored.ts";
@@ -64,8 +64,10 @@ if (requireReal("scripts that say nothing", needs)) {
     let directory: string;
     let options: string[];
     let daemon: DaemonProcess;
+    let network: NetworkNamespace;
 
     beforeAll(async () => {
+      network = await NetworkNamespace.start(SETUP);
       store = await startXenstored({ domains: [DRIVER, GUEST] });
       dom0 = await connectTo(store.socketPath(0));
       driver = await connectTo(store.socketPath(DRIVER));
@@ -87,12 +89,13 @@ if (requireReal("scripts that say nothing", needs)) {
       ) fs.writeFileSync(join(scripts, name), text, { mode: 0o755 });
       options = ["--run-dir", join(directory, "run"), "--scripts", scripts];
       daemon = await DaemonProcess.start(["--store", store.socketPath(DRIVER), ...options], {
-        command: inNamespace(SETUP, programCommand()),
+        command: network.command(programCommand()),
       });
     });
 
     afterAll(async () => {
       await daemon.stop();
+      await network.stop();
       await kernel.stop();
       for (const client of [dom0, driver]) client.close();
       await store.stop();

@@ -63,6 +63,8 @@ const SETUP = [
   "link add wan type veth peer name wanp",
   "link set wan up",
   "addr add 198.51.100.9/28 dev wan",
+  "addr add 198.51.100.10/28 dev wan label wan:1",
+  "addr add 203.0.113.5/24 dev wan label wan:2",
   "link add vif7.0 type veth peer name guest",
 ];
 

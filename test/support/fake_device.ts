@@ -181,6 +181,11 @@ export class FakeDevice implements Device {
       this.machine.runs.push(`prepare ${script}`);
       await this.machine.script("prepare", this);
     },
+    addOnCopy: async (family, script, nodes) => {
+      this.machine.runs.push(`${family} ${script} add on ${JSON.stringify(nodes)}`);
+      await this.machine.script("add", this);
+      return {};
+    },
     run: async (family, script, action, _, nodes) => {
       if (action === "remove" && !isScriptBegun(this.undo)) return;
       if (action === "add") await this.recordUndo(SCRIPT_BEGUN);

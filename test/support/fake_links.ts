@@ -73,6 +73,11 @@ export class FakeLinks implements NetworkLinks {
     return { index, name, up, mtu, mac, kind, master: this.#links.get(master)?.name ?? null };
   }
 
+  async at(index: number): Promise<NetworkLink | undefined> {
+    const link = this.#links.get(index);
+    return link === undefined ? undefined : await this.read(link.name);
+  }
+
   async bridges(): Promise<string[]> {
     const links = [...this.#links.values()].filter(({ kind }) => kind === "bridge");
     return links.map(({ name }) => name).sort();

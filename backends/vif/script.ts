@@ -1,0 +1,153 @@
+/** Interfaces that a script sets up. */
+import type { Device } from "../../plugins/contract.ts";
+import type { NetworkLinks } from "../../plugins/contract_network.ts";
+import { hasSpoken } from "../shared/mute_script.ts";
+import { tellMtu } from "./follow.ts";
+import { interfaceName, waitForInterface } from "./interface.ts";
+import { recordLeft } from "./left.ts";
+import { completeOutcome } from "./outcome.ts";
+
+/** Where a script is that the node names without a directory. */
+const STOCK = "/etc/xen/scripts";
+
+/** Sets an interface up. @param vifname what it is to be called, if not as the kernel calls it */
+export async function addByScript(
+  device: Device,
+  script: string,
+  vifname: string,
+  signal: AbortSignal,
+): Promise<void> {
+  await device.scripts.check("network", script);
+  const isNamed = vifname !== "";
+  await device.recordUndo({ script, ...(isNamed ? { vifname } : {}) });
+  const index = await awaitInterface(device, signal);
+  if (isNamed && index !== undefined) await device.recordUndo({ index });
+  if (isNamed && await tellsMtuByName(device, script)) {
+    await addOnCopy(device, script, vifname, signal);
+  } else {
+    await device.scripts.run("network", script, "add", signal);
+    await completeOutcome(device, script);
+  }
+  await recordLeft(device, vifname || interfaceName(device.id));
+}
+
+/** Learns of one that was set up under an earlier daemon. */
+export async function adoptScripts(device: Device): Promise<void> {
+  const [script, vifname] = await Promise.all(
+    ["script", "vifname"].map((name) => device.nodes.read(name)),
+  );
+  if (!script) return;
+  const name = vifname || interfaceName(device.id);
+  if (device.undo["left"] === undefined) await recordLeft(device, name);
+  if (device.undo["script"] !== undefined) return;
+  const index = vifname ? (await device.system.links.read(name))?.index : undefined;
+  await device.recordUndo({
+    script,
+    ...(vifname && index !== undefined ? { vifname, index } : {}),
+  });
+}
+
+/** Undoes it, as far as it was begun. */
+export async function removeByScript(device: Device, signal: AbortSignal): Promise<void> {
+  const named = await device.nodes.read("script");
+  const script = device.undo["script"]?.toString() ?? named;
+  if (!script) return;
+  try {
+    await runRemove(device, script, named === undefined, signal);
+  } finally {
+    await giveNameBack(device);
+  }
+}
+
+async function runRemove(
+  device: Device,
+  script: string,
+  isGone: boolean,
+  signal: AbortSignal,
+): Promise<void> {
+  if (!isGone) return void await device.scripts.run("network", script, "remove", signal);
+  // The interface has gone with its directory, and with it most of what the script did. What else
+  // there is (packet filter rules, say) it can undo with a copy of the nodes.
+  if (Object.keys(device.copy).length === 0) {
+    return device.log.warning("its directory is gone, with no copy of it: no script undoes it");
+  }
+  try {
+    await device.scripts.run("network", script, "remove", signal, device.copy);
+  } catch (error) {
+    device.log.info(`its script had nothing to undo: ${(error as Error).message}`);
+  }
+}
+
+/** Scripts rename the interface, and never back: the next attach would find none to set up. */
+async function giveNameBack({ id, undo, system: { links }, log }: Device): Promise<void> {
+  const { index, vifname } = undo;
+  if (typeof index !== "number" || typeof vifname !== "string") return;
+  try {
+    const link = await links.at(index);
+    if (link === undefined || link.name !== vifname) return;
+    if (link.up) await links.setDown(link.name);
+    await links.rename(link.name, interfaceName(id));
+  } catch (error) {
+    const { code, message } = error as Error & { code?: string };
+    // The kernel was faster.
+    if (code !== "ENODEV") log.warning(`it is still called ${vifname}: ${message}`);
+  }
+}
+
+/** Scripts fail at once when there is no interface. @returns its number, if there is one */
+async function awaitInterface(device: Device, signal: AbortSignal): Promise<number | undefined> {
+  const name = interfaceName(device.id);
+  const exists = () => device.system.exists(`/sys/class/net/${name}`);
+  if (await waitForInterface(device, exists, signal)) {
+    return (await device.system.links.read(name).catch(() => undefined))?.index;
+  }
+  device.log.warning(`interface ${name} does not exist; trying all the same`);
+  return undefined;
+}
+
+/**
+ * Xen's `vif-bridge`, and scripts made from it, tell the guest its MTU (`set_mtu`) in a directory
+ * whose path they make from the interface's name. When that is another one than the kernel's, they
+ * write where only domain 0 may, and fail.
+ */
+async function tellsMtuByName({ system }: Device, script: string): Promise<boolean> {
+  const path = script.includes("/") ? script : `${STOCK}/${script}`;
+  return (await system.readText(path))?.includes("set_mtu") === true;
+}
+
+/** Runs such a script where node `mtu` says that there is nothing to be told, and tells it then. */
+async function addOnCopy(
+  device: Device,
+  script: string,
+  vifname: string,
+  signal: AbortSignal,
+): Promise<void> {
+  const { nodes } = await device.config();
+  const silenced = { ...nodes, mtu: "0" };
+  const written = await device.scripts.addOnCopy("network", script, silenced, signal);
+  const { "hotplug-status": status, ...more } = written;
+  await setMtu(device, vifname, nodes["mtu"] ?? "");
+  const isMute = !hasSpoken(status);
+  if (!isMute) await device.nodes.write({ ...more, "hotplug-status": status! });
+  else if (Object.keys(more).length > 0) await device.nodes.write(more);
+  if (isMute) await completeOutcome(device, script);
+}
+
+/** The MTU that the toolstack asked for, or else that of its bridge; as the script would have it. */
+async function setMtu(device: Device, name: string, asked: string): Promise<void> {
+  const { links } = device.system;
+  try {
+    const mtu = /^[1-9]\d{0,5}$/.test(asked) ? Number(asked) : await bridgeMtu(links, name);
+    if (mtu === undefined) return;
+    await links.setMtu(name, mtu);
+    await tellMtu(device, mtu);
+  } catch (error) {
+    // Nor does the script mind.
+    device.log.warning((error as Error).message);
+  }
+}
+
+async function bridgeMtu(links: NetworkLinks, name: string): Promise<number | undefined> {
+  const master = (await links.read(name))?.master;
+  return master ? (await links.read(master))?.mtu : undefined;
+}
