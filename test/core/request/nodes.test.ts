@@ -134,7 +134,7 @@ describe("a request", () => {
     expect(refusal({ script: "/etc/../evil" })).toMatch(/node script is/);
     expect(refusal({ "config/state": "1" })).toBe("node config/state is not for a request to set");
     expect(refusal({ "config/xdevd-attach": "x" })).toMatch(/not for a request to set/);
-    expect(refusal({ params: "a\nb" })).toMatch(/node params is "a\\+x0ab"; expected one line/);
+    expect(refusal({ params: "a\nb" })).toMatch(/node params is "a\\nb"; expected one line/);
     expect(refusal({ "config/mac": "x".repeat(3000) })).toMatch(/has 3000 bytes; at most 2048/);
   });
 
