@@ -1,5 +1,6 @@
 /** Block devices served by the kernel (blkback), set up by the hotplug script the backend names. */
 import { definePlugin, type Device } from "../../plugins/contract.ts";
+import { natively, tellWanted } from "../shared/wanted.ts";
 import { goesNative, likelyNative } from "../shared/way.ts";
 import { manifest } from "./manifest.ts";
 import { addNative, askNative, checkNative, isNative, removeNative } from "./native.ts";
@@ -23,10 +24,13 @@ export default definePlugin({
     if (!script) throw new Error("the backend names no script (node `script` is missing or empty)");
     const isKnown = (name: string) => device.id.kind === "vbd" && name === "block";
     if (await goesNative(device, script, isKnown)) {
+      tellWanted(device, { target: params, mode }, natively(script));
       return await addNative(device, device.system.blocks, signal, asked);
     }
     await device.scripts.check("block", script);
-    if (await device.scripts.version(script, signal) === 2) {
+    const version = await device.scripts.version(script, signal);
+    tellWanted(device, { target: params, mode }, `script ${script}, version ${version}`);
+    if (version === 2) {
       return await addVersion2(device, script, params, signal);
     }
     await claimTarget(device, script, params, signal, mode);

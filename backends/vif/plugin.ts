@@ -1,5 +1,6 @@
 /** Network interfaces served by the kernel (netback), set up by the script the backend names. */
 import { definePlugin, type Device } from "../../plugins/contract.ts";
+import { natively, tellWanted } from "../shared/wanted.ts";
 import { goesNative, likelyNative } from "../shared/way.ts";
 import { checkInterface } from "./check.ts";
 import { followBridge } from "./follow.ts";
@@ -15,11 +16,16 @@ export default definePlugin({
     // Asked for at once, as far as it is likely to be needed: one round trip.
     const settings = likelyNative(device) ? readSettings(device.nodes) : undefined;
     settings?.catch(() => {});
-    const [script, type, vifname = ""] = await Promise.all(
-      ["script", "type", "vifname"].map((name) => device.nodes.read(name)),
+    const [script, type, vifname = "", bridge] = await Promise.all(
+      ["script", "type", "vifname", "bridge"].map((name) => device.nodes.read(name)),
     );
     if (!script) throw new Error("the backend names no script (node `script` is missing or empty)");
     const mode = await wayOf(device, script, type);
+    tellWanted(
+      device,
+      { bridge },
+      mode === null ? `script ${script}` : natively(script),
+    );
     if (mode !== null) {
       const packetFilter = device.settings["packet-filter"] === true;
       try {

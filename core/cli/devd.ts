@@ -12,8 +12,10 @@ import { CommandError, ExitCode, statusOf } from "./exit_codes.ts";
 import { BackgroundLog } from "./background_log.ts";
 import { takeSignals } from "./daemon_signals.ts";
 import { reload, reportState } from "./reload.ts";
+import { type LogFormat, logToStderr } from "./log_output.ts";
 import { choosePlugins, type PluginOptions } from "./plugin_set.ts";
 import type { ServiceManager } from "./service_manager.ts";
+import { whoServes } from "./who_serves.ts";
 import { openServing, type Serving, type ServingOptions } from "./serving.ts";
 
 /** When the start is over for sure, in ms: the devices that there were have been looked at. */
@@ -27,6 +29,7 @@ export interface DevdOptions extends PluginOptions, ServingOptions {
   readonly scriptTimeout?: number;
   readonly log: string;
   readonly logLevel: LogLevel;
+  readonly logFormat: LogFormat;
   readonly allowDom0?: boolean;
   readonly drain?: boolean;
   readonly times: Partial<LifecycleTimes>;
@@ -49,7 +52,7 @@ export async function devd(
   argv: readonly string[],
 ): Promise<number> {
   if (options.foreground) {
-    configureLog(options.logLevel, (line) => printIfRoom(2, line));
+    logToStderr(options.logLevel, options.logFormat, printIfRoom);
     return await serve(options, builtIns, { ready() {} });
   }
   if (options.detached) return await serveDetached(options, builtIns);
@@ -68,7 +71,9 @@ async function serveDetached(
 ): Promise<number> {
   const { reportStart } = await import("../platform/detached.ts");
   const log = new BackgroundLog(options.log);
-  configureLog(options.logLevel, (line) => log.write(line));
+  // Whoever reads the other command's errors: a file needs the times.
+  const look = { format: options.logFormat, journal: false };
+  configureLog(options.logLevel, (line) => log.write(line), look);
   let isUp = false;
   const ready = () => {
     changeToRoot();
@@ -152,6 +157,7 @@ async function serve(
     if (registry.kinds.length === 0) {
       log.warning("there is no plugin, so nothing will be served (see `xdevd plugin list`)");
     }
+    for (const line of whoServes(registry)) log.info(line);
     log.info(
       `serving domain ${domid} through ${store.name}, ` +
         `${registry.kinds.length === 0 ? "no kinds" : `kinds ${registry.kinds.join(", ")}`}, ` +

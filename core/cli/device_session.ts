@@ -1,11 +1,12 @@
 /** What the toolstack's commands do before and after their work. */
 import { parseDomid } from "../device/id.ts";
-import { configureLog, printable } from "../log/log.ts";
+import { printable } from "../log/log.ts";
 import { onTermination, printTo } from "../platform/self.ts";
 import { absentOrHidden } from "../xenstore/access.ts";
 import { type Connected, connectStore } from "./connect.ts";
 import { asCommandError } from "./device_errors.ts";
 import type { DeviceOptions } from "./device_options.ts";
+import { logToStderr } from "./log_output.ts";
 
 /** A command's connection. */
 export interface DeviceSession extends Connected {
@@ -18,7 +19,7 @@ export async function withDevices<T>(
   options: DeviceOptions,
   work: (session: DeviceSession) => Promise<T>,
 ): Promise<T> {
-  configureLog(options.logLevel, (line) => printTo(2, line));
+  logToStderr(options.logLevel);
   const connected = await connectStore(options.store);
   try {
     const text = await absentOrHidden(connected.store.readText("domid"));

@@ -13,7 +13,7 @@ import type { V2Action } from "../hotplug/v2_convention.ts";
 import type { V2Target } from "../hotplug/v2_run.ts";
 import { V2Session } from "../hotplug/v2_session.ts";
 import { DEFAULT_TIMES } from "../lifecycle/constants.ts";
-import { configureLog, type LogLevel, openLog } from "../log/log.ts";
+import { type LogLevel, openLog } from "../log/log.ts";
 import { effectiveUid, onTermination, printTo } from "../platform/self.ts";
 import { StoreError } from "../xenstore/errors.ts";
 import { storeEnvironment } from "../xenstore/locate.ts";
@@ -21,6 +21,7 @@ import { type Connected, connectStore } from "./connect.ts";
 import { CommandError, ExitCode, statusOf } from "./exit_codes.ts";
 import { prepareRunDirectory } from "./daemon_files.ts";
 import { v2Settings } from "./hotplug_settings.ts";
+import { logToStderr } from "./log_output.ts";
 import { readSettings } from "./plugin_set.ts";
 
 /** What can be asked for. */
@@ -47,7 +48,7 @@ export interface HotplugOptions {
 
 /** Runs a command; resolves with the exit status. @throws CommandError with one line for people */
 export async function hotplug(verb: HotplugVerb, options: HotplugOptions): Promise<number> {
-  configureLog(options.logLevel, (line) => printTo(2, line));
+  logToStderr(options.logLevel);
   const connected = await connectStore(options.store);
   const abort = new AbortController();
   const ignoreSignals = onTermination((signal) => abort.abort(new Error(signal)));

@@ -15,6 +15,7 @@ import type { DevdOptions } from "./devd.ts";
 import { CommandError, ExitCode, statusOf } from "./exit_codes.ts";
 import type { XenstoredOptions } from "./xenstored.ts";
 import { addHotplug } from "./hotplug_program.ts";
+import { errorPrefix, LOG_FORMATS } from "./log_output.ts";
 import { addInstall } from "./install_program.ts";
 import { DIAGRAM_FORMATS, type DiagramFormat } from "./lifecycle_formats.ts";
 import { addRequests } from "./request_program.ts";
@@ -53,9 +54,10 @@ export async function runProgram(
       return error.exitCode === 0 ? ExitCode.Success : ExitCode.Usage;
     }
     const message = error instanceof Error ? error.message : String(error);
-    printTo(2, `xdevd: ${printable(message)}\n`);
+    const prefix = errorPrefix();
+    printTo(2, `${prefix}xdevd: ${printable(message)}\n`);
     if (error instanceof CommandError) {
-      for (const line of error.details) printTo(2, `  ${printable(line)}\n`);
+      for (const line of error.details) printTo(2, `${prefix}  ${printable(line)}\n`);
     }
     return statusOf(error);
   }
@@ -127,6 +129,12 @@ function addDevd(
     )
     .addOption(
       new Option("--log-level <level>", "how much is logged").choices(LOG_LEVELS).default("info"),
+    )
+    .addOption(
+      new Option("--log-format <format>", "lines for people, or an object each").choices(
+        LOG_FORMATS,
+      )
+        .default("text"),
     )
     .addOption(
       new Option("--run-dir <dir>", "where the lock and the journal are").default("/run/xdevd")

@@ -44,7 +44,7 @@ export async function ownDomid(store: StoreClient): Promise<number> {
 }
 
 /** What a daemon is made of. */
-export type DaemonParts = Omit<DevicesParts, "onGuest" | "onChange"> & {
+export type DaemonParts = Omit<DevicesParts, "onGuest" | "onChange" | "onSeen"> & {
   /** How requests are taken; without it, none are. */
   readonly requests?: RequestSettings;
   /** Told of each step of a device; to be quick. */
@@ -85,6 +85,7 @@ export class Daemon {
     this.devices = new Devices({
       ...parts,
       onGuest: (guest) => this.#updateGuest(guest),
+      onSeen: ({ frontendDomid }) => this.devices.names.ask(frontendDomid),
       onChange: (id) => {
         parts.onActivity?.();
         this.requests?.deviceChanged(id);

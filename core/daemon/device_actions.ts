@@ -1,9 +1,9 @@
 /** What the lane of one device does in the world: the store, the journal, the plugin, the kernel. */
 import { backendPath, type DeviceId, deviceName, frontendPath } from "../device/id.ts";
-import type { Stage } from "../lifecycle/machine.ts";
+import type { LifecycleState, Milestone, Phase, Stage } from "../lifecycle/machine.ts";
 import { ABSENT, type Observation } from "../lifecycle/observation.ts";
 import { FailedBefore, type LaneActions } from "../lifecycle/runner.ts";
-import { type Log, printable } from "../log/log.ts";
+import { type Log, oneLine, printable } from "../log/log.ts";
 import type { Device, Findings, PluginOperations, ProofOfSetup } from "../../plugins/contract.ts";
 import { type CallLimits, checkAnswer, guardedCall } from "../../plugins/host/guard.ts";
 import type { PluginHost } from "../../plugins/host/host.ts";
@@ -29,6 +29,7 @@ import type { JournalEntry } from "./journal/entry.ts";
 import type { JournalStore } from "./journal/memory.ts";
 import { isVersion2 } from "./hotplug_v2.ts";
 import { awaitKernelRelease } from "./kernel.ts";
+import { Activity } from "./activity.ts";
 import { type Look, Looks } from "./looks.ts";
 import { readToken, writeToken } from "./marking.ts";
 import { observationOf, oddityOf, type Part, reportOf } from "./observe.ts";
@@ -36,6 +37,7 @@ import { OPERATION_VARIABLE, type Orphans } from "./orphans.ts";
 import { sayDisconnected } from "./requests/farewell.ts";
 import { NO_SCRIPT } from "./script_record.ts";
 import type { Slots } from "./slots.ts";
+import { Story } from "./story.ts";
 
 /** What is done within this time, in ms, needs no copy of the nodes beside it: one is made after it. */
 const COPY_AFTER_MS = 500;
@@ -59,6 +61,8 @@ export interface ActionParts extends ContextParts {
   readonly directories: DirectoryKeeper;
   readonly calls: CallLimits;
   readonly firstReads: FirstReads;
+  /** Told when a device has been looked at first. */
+  onSeen?(id: DeviceId): void;
   /** Told after each change of a device's phase, and when nothing is left of it. */
   onChange?(id: DeviceId): void;
 }
@@ -72,6 +76,8 @@ export class DeviceActions implements LaneActions {
   readonly #parts: ActionParts;
   readonly #log: Log;
   readonly #onTrouble: () => void;
+  readonly #activity: Activity;
+  readonly #story: Story;
   #lastOddity: string | null = null;
   /** The mark of the attach that is to come, once it was written. */
   #nextToken: string | null = null;
@@ -109,6 +115,8 @@ export class DeviceActions implements LaneActions {
     this.#log = log;
     this.#onTrouble = onTrouble;
     this.#findings = new FindingsLog(log);
+    this.#activity = new Activity(parts.clock);
+    this.#story = new Story(parts.clock, log, this.#activity);
     this.#looks = new Looks(parts.store, id, this.#frontendKind);
   }
 
@@ -134,6 +142,7 @@ export class DeviceActions implements LaneActions {
     if (isLost && hasChanged(this.#seen, observation)) queueMicrotask(this.#onTrouble);
     if (!this.#isAdding) this.#settled = observation;
     this.#seen = observation;
+    this.#story.observed(observation);
     if (nodes.size > 0) this.#keepAhead(observation.token, nodes);
     return observation;
   }
@@ -244,7 +253,10 @@ export class DeviceActions implements LaneActions {
   }
 
   async add(signal: AbortSignal): Promise<void> {
-    this.#log.info(`attach: ${frontendPath(this.#id, this.#frontendKind)}`);
+    this.#log.info(
+      `attach: for ${frontendPath(this.#id, this.#frontendKind)}, by plugin ` +
+        this.#plugin.manifest.name,
+    );
     this.#words = null;
     try {
       await this.#addInSlot(signal);
@@ -464,12 +476,25 @@ export class DeviceActions implements LaneActions {
     }
   }
 
-  changed(): void {
+  changed(before: Phase, state: LifecycleState): void {
+    this.#story.changed(before, state);
+    if (before === "absent" || before === "recovering") this.#parts.onSeen?.(this.#id);
     this.#parts.onChange?.(this.#id);
   }
 
-  report(level: "debug" | "info" | "warning" | "error", text: string): void {
-    this.#log[level](text);
+  report(
+    level: "debug" | "info" | "warning" | "error",
+    text: string,
+    milestone?: Milestone,
+  ): void {
+    if (milestone === undefined) return this.#log[level](text);
+    const on = milestone === "connected" ? servedBy(this.#entry?.nodes ?? {}) : "";
+    this.#log[level](`${text} after ${this.#story.elapsed}${on}`);
+  }
+
+  /** Nothing is told of it any more. */
+  end(): void {
+    this.#story.end();
   }
 
   /** The mark of this attach's directory; null if it never had one. */
@@ -527,7 +552,9 @@ export class DeviceActions implements LaneActions {
   }
 
   async #inSlot(signal: AbortSignal, work: () => Promise<void>): Promise<void> {
-    const release = await this.#parts.slots.acquire(this.#id.frontendDomid, signal);
+    const admitted = this.#activity.begin("its turn: as many operations run as may");
+    const release = await this.#parts.slots.acquire(this.#id.frontendDomid, signal)
+      .finally(admitted);
     try {
       await work();
     } finally {
@@ -621,6 +648,7 @@ export class DeviceActions implements LaneActions {
       heldValues: (name) => journal.values(name),
     }, {
       token: this.#token,
+      activity: this.#activity,
       environment,
       ...(first === undefined ? {} : { first }),
       copy: entry?.nodes ?? {},
@@ -638,4 +666,15 @@ export class DeviceActions implements LaneActions {
       }),
     });
   }
+}
+
+/** Longest part of a node that is shown, in characters. */
+const SHOWN_MAX = 200;
+
+/** What a device was set up on, as far as its nodes tell. */
+function servedBy(nodes: Readonly<Record<string, string>>): string {
+  const { bridge, node } = nodes;
+  const device = nodes["physical-device-path"] ?? node ?? nodes["physical-device"];
+  if (device) return `: on ${oneLine(device, SHOWN_MAX)}`;
+  return bridge ? `: on bridge ${oneLine(bridge, SHOWN_MAX)}` : "";
 }

@@ -15,6 +15,7 @@ import { deviceConfig } from "../../plugins/host/device_config.ts";
 import type { Clock, Files, Processes } from "../platform/types.ts";
 import { absentOrHidden } from "../xenstore/access.ts";
 import type { StoreClient } from "../xenstore/client.ts";
+import type { Activity } from "./activity.ts";
 import type { AddReads } from "./first_reads.ts";
 import { copyOf } from "./copy.ts";
 import type { Exclusive } from "./exclusive.ts";
@@ -65,6 +66,7 @@ export const HOTPLUG_RECORD = "hotplug directory";
 export interface Call {
   /** The mark that the directory has to bear to be this device's; null: any will do. */
   readonly token: string | null;
+  readonly activity: Activity;
   /** Variables that all child processes get. */
   readonly environment: Readonly<Record<string, string>>;
   /** Of an add: what it reads first. */
@@ -92,7 +94,7 @@ export function deviceContext(
   const directory = backendPath(id);
   const frontend = frontendPath(id, call.frontendKind);
   const nodes = backendNodes(store, directory, call.token, call.first);
-  const system = deviceSystem(parts, call.environment);
+  const system = deviceSystem(parts, call.environment, call.activity);
   return {
     id,
     nodes,
@@ -108,7 +110,16 @@ export function deviceContext(
       writeMtu: (bytes) => writeMtu(store, id.backendDomid, frontend, bytes),
     },
     settings: call.settings,
-    scripts: new HotplugScripts(id, nodes, system, parts, log, undo, call.environment),
+    scripts: new HotplugScripts(
+      id,
+      nodes,
+      system,
+      parts,
+      log,
+      undo,
+      call.environment,
+      call.activity,
+    ),
     system,
     children: call.children,
     deviceModel: call.deviceModel,
@@ -160,6 +171,7 @@ async function writeMtu(
 function deviceSystem(
   { files, processes, clock, exclusive, blocks, links }: ContextParts,
   environment: Readonly<Record<string, string>>,
+  activity: Activity,
 ): DeviceSystem {
   const optional = async <T>(value: Promise<T>): Promise<T | undefined> => {
     try {
@@ -217,7 +229,14 @@ function deviceSystem(
     },
     blocks,
     links,
-    exclusively: (name, signal, work) => exclusive.run(name, signal, work),
+    async exclusively(name, signal, work) {
+      const begun = activity.begin(`its turn: another device is busy with the same, ${name}`);
+      const run = () => {
+        begun();
+        return work();
+      };
+      return await exclusive.run(name, signal, run).finally(begun);
+    },
     sleep: (ms, signal) =>
       new Promise((resolve, reject) => {
         if (signal.aborted) return reject(signal.reason);

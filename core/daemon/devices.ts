@@ -1,5 +1,6 @@
 /** All devices of a driver domain, a lane each. */
-import { backendPath, type DeviceId, deviceName } from "../device/id.ts";
+import { backendPath, type DeviceId } from "../device/id.ts";
+import { deviceLabel } from "../device/label.ts";
 import { DEFAULT_TIMES, type LifecycleTimes } from "../lifecycle/constants.ts";
 import type { LifecycleRules, LifecycleState, Phase } from "../lifecycle/machine.ts";
 import { Lane } from "../lifecycle/runner.ts";
@@ -9,6 +10,7 @@ import type { PluginHost } from "../../plugins/host/host.ts";
 import { frontendKindOf } from "../../plugins/manifest.ts";
 import type { PluginRegistry } from "../../plugins/registry.ts";
 import { type ActionParts, DeviceActions } from "./device_actions.ts";
+import { GuestNames } from "./guest_names.ts";
 import type { Part } from "./observe.ts";
 import { Throttle, type ThrottleLimits } from "./throttle.ts";
 
@@ -57,6 +59,8 @@ export class Devices {
   readonly #lanes = new Map<string, Entry>();
   readonly #throttle: Throttle;
   readonly #log = openLog();
+  /** What guests are called, for the log. */
+  readonly names: GuestNames;
   readonly #unknownKinds = new Set<string>();
   /** The same by guest: there may be thousands in all. */
   readonly #byGuest = new Map<number, Map<string, Entry>>();
@@ -71,6 +75,7 @@ export class Devices {
 
   constructor(parts: DevicesParts) {
     this.#parts = parts;
+    this.names = new GuestNames(parts.store);
     this.#throttle = new Throttle(parts.clock, parts.throttle);
   }
 
@@ -131,7 +136,7 @@ export class Devices {
       if (plugin === undefined) {
         this.#log.error(
           `${
-            deviceName(entry.id)
+            deviceLabel(entry.id)
           }: an earlier daemon set it up, and no plugin serves its kind now; ` +
             "its record is kept for one that has it",
         );
@@ -171,6 +176,7 @@ export class Devices {
 
   /** Everything may have changed: goes round once, unless it is doing so. */
   touchAll(): void {
+    for (const guest of this.#byGuest.keys()) this.names.ask(guest);
     if (this.#cancelRound === null) this.#goRound([...this.#lanes.keys()], 0);
   }
 
@@ -220,7 +226,12 @@ export class Devices {
     this.#throttle.stop();
     this.#cancelRound?.();
     this.#parts.deviceModels.stop();
-    await Promise.all([...this.#lanes.values()].map(({ lane }) => lane.stop(graceMs)));
+    await Promise.all(
+      [...this.#lanes.values()].map(async ({ lane, actions }) => {
+        await lane.stop(graceMs);
+        actions.end();
+      }),
+    );
   }
 
   #isServed(id: DeviceId): boolean {
@@ -244,14 +255,16 @@ export class Devices {
     this.#lanes.delete(key);
     const guests = this.#byGuest.get(frontendDomid);
     guests?.delete(key);
-    if (guests?.size === 0) this.#byGuest.delete(frontendDomid);
+    if (guests?.size !== 0) return;
+    this.#byGuest.delete(frontendDomid);
+    this.names.forget(frontendDomid);
   }
 
   #reportUnknownKind(id: DeviceId): void {
     if (this.#unknownKinds.has(id.kind)) return;
     this.#unknownKinds.add(id.kind);
     this.#log.warning(
-      `${deviceName(id)}: no plugin serves kind ${id.kind} ` +
+      `${deviceLabel(id)}: no plugin serves kind ${id.kind} ` +
         `(there are ${this.#parts.plugins.kinds.join(", ") || "none"}); its devices are ignored ` +
         "until the daemon is started with one, as a file in /etc/xdevd/plugins.d or with " +
         "--plugin FILE",
@@ -260,7 +273,7 @@ export class Devices {
 
   #open(id: DeviceId, plugin: PluginHost): Entry {
     const key = backendPath(id);
-    const log = openLog(deviceName(id));
+    const log = openLog(this.names.subjectOf(id));
     const { manifest } = plugin;
     const actions = new DeviceActions(id, plugin, this.#parts, log, () => lane.check());
     const rules: LifecycleRules = {
@@ -272,6 +285,7 @@ export class Devices {
       },
     };
     const lane: Lane = new Lane(actions, rules, this.#parts.clock, () => {
+      actions.end();
       if (this.#lanes.get(key)?.lane === lane) this.#forget(id, key);
       this.#parts.onChange?.(id);
       this.#parts.onGuest?.(id.frontendDomid);

@@ -17,6 +17,7 @@ import type { Log } from "../log/log.ts";
 import type { DeviceNodes, DeviceScripts, DeviceSystem } from "../../plugins/contract.ts";
 import type { Clock, Files, Processes } from "../platform/types.ts";
 import type { StoreClient } from "../xenstore/client.ts";
+import type { Activity } from "./activity.ts";
 import { COPY_BASE, copyOf, withCopy } from "./copy.ts";
 import type { HotplugDirectories } from "./hotplug_directory.ts";
 import { HotplugV2, type V2Undo } from "./hotplug_v2.ts";
@@ -61,6 +62,7 @@ export class HotplugScripts implements DeviceScripts {
   readonly #log: Log;
   readonly #undo: V2Undo;
   readonly #environment: Readonly<Record<string, string>>;
+  readonly #activity: Activity;
   readonly #v2: HotplugV2 | null;
   /**
    * What a script that was found safe is run as. It stays safe for as long as this object lives,
@@ -79,6 +81,7 @@ export class HotplugScripts implements DeviceScripts {
     log: Log,
     undo: V2Undo,
     environment: Readonly<Record<string, string>>,
+    activity: Activity,
   ) {
     const { v2 } = parts.scripts;
     this.#v2 = v2 === undefined ? null : new HotplugV2(
@@ -89,6 +92,7 @@ export class HotplugScripts implements DeviceScripts {
       undo,
       log,
       environment,
+      activity,
       (script) => this.#programOf(script),
     );
     this.#id = id;
@@ -98,6 +102,7 @@ export class HotplugScripts implements DeviceScripts {
     this.#log = log;
     this.#undo = undo;
     this.#environment = environment;
+    this.#activity = activity;
   }
 
   async check(family: ScriptFamily, script: string): Promise<void> {
@@ -224,6 +229,7 @@ export class HotplugScripts implements DeviceScripts {
         signal,
         output: (line: string) => this.#log.info(`${program}: ${line}`),
       };
+      const ended = this.#activity.begin(`script ${run.argv.join(" ")}`);
       try {
         await runWithLastWords(this.#parts, run, this.#log, async () => {
           const words = directory === undefined
@@ -235,6 +241,8 @@ export class HotplugScripts implements DeviceScripts {
         const isNothing = error instanceof NotStarted && action === "add" && index === 0;
         if (isNothing) this.#undo.add(NO_SCRIPT);
         throw error;
+      } finally {
+        ended();
       }
     }
   }

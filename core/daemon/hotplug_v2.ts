@@ -8,6 +8,7 @@ import type { ScriptVersion } from "../hotplug/v2_version.ts";
 import type { Log } from "../log/log.ts";
 import type { DeviceNodes, Undo } from "../../plugins/contract.ts";
 import { domainPath } from "../xenstore/paths.ts";
+import type { Activity } from "./activity.ts";
 import { COPY_BASE, withCopy } from "./copy.ts";
 import type { HotplugDirectories } from "./hotplug_directory.ts";
 import type { ScriptParts } from "./hotplug_scripts.ts";
@@ -42,6 +43,7 @@ export class HotplugV2 {
   readonly #undo: V2Undo;
   readonly #log: Log;
   readonly #environment: Readonly<Record<string, string>>;
+  readonly #activity: Activity;
   readonly #check: (script: string) => Promise<string>;
 
   /** @param check what a script is run as; throws ScriptRefused when it is not safe */
@@ -53,6 +55,7 @@ export class HotplugV2 {
     undo: V2Undo,
     log: Log,
     environment: Readonly<Record<string, string>>,
+    activity: Activity,
     check: (script: string) => Promise<string>,
   ) {
     this.#id = id;
@@ -63,6 +66,7 @@ export class HotplugV2 {
     this.#undo = undo;
     this.#log = log;
     this.#environment = environment;
+    this.#activity = activity;
     this.#check = check;
   }
 
@@ -237,6 +241,7 @@ export class HotplugV2 {
     const known: V2Parts = {
       ...parts,
       knownError: () => reason,
+      begin: (what) => this.#activity.begin(what),
       before: (action, target) => {
         if (action === "prepare") this.#note("preparing", target);
         if (action === "add") this.#note("adding", target);
@@ -246,11 +251,15 @@ export class HotplugV2 {
         await parts.forget();
       },
     };
+    const locked = this.#activity.begin("its hotplug directory, which a command has locked");
     return await this.#v2.locks.run(
       this.#id,
       signal,
-      async () => await work(await V2Session.open(known, signal)),
-    );
+      async () => {
+        locked();
+        return await work(await V2Session.open(known, signal));
+      },
+    ).finally(locked);
   }
 
   get #progress(): Progress | undefined {

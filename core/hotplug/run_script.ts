@@ -67,7 +67,9 @@ export async function runScript(
   }
   let said: string | null = null;
   const output = (line: string) => {
-    if (line.trim() !== "") said = line.trim();
+    // Nobody wants to read empty ones.
+    if (line.trim() === "") return;
+    said = line.trim();
     run.output(line);
   };
   let child;

@@ -34,6 +34,8 @@ export interface V2Parts {
   readonly log: Log;
   /** Resolves when no process of an operation runs any more. */
   awaitOrphans(operation: string): Promise<void>;
+  /** Notes that an action is begun; what it returns, that it has ended. */
+  begin?(what: string): () => void;
   /** What `hotplug-error` of the backend said before an action is run: no words of that one's. */
   knownError?(): string | undefined;
   /** Called when the record of an action is written, before its script runs. May reject. */
@@ -58,6 +60,7 @@ export async function runV2(
   const program = await checkScript(files, script, policy);
   log.debug(`runs ${program} ${action}`);
   const known = backendPath === "" ? undefined : parts.knownError?.();
+  const ended = parts.begin?.(`script ${program} ${action}`);
   await runWithLastWords(
     parts,
     {
@@ -69,7 +72,7 @@ export async function runV2(
     },
     log,
     () => wordsOf(parts, backendPath, known),
-  );
+  ).finally(ended);
 }
 
 /** What the script itself has said. @param known what was there before it was run */

@@ -121,6 +121,9 @@ export type FailureType =
 /** Name of a timer; each device has at most one of each. */
 export type TimerName = "wait" | "destroy" | "linger" | "hold" | "budget";
 
+/** What a device's life leads to, and from. */
+export type Milestone = "connected" | "removed";
+
 /** What the runner has to do, in the order given. */
 export type Effect =
   /** Starts a timer unless it runs already; it answers with `…-expired`. */
@@ -174,7 +177,13 @@ export type Effect =
    * @property another it is not the one that was set up
    */
   | { readonly do: "delete"; readonly another?: boolean }
-  | { readonly do: "report"; readonly level: "info" | "warning" | "error"; readonly text: string }
+  | {
+    readonly do: "report";
+    readonly level: "info" | "warning" | "error";
+    readonly text: string;
+    /** What has been reached by that: there is more to be told of it. */
+    readonly milestone?: Milestone;
+  }
   /** Nothing is left of the device: its lane can go. */
   | { readonly do: "forget" };
 

@@ -6,6 +6,7 @@ import {
   type LifecycleEvent,
   type LifecycleRules,
   type LifecycleState,
+  type Milestone,
   type Phase,
   resumed,
   type Stage,
@@ -71,9 +72,14 @@ export interface LaneActions {
   deleteDirectory(another: boolean): Promise<string | null>;
   /** Keeps the device's nodes, for a `remove` that has to do without its directory. */
   keepNodes(): Promise<void>;
-  report(level: "debug" | "info" | "warning" | "error", text: string): void;
+  /** @param milestone what has been reached by what is reported */
+  report(
+    level: "debug" | "info" | "warning" | "error",
+    text: string,
+    milestone?: Milestone,
+  ): void;
   /** Told after each change of phase. */
-  changed?(): void;
+  changed?(before: Phase, state: LifecycleState): void;
 }
 
 /** An add that was stopped, and had failed by itself before. */
@@ -284,7 +290,7 @@ export class Lane {
       if (effect.do === "stop-timer") this.#over.delete(effect.timer);
       this.#enqueue(effect);
     }
-    if (before !== state.phase) this.#tellOfChange();
+    if (before !== state.phase) this.#tellOfChange(before, state);
     if (before !== state.phase && state.phase === "closing") this.#checkSoon();
   }
 
@@ -295,9 +301,9 @@ export class Lane {
   }
 
   /** Whoever wants to know must not keep the device from going on. */
-  #tellOfChange(): void {
+  #tellOfChange(before: Phase, state: LifecycleState): void {
     try {
-      this.#actions.changed?.();
+      this.#actions.changed?.(before, state);
     } catch (error) {
       this.#actions.report("warning", `its change cannot be told: ${message(error)}`);
     }
@@ -385,7 +391,7 @@ export class Lane {
       case "delete":
         return await this.#delete(effect.another ?? false);
       case "report":
-        return actions.report(effect.level, effect.text);
+        return actions.report(effect.level, effect.text, effect.milestone);
       case "forget":
         return this.#forget();
     }

@@ -15,6 +15,7 @@ import type {
   LifecycleEvent,
   LifecycleRules,
   LifecycleState,
+  Milestone,
   Phase,
   Stage,
   TimerName,
@@ -157,6 +158,12 @@ const warning = (text: string) => (): Telling => ({ level: "warning", text });
 const failed = (level: Telling["level"], what = ""): Teller => (_, event) => ({
   level,
   text: what === "" ? errorOf(event) : `${what}: ${errorOf(event)}`,
+});
+const reached = (milestone: Milestone): Effect => ({
+  do: "report",
+  level: "info",
+  text: milestone,
+  milestone,
 });
 const note = (stage: Stage): Effect => ({ do: "note", stage });
 const remove: Effect = { do: "remove" };
@@ -479,7 +486,7 @@ export const TABLE: readonly Row[] = [
     from: ["adding"],
     on: "add-done",
     to: "connected",
-    effects: () => [note("connected"), report("connected")],
+    effects: () => [note("connected"), reached("connected")],
     set: () => ({ complete: true }),
   },
   {
@@ -806,7 +813,7 @@ export const TABLE: readonly Row[] = [
   ...removeEnds("its removal failed", {
     from: ["finishing"],
     to: "absent",
-    effects: () => [drop, report("removed"), forget],
+    effects: () => [drop, reached("removed"), forget],
   }),
   { from: ["overdue"], on: "deleted", to: "finishing" },
   { from: ["overdue"], on: "delete-refused", to: "removing", set: byForce },
@@ -827,7 +834,7 @@ export const TABLE: readonly Row[] = [
     from: ["deleting"],
     on: "deleted",
     to: "absent",
-    effects: () => [drop, report("removed"), forget],
+    effects: () => [drop, reached("removed"), forget],
   },
   {
     from: ["deleting"],

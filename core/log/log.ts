@@ -18,11 +18,37 @@ export interface Log {
   error(text: string): void;
 }
 
+/** What lines are about: a device, say. */
+export interface LogSubject {
+  /** Opens each line. */
+  readonly label: string;
+  /** The same for programs. */
+  readonly fields: Readonly<Record<string, string | number>>;
+}
+
+/** How lines look. */
+export interface LogLook {
+  /** `json`: an object each. */
+  readonly format: "text" | "json";
+  /** Whether systemd's journal takes them: it has the time, and wants to be told the priority. */
+  readonly journal: boolean;
+}
+
+const PLAIN: LogLook = { format: "text", journal: false };
+
+/** What tells the journal how severe a line is (sd-daemon(3), SD_DEBUG and its like). */
+export const PRIORITIES: Readonly<Record<LogLevel, string>> = {
+  debug: "<7>",
+  info: "<6>",
+  warning: "<4>",
+  error: "<3>",
+};
+
 /** Directs all logging of the process to a sink. */
-export function configureLog(level: LogLevel, sink: LogSink): void {
+export function configureLog(level: LogLevel, sink: LogSink, look: LogLook = PLAIN): void {
   resetSync();
   configureSync({
-    sinks: { lines: (record) => sink(formatRecord(record)) },
+    sinks: { lines: (record) => sink(formatRecord(record, look)) },
     loggers: [
       { category: "xdevd", lowestLevel: level, sinks: ["lines"] },
       {
@@ -36,31 +62,47 @@ export function configureLog(level: LogLevel, sink: LogSink): void {
   });
 }
 
-/** A log; `subject` (a device's name, say) opens each of its lines. */
-export function openLog(subject?: string): Log {
+/** A log. @param subject opens each of its lines, as it is when that is written */
+export function openLog(subject?: string | LogSubject): Log {
   const logger = getLogger("xdevd");
-  const line = (text: string) => printable(subject === undefined ? text : `${subject}: ${text}`);
+  const line = (text: string) => ({ subject, text });
   return {
     // Most are for nobody, and then what they cost counts.
     debug: (text) => {
-      if (logger.isEnabledFor("debug")) logger.debug("{line}", { line: line(text) });
+      if (logger.isEnabledFor("debug")) logger.debug("{text}", line(text));
     },
-    info: (text) => logger.info("{line}", { line: line(text) }),
-    warning: (text) => logger.warn("{line}", { line: line(text) }),
-    error: (text) => logger.error("{line}", { line: line(text) }),
+    info: (text) => logger.info("{text}", line(text)),
+    warning: (text) => logger.warn("{text}", line(text)),
+    error: (text) => logger.error("{text}", line(text)),
   };
 }
 
 /** For what somebody has asked for: at level `info`, and logged whatever the level is. */
 export function openAnswers(): (text: string) => void {
   const logger = getLogger(["xdevd", "answers"]);
-  return (text) => logger.info("{line}", { line: printable(text) });
+  return (text) => logger.info("{text}", { text });
 }
 
-function formatRecord(record: LogRecord): string {
-  const time = new Date(record.timestamp).toISOString();
-  const text = record.properties["line"] ?? record.rawMessage;
-  return `${time} ${record.level.padEnd(7)} ${text}\n`;
+function formatRecord(record: LogRecord, { format, journal }: LogLook): string {
+  const { level, timestamp, rawMessage, properties } = record;
+  const { subject, text = String(rawMessage) } = properties as {
+    subject?: string | LogSubject;
+    text?: string;
+  };
+  const time = new Date(timestamp).toISOString();
+  const priority = journal ? PRIORITIES[level as LogLevel] ?? PRIORITIES.error : "";
+  if (format === "json") {
+    const about = typeof subject === "string" ? { subject } : subject?.fields ?? {};
+    return `${priority}${JSON.stringify({ time, level, ...about, message: text }, harmless)}\n`;
+  }
+  const label = typeof subject === "string" ? subject : subject?.label;
+  const line = printable(label === undefined ? text : `${label}: ${text}`);
+  return journal ? `${priority}${line}\n` : `${time} ${level.padEnd(7)} ${line}\n`;
+}
+
+/** Who shows what is in an object may have a terminal, too. */
+function harmless(_: string, value: unknown): unknown {
+  return typeof value === "string" ? printable(value) : value;
 }
 
 /**

@@ -23,7 +23,7 @@ describe("vif", () => {
     };
     await vif.add(device, patient);
     expect(at).toBe(500);
-    expect(device.lines).toEqual([]);
+    expect(device.lines).toEqual(["wanted: script /s/vif-bridge"]);
   });
 
   test("fault 11: no longer than 2 s", async () => {
@@ -31,7 +31,10 @@ describe("vif", () => {
     device.machine.script = () => device.nodes.write({ "hotplug-status": "connected" });
     await vif.add(device, patient);
     expect(device.now).toBe(2_000);
-    expect(device.lines).toEqual(["interface vif7.0 does not exist; trying all the same"]);
+    expect(device.lines).toEqual([
+      "wanted: script /s/vif-bridge",
+      "interface vif7.0 does not exist; trying all the same",
+    ]);
     expect(device.machine.runs).toEqual(["network /s/vif-bridge add"]);
   });
 

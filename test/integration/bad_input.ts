@@ -189,7 +189,7 @@ export function badInput(name: string, startStore: () => Promise<StoreUnderTest>
     test("garbage in state and online is ignored, said once, and overcome", async () => {
       const odd = device();
       await odd.create({ script: join(scripts, "good"), state: "banana" });
-      await daemon.says(new RegExp(`vbd/7/${odd.id.devid}: node state is "banana"`));
+      await daemon.says(new RegExp(`vbd/7/${odd.id.devid}\\)?: node state is "banana"`));
       for (let round = 0; round < 5; round++) await odd.write("state", "banana");
       await odd.write("state", "\x1b[2J");
       await daemon.says(/node state is "\\u001b\[2J"/);
@@ -201,7 +201,7 @@ export function badInput(name: string, startStore: () => Promise<StoreUnderTest>
       expect(daemon.lines('state is "banana"')).toHaveLength(1);
       await odd.write("physical-device", "7:0");
       await odd.write("online", "1");
-      await daemon.says(new RegExp(`vbd/7/${odd.id.devid}: connected`));
+      await daemon.says(new RegExp(`vbd/7/${odd.id.devid}\\)?: connected`));
       await odd.detach();
       await odd.gone();
     });
@@ -231,7 +231,7 @@ export function badInput(name: string, startStore: () => Promise<StoreUnderTest>
       await doomed.write("state", "2");
       await until(() => Bun.file(`${path}.started`).exists(), () => "the script never started");
       await doomed.nuke();
-      await daemon.says(new RegExp(`vbd/7/${doomed.id.devid}: removed`));
+      await daemon.says(new RegExp(`vbd/7/${doomed.id.devid}\\)?: removed`));
       expect(await dom0.exists(doomed.backend)).toBeFalse();
     });
 
@@ -247,7 +247,7 @@ export function badInput(name: string, startStore: () => Promise<StoreUnderTest>
       // As if the script had written it: it has no tools for that here.
       await good.write("physical-device", "7:0");
       await good.write("state", "2");
-      await daemon.says(new RegExp(`vbd/7/${good.id.devid}: connected`));
+      await daemon.says(new RegExp(`vbd/7/${good.id.devid}\\)?: connected`));
       await good.detach();
       await good.gone();
       const relative = `backend/vbd/7/${good.id.devid}`;

@@ -10,7 +10,7 @@ test("the demonstration attaches, shows, detaches, and leaves nothing", async ()
   // Everybody's part, in the order in which one depends on the other.
   const steps = [
     /kernel +backend\/state = 2/,
-    /daemon +vbd\/7\/51712: runs .*block-demo add/,
+    /daemon +xvda \(vbd\/7\/51712\): runs .*block-demo add/,
     /script +backend\/physical-device-path = /,
     /script +backend\/hotplug-status = connected/,
     /kernel +backend\/state = 4/,
@@ -18,7 +18,7 @@ test("the demonstration attaches, shows, detaches, and leaves nothing", async ()
     /guest +reads 4096 bytes .*the image's own/,
     /toolstack +backend\/online = 0/,
     /kernel +backend\/state = 6/,
-    /daemon +vbd\/7\/51712: runs .*block-demo remove/,
+    /daemon +xvda \(vbd\/7\/51712\): runs .*block-demo remove/,
     /daemon +backend deleted/,
     /demo +nothing is left/,
   ];

@@ -40,7 +40,7 @@ echo "$1" >> ${directory}/calls
     ...["--store", first.socketPath(1), "--scripts", scripts],
     ...["--run-dir", join(directory, "run")],
   ]);
-  await daemon.says(/vbd\/7\/51712: connected/);
+  await daemon.says(/vbd\/7\/51712\): connected/);
   before.dom0.close();
   await first.stop();
   await daemon.says(/the store went away.*waiting for it to return/);
@@ -52,7 +52,7 @@ echo "$1" >> ${directory}/calls
   // Before there is a domain in whose home a copy could be made for the script.
   await daemon.says(/its removal failed/);
   const after = await attach(second);
-  await daemon.says(/connected[^]*store is back[^]*vbd\/7\/51712: connected/);
+  await daemon.says(/connected[^]*store is back[^]*vbd\/7\/51712\): connected/);
   await after.device.detach();
   await after.device.gone();
   expect(await daemon.stop()).toBe(0);

@@ -119,7 +119,7 @@ if (requireReal("Debian's block script on loop devices", needs)) {
       const { path } = await image("forced");
       const device = await attach(51760, path);
       await device.reaches("hotplug-status", "connected");
-      await daemon.says(/vbd\/7\/51760: connected/);
+      await daemon.says(/vbd\/7\/51760\): connected/);
       expect(await losetup()).toContain(path);
       await device.nuke();
       await until(async () => !(await losetup()).includes(path), losetup);
@@ -128,7 +128,7 @@ if (requireReal("Debian's block script on loop devices", needs)) {
     test("a guest that died: its directory and its loop device go", async () => {
       const { path } = await image("dead");
       const device = await attach(51776, path);
-      await daemon.says(/vbd\/7\/51776: connected/);
+      await daemon.says(/vbd\/7\/51776\): connected/);
       await dom0.remove(device.frontend);
       await device.write("state", "6");
       await device.gone();
@@ -153,10 +153,10 @@ if (requireReal("Debian's block script on loop devices", needs)) {
     test("a restarted daemon adopts what is connected, and can remove it", async () => {
       const { path } = await image("adopted");
       const device = await attach(51792, path);
-      await daemon.says(/vbd\/7\/51792: connected/);
+      await daemon.says(/vbd\/7\/51792\): connected/);
       await daemon.stop("SIGKILL");
       daemon = await DaemonProcess.start(options);
-      await daemon.says(/vbd\/7\/51792: was set up before: adopted/);
+      await daemon.says(/vbd\/7\/51792\): was set up before: adopted/);
       expect((await losetup()).split(path)).toHaveLength(2);
       await device.detach();
       await device.gone();
@@ -165,7 +165,7 @@ if (requireReal("Debian's block script on loop devices", needs)) {
     test("a detach while no daemon runs is finished by the next one", async () => {
       const { path } = await image("meanwhile");
       const device = await attach(51808, path);
-      await daemon.says(/vbd\/7\/51808: connected/);
+      await daemon.says(/vbd\/7\/51808\): connected/);
       expect(await daemon.stop()).toBe(0);
       await device.detach();
       daemon = await DaemonProcess.start(options);
@@ -228,7 +228,7 @@ esac
         expect(await device.read("physical-device")).toMatch(/^7:[0-9a-f]+$/);
         expect(await device.read("params")).toBe(params);
         expect(await firstBytes(node, bytes.length)).toEqual(bytes);
-        await driver.says(/52480: connected/);
+        await driver.says(/52480\): connected/);
         await device.detach();
         await device.gone();
         expect(await seen()).toEqual([`${params} w 1 none`, `remove ${params}`]);

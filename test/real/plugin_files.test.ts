@@ -124,7 +124,7 @@ if (requireReal("plugin files on loop devices", needs)) {
       expect(stderr).toBe("");
       const daemon = await start(join(directory, name));
       const device = await attach({ size: "8" });
-      await daemon.says(/vbd\/7\/51712: attach/);
+      await daemon.says(/vbd\/7\/51712\): attach/);
       await device.detach();
       await device.gone();
       await rm(join(directory, name));

@@ -177,7 +177,7 @@ if (requireReal("the QEMU kinds", needs)) {
       await files.reaches("state", "5");
       const next = await oneRuns(pid);
       expect(await dom0.readText(PID)).toBe(String(next));
-      await daemon.says(/qdisk\/7\/51712: given to the QEMU that runs now/);
+      await daemon.says(/qdisk\/7\/51712\): given to the QEMU that runs now/);
       await disk.reaches("state", "2");
       expect(await disk.read("hotplug-error")).toBeUndefined();
       expect(daemon.log).toMatch(/error +device-model\/7: QEMU ended: killed by SIGKILL/);
@@ -223,7 +223,7 @@ if (requireReal("the QEMU kinds", needs)) {
       await daemon.stop("SIGKILL");
       await start();
       await daemon.says(/device-model\/7: QEMU is there already, process \d+: taken up/);
-      await daemon.says(/qdisk\/7\/51712: was set up before: adopted/);
+      await daemon.says(/qdisk\/7\/51712\): was set up before: adopted/);
       expect([running(), started()]).toEqual([[pid], [pid]]);
       expect(linesOf("signals")).toEqual([]);
       expect(await disk.read("state")).toBe("4");
@@ -295,7 +295,7 @@ if (requireReal("the QEMU kinds", needs)) {
       await disk.create({ params: "aio:/image" });
       await disk.reaches("state", "2");
       await start();
-      await daemon.says(/qdisk\/7\/51712: was set up before: adopted/);
+      await daemon.says(/qdisk\/7\/51712\): was set up before: adopted/);
       expect(running()).toEqual([foreign.pid]);
       await detach(disk);
       await foreign.exited;
@@ -366,7 +366,7 @@ if (requireReal("the QEMU kinds", needs)) {
       await attach(disk);
       await dom0.remove(disk.backend);
       await until(() => running().length === 0, () => daemon.log);
-      await daemon.says(/qdisk\/7\/51712: removed/);
+      await daemon.says(/qdisk\/7\/51712\): removed/);
     });
 
     test("fault 25: other QEMU kinds are attached at once, without a QEMU unless asked for", async () => {

@@ -301,7 +301,7 @@ if (requireReal("the toolstack's commands", { packages: [...xenstoredPackages], 
       expect(await served).toEqual({ code: 0, stdout: "", stderr: "" });
       daemon = await startDaemon(DRIVER);
       await until(
-        async () => daemon.log.includes("vbd/7/51712: was set up before: adopted"),
+        async () => daemon.log.includes("vbd/7/51712): was set up before: adopted"),
         async () => daemon.log,
       );
       await guest("vbd", XVDA);

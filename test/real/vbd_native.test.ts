@@ -9,6 +9,7 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { addNative, checkNative, removeNative } from "../../backends/vbd/native.ts";
 import type { DeviceId } from "../../core/device/id.ts";
+import { Activity } from "../../core/daemon/activity.ts";
 import { type ContextParts, deviceContext } from "../../core/daemon/device_context.ts";
 import { Exclusive } from "../../core/daemon/exclusive.ts";
 import { DEFAULT_LIMITS, DEFAULT_PATH } from "../../core/hotplug/run_script.ts";
@@ -161,6 +162,7 @@ if (requireReal("native mode against Debian's block script", needs)) {
         useHotplug: () => {},
       }, {
         token: null,
+        activity: new Activity(systemClock),
         environment: {},
         copy: {},
         deviceModel: new FakeDevice(new FakeMachine(), id, {}).deviceModel,

@@ -137,8 +137,9 @@ export class DaemonProcess {
 export async function until(
   condition: () => boolean | Promise<boolean>,
   otherwise: () => string | Promise<string>,
+  patienceMs = PATIENCE_MS,
 ): Promise<void> {
-  const end = performance.now() + PATIENCE_MS;
+  const end = performance.now() + patienceMs;
   while (!await condition()) {
     if (performance.now() > end) throw new Error(await otherwise());
     await new Promise((resolve) => setTimeout(resolve, 10));

@@ -1,6 +1,5 @@
 /** The requests to a driver domain: one watch, and a lane for each. */
 import type { DeviceId } from "../../device/id.ts";
-import { deviceName } from "../../device/id.ts";
 import { openLog } from "../../log/log.ts";
 import {
   claimRoot,
@@ -110,7 +109,7 @@ export class Requests {
     const path = requestPath(id);
     let lane = this.#lanes.get(path);
     if (lane === undefined) {
-      const log = openLog(deviceName(id));
+      const log = openLog(this.#devices.names.subjectOf(id));
       lane = new RequestLane(id, this.#actions(), log, () => {
         if (this.#lanes.get(path) === lane) this.#lanes.delete(path);
       });

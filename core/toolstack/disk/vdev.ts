@@ -1,19 +1,13 @@
 /**
- * Virtual disk numbers: what a vdev such as `xvda` is as a devid, and back
+ * Virtual disk numbers: what a vdev such as `xvda` is as a devid
  * (docs/man/xen-vbd-interface.7, libxl_device.c `libxl__device_disk_dev_number`). Pure.
  */
+import { EXTENDED, SMALL, XVD_MAJOR } from "../../device/vdev_name.ts";
 import { parseCNumber } from "../numbers.ts";
 import { placeIn, SpecError } from "../spec_error.ts";
 
 /** Largest devid of a disk: INT_MAX of libxl. */
 export const DISK_DEVID_MAX = 0x7fffffff;
-
-/** Linux' block major of xvd, and of its small numbers. */
-const XVD_MAJOR = 202;
-/** Marks the numbers of xvd that do not fit below {@link XVD_MAJOR}. */
-const EXTENDED = 1 << 28;
-/** What fits below {@link XVD_MAJOR}: 16 disks of 16 partitions, the whole disk being number 0. */
-const SMALL = 16;
 
 /** What is accepted, in words. */
 export const VDEV_RULE = "xvda … (partitions to 255), hda to hdd (to 63), sda to sdp (to 15), " +
@@ -31,26 +25,6 @@ export function parseVdev(vdev: string): number {
     throw new SpecError("disk", category, placeIn(vdev, 0, 0, vdev.length), VDEV_RULE);
   }
   return devid;
-}
-
-/** The vdev of a devid: a name if there is one, else the number itself. */
-export function formatVdev(devid: number): string {
-  const [disk, partition] = [devid >> 4 & 0xf, devid & 0xf];
-  switch (devid >> 8) {
-    case XVD_MAJOR:
-      return vdevName("xvd", disk, partition);
-    case 8:
-      return vdevName("sd", disk, partition);
-    case 3:
-    case 22:
-      if ((devid & 0x80) !== 0) return String(devid);
-      return vdevName("hd", (devid >> 8 === 22 ? 2 : 0) + (devid >> 6 & 1), devid & 0x3f);
-  }
-  if ((devid & ~(EXTENDED - 1)) === EXTENDED) {
-    const name = vdevName("xvd", devid >> 8 & 0xfffff, devid & 0xff);
-    if (xvdNumber(name) === devid) return name;
-  }
-  return String(devid);
 }
 
 function xvdNumber(vdev: string): number | undefined {
@@ -96,13 +70,4 @@ function numbered(vdev: string): [number, number] | undefined {
   return numbers[0] === undefined || numbers[1] === undefined
     ? undefined
     : [numbers[0], numbers[1]];
-}
-
-/** The name of a disk and partition: 0, 26 and 702 are a, aa and aaa. */
-function vdevName(prefix: string, disk: number, partition: number): string {
-  let letters = "";
-  for (let rest = disk; rest >= 0; rest = Math.floor(rest / 26) - 1) {
-    letters = String.fromCharCode(97 + rest % 26) + letters;
-  }
-  return `${prefix}${letters}${partition === 0 ? "" : partition}`;
 }

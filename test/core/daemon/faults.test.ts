@@ -248,7 +248,7 @@ describe("faults of the stock daemon", () => {
     await world.reaches(`${BACKEND}/hotplug-error`, "its block device 7:0 is gone");
     await world.reaches(`${frontendPath(DISK, "vbd")}/state`, "6");
     await settled();
-    expect(world.log.filter((line) => line.includes("error   vbd/7/51712: its block")))
+    expect(world.log.filter((line) => line.includes("error   xvda (vbd/7/51712): its block")))
       .toHaveLength(1);
     await frontend.stop();
     await world.toolstack().remove(disk);

@@ -19,6 +19,7 @@ import { type V2Action, v2Limits } from "../../../core/hotplug/v2_convention.ts"
 import { VersionCache } from "../../../core/hotplug/v2_version.ts";
 import { DEFAULT_TIMES } from "../../../core/lifecycle/constants.ts";
 import { openLog } from "../../../core/log/log.ts";
+import { Activity } from "../../../core/daemon/activity.ts";
 import { systemClock } from "../../../core/platform/clock.ts";
 import { systemFiles } from "../../../core/platform/files.ts";
 import type { ChildSpec } from "../../../core/platform/types.ts";
@@ -198,7 +199,8 @@ describe("version 2, with its caller killed", () => {
       const nodes = backendNodes(store, backendPath(ID), null);
       const environment = { [OPERATION_VARIABLE]: crypto.randomUUID() };
       const check = (script: string) => checkScript(systemFiles, script, parts.scripts.policy);
-      return new HotplugV2(ID, nodes, parts, v2, record, openLog(), environment, check);
+      const activity = new Activity(systemClock);
+      return new HotplugV2(ID, nodes, parts, v2, record, openLog(), environment, activity, check);
     }
 
     /** Nothing is left that anybody would have to undo. */

@@ -1,7 +1,8 @@
 /** Virtual disk numbers. */
 import { expect, test } from "bun:test";
 import * as fc from "fast-check";
-import { DISK_DEVID_MAX, formatVdev, parseVdev } from "../../../../core/toolstack/disk/vdev.ts";
+import { formatVdev } from "../../../../core/device/vdev_name.ts";
+import { DISK_DEVID_MAX, parseVdev } from "../../../../core/toolstack/disk/vdev.ts";
 import { faultOf } from "../errors.ts";
 
 test.each(
