@@ -31,10 +31,10 @@ test("the demonstration attaches, shows, detaches, and leaves nothing", async ()
   expect(stdout).toMatch(/attached in \d+ ms, detached in \d+ ms\n$/);
   // What the daemon does, in words; and nothing is detached that is not set up.
   for (const words of ["being set up", "set up", "being undone", "nothing is left of it"]) {
-    expect(stdout).toMatch(new RegExp(`daemon +vbd/7/51712: ${words}\n`));
+    expect(stdout).toMatch(new RegExp(`daemon +xvda \\(vbd/7/51712\\): ${words}\n`));
   }
   expect(stdout).not.toMatch(/→|being stopped/);
-  expect(stdout.search(/daemon +vbd\/7\/51712: set up\n/)).toBeLessThan(at(steps[7]!));
+  expect(stdout.search(/daemon +xvda \(vbd\/7\/51712\): set up\n/)).toBeLessThan(at(steps[7]!));
   expect(readdirSync(tmpdir()).filter((name) => name.startsWith("xdevd-demo-"))).toEqual([]);
 });
 

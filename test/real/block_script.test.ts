@@ -228,7 +228,7 @@ esac
         expect(await device.read("physical-device")).toMatch(/^7:[0-9a-f]+$/);
         expect(await device.read("params")).toBe(params);
         expect(await firstBytes(node, bytes.length)).toEqual(bytes);
-        await driver.says(/52480\): connected/);
+        await driver.says(/52480\)?: connected/);
         await device.detach();
         await device.gone();
         expect(await seen()).toEqual([`${params} w 1 none`, `remove ${params}`]);

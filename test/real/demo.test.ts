@@ -23,7 +23,7 @@ if (requireReal("the demonstration on real parts", needs)) {
         const { code, stdout, stderr } = await runProgram(["demo", "--real"], {}, 60_000);
         expect({ code, stderr }).toEqual({ code: 0, stderr: "" });
         expect(stdout).not.toMatch(/being stopped|aborting/);
-        const setUp = stdout.search(/daemon +vbd\/7\/51712: set up\n/);
+        const setUp = stdout.search(/daemon +xvda \(vbd\/7\/51712\): set up\n/);
         expect(setUp).toBeGreaterThan(0);
         expect(setUp).toBeLessThan(stdout.search(/toolstack +backend\/online = 0/));
       }

@@ -140,7 +140,7 @@ if (requireReal("scripts that say nothing", needs)) {
         const device = new HandMadeDevice(dom0, at("vbd", devid));
         expect(await device.read("hotplug-status")).toBe("connected");
         expect(await device.read("physical-device")).toMatch(/^7:/);
-        await daemon.says(new RegExp(`vbd/7/${devid}: connected`));
+        await daemon.says(new RegExp(`vbd/7/${devid}\\): connected`));
       }
       expect(daemon.lines("block-mute succeeded without")).toHaveLength(1);
       const stop = await guest("vbd", 51712);
@@ -164,15 +164,15 @@ if (requireReal("scripts that say nothing", needs)) {
         stderr: expect.stringContaining("succeeded but wrote no physical-device"),
       });
       expect(code).not.toBe(0);
-      expect(daemon.lines("vbd/7/51712: connected")).toHaveLength(2);
+      expect(daemon.lines("vbd/7/51712): connected")).toHaveLength(2);
     });
 
     test("one that says error, and ends as if all were well, has failed", async () => {
       const device = new HandMadeDevice(dom0, at("vbd", 51744));
       await device.create({ script: path("block-contradictory"), params: image() });
       await device.reaches("state", "6");
-      await daemon.says(/vbd\/7\/51744: .*hotplug-status says error: no luck/);
-      expect(daemon.lines("vbd/7/51744: connected")).toEqual([]);
+      await daemon.says(/vbd\/7\/51744\): .*hotplug-status says error: no luck/);
+      expect(daemon.lines("vbd/7/51744): connected")).toEqual([]);
       await device.nuke();
     });
 
@@ -183,7 +183,7 @@ if (requireReal("scripts that say nothing", needs)) {
       await device.reaches("hotplug-status", "connected");
       expect(await device.read("physical-device")).toBeUndefined();
       await device.nuke();
-      await daemon.says(/vbd3\/7\/51760: removed/);
+      await daemon.says(/vbd3\/7\/51760\): removed/);
     });
 
     test("a vif connects, and the warning says what is missing", async () => {
@@ -193,7 +193,7 @@ if (requireReal("scripts that say nothing", needs)) {
           ...{ script: path(script), type: "vif", handle: String(devid) },
           ...{ bridge: "xenbr0", "hotplug-status": "" },
         });
-        await daemon.says(new RegExp(`vif/7/${devid}: connected`));
+        await daemon.says(new RegExp(`vif/7/${devid}\\): connected`));
         expect(await device.read("hotplug-status")).toBe("connected");
         await dom0.write(`${device.frontend}/backend`, device.backend);
         const stop = await guest("vif", devid);
