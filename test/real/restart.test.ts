@@ -219,7 +219,7 @@ if (requireReal("stopping and starting the daemon", { packages: xenstoredPackage
       const run = join(directory, "run");
       await fs.mkdir(run);
       // One page: enough for the lock and an empty journal, not for much more.
-      const mount = spawnSync("mount", ["-t", "tmpfs", "-o", "size=8k", "tmpfs", run]);
+      const mount = spawnSync("mount", ["-t", "tmpfs", "-o", "size=8k,mode=700", "tmpfs", run]);
       if (mount.status !== 0) return console.log("  no tmpfs can be mounted: not tested");
       try {
         await start();
