@@ -49,6 +49,9 @@ const NAMESPACES = "XDEVD_CHECK_NAMESPACES";
 const SILENT_MS = 10_000;
 const STUCK_MS = 60_000;
 
+/** Of the addresses that are Xen's to give (OUI 00:16:3e). */
+const BRIDGE_MAC = "00:16:3e:00:00:fe";
+
 /** Checks a plugin and prints a report. @returns Failure when a rule does not hold, or was not run */
 export async function checkPlugin(
   name: string,
@@ -70,6 +73,8 @@ export async function checkPlugin(
   const isolation = await isolate(root, options.hostNetwork ?? false);
   if (isolation.network) {
     await makeLink(RIG_BRIDGE);
+    // Of its own, since one that it takes from its ports changes with them.
+    await systemNetworkLinks.setMac(RIG_BRIDGE, BRIDGE_MAC);
     for (const link of ["lo", RIG_BRIDGE]) await systemNetworkLinks.setUp(link);
   }
   await adoptOrphans();

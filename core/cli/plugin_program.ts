@@ -115,7 +115,7 @@ export function addPlugin(
         options: { carrier: "module" | "process"; kind?: string; dir: string },
       ) => {
         const { newPlugin } = await import("./plugin_new.ts");
-        finish(await newPlugin(name, options));
+        finish(await newPlugin(name, options, builtIns));
       },
     );
   sub("bundle <file>", "make one file of a module and all it imports")

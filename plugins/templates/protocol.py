@@ -1,50 +1,8 @@
-#!/usr/bin/env python3
-# xdevd-plugin: {"name":"my-backend","version":"0.1.0","api":1,"kinds":["my-kind"],"carrier":"process","sample":{"backend":{"size":"4"}}}
-"""The backend kind my-kind, as a program of its own. It makes a file of `size` KiB and says that it
-is ready: put what your kind does in its place.
-
-  xdevd plugin check ./my-backend       checks it
-  xdevd devd --plugin ./my-backend      serves devices with it
-
-The upper half is yours, the lower half speaks the protocol (docs/plugin-protocol.md).
-"""
-
-import os
-import struct
-import sys
-import threading
-
-NAME = "my-backend"
-
-
-def add(device):
-    size = device.integer("size", 1, 1024)
-    path = device.request("directories.state") + "/content"
-    # First the record, then the deed: whenever the daemon dies, it knows what to undo.
-    device.record_undo({"file": path})
-    device.stop_if_aborted()
-    with open(path, "wb") as file:
-        file.write(bytes(size * 1024))
-    device.request("nodes.write", {"hotplug-status": "connected"})
-
-
-def remove(device):
-    # Of the record alone: the nodes, and this program's memory, may be gone by now.
-    path = device.undo.get("file")
-    if path is not None and os.path.exists(path):
-        os.remove(path)
-
-
-def check(device):
-    path = device.undo.get("file")
-    if path is not None and not os.path.exists(path):
-        return f"its file {path} is gone"
-
-
-OPERATIONS = {"add": add, "remove": remove, "check": check}
-
-
 # ---- The protocol ----
+
+
+class Refused(Exception):
+    """Why a call fails, in one line for people; what is no mistake of this program."""
 
 
 class Device:
@@ -56,7 +14,7 @@ class Device:
         self.aborted = threading.Event()
 
     def request(self, capability, *arguments):
-        """Asks the host for something; raises RuntimeError with its words when it says no."""
+        """Asks the host for something; raises Refused with its words when it says no."""
         self.stop_if_aborted()
         return self.host.request(self, capability, list(arguments))
 
@@ -68,15 +26,21 @@ class Device:
         value = self.request("nodes.read", name)
         if value is None or not value.isascii() or not value.isdigit() or len(value) > 9 \
                 or not least <= int(value) <= most:
-            raise RuntimeError(f"node {name} is {value!r:.80}; expected {least} to {most}")
+            raise Refused(f"node {name} is {value!r:.80}; expected {least} to {most}")
         return int(value)
+
+    def text(self, name):
+        value = self.request("nodes.read", name)
+        if not value or not value.isprintable():
+            raise Refused(f"node {name} is {value!r:.80}; expected a text")
+        return value
 
     def log(self, text, level="info"):
         self.host.send({"type": "log", "call": self.call, "level": level, "text": text})
 
     def stop_if_aborted(self):
         if self.aborted.is_set():
-            raise RuntimeError("told to stop")
+            raise Refused("told to stop")
 
 
 class Host:
@@ -105,7 +69,7 @@ class Host:
         reply["came"].wait()
         device.stop_if_aborted()
         if reply["message"].get("error") is not None:
-            raise RuntimeError(reply["message"]["error"])
+            raise Refused(reply["message"]["error"])
         return reply["message"].get("value")
 
     def run(self):
@@ -140,11 +104,21 @@ class Host:
         try:
             answer = OPERATIONS[operation](device)
             message = {"type": "done", "call": device.call, "answer": answer}
+        except Refused as error:
+            message = {"type": "failed", "call": device.call, "error": str(error)}
         except Exception as error:
-            message = {"type": "failed", "call": device.call,
-                       "error": str(error) or type(error).__name__}
+            message = {"type": "failed", "call": device.call, "error": told(error)}
         del self.calls[device.call]
         self.send(message)
+
+
+def told(error):
+    """What went wrong, and where in this file."""
+    frames = [frame for frame in traceback.extract_tb(error.__traceback__)
+              if frame.filename == __file__]
+    place = f" ({os.path.basename(__file__)}:{frames[-1].lineno})" if frames else ""
+    line = " ".join(str(error).split())
+    return f"{type(error).__name__}: {line}"[:400] + place
 
 
 def pack(value):

@@ -3,8 +3,8 @@
  * The backend kind my-kind. It makes a file of `size` KiB and says that it is ready: put what your
  * kind does in its place.
  *
- *   xdevd plugin check ./my-backend.ts       checks it
- *   xdevd devd --plugin ./my-backend.ts      serves devices with it
+ *   xdevd plugin check ./my-backend.ts
+ *   xdevd devd -F --plugin ./my-backend.ts --kind my-kind=my-backend
  */
 import { rm, writeFile } from "node:fs/promises";
 import { definePlugin } from "xdevd/plugin";
