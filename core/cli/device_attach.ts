@@ -1,5 +1,6 @@
 /** `xdevd attach` and its kin. */
-import { backendPath, type DeviceId, deviceName } from "../device/id.ts";
+import { backendPath, type DeviceId } from "../device/id.ts";
+import { deviceLabel } from "../device/label.ts";
 import { checkScript, ScriptRefused } from "../hotplug/path_rules.ts";
 import { openLog } from "../log/log.ts";
 import { systemFiles } from "../platform/files.ts";
@@ -169,7 +170,7 @@ class Attach {
         const record = { frontendDomid, devid, frontendKind };
         await removeDevice(store, id, record, "on", waits).catch((second) =>
           // Its nodes are gone; that nobody answered is being told already.
-          openLog(deviceName(id)).info((second as Error).message)
+          openLog().info((second as Error).message)
         );
         throw error;
       }
@@ -188,7 +189,7 @@ class Attach {
       if (!(error instanceof DeadlineError)) throw error;
       throw new ToolstackError(
         "no answer",
-        `the toolstack did not create ${deviceName(id)} within ${timeout} s`,
+        `${deviceLabel(id)}: the toolstack did not create it within ${timeout} s`,
       );
     }
     await awaitDevice(store, id, this.#wanted.frontendKind, level, this.#left());

@@ -1,9 +1,11 @@
 /** `xdevd detach` and its kin. */
 import type { DeviceId } from "../device/id.ts";
+import { nickname } from "../device/label.ts";
 import type { BuiltIn } from "../../plugins/host/host.ts";
 import { parseVdev } from "../toolstack/disk/vdev.ts";
 import { resolveDomain } from "../toolstack/live/domains.ts";
 import { ToolstackError } from "../toolstack/live/error.ts";
+import { nameOfDomain, namesOf } from "../toolstack/live/names.ts";
 import { listDevices, readDevice, recordNode } from "../toolstack/live/list_devices.ts";
 import { detachByRequest } from "../toolstack/request/request.ts";
 import { removeDevice } from "../toolstack/live/remove.ts";
@@ -53,8 +55,8 @@ export async function detach(
       await detachByRequest(store, request, { force: options.force === "on" });
     } else if (id === null && found.backend !== "" && options.force !== "on") {
       throw new CommandError(
-        `the record of ${frontendKind} ${devid} names a backend that cannot be its, ` +
-          `${quoted(found.backend)}: --force removes the record alone`,
+        `${(await namesOf(store, { kind: frontendKind, ...record })).device}: its record names a ` +
+          `backend that cannot be its, ${quoted(found.backend)}: --force removes the record alone`,
       );
     } else if (id !== null && id.backendDomid === ownDomid) {
       await whileServing(session, id, options, builtIns, closeMs, () => remove(id));
@@ -87,7 +89,7 @@ export async function devidOf(
     }
     throw new ToolstackError(
       "no device",
-      `domain ${frontendDomid} has no network interface with address ${which}`,
+      `${await nameOfDomain(store, frontendDomid)} has no network interface with address ${which}`,
     );
   }
   const also = frontendKind === "vif" ? " or a MAC address" : "";
@@ -104,9 +106,14 @@ async function missing(
   which: string,
 ): Promise<ToolstackError> {
   const devices = await listDevices(store, frontendDomid, frontendKind);
-  const list = devices.map(({ devid }) => devid).join(", ") || "none";
+  const named = ({ devid }: { devid: number }) => {
+    const nick = nickname({ kind: frontendKind, frontendDomid, devid });
+    return nick === null ? String(devid) : `${nick} (${devid})`;
+  };
+  const list = devices.map(named).join(", ") || "none";
+  const guest = await nameOfDomain(store, frontendDomid);
   return new ToolstackError(
     "no device",
-    `domain ${frontendDomid} has no ${frontendKind} device ${which} (there are: ${list})`,
+    `${guest} has no ${frontendKind} device ${which} (there are: ${list})`,
   );
 }

@@ -9,6 +9,7 @@ import {
 } from "../toolstack/live/list_devices.ts";
 import { printTo } from "../platform/self.ts";
 import { printable } from "../log/log.ts";
+import { nickname } from "../device/label.ts";
 import type { StoreClient } from "../xenstore/client.ts";
 import type { DeviceOptions } from "./device_options.ts";
 import { printJson, say, withDevices } from "./device_session.ts";
@@ -130,13 +131,24 @@ export async function listAll(guests: readonly string[], options: DeviceOptions)
       printJson(devices.map(described));
       return ExitCode.Success;
     }
-    const lines = [["Domain", "Device", "Kind", "Devid", "BE", "state", "FE state", "hotplug"]];
+    const lines = [[
+      "Domain",
+      "Device",
+      "Kind",
+      "Name",
+      "Devid",
+      "BE",
+      "state",
+      "FE state",
+      "hotplug",
+    ]];
     for (const device of devices) {
       const { frontendKind, devid, id, backendState, frontendState, hotplugStatus } = device;
       lines.push([
         await domainName(store, device.frontendDomid),
         frontendKind,
         id?.kind ?? "-",
+        nickname({ kind: frontendKind, frontendDomid: device.frontendDomid, devid }) ?? "-",
         String(devid),
         String(id?.backendDomid ?? "-"),
         String(backendState ?? "-"),
@@ -168,6 +180,7 @@ function described(device: ListedDevice): Record<string, unknown> {
     backendDomid: id?.backendDomid ?? null,
     frontendDomid,
     devid,
+    name: nickname({ kind: frontendKind, frontendDomid, devid }),
     backend: backend || null,
     frontend: frontend || null,
     backendState: device.backendState ?? null,

@@ -7,7 +7,8 @@ import { HotplugDirectories } from "../daemon/hotplug_directory.ts";
 import type { ScriptParts } from "../daemon/hotplug_scripts.ts";
 import { v2Parts, type V2Settings } from "../daemon/hotplug_v2_parts.ts";
 import { systemParts } from "../daemon/system_parts.ts";
-import { type DeviceId, deviceName } from "../device/id.ts";
+import type { DeviceId } from "../device/id.ts";
+import { deviceLabel } from "../device/label.ts";
 import { checkScript, DEFAULT_SCRIPT_DIRECTORY } from "../hotplug/path_rules.ts";
 import type { V2Action } from "../hotplug/v2_convention.ts";
 import type { V2Target } from "../hotplug/v2_run.ts";
@@ -245,6 +246,6 @@ class Command {
   }
 
   get #name(): string {
-    return deviceName(this.#id);
+    return deviceLabel(this.#id);
   }
 }

@@ -1,11 +1,11 @@
 /** `xdevd request …`: devices that driver domains make themselves (docs/request-protocol.md). */
-import { deviceName } from "../device/id.ts";
 import { printable } from "../log/log.ts";
 import { printTo } from "../platform/self.ts";
 import type { BuiltIn } from "../../plugins/host/host.ts";
 import type { RequestId } from "../request/paths.ts";
 import { resolveDomain } from "../toolstack/live/domains.ts";
 import { ToolstackError } from "../toolstack/live/error.ts";
+import { nameOfDomain, namesOf } from "../toolstack/live/names.ts";
 import { readDevice } from "../toolstack/live/list_devices.ts";
 import { awaitRequest, detachByRequest, releaseRequest } from "../toolstack/request/request.ts";
 import { type ListedRequest, listRequests, setUpRequests } from "../toolstack/request/setup.ts";
@@ -107,12 +107,15 @@ export async function listRequested(
     const requests = await listRequests(store, backend);
     if (options.json) printJson(requests.map(described));
     else {
-      printTo(1, "Backend  Request         Wanted  State          Result        Error\n");
-      for (const { id, online, report } of requests) {
+      const names = await Promise.all(requests.map(({ id }) => namesOf(store, id)));
+      const width = Math.max("Request".length, ...names.map(({ device }) => device.length));
+      const head = ["Backend", "Request".padEnd(width), "Wanted", "State        ", "Result      "];
+      printTo(1, `${[...head, "Error"].join("  ")}\n`);
+      for (const [at, { id, online, report }] of requests.entries()) {
         const { state, result, error } = report;
         const cells = [
           String(id.backendDomid).padEnd(7),
-          deviceName(id).padEnd(14),
+          names[at]!.device.padEnd(width),
           (online ? "yes" : "no").padEnd(6),
           (state ?? "-").padEnd(13),
           (result ?? "-").padEnd(12),
@@ -166,6 +169,7 @@ async function namedRequest(
   if (id !== undefined) return id;
   throw new ToolstackError(
     "no device",
-    `there is no request for a ${frontendKind} ${which} of domain ${frontendDomid}`,
+    `there is no request for a ${frontendKind} ${which} of ` +
+      await nameOfDomain(session.store, frontendDomid),
   );
 }

@@ -4,6 +4,7 @@ import { onTermination } from "../platform/self.ts";
 import { awaitDevice, type WaitLevel } from "../toolstack/live/await_device.ts";
 import { withFreeDevid } from "../toolstack/live/create.ts";
 import { ToolstackError } from "../toolstack/live/error.ts";
+import { nameOfDomain } from "../toolstack/live/names.ts";
 import type { WantedDevice } from "../toolstack/live/planned.ts";
 import {
   attachByRequest,
@@ -36,7 +37,10 @@ export async function requestDevice(
   if (await requestDaemon(store, backendDomid) === undefined) {
     throw new ToolstackError(
       "no answer",
-      `no daemon in domain ${backendDomid} takes requests: does it run, and was \`xdevd request ` +
+      `no daemon in ${await nameOfDomain(
+        store,
+        backendDomid,
+      )} takes requests: does it run, and was \`xdevd request ` +
         `setup ${backendDomid}\` done?`,
     );
   }

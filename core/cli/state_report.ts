@@ -1,6 +1,5 @@
 /** How all devices are, in lines for people. Pure. */
 import type { DeviceReport } from "../daemon/devices.ts";
-import { deviceName } from "../device/id.ts";
 import { PHASE_WORDS } from "../lifecycle/phase_words.ts";
 
 /** Most devices that are listed: what is the matter comes first. */
@@ -11,7 +10,7 @@ const ERROR_MAX = 300;
 
 /** One line for all, and one for each device. */
 export function stateLines(reports: readonly DeviceReport[], held: number): string[] {
-  const sorted = reports.map((report) => ({ report, name: deviceName(report.id) }))
+  const sorted = reports.map((report) => ({ report, name: report.label }))
     .sort((a, b) => rank(a.report) - rank(b.report) || compare(a.name, b.name));
   const lines = sorted.slice(0, LISTED_MAX)
     .map(({ report, name }) => `${name}: ${describe(report)}`);

@@ -37,7 +37,8 @@ const LOOKS_PAUSE_MS = 20;
 
 /** How a device is. */
 export interface DeviceReport {
-  readonly id: DeviceId;
+  /** What it is called. */
+  readonly label: string;
   readonly phase: Phase;
   /** How long it has been in that phase, in ms. */
   readonly phaseMs: number;
@@ -113,7 +114,7 @@ export class Devices {
   reports(): DeviceReport[] {
     return [...this.#lanes.values()].map(({ id, lane }) => {
       const { state: { phase, error }, phaseMs, busy } = lane;
-      return { id, phase, phaseMs, busy, error };
+      return { label: this.names.subjectOf(id).label, phase, phaseMs, busy, error };
     });
   }
 

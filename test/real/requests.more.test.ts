@@ -198,7 +198,7 @@ if (requireReal("devices by request", { packages: xenstoredPackages })) {
       recorder.fails = true;
       await startDaemon();
       await expect(attachByRequest(dom0, disk(), { waits: WAITS })).rejects
-        .toThrow(/cannot set up vbd\/7\/51712: no such thing/);
+        .toThrow(/xvda \(vbd\/7\/51712\): the driver domain, .*, cannot set it up: no such thing/);
       expect(await everything()).toEqual(before);
       const missing = diskRequest(parseDisk(["/no/such", "raw", "xvda", "w"]), {
         ...PLACE,
@@ -224,7 +224,7 @@ if (requireReal("devices by request", { packages: xenstoredPackages })) {
       expect(held.state).toBe("held");
       expect(await dom0.exists(`/local/domain/${GUEST}/device/vbd/51712`)).toBeFalse();
       await expect(attachByRequest(dom0, request, { waits: WAITS })).rejects
-        .toThrow(/has a device vbd\/7\/51712, or a request for it, already/);
+        .toThrow(/xvda \(vbd\/7\/51712\): the guest has it, or a request for it, already/);
       expect((await releaseRequest(dom0, request.id, { waits: WAITS })).state).toBe("connected");
       expect((await awaitRequest(dom0, request.id, { waits: WAITS })).state).toBe("connected");
       await detachByRequest(dom0, request.id, { waits: WAITS, force: true });
@@ -236,7 +236,9 @@ if (requireReal("devices by request", { packages: xenstoredPackages })) {
       const before = await everything();
       const waits = { waiting: 100, detaching: 100, forcing: 100 };
       await expect(attachByRequest(dom0, disk(), { waits })).rejects
-        .toThrow(/nobody in domain 1 took up the request for vbd\/7\/51712 within 0.1 s/);
+        .toThrow(
+          /\(vbd\/7\/51712\): nobody in domain .*1.* took up the request for it within 0.1 s/,
+        );
       expect(await everything()).toEqual(before);
     });
 

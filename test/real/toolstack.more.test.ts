@@ -190,7 +190,13 @@ if (requireReal("the toolstack's commands", { packages: [...xenstoredPackages], 
 
     test("whoever asks for a vdev that is taken is told, and the first one stays", async () => {
       await succeeds("block-attach", "web", disk(image()));
-      await fails(CODES.exists, /device .*vbd\/51712 already/, "block-attach", "7", disk(image()));
+      await fails(
+        CODES.exists,
+        /^xdevd: web: xvda \(vbd\/7\/51712\): the guest has it already/,
+        "block-attach",
+        "7",
+        disk(image()),
+      );
       await guest("vbd", XVDA);
       await succeeds("block-detach", "web", "51712");
     });
@@ -199,7 +205,7 @@ if (requireReal("the toolstack's commands", { packages: [...xenstoredPackages], 
       const missing = join(directory, "missing");
       await fails(
         CODES.setupFailed,
-        /cannot set up vbd 51712 .*missing.* does not exist/,
+        /^xdevd: web: xvda .*cannot set it up .*missing.* does not exist/,
         ...["block-attach", "web", disk(missing)] as const,
       );
     });
@@ -208,7 +214,7 @@ if (requireReal("the toolstack's commands", { packages: [...xenstoredPackages], 
       await daemon.stop();
       await fails(
         CODES.noAnswer,
-        /nobody in domain 1 set up vbd 51712 within 1 s: does its daemon run/,
+        /web: xvda .*: nobody in domain .* set it up within 1 s: does its daemon run/,
         ...["block-attach", "web", disk(image()), "--timeout", "1"] as const,
       );
       daemon = await startDaemon(DRIVER);
@@ -217,7 +223,7 @@ if (requireReal("the toolstack's commands", { packages: [...xenstoredPackages], 
     test("a guest that does not connect, and one that does not let go", async () => {
       await fails(
         CODES.timeout,
-        /domain 7 did not connect to vbd 51712 within 2 s/,
+        /web: xvda .*: domain web \(7\) did not connect to it within 2 s/,
         ...["block-attach", "web", disk(image()), "--wait", "connected", "--timeout", "2"] as const,
       );
       await succeeds("block-attach", "web", disk(image()));
@@ -233,7 +239,7 @@ if (requireReal("the toolstack's commands", { packages: [...xenstoredPackages], 
       await stubborn.connected(5_000);
       await fails(
         CODES.timeout,
-        /domain 7 did not let go of vbd 51712 within 1 s .*--force/,
+        /web: xvda .*: domain web \(7\) did not let go of it within 1 s .*--force/,
         ...["block-detach", "web", "xvda", "--timeout", "1"] as const,
       );
       await succeeds("block-detach", "web", "xvda", "--force");
@@ -245,7 +251,7 @@ if (requireReal("the toolstack's commands", { packages: [...xenstoredPackages], 
       await fails(CODES.noDomain, /no domain "x"/, "block-attach", "7", "vdev=xvda,backend=x,/y");
       await fails(
         CODES.noDevice,
-        /has no vbd device xvdb \(there are: none\)/,
+        /domain web \(7\) has no vbd device xvdb \(there are: none\)/,
         "block-detach",
         "7",
         "xvdb",
@@ -314,7 +320,9 @@ if (requireReal("the toolstack's commands", { packages: [...xenstoredPackages], 
         runProgram(["request", verb, "--store", store.socketPath(0), ...serving(), ...args]);
       const refused = await request("attach", "disk", "web", disk(path));
       expect(refused.code).toBe(CODES.noAnswer);
-      expect(refused.stderr).toMatch(/no daemon in domain 1 takes requests: .*request setup 1/);
+      expect(refused.stderr).toMatch(
+        /no daemon in domain disks \(1\) takes requests: .*request setup 1/,
+      );
       expect(await request("setup", "disks")).toEqual({ code: 0, stdout: "", stderr: "" });
       await dom0.waitUntil("/hotplug/domain/1/daemon", (text) => !!text, { timeoutMs: 5_000 });
       const attached = request("attach", "disk", "web", disk(path), "--json");

@@ -161,7 +161,7 @@ if (
       const { code, stderr } = await xdevd("block-detach", "web", "xvda");
       expect({ code, stderr }).toEqual({
         code: 1,
-        stderr: "xdevd: the record of vbd 51712 names a backend that cannot be its, " +
+        stderr: "xdevd: web: xvda (vbd/7/51712): its record names a backend that cannot be its, " +
           '"/local/domain/1/backend/vbd/8/51712": --force removes the record alone\n',
       });
       expect(await dom0.exists(RECORD)).toBeTrue();
@@ -260,7 +260,9 @@ if (
         const args = ["web", `vdev=xvda,backend=1,target=${image()}`, "--via", "auto"];
         const late = await xdevd("block-attach", ...args, "--wait", "connected", "--timeout", "2");
         expect(late).toMatchObject({ code: 14, stdout: "" });
-        expect(late.stderr).toMatch(/^xdevd: domain 7 did not connect to vbd 51712 within/);
+        expect(late.stderr).toMatch(
+          /^xdevd: web: xvda \(vbd\/7\/51712\): domain web \(7\) did not connect to it within/,
+        );
         expect((await xdevd("request list", "--json")).stdout).toBe("[]\n");
         const child = start1(["block-attach", ...options(0), ...args, "--wait", "connected"]);
         await dom0.waitUntil(`${BACKEND}/hotplug-status`, (status) => status === "connected", {

@@ -6,6 +6,7 @@ import { DeadlineError } from "../../xenstore/errors.ts";
 import { isWeak } from "../../hotplug/last_words.ts";
 import { oneLine } from "../../log/log.ts";
 import { ToolstackError } from "./error.ts";
+import { type Names, namesOf } from "./names.ts";
 
 /** How far: not at all; until the backend's side is set up; until the guest uses it. */
 export const WAIT_LEVELS = ["created", "hotplug", "connected"] as const;
@@ -64,8 +65,8 @@ export async function awaitDevice(
   let last: Look | null = null;
   const look = async (): Promise<true | undefined> => {
     last = await lookAt(store, backend, frontend);
-    const failure = failureOf(id, last);
-    if (failure !== null && !isUnexplained(last)) throw failure;
+    const failure = failureOf(last);
+    if (failure !== null && !isUnexplained(last)) throw failure(await namesOf(store, id));
     if (failure !== null) return true;
     return isReached(id.kind, last, level) ? true : undefined;
   };
@@ -81,7 +82,7 @@ export async function awaitDevice(
     if (!(error instanceof DeadlineError)) throw error;
     if (level === "hotplug" && isNamedMutely(id.kind, last)) return;
     const kernels = await store.readVisible(errorPath(id));
-    throw lateness(id, last, level, timeoutMs, kernels);
+    throw lateness(id.kind, await namesOf(store, id), last, level, timeoutMs, kernels);
   } finally {
     abort.abort(new Error("decided"));
   }
@@ -110,7 +111,7 @@ async function explainedFailure(
   }, { timeoutMs: REASON_MS }).catch((error) => {
     if (!(error instanceof DeadlineError)) throw error;
   });
-  return failureOf(id, last) ?? failureOf(id, first)!;
+  return (failureOf(last) ?? failureOf(first)!)(await namesOf(store, id));
 }
 
 async function lookAt(store: StoreClient, backend: string, frontend: string): Promise<Look> {
@@ -145,29 +146,24 @@ async function lookAt(store: StoreClient, backend: string, frontend: string): Pr
   };
 }
 
-function failureOf({ kind, devid, frontendDomid }: DeviceId, look: Look): ToolstackError | null {
+/** What it failed with, if it has, once the names are known. */
+function failureOf(look: Look): ((names: Names) => ToolstackError) | null {
   const { present, guestPresent, backendState: state, status, error } = look;
-  const guest = guestPresent
-    ? ""
-    : `; the side of domain ${frontendDomid} is gone: detached by force, or gone with its domain`;
-  if (!present) {
-    return new ToolstackError(
-      "setup failed",
-      `${kind} ${devid} was removed while it was waited for${guest}`,
-    );
-  }
+  const side = ({ guest }: Names) =>
+    guestPresent
+      ? ""
+      : `; the side of ${guest} is gone: detached by force, or gone with its domain`;
+  const failure = (text: (names: Names) => string) => (names: Names) =>
+    new ToolstackError("setup failed", `${names.device}: ${text(names)}`);
+  if (!present) return failure((names) => `removed while it was waited for${side(names)}`);
   const reason = error ? `: ${oneLine(error, REASON_MAX)}` : "";
   if (status === "error" || status === "busy") {
-    return new ToolstackError(
-      "setup failed",
-      `the driver domain cannot set up ${kind} ${devid} (hotplug-status ${status})${reason}`,
+    return failure(({ driver }) =>
+      `the driver domain, ${driver}, cannot set it up (hotplug-status ${status})${reason}`
     );
   }
   if (state === XenbusState.Closing || state === XenbusState.Closed) {
-    return new ToolstackError(
-      "setup failed",
-      `the backend of ${kind} ${devid} has closed (state ${state})${reason}${guest}`,
-    );
+    return failure((names) => `its backend has closed (state ${state})${reason}${side(names)}`);
   }
   return null;
 }
@@ -199,40 +195,40 @@ function errorPath({ backendDomid, kind, frontendDomid, devid }: DeviceId): stri
 }
 
 function lateness(
-  id: DeviceId,
+  kind: string,
+  { device, guest, driver }: Names,
   look: Look | null,
   level: WaitLevel,
   timeoutMs: number,
   kernels: string | undefined,
 ): ToolstackError {
-  const { kind, devid, backendDomid, frontendDomid } = id;
   const within = `within ${Math.max(1, Math.round(timeoutMs / 100)) / 10} s`;
   const said = kernels === undefined ? "" : ` (its kernel says: ${oneLine(kernels, 200)})`;
   const { backendState = 0, frontendState, status } = look ?? {};
   if (backendState < XenbusState.InitWait) {
     return new ToolstackError(
       "no answer",
-      `no backend in domain ${backendDomid} took up ${kind} ${devid} ${within}${said}: is the ` +
-        "domain up, its backend driver loaded, or its daemon running?",
+      `${device}: no backend in ${driver} took it up ${within}${said}: is the domain up, its ` +
+        "backend driver loaded, or its daemon running?",
     );
   }
   if (status !== "connected" && SCRIPTED.has(kind)) {
     return new ToolstackError(
       "no answer",
-      `nobody in domain ${backendDomid} set up ${kind} ${devid} ${within}${said}: does its daemon ` +
-        "run, and serve this kind?",
+      `${device}: nobody in ${driver} set it up ${within}${said}: does its daemon run, and serve ` +
+        "this kind?",
     );
   }
   if (kind === NAMES_DEVICE && !look?.named) {
     return new ToolstackError(
       "setup failed",
-      `domain ${backendDomid} says that ${kind} ${devid} is set up, but named no device for it ` +
-        `${within}${said}: is its target there?`,
+      `${device}: ${driver} says that it is set up, but named no device for it ${within}${said}: ` +
+        "is its target there?",
     );
   }
   return new ToolstackError(
     "timeout",
-    `domain ${frontendDomid} did not connect to ${kind} ${devid} ${within} (backend state ` +
+    `${device}: ${guest} did not connect to it ${within} (backend state ` +
       `${backendState}, frontend state ${frontendState ?? "unknown"}; waited for: ${level})`,
   );
 }

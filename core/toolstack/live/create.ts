@@ -5,6 +5,7 @@ import { domainPath } from "../../xenstore/paths.ts";
 import { type CreationPlan, creationSteps } from "../nodes/plan.ts";
 import { carryOut } from "./carry_out.ts";
 import { ToolstackError } from "./error.ts";
+import { namesOf } from "./names.ts";
 
 /**
  * Carries a plan out, all of it or nothing.
@@ -15,11 +16,14 @@ import { ToolstackError } from "./error.ts";
 export async function createDevice(store: StoreClient, plan: CreationPlan): Promise<void> {
   const steps = creationSteps(plan);
   const { record, id } = plan;
-  const domids = [Number(record.path.split("/")[2]), ...(id === null ? [] : [id.backendDomid])];
+  const [frontendDomid, devid] = [2, -1].map((at) => Number(record.path.split("/").at(at)));
+  const device = { frontendDomid: frontendDomid!, devid: devid! };
+  const domids = [device.frontendDomid, ...(id === null ? [] : [id.backendDomid])];
   try {
     await store.transaction(async (t) => {
       if (await t.exists(plan.record.path)) {
-        throw new ToolstackError("exists", `the guest has a device ${plan.record.path} already`);
+        const names = await namesOf(store, { ...device, kind: plan.frontendKind });
+        throw new ToolstackError("exists", `${names.device}: the guest has it already`);
       }
       // Nobody would ever clean up what is made for a domain that has died meanwhile.
       for (const domid of domids) {

@@ -6,6 +6,7 @@ import type { StoreClient } from "../../xenstore/client.ts";
 import { DeadlineError } from "../../xenstore/errors.ts";
 import { recordPath } from "../nodes/plan.ts";
 import { ToolstackError } from "./error.ts";
+import { namesOf } from "./names.ts";
 import { removeAndPrune } from "./prune.ts";
 
 /**
@@ -54,10 +55,11 @@ export async function removeDevice(
       }
       if (forced) {
         await destroy(store, paths);
+        const { device, driver } = await namesOf(store, id);
         throw new ToolstackError(
           "timeout",
-          `the driver domain, ${id.backendDomid}, did not let go of ${id.kind} ${id.devid} ` +
-            `within ${waits.closeMs / 1000} s; its nodes were removed all the same`,
+          `${device}: the driver domain, ${driver}, did not let go of it within ` +
+            `${waits.closeMs / 1000} s; its nodes were removed all the same`,
         );
       }
       throw await late(store, id, back, waits);
@@ -99,21 +101,22 @@ async function awaitGone(store: StoreClient, back: string, timeoutMs: number): P
 
 async function late(
   store: StoreClient,
-  { kind, devid, frontendDomid, backendDomid }: DeviceId,
+  id: DeviceId,
   back: string,
   { closeMs, directoryMs }: RemovalWaits,
 ): Promise<ToolstackError> {
+  const { device, guest, driver } = await namesOf(store, id);
   const state = parseState(await store.readVisible(`${back}/state`) ?? "");
   if (state !== XenbusState.Closed) {
     return new ToolstackError(
       "timeout",
-      `domain ${frontendDomid} did not let go of ${kind} ${devid} within ${closeMs / 1000} s ` +
+      `${device}: ${guest} did not let go of it within ${closeMs / 1000} s ` +
         `(backend state ${state ?? "unknown"}): unmount it there, or use --force`,
     );
   }
   return new ToolstackError(
     "timeout",
-    `${kind} ${devid} is closed, but the daemon of domain ${backendDomid} did not release it ` +
+    `${device}: it is closed, but the daemon of ${driver} did not release it ` +
       `within ${directoryMs / 1000} s: does it run? --force removes the nodes all the same`,
   );
 }

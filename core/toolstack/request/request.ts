@@ -1,9 +1,10 @@
 /** Devices by request: what commands and libraries call. */
-import { type DeviceId, deviceName } from "../../device/id.ts";
+import type { DeviceId } from "../../device/id.ts";
 import type { RequestId } from "../../request/paths.ts";
 import type { StoreClient } from "../../xenstore/client.ts";
 import { isServerError } from "../../xenstore/errors.ts";
 import { ToolstackError } from "../live/error.ts";
+import { type Names, namesOf } from "../live/names.ts";
 import { devicePaths, lookAtRequest } from "./look.ts";
 import type { DeviceRequest } from "./plan.ts";
 import {
@@ -46,7 +47,7 @@ export async function attachByRequest(
   const { id } = request;
   const creation = { request, token: crypto.randomUUID(), hold };
   try {
-    return served(id, await run(store, id, options, "creating", creation));
+    return await served(store, id, await run(store, id, options, "creating", creation));
   } catch (error) {
     if (undo && signal?.aborted && (await lookAtRequest(store, id)).token === creation.token) {
       await run(store, id, { ...options.waits && { waits: options.waits } }, "forcing");
@@ -61,7 +62,7 @@ export async function awaitRequest(
   id: RequestId,
   options: RequestOptions = {},
 ): Promise<ServedDevice> {
-  return served(id, await run(store, id, options, "waiting"));
+  return await served(store, id, await run(store, id, options, "waiting"));
 }
 
 /** Lets a device that is held be connected, and waits for it. @throws as attachByRequest */
@@ -73,7 +74,7 @@ export async function releaseRequest(
   const { request } = devicePaths(id);
   await store.transaction(async (t) => {
     // A plain write would make a request of its own.
-    if (!await t.exists(`${request}/token`)) throw noRequest(id);
+    if (!await t.exists(`${request}/token`)) throw noRequest(await namesOf(t, id));
     await t.write(`${request}/hold`, "0");
   });
   return await awaitRequest(store, id, options);
@@ -89,44 +90,44 @@ export async function detachByRequest(
   id: RequestId,
   options: RequestOptions & { readonly force?: boolean } = {},
 ): Promise<void> {
-  if (!await store.exists(devicePaths(id).request)) throw noRequest(id);
+  if (!await store.exists(devicePaths(id).request)) throw noRequest(await namesOf(store, id));
   const { phase } = await run(store, id, options, options.force ? "forcing" : "detaching");
-  if (phase === "refused") throw noRequest(id);
-  if (phase === "abandoned") throw abandoned(id);
+  if (phase === "refused") throw noRequest(await namesOf(store, id));
+  if (phase === "abandoned") throw abandoned(await namesOf(store, id));
 }
 
-function noRequest(id: RequestId): ToolstackError {
+function noRequest({ device, driver }: Names): ToolstackError {
   return new ToolstackError(
     "no device",
-    `there is no request for ${deviceName(id)} to domain ${id.backendDomid}; was it attached ` +
-      "without one?",
+    `${device}: there is no request for it to ${driver}; was it attached without one?`,
   );
 }
 
-function abandoned(id: RequestId): ToolstackError {
+function abandoned({ device, driver }: Names): ToolstackError {
   return new ToolstackError(
     "no answer",
-    `the driver domain, ${id.backendDomid}, did not let go of ${deviceName(id)}; its nodes were ` +
-      "removed all the same",
+    `${device}: the driver domain, ${driver}, did not let go of it; its nodes were removed all ` +
+      "the same",
   );
 }
 
-function served(id: RequestId, { phase, look, failure }: RequestOutcome): ServedDevice {
+async function served(
+  store: StoreClient,
+  id: RequestId,
+  { phase, look, failure }: RequestOutcome,
+): Promise<ServedDevice> {
   const { device, pdev } = look.report;
   if (phase === "attached") return { state: "connected", device, pdev };
   if (phase === "held") return { state: "held", device, pdev };
-  const name = deviceName(id);
+  const { device: name } = await namesOf(store, id);
   if (phase === "refused") {
-    throw new ToolstackError(
-      "exists",
-      `the guest has a device ${name}, or a request for it, already`,
-    );
+    throw new ToolstackError("exists", `${name}: the guest has it, or a request for it, already`);
   }
   const end = phase === "abandoned" ? "; it did not let go of it either" : "";
   if (failure !== null) {
     throw new ToolstackError(failure.late ? "no answer" : "setup failed", failure.text + end);
   }
-  throw new ToolstackError("setup failed", `${name} was removed while it was waited for`);
+  throw new ToolstackError("setup failed", `${name}: removed while it was waited for`);
 }
 
 async function run(

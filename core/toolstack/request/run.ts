@@ -1,5 +1,4 @@
 /** Carries out what the toolstack's machine decides, for one request, from where the store has it. */
-import { deviceName } from "../../device/id.ts";
 import type { RequestId } from "../../request/paths.ts";
 import {
   TOOLSTACK_FINAL,
@@ -9,6 +8,7 @@ import {
 } from "../../request/toolstack_machine.ts";
 import type { StoreClient } from "../../xenstore/client.ts";
 import { DeadlineError } from "../../xenstore/errors.ts";
+import { type Names, namesOf } from "../live/names.ts";
 import { devicePaths, lookAtRequest, type RequestLook } from "./look.ts";
 import { type Creation, performStep } from "./steps.ts";
 
@@ -64,7 +64,9 @@ export async function runRequest(
 
   const take = async (event: ToolstackEvent): Promise<boolean> => {
     const { phase: next, steps } = toolstackTransition(phase, event, look.seen);
-    if (phase === "waiting" && next === "detaching") failure = failureOf(id, look, event, waits);
+    if (phase === "waiting" && next === "detaching") {
+      failure = failureOf(await namesOf(store, id), look, event, waits);
+    }
     const moved = next !== phase || steps.length > 0;
     phase = next;
     for (const step of steps) {
@@ -117,30 +119,29 @@ function waitOf(phase: ToolstackPhase, waits: RequestWaits): number {
 }
 
 function failureOf(
-  id: RequestId,
+  { device, driver }: Names,
   { seen, report }: RequestLook,
   event: ToolstackEvent,
   waits: RequestWaits,
 ): RequestOutcome["failure"] {
   const { state } = seen;
-  const where = `the driver domain, ${id.backendDomid},`;
-  const name = deviceName(id);
+  const where = `${device}: the driver domain, ${driver},`;
   if (event === "expired") {
     const within = `within ${waits.waiting / 1000} s`;
     const text = state === "new"
-      ? `nobody in domain ${id.backendDomid} took up the request for ${name} ${within}: does its ` +
-        "daemon run, and take requests?"
-      : `${where} did not connect ${name} ${within}: its request is ${state}`;
+      ? `${device}: nobody in ${driver} took up the request for it ${within}: does its daemon run, ` +
+        "and take requests?"
+      : `${where} did not connect it ${within}: its request is ${state}`;
     return { late: true, text };
   }
   if (state === "error") {
     return {
       late: false,
-      text: `${where} cannot set up ${name}: ${report.error ?? "no reason given"}`,
+      text: `${where} cannot set it up: ${report.error ?? "no reason given"}`,
     };
   }
   if (state === "prepared" && !seen.credible) {
-    return { late: false, text: `${where} names a backend for ${name} that cannot be its` };
+    return { late: false, text: `${where} names a backend for it that cannot be its` };
   }
-  return { late: false, text: `${name} was removed while it was waited for` };
+  return { late: false, text: `${device}: removed while it was waited for` };
 }

@@ -4,7 +4,7 @@ import { duration, stateLines } from "../../../core/cli/state_report.ts";
 import type { DeviceReport } from "../../../core/daemon/devices.ts";
 
 const report = (devid: number, more: Partial<DeviceReport> = {}): DeviceReport => ({
-  id: { backendDomid: 1, kind: "vbd", frontendDomid: 7, devid },
+  label: `vbd/7/${devid}`,
   phase: "connected",
   phaseMs: 1000,
   busy: false,

@@ -34,12 +34,14 @@ describe("a disk that its script calls connected", () => {
     waiting.catch(() => {});
     await Promise.race([waiting, Bun.sleep(20)]);
     await write({ "hotplug-error": "is there a disk?", "hotplug-status": "error" });
-    await expect(waiting).rejects.toThrow(/cannot set up vbd 51712 .*is there a disk\?/);
+    await expect(waiting).rejects.toThrow(
+      /xvda \(vbd\/7\/51712\): .*cannot set it up .*is there a disk\?/,
+    );
   });
 
   test("but has no device for is a failure when the time is up", async () => {
     await expect(awaitDevice(store, disk, "vbd", "hotplug", 50))
-      .rejects.toThrow(/says that vbd 51712 is set up, but named no device for it within/);
+      .rejects.toThrow(/says that it is set up, but named no device for it within/);
   });
 
   test("is set up when the device is named", async () => {

@@ -114,7 +114,7 @@ describe("creating", () => {
       await t.remove(FRONTEND);
       await t.write(`${BACKEND}/state`, "6");
     });
-    expect(await fault).toMatch(/has closed.*the side of domain 7 is gone/);
+    expect(await fault).toMatch(/has closed.*the side of domain web \(7\) is gone/);
   });
 });
 
