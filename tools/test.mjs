@@ -32,7 +32,7 @@ const bin = join(root, "node_modules", ".bin");
 const build = join(root, "build");
 /** Tests of the machine itself. */
 const machineLane =
-  /^test\/(real\/(?!xenstore|hotplug_v2\.|specs|nodes|conformance)|plugins\/(conformance|hostile))/;
+  /^test\/(real\/(?!xenstore|hotplug_v2\.|specs|nodes|conformance)|plugins\/(conformance|hostile)|docs\/commands)/;
 /** What `bun test` takes for a test file, but for `contract_spec.ts` and the like. */
 const testFile = /([._]test|\.spec)\.[cm]?[jt]sx?$/;
 const longTestFile = /\.more\.test\.[cm]?[jt]sx?$/;
