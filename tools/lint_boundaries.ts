@@ -11,7 +11,7 @@ const runtimeAllowed =
 
 /** Plugins are files of others; the demonstration on real parts borrows from the tests. */
 const computedAllowed =
-  /\/(core\/platform\/modules|core\/demo\/real_machine)\.ts$|\/(tools|compile|test)\//;
+  /\/(core\/platform\/bun\/modules|core\/demo\/real_machine)\.ts$|\/(tools|compile|test)\//;
 
 const plugin: Deno.lint.Plugin = {
   name: "xdevd",

@@ -59,7 +59,7 @@ export async function openTransport(location: StoreLocation, forLong = false): P
     try {
       const { openMessageDevice } = await import("../platform/message_device.ts");
       const awaitReadable = forLong
-        ? await (await import("../platform/await_readable.ts")).loadAwaitReadable()
+        ? (await import("../platform/await_readable.ts")).awaitReadable
         : undefined;
       return new DeviceTransport(openMessageDevice(path, awaitReadable), path);
     } catch (error) {

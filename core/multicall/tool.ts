@@ -1,5 +1,5 @@
 /** The xenstore tools, with the input, output and exit status of xenstore-utils 4.17. */
-import { prepareOutput, type StandardStream, writeFully } from "../platform/output.ts";
+import { type StandardStream, writeFully } from "../platform/output.ts";
 import { argumentBytes, environment, exit } from "../platform/self.ts";
 import type { StoreClient } from "../xenstore/client.ts";
 import type { StoreError } from "../xenstore/errors.ts";
@@ -20,7 +20,6 @@ const BROKEN_PIPE_STATUS = 141;
 
 /** Runs a tool to its end; resolves with the exit status. */
 export async function runTool({ name, skip }: Invocation): Promise<number> {
-  await prepareOutput();
   const args = (await argumentBytes()).slice(skip);
   const { call, says } = decodeCall(name, args, environment("POSIXLY_CORRECT") !== undefined);
   for (const text of says) print(2, text);

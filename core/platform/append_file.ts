@@ -1,7 +1,22 @@
 /** Files that only grow, for the journal. */
-import * as fs from "node:fs";
+import {
+  closeFile,
+  link,
+  O_APPEND,
+  O_CREAT,
+  O_EXCL,
+  O_NOFOLLOW,
+  O_RDONLY,
+  O_WRONLY,
+  openFile,
+  readOpen,
+  removeAll,
+  rename,
+  writeOpen,
+} from "./io/file_calls.ts";
+import { sys } from "./kernel.ts";
 import { openOwnFile, UnsafeFile } from "./own_file.ts";
-import { systemError } from "./system_error.ts";
+import { must, systemError } from "./system_error.ts";
 
 /** A file that records are appended to. */
 export interface AppendFile {
@@ -39,9 +54,7 @@ export interface AppendFiles {
   keep(path: string, as: string): void;
 }
 
-const { O_APPEND, O_CREAT, O_EXCL, O_NOFOLLOW, O_RDONLY, O_WRONLY } = fs.constants;
-
-/** The machine's files. The runtime opens all with O_CLOEXEC. */
+/** The machine's files. */
 export const systemAppendFiles: AppendFiles = {
   read(path) {
     let fd: number;
@@ -51,32 +64,32 @@ export const systemAppendFiles: AppendFiles = {
       throw error instanceof UnsafeFile ? new UnsafeFile(`${error.message}: remove it`) : error;
     }
     try {
-      return new Uint8Array(fs.readFileSync(fd));
+      return readOpen(fd);
     } finally {
-      fs.closeSync(fd);
+      closeFile(fd);
     }
   },
   replace(path, content) {
     const temporary = `${path}.new`;
-    fs.rmSync(temporary, { force: true });
-    const fd = fs.openSync(
+    removeAll(temporary);
+    const fd = openFile(
       temporary,
       O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW | O_APPEND,
       0o600,
     );
     try {
-      writeAll(fd, content);
-      fs.renameSync(temporary, path);
+      writeOpen(fd, content);
+      rename(temporary, path);
     } catch (error) {
-      fs.closeSync(fd);
-      fs.rmSync(temporary, { force: true });
+      closeFile(fd);
+      removeAll(temporary);
       throw error;
     }
     return new OpenFile(fd, content.length);
   },
   keep(path, as) {
-    fs.rmSync(as, { force: true });
-    fs.linkSync(path, as);
+    removeAll(as);
+    link(path, as);
   },
 };
 
@@ -101,7 +114,7 @@ class OpenFile implements AppendFile {
     if (this.#closed) throw systemError("EBADF", "EBADF: it is closed");
     if (this.#ragged) this.#cut();
     try {
-      writeAll(this.#fd, bytes);
+      writeOpen(this.#fd, bytes);
       this.#size += bytes.length;
     } catch (error) {
       this.#ragged = true;
@@ -115,22 +128,13 @@ class OpenFile implements AppendFile {
   }
 
   #cut(): void {
-    fs.ftruncateSync(this.#fd, this.#size);
+    must(() => sys.ftruncate(this.#fd, this.#size), "truncate");
     this.#ragged = false;
   }
 
   close(): void {
     if (this.#closed) return;
     this.#closed = true;
-    fs.closeSync(this.#fd);
-  }
-}
-
-/** @throws SystemError when some of it, or nothing, may have been written */
-function writeAll(fd: number, bytes: Uint8Array): void {
-  for (let done = 0; done < bytes.length;) {
-    const written = fs.writeSync(fd, bytes, done);
-    if (written === 0) throw systemError("EIO", "EIO: nothing was written");
-    done += written;
+    closeFile(this.#fd);
   }
 }

@@ -1,20 +1,11 @@
-/** Waiting for a descriptor in place (`poll(2)`), which the runtimes' own functions lack. */
-import { loadLibc } from "./libc.ts";
+/** Waiting for a descriptor in place (`poll(2)`). */
+import { sys } from "./kernel.ts";
 
 /** Waits until something can be read, for `ms` at most. @returns whether it can */
 export type AwaitReadable = (fd: number, ms: number) => boolean;
 
-/** poll.h on Linux. */
+/** asm-generic/poll.h */
 const POLLIN = 1;
 
-/** Needs Bun's foreign function interface. @throws Error without one */
-export async function loadAwaitReadable(): Promise<AwaitReadable> {
-  const { poll } = await loadLibc("wait for a descriptor");
-  // struct pollfd: the descriptor; then two 16-bit numbers, what is waited for and what there is.
-  const asked = new Int32Array(2);
-  return (fd, ms) => {
-    asked[0] = fd;
-    asked[1] = POLLIN;
-    return poll(asked, 1, ms) === 1 && (asked[1] >>> 16 & POLLIN) !== 0;
-  };
-}
+/** The kernel's. */
+export const awaitReadable: AwaitReadable = (fd, ms) => (sys.poll(fd, POLLIN, ms) & POLLIN) !== 0;

@@ -1,30 +1,28 @@
-/** The machine's block devices, by Bun's foreign function interface: no child process is started. */
-import * as fs from "node:fs/promises";
-import {
-  accessSync,
-  type BigIntStats,
-  closeSync,
-  constants,
-  fstatSync,
-  open as fsOpen,
-  readlinkSync,
-} from "node:fs";
-import { promisify } from "node:util";
+/** The machine's block devices, by system calls: no program is started. */
 import type { BlockDevices, StorageTarget } from "../../plugins/contract_block.ts";
 import { diskSequence, isReadOnly, sizeOf } from "./block_queries.ts";
 import { majorOf, minorOf } from "./device_numbers.ts";
-import { type Ioctl, loadIoctl } from "./ioctl.ts";
+import {
+  closeFile,
+  linkStatusOf,
+  O_NOFOLLOW,
+  O_NONBLOCK,
+  O_RDONLY,
+  openStatus,
+  pathBytes,
+  readLink,
+} from "./io/file_calls.ts";
+import { type Ioctl, systemIoctl } from "./ioctl.ts";
 import { attachLoop } from "./loop_attach.ts";
 import { detachLoop, loops, statusOf } from "./loop_devices.ts";
 import { LOOP_MAJOR } from "./loop_info.ts";
+import { sys } from "./kernel.ts";
+import { far } from "./runtime.ts";
 import { systemError } from "./system_error.ts";
+import type { FileStatus } from "./types.ts";
 
-/**
- * The machine's block devices.
- * @throws Error when there is no foreign function interface: then only scripts can do the work
- */
-export async function openBlockDevices(): Promise<BlockDevices> {
-  const ioctl = await loadIoctl();
+/** The machine's block devices; each call is made by this process. */
+export function openBlockDevices(ioctl: Ioctl = systemIoctl): BlockDevices {
   return {
     describe: (path) => describe(ioctl, path),
     attachLoop: (request) => attachLoop(ioctl, request),
@@ -33,38 +31,24 @@ export async function openBlockDevices(): Promise<BlockDevices> {
   };
 }
 
-/** The machine's block devices, got at when they are first used; likewise. */
-export const systemBlockDevices: BlockDevices = {
-  describe: async (path) => await (await opened()).describe(path),
-  attachLoop: async (request) => await (await opened()).attachLoop(request),
-  detachLoop: async (node, expected) => await (await opened()).detachLoop(node, expected),
-  loops: async (bounds) => await (await opened()).loops(bounds),
-};
-
-let open: Promise<BlockDevices> | null = null;
-
-function opened(): Promise<BlockDevices> {
-  return open ??= openBlockDevices();
-}
+/** The machine's block devices. */
+export const systemBlockDevices: BlockDevices = far.blocks ?? openBlockDevices();
 
 async function describe(ioctl: Ioctl, given: string): Promise<StorageTarget> {
   if (given.includes("\0")) {
     throw systemError("EINVAL", `${JSON.stringify(given)}: a path has no NUL in it`);
   }
   const { path, status, mayWrite } = await locate(given);
-  if (status.isBlockDevice()) return await describeBlock(ioctl, path, status);
+  if (status.kind === "block") return await describeBlock(ioctl, path, status);
   const identity = `${status.dev}:${status.ino}`;
-  const kind = status.isFile() ? "file" : status.isDirectory() ? "directory" : "other";
+  const kind = status.kind === "file" || status.kind === "directory" ? status.kind : "other";
   if (kind !== "file") return { path, kind, identity, size: 0, readOnly: true };
-  const size = Number(status.size);
-  const readOnly = !mayWrite || (status.mode & 0o222n) === 0n;
-  return { path, kind, identity, size, readOnly };
+  const readOnly = !mayWrite || (status.mode & 0o222) === 0;
+  return { path, kind, identity, size: status.size, readOnly };
 }
 
 /** Linux, fcntl.h: finds a file without opening it, so that no device is disturbed. */
 const O_PATH = 0o10000000;
-
-const openPath = promisify(fsOpen);
 
 /**
  * Where a path leads. Finding it may take long (a network, a slow disk) and waits in a thread; what
@@ -72,61 +56,58 @@ const openPath = promisify(fsOpen);
  */
 async function locate(
   given: string,
-): Promise<{ path: string; status: BigIntStats; mayWrite: boolean }> {
-  const fd = await openPath(given, O_PATH);
+): Promise<{ path: string; status: FileStatus; mayWrite: boolean }> {
+  const fd = await far.open(given, O_PATH);
   try {
-    const status = fstatSync(fd, { bigint: true });
+    const status = openStatus(fd);
     const link = `/proc/self/fd/${fd}`;
-    const path = readlinkSync(link);
+    const path = readLink(link);
     // Deleted just now; or it has such a name, and then it is there under it.
     if (path.endsWith(" (deleted)")) {
-      const { dev, ino } = await fs.lstat(path, { bigint: true });
+      const { dev, ino } = linkStatusOf(path);
       if (dev !== status.dev || ino !== status.ino) throw systemError("ENOENT", `${given}: gone`);
     }
-    return { path, status, mayWrite: status.isFile() && isWritable(link) };
+    return { path, status, mayWrite: status.kind === "file" && isWritable(link) };
   } finally {
-    closeSync(fd);
+    closeFile(fd);
   }
 }
 
+// fcntl.h, unistd.h
+const [AT_FDCWD, W_OK] = [-100, 2];
+
 function isWritable(path: string): boolean {
-  try {
-    accessSync(path, constants.W_OK);
-    return true;
-  } catch {
-    return false;
-  }
+  return sys.access(AT_FDCWD, pathBytes(path), W_OK) === 0;
 }
 
 async function describeBlock(
   ioctl: Ioctl,
   path: string,
-  status: BigIntStats,
+  status: FileStatus,
 ): Promise<StorageTarget> {
   const { rdev } = status;
   // Non-blocking, for drives without a medium.
-  const flags = constants.O_RDONLY | constants.O_NOFOLLOW | constants.O_NONBLOCK;
-  const device = await fs.open(path, flags);
+  const fd = await far.open(path, O_RDONLY | O_NOFOLLOW | O_NONBLOCK);
   try {
-    const opened = await device.stat({ bigint: true });
-    if (!opened.isBlockDevice() || opened.rdev !== rdev) {
+    const opened = openStatus(fd);
+    if (opened.kind !== "block" || opened.rdev !== rdev) {
       throw systemError("ESTALE", `${path}: replaced by another device meanwhile`);
     }
     const major = majorOf(rdev);
-    const diskseq = diskSequence(ioctl, device.fd, path);
-    const loop = major === LOOP_MAJOR ? statusOf(ioctl, device.fd, path) : undefined;
+    const diskseq = diskSequence(ioctl, fd, path);
+    const loop = major === LOOP_MAJOR ? statusOf(ioctl, fd, path) : undefined;
     return {
       path,
       kind: "block",
       identity: `block ${rdev}`,
-      size: sizeOf(ioctl, device.fd, path),
-      readOnly: isReadOnly(ioctl, device.fd, path),
+      size: sizeOf(ioctl, fd, path),
+      readOnly: isReadOnly(ioctl, fd, path),
       major,
       minor: minorOf(rdev),
       ...(diskseq === undefined ? {} : { diskseq }),
       ...(loop?.isWhole ? { carries: loop.file } : {}),
     };
   } finally {
-    await device.close();
+    closeFile(fd);
   }
 }

@@ -1,6 +1,9 @@
-/** Child processes, by the runtime's own function: `node:child_process` takes half as long again. */
+/** Child processes. */
 import { LineSplitter } from "./line_splitter.ts";
 import { type InputPipe, openInputPipe, openOutputPipe, type OutputPipe } from "./pipe.ts";
+import { sys } from "./kernel.ts";
+import { sources } from "./runtime.ts";
+import { SIGNALS } from "./signals.ts";
 import type { Child, ChildExit, ChildSpec, Processes } from "./types.ts";
 
 /** How long the output is waited for after the end of the process itself, in ms. */
@@ -39,10 +42,10 @@ export const systemProcesses: Processes = {
     try {
       if (spec.output) {
         const names = spec.apart ? ["stdout", "stderr"] as const : ["stdout"] as const;
-        for (const name of names) lines.push(await openLines((line) => spec.output?.(line, name)));
+        for (const name of names) lines.push(openLines((line) => spec.output?.(line, name)));
       }
-      const [stdout, stderr = stdout] = lines.map(({ pipe }) => pipe.theirs);
-      return launch(spec, ["ignore", stdout ?? "ignore", stderr ?? "ignore"], lines);
+      const [stdout = null, stderr = stdout] = lines.map(({ pipe }) => pipe.theirs);
+      return launch(spec, [null, stdout, stderr], lines);
     } finally {
       for (const { pipe } of lines) pipe.closeTheirs();
     }
@@ -52,12 +55,12 @@ export const systemProcesses: Processes = {
 /** The machine's, that are talked to. */
 export const systemPipedChildren: PipedChildren = {
   async start({ complaint, around = (make) => make(), ...spec }) {
-    const complaints = await openLines(complaint, Number.POSITIVE_INFINITY);
+    const complaints = openLines(complaint, Number.POSITIVE_INFINITY);
     let output: OutputPipe | null = null;
     let input: InputPipe | null = null;
     try {
-      output = await openOutputPipe();
-      const told = input = await openInputPipe();
+      output = openOutputPipe();
+      const told = input = openInputPipe();
       const stdio = [input.theirs, output.theirs, complaints.pipe.theirs] as const;
       const child = around(() => launch(spec, stdio, [complaints]));
       child.exited.then(told.close);
@@ -88,8 +91,8 @@ interface Lines {
   readonly drained: Promise<void>;
 }
 
-async function openLines(line: (text: string) => void, linesMax?: number): Promise<Lines> {
-  const pipe = await openOutputPipe();
+function openLines(line: (text: string) => void, linesMax?: number): Lines {
+  const pipe = openOutputPipe();
   const splitter = new LineSplitter(line, linesMax);
   return { pipe, splitter, drained: pipe.drain((chunk) => splitter.push(chunk)).catch(() => {}) };
 }
@@ -101,15 +104,15 @@ async function openLines(line: (text: string) => void, linesMax?: number): Promi
  */
 function launch(
   { argv, env, cwd = "/" }: Pick<ChildSpec, "argv" | "env" | "cwd">,
-  stdio: readonly Descriptor[],
+  fds: readonly (number | null)[],
   lines: readonly Lines[],
 ): Child {
   const { promise: exited, resolve } = Promise.withResolvers<ChildExit>();
-  const pid = spawn({ argv, env, cwd, stdio }, (exit) => {
+  const pid = sources.start({ argv, env, cwd, fds }, (end) => {
     const finish = () => {
       clearTimeout(timer);
       for (const { splitter } of lines) splitter.end();
-      resolve(exit);
+      resolve(end);
     };
     // A grandchild may keep the output open for ever.
     const timer = setTimeout(finish, OUTPUT_GRACE_MS);
@@ -118,43 +121,7 @@ function launch(
   return { pid, exited, signalGroup: (signal) => signalGroup(pid, signal) };
 }
 
-/** What one of a child's descriptors is: one of this process, /dev/null, or the same. */
-type Descriptor = number | "ignore" | "inherit";
-
-/** A process to be made: leader of a session and process group, so that all of it can be ended. */
-export interface SpawnSpec {
-  readonly argv: readonly string[];
-  readonly env: Readonly<Record<string, string | undefined>>;
-  /** Default: where this process is. */
-  readonly cwd?: string;
-  /** From 0 on; it gets no others. */
-  readonly stdio: readonly Descriptor[];
-}
-
-/** Makes a process. @returns its pid @throws SystemError when it cannot be started */
-export function spawn(
-  { argv, env, cwd, stdio: [stdin = "ignore", stdout = "ignore", stderr = "ignore", ...more] }:
-    SpawnSpec,
-  ended: (exit: ChildExit) => void,
-): number {
-  const { pid } = Bun.spawn([...argv], {
-    detached: true,
-    env: { ...env },
-    ...(cwd === undefined ? {} : { cwd }),
-    stdio: [stdin, stdout, stderr, ...more],
-    onExit({ exitCode: code, signalCode: signal }) {
-      ended({ code, signal: typeof signal === "number" ? `signal ${signal}` : signal });
-    },
-  });
-  return pid;
-}
-
 /** Sends a signal to a process group; false when there is none. */
 function signalGroup(leader: number, signal: Parameters<Child["signalGroup"]>[0]): boolean {
-  try {
-    process.kill(-leader, signal);
-    return true;
-  } catch {
-    return false;
-  }
+  return sys.kill(-leader, SIGNALS[signal]) === 0;
 }

@@ -2,7 +2,18 @@
  * Control groups (cgroups(7), both versions), to bound how many processes something makes, and to end
  * them all.
  */
-import * as fs from "node:fs";
+import {
+  closeFile,
+  list,
+  makeDirectories,
+  O_WRONLY,
+  openFile,
+  readText,
+  removeDirectory,
+  writeOpen,
+} from "./io/file_calls.ts";
+import { sys } from "./kernel.ts";
+import { SIGNALS } from "./signals.ts";
 
 /** A control group of our own. */
 export interface ControlGroup {
@@ -40,8 +51,8 @@ export function makeControlGroup(name: string, processes: number): ControlGroup 
     const directory = `${place.mount}${parent === "/" ? "" : parent}/${name}`;
     try {
       if (place.version === 2) enablePids(`${place.mount}${parent}`);
-      fs.mkdirSync(directory, { recursive: true });
-      fs.writeFileSync(`${directory}/pids.max`, String(processes));
+      makeDirectories(directory);
+      tell(`${directory}/pids.max`, String(processes));
       return groupAt(directory, `${place.mount}${place.own}`, processes);
     } catch (error) {
       reasons.push((error as Error).message);
@@ -58,7 +69,7 @@ export function removeControlGroups(prefix: string): void {
     const directory = `${place.mount}${parent === "/" ? "" : parent}`;
     for (const name of listed(directory).filter((name) => name.startsWith(prefix))) {
       try {
-        fs.rmdirSync(`${directory}/${name}`);
+        removeDirectory(`${directory}/${name}`);
       } catch {
         // Somebody dies slowly.
       }
@@ -68,7 +79,7 @@ export function removeControlGroups(prefix: string): void {
 
 function listed(directory: string): string[] {
   try {
-    return fs.readdirSync(directory);
+    return list(directory);
   } catch {
     return [];
   }
@@ -78,7 +89,7 @@ function groupAt(directory: string, own: string, processes: number): ControlGrou
   const pidsFile = `${directory}/cgroup.procs`;
   const pids = () => {
     try {
-      return fs.readFileSync(pidsFile, "utf8").split("\n").filter((line) => line !== "").map(
+      return readText(pidsFile).split("\n").filter((line) => line !== "").map(
         Number,
       );
     } catch {
@@ -89,19 +100,19 @@ function groupAt(directory: string, own: string, processes: number): ControlGrou
     around(make) {
       // There is no other way to be born into a group than by a parent that is in it; our own
       // threads would count too.
-      fs.writeFileSync(`${directory}/pids.max`, "max");
-      fs.writeFileSync(pidsFile, String(process.pid));
+      tell(`${directory}/pids.max`, "max");
+      tell(pidsFile, String(sys.getpid()));
       try {
         return make();
       } finally {
-        fs.writeFileSync(`${own}/cgroup.procs`, String(process.pid));
-        fs.writeFileSync(`${directory}/pids.max`, String(processes));
+        tell(`${own}/cgroup.procs`, String(sys.getpid()));
+        tell(`${directory}/pids.max`, String(processes));
       }
     },
     killAll() {
       try {
         // None of them makes another one from here on.
-        fs.writeFileSync(`${directory}/pids.max`, "0");
+        tell(`${directory}/pids.max`, "0");
       } catch {
         // Then the rounds below have to do.
       }
@@ -109,17 +120,13 @@ function groupAt(directory: string, own: string, processes: number): ControlGrou
         const left = pids();
         if (left.length === 0) return;
         for (const pid of left) {
-          try {
-            process.kill(pid, "SIGKILL");
-          } catch {
-            // It has ended.
-          }
+          sys.kill(pid, SIGNALS.SIGKILL);
         }
       }
     },
     remove() {
       try {
-        fs.rmdirSync(directory);
+        removeDirectory(directory);
       } catch {
         // Somebody dies slowly; the next start takes it over.
       }
@@ -152,8 +159,8 @@ function findPlace(): Place | null {
 /** Version 2 has a controller in a group only if the group above it passes it on. */
 function enablePids(parent: string): void {
   const file = `${parent}/cgroup.subtree_control`;
-  if (fs.readFileSync(file, "utf8").trim().split(" ").includes("pids")) return;
-  fs.writeFileSync(file, "+pids");
+  if (readText(file).trim().split(" ").includes("pids")) return;
+  tell(file, "+pids");
 }
 
 function parentOf(group: string): string {
@@ -162,8 +169,18 @@ function parentOf(group: string): string {
 
 function readLines(file: string): string[] {
   try {
-    return fs.readFileSync(file, "utf8").split("\n");
+    return readText(file).split("\n");
   } catch {
     return [];
+  }
+}
+
+/** Writes one of the kernel's files. */
+function tell(file: string, text: string): void {
+  const fd = openFile(file, O_WRONLY);
+  try {
+    writeOpen(fd, new TextEncoder().encode(text));
+  } finally {
+    closeFile(fd);
   }
 }

@@ -1,18 +1,8 @@
 /** Bytes from and to a descriptor that does not block. */
+import type { DescriptorReader } from "./sources.ts";
 
 /** How long a peer that does not read has before it is tried again, in ms. */
 const FULL_PAUSE_MS = 5;
-
-/** Hands out what is read from a descriptor. */
-export type DescriptorReader = Pick<ReadableStreamDefaultReader<Uint8Array>, "read" | "cancel">;
-
-/**
- * Reads a descriptor, no further than it is asked for. The runtime waits for it without a timer, which
- * it has for each socket of its own. Whoever opened the descriptor closes it, when this has ended.
- */
-export function openReader(fd: number): DescriptorReader {
-  return Bun.file(fd).stream().getReader();
-}
 
 /** Reads to the end. @throws SystemError, or what `data` throws */
 export async function readAll(
@@ -23,7 +13,16 @@ export async function readAll(
   for (;;) {
     const { done, value } = await reader.read();
     if (done) return;
-    data(value);
+    data(value!);
+  }
+}
+
+/** What a reader reads, no further than it is asked for. */
+export async function* chunksOf(reader: DescriptorReader): AsyncGenerator<Uint8Array> {
+  for (;;) {
+    const { done, value } = await reader.read();
+    if (done) return;
+    yield value!;
   }
 }
 

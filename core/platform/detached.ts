@@ -1,12 +1,15 @@
 /** Starting this program again, in the background. */
-import * as fs from "node:fs";
-import { spawn } from "./child.ts";
+import { closeFile, currentDirectory, writeOpen } from "./io/file_calls.ts";
 import { openOutputPipe } from "./pipe.ts";
+import { sources } from "./runtime.ts";
 import { selfCommand } from "./self.ts";
 import { environmentWithSettings } from "./tuning.ts";
 
 /** The descriptor through which a detached child reports to the one that started it. */
 const REPORT_FD = 3;
+
+/** The standard error. */
+const STDERR = 2;
 
 /**
  * Starts this program again in a session of its own, and waits until it says how its start went. It
@@ -15,13 +18,16 @@ const REPORT_FD = 3;
  * @throws SystemError when it cannot be started
  */
 export async function startDetached(args: readonly string[]): Promise<string | null> {
-  const report = await openOutputPipe();
+  const report = openOutputPipe();
+  const env = Object.fromEntries(
+    Object.entries(environmentWithSettings()).filter(([, value]) => value !== undefined),
+  ) as Record<string, string>;
   try {
-    spawn({
-      argv: [...selfCommand(), ...args],
-      env: environmentWithSettings(),
-      stdio: ["ignore", "ignore", "inherit", report.theirs],
-    }, () => {});
+    const fds = [null, null, STDERR, report.theirs];
+    sources.start(
+      { argv: [...selfCommand(), ...args], env, cwd: currentDirectory(), fds },
+      () => {},
+    );
   } finally {
     report.closeTheirs();
   }
@@ -35,6 +41,6 @@ const READY = "ready\n";
 
 /** In the detached child: reports success (null) or a failure, once. */
 export function reportStart(failure: string | null): void {
-  fs.writeSync(REPORT_FD, failure ?? READY);
-  fs.closeSync(REPORT_FD);
+  writeOpen(REPORT_FD, new TextEncoder().encode(failure ?? READY));
+  closeFile(REPORT_FD);
 }

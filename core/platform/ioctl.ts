@@ -1,6 +1,6 @@
-/** `ioctl(2)`, which the runtimes' own functions lack. */
-import { loadLibc } from "./libc.ts";
-import { systemError } from "./system_error.ts";
+/** `ioctl(2)`. */
+import { sys } from "./kernel.ts";
+import { errnoName, systemError } from "./system_error.ts";
 
 /**
  * One `ioctl(2)`.
@@ -16,14 +16,10 @@ export type Ioctl = (
   argument?: Uint8Array | number,
 ) => number;
 
-/** Needs Bun's foreign function interface. @throws Error when it cannot be loaded */
-export async function loadIoctl(): Promise<Ioctl> {
-  const libc = await loadLibc("control block devices");
-  type Pointer = Parameters<typeof libc.ioctl>[2];
-  return (what, fd, request, argument = 0) => {
-    const result = libc.ioctl(fd, request, argument as Pointer);
-    if (result >= 0) return result;
-    const code = libc.errorCode();
-    throw systemError(code, `${what}: ${code}`);
-  };
-}
+/** The machine's. */
+export const systemIoctl: Ioctl = (what, fd, request, argument = 0) => {
+  const result = sys.ioctl(fd, request, argument);
+  if (result >= 0) return result;
+  const code = errnoName(-result);
+  throw systemError(code, `${what}: ${code}`);
+};

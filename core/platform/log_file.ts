@@ -1,14 +1,21 @@
 /** The file that a daemon's standard output and error go to: it is kept, and changed, while it runs. */
-import * as fs from "node:fs";
-import { loadTryLock } from "./flock.ts";
-import { loadLibc } from "./libc.ts";
+import { tryLock } from "./flock.ts";
+import {
+  closeFile,
+  O_APPEND,
+  O_CREAT,
+  O_EXCL,
+  O_WRONLY,
+  rename,
+  statusIfThere,
+} from "./io/file_calls.ts";
+import { sys } from "./kernel.ts";
 import { isNameOf, openOwnFile } from "./own_file.ts";
-import { hasCode } from "./system_error.ts";
+import { hasCode, must } from "./system_error.ts";
 
 /** Old log files that are kept: `.1` is the newest (tools/libs/light/libxl_utils.c). */
 const KEPT = 10;
 
-const { O_APPEND, O_CREAT, O_EXCL, O_WRONLY } = fs.constants;
 const MODE = 0o644;
 
 const STDOUT = 1;
@@ -22,32 +29,18 @@ export class LogInUse extends Error {
 /** A log file. It is locked while it is this process's. */
 export class LogFile {
   readonly path: string;
-  readonly #tryLock: (fd: number) => boolean;
-  readonly #direct: (fd: number) => void;
 
-  private constructor(
-    path: string,
-    tryLock: (fd: number) => boolean,
-    direct: (fd: number) => void,
-  ) {
+  private constructor(path: string) {
     this.path = path;
-    this.#tryLock = tryLock;
-    this.#direct = direct;
   }
 
   /**
    * Begins a new log; the last ten are kept beside it as `.1` … `.10`. From then on it is the
-   * standard output and error. Needs Bun's foreign function interface.
+   * standard output and error.
    * @throws LogInUse, UnsafeFile when it is not this user's own regular file; SystemError
    */
-  static async begin(path: string): Promise<LogFile> {
-    const { dup2, failure } = await loadLibc("direct the output to a file");
-    const direct = (fd: number) => {
-      for (const stream of [STDOUT, STDERR]) {
-        if (dup2(fd, stream) < 0) throw failure("the output cannot be directed to it");
-      }
-    };
-    const file = new LogFile(path, await loadTryLock(), direct);
+  static begin(path: string): LogFile {
+    const file = new LogFile(path);
     file.#begin();
     return file;
   }
@@ -63,7 +56,7 @@ export class LogFile {
         // Another daemon was quicker, and has it now.
         if (!hasCode(error, "EEXIST")) throw error;
       } finally {
-        if (old !== null) fs.closeSync(old);
+        if (old !== null) closeFile(old);
       }
     }
   }
@@ -79,9 +72,11 @@ export class LogFile {
   #take(flags: number): void {
     const fd = this.#openLocked(O_WRONLY | O_APPEND | flags)!;
     try {
-      this.#direct(fd);
+      for (const stream of [STDOUT, STDERR]) {
+        must(() => sys.dup2(fd, stream), "the output cannot be directed to it");
+      }
     } finally {
-      fs.closeSync(fd);
+      closeFile(fd);
     }
   }
 
@@ -95,14 +90,14 @@ export class LogFile {
         if (hasCode(error, "ENOENT") && (flags & O_CREAT) === 0) return null;
         throw error;
       }
-      const isLocked = this.#tryLock(fd);
+      const isLocked = tryLock(fd);
       // It may have been moved away in between.
       if (isNameOf(this.path, fd)) {
         if (isLocked) return fd;
-        fs.closeSync(fd);
+        closeFile(fd);
         throw new LogInUse("another daemon writes to it");
       }
-      fs.closeSync(fd);
+      closeFile(fd);
     }
   }
 }
@@ -111,7 +106,7 @@ export class LogFile {
 function rotate(path: string): void {
   for (let number = KEPT - 1; number >= 0; number--) {
     const from = number === 0 ? path : `${path}.${number}`;
-    if (fs.lstatSync(from, { throwIfNoEntry: false }) === undefined) continue;
-    fs.renameSync(from, `${path}.${number + 1}`);
+    if (statusIfThere(from) === undefined) continue;
+    rename(from, `${path}.${number + 1}`);
   }
 }

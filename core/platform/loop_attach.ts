@@ -1,9 +1,15 @@
 /** Attaching a file to whatever loop device is free. */
-import { close, closeSync, constants, fstatSync, open, openSync } from "node:fs";
-import { promisify } from "node:util";
-import { setTimeout as sleep } from "node:timers/promises";
 import type { LoopDevice, LoopRequest } from "../../plugins/contract_block.ts";
 import type { Ioctl } from "./ioctl.ts";
+import {
+  closeFile,
+  O_NOFOLLOW,
+  O_NONBLOCK,
+  O_RDONLY,
+  O_RDWR,
+  openFile,
+  openStatus,
+} from "./io/file_calls.ts";
 import { look, openLoop } from "./loop_devices.ts";
 import {
   LOOP_CLR_FD,
@@ -17,9 +23,8 @@ import {
   loopInfo,
   type LoopSettings,
 } from "./loop_info.ts";
+import { far } from "./runtime.ts";
 import { hasCode, systemError } from "./system_error.ts";
-
-const openFile = promisify(open);
 
 const CONTROL = "/dev/loop-control";
 
@@ -37,25 +42,24 @@ export async function attachLoop(ioctl: Ioctl, request: LoopRequest): Promise<Lo
     throw systemError("EINVAL", `tag ${JSON.stringify(name)}: 1 to 63 printable characters needed`);
   }
   // Non-blocking, since what was a file may have become a FIFO.
-  const access = readOnly ? constants.O_RDONLY : constants.O_RDWR;
-  const file = await openFile(path, access | constants.O_NOFOLLOW | constants.O_NONBLOCK);
+  const access = readOnly ? O_RDONLY : O_RDWR;
+  const file = await far.open(path, access | O_NOFOLLOW | O_NONBLOCK);
   try {
     // It has just been opened: what is known of it is at hand.
-    const status = fstatSync(file, { bigint: true });
-    if (!status.isFile()) throw systemError("EINVAL", `${path}: not a regular file`);
+    const status = openStatus(file);
+    if (status.kind !== "file") throw systemError("EINVAL", `${path}: not a regular file`);
     if (`${status.dev}:${status.ino}` !== expectIdentity) {
       throw systemError("ESTALE", `${path}: replaced by another file meanwhile`);
     }
     return await attachToFree(ioctl, file, { name, readOnly, directIo });
   } finally {
-    // Whoever asked need not wait for that.
-    close(file, () => {});
+    closeFile(file);
   }
 }
 
 async function attachToFree(ioctl: Ioctl, file: number, settings: LoopSettings) {
   // These are the kernel's own: opening them waits for nothing.
-  const control = openSync(CONTROL, constants.O_RDWR);
+  const control = openFile(CONTROL, O_RDWR);
   try {
     for (let attempt = 1;; attempt++) {
       const number = ioctl(`LOOP_CTL_GET_FREE ${CONTROL}`, control, LOOP_CTL_GET_FREE);
@@ -64,10 +68,10 @@ async function attachToFree(ioctl: Ioctl, file: number, settings: LoopSettings) 
       } catch (error) {
         if (!hasCode(error, ...TAKEN) || attempt === ATTEMPTS) throw error;
       }
-      await sleep(Math.random() * PAUSE_MS);
+      await new Promise((resolve) => setTimeout(resolve, Math.random() * PAUSE_MS));
     }
   } finally {
-    closeSync(control);
+    closeFile(control);
   }
 }
 
@@ -77,7 +81,7 @@ function attachTo(
   file: number,
   settings: LoopSettings,
 ): LoopDevice {
-  const device = openLoop(node, constants.O_RDWR);
+  const device = openLoop(node, O_RDWR);
   try {
     try {
       ioctl(`LOOP_CONFIGURE ${node}`, device, LOOP_CONFIGURE, loopConfig(file, settings));
@@ -90,7 +94,7 @@ function attachTo(
     if (attached === undefined) throw systemError("EIO", `${node}: was detached at once`);
     return attached;
   } finally {
-    closeSync(device);
+    closeFile(device);
   }
 }
 

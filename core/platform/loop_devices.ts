@@ -1,6 +1,4 @@
 /** Loop devices that are attached: looking at them, finding them, and detaching. */
-import * as fs from "node:fs/promises";
-import { closeSync, constants, existsSync, fstatSync, openSync } from "node:fs";
 import type {
   LoopBounds,
   LoopDetached,
@@ -10,6 +8,16 @@ import type {
 import { diskSequence } from "./block_queries.ts";
 import { majorOf, minorOf } from "./device_numbers.ts";
 import type { Ioctl } from "./ioctl.ts";
+import {
+  closeFile,
+  exists,
+  list,
+  O_NOFOLLOW,
+  O_NONBLOCK,
+  O_RDONLY,
+  openFile,
+  openStatus,
+} from "./io/file_calls.ts";
 import {
   emptyLoopInfo,
   LOOP_CLR_FD,
@@ -54,7 +62,7 @@ export async function detachLoop(
     throw error;
   } finally {
     // Newer kernels detach only here.
-    closeSync(device);
+    closeFile(device);
   }
   const left = await lookAt(ioctl, node);
   return left !== undefined && isUse(left, expected) ? "pending" : "detached";
@@ -72,7 +80,7 @@ export async function loops(
 ): Promise<LoopDevice[]> {
   const found: LoopDevice[] = [];
   const names = node === undefined
-    ? await fs.readdir("/sys/block")
+    ? list("/sys/block")
     : node.startsWith("/dev/")
     ? [node.slice("/dev/".length)]
     : [];
@@ -89,19 +97,19 @@ export async function loops(
 async function lookAt(ioctl: Ioctl, node: string): Promise<LoopDevice | undefined> {
   // Spares opening what is free: somebody else may be about to take it.
   const attached = `/sys/block/${node.slice("/dev/".length)}/loop/backing_file`;
-  if (!existsSync(attached)) return undefined;
+  if (!exists(attached)) return undefined;
   const device = openIfThere(node);
   if (device === undefined) return undefined;
   try {
     return look(ioctl, device, node);
   } finally {
-    closeSync(device);
+    closeFile(device);
   }
 }
 
 /** What is attached to an open loop device, if anything. */
 export function look(ioctl: Ioctl, device: number, node: string): LoopDevice | undefined {
-  const { rdev } = fstatSync(device, { bigint: true });
+  const { rdev } = openStatus(device);
   const status = statusOf(ioctl, device, node);
   if (status === undefined) return undefined;
   const diskseq = diskSequence(ioctl, device, node);
@@ -119,7 +127,7 @@ export function look(ioctl: Ioctl, device: number, node: string): LoopDevice | u
 
 function openIfThere(node: string): number | undefined {
   try {
-    return openLoop(node, constants.O_RDONLY);
+    return openLoop(node, O_RDONLY);
   } catch (error) {
     if (hasCode(error, "ENOENT", "ENXIO", "ENODEV")) return undefined;
     throw error;
@@ -128,9 +136,9 @@ function openIfThere(node: string): number | undefined {
 
 /** @throws SystemError `ENODEV` when it is something else */
 export function openLoop(node: string, access: number): number {
-  const device = openSync(node, access | constants.O_NOFOLLOW | constants.O_NONBLOCK);
-  const status = fstatSync(device, { bigint: true });
-  if (status.isBlockDevice() && majorOf(status.rdev) === LOOP_MAJOR) return device;
-  closeSync(device);
+  const device = openFile(node, access | O_NOFOLLOW | O_NONBLOCK);
+  const status = openStatus(device);
+  if (status.kind === "block" && majorOf(status.rdev) === LOOP_MAJOR) return device;
+  closeFile(device);
   throw systemError("ENODEV", `${node}: not a loop device`);
 }

@@ -2,10 +2,13 @@
  * A character device that is read as a stream and takes one message per `write(2)`, such as
  * `/dev/xen/xenbus`.
  */
-import * as fs from "node:fs";
-import { type DescriptorReader, openReader, readAll } from "./descriptor.ts";
 import type { AwaitReadable } from "./await_readable.ts";
-import { systemError } from "./system_error.ts";
+import { readAll } from "./descriptor.ts";
+import { closeFile, O_NONBLOCK, O_RDWR, openFile } from "./io/file_calls.ts";
+import { sys } from "./kernel.ts";
+import { sources } from "./runtime.ts";
+import type { DescriptorReader } from "./sources.ts";
+import { must, systemError } from "./system_error.ts";
 import type { ByteStreamHandlers } from "./types.ts";
 
 /** Receives what a device delivers. */
@@ -47,14 +50,12 @@ const READ_MAX = 8192;
  * @throws SystemError (ENOENT, ENODEV, EACCES, …)
  */
 export function openMessageDevice(path: string, awaitReadable?: AwaitReadable): MessageDevice {
-  const fd = fs.openSync(path, fs.constants.O_RDWR | fs.constants.O_NONBLOCK);
-  return new OpenDevice(fd, awaitReadable);
+  return new OpenDevice(openFile(path, O_RDWR | O_NONBLOCK), awaitReadable);
 }
 
 class OpenDevice implements MessageDevice {
   readonly #fd: number;
   readonly #awaitReadable: AwaitReadable | undefined;
-  // `fs.createReadStream` delivers nothing from a device like this.
   readonly #reader: DescriptorReader;
   readonly #buffer = new Uint8Array(READ_MAX);
   #handlers: DeviceHandlers | null = null;
@@ -66,7 +67,7 @@ class OpenDevice implements MessageDevice {
   constructor(fd: number, awaitReadable: AwaitReadable | undefined) {
     this.#fd = fd;
     this.#awaitReadable = awaitReadable;
-    this.#reader = openReader(fd);
+    this.#reader = sources.openReader(fd);
   }
 
   start(handlers: DeviceHandlers): void {
@@ -82,7 +83,7 @@ class OpenDevice implements MessageDevice {
   }
 
   write(bytes: Uint8Array): void {
-    const written = fs.writeSync(this.#fd, bytes);
+    const written = must(() => sys.write(this.#fd, bytes), "write");
     if (written !== bytes.length) {
       throw systemError("EIO", `short write of ${written} bytes`);
     }
@@ -105,13 +106,9 @@ class OpenDevice implements MessageDevice {
     // What the stream has read was handed on before this: it reads in the event loop only.
     if (!this.#awaitReadable!(this.#fd, AT_ONCE_MS)) return;
     this.#atOnce++;
-    let length = 0;
-    try {
-      length = fs.readSync(this.#fd, this.#buffer);
-    } catch {
-      // The stream is told the same.
-    }
-    if (length === 0) return;
+    const length = sys.read(this.#fd, this.#buffer);
+    // Of an error the stream is told as well.
+    if (length <= 0) return;
     handlers.data(this.#buffer.slice(0, length));
     // It was something else, or there are more.
     this.#takeSoon();
@@ -120,12 +117,6 @@ class OpenDevice implements MessageDevice {
   close(): void {
     if (this.#closing) return;
     this.#closing = true;
-    this.#reader.cancel().catch(() => {}).finally(() => {
-      try {
-        fs.closeSync(this.#fd);
-      } catch {
-        // The stream closed it already.
-      }
-    });
+    this.#reader.cancel().catch(() => {}).finally(() => closeFile(this.#fd));
   }
 }

@@ -1,7 +1,6 @@
 /** The mounts that this process sees, and undoing them. */
-import * as fs from "node:fs";
-import * as path from "node:path";
-import { loadLibc } from "./libc.ts";
+import { pathBytes, readText, realPath } from "./io/file_calls.ts";
+import { sys } from "./kernel.ts";
 
 /** A mount. */
 export interface MountEntry {
@@ -20,7 +19,7 @@ const UMOUNT_NOFOLLOW = 8;
 
 /** All mounts, the latest last. @throws SystemError without /proc: nobody knows then */
 export function readMountTable(): MountEntry[] {
-  return parseMountTable(fs.readFileSync("/proc/self/mountinfo", "utf8"));
+  return parseMountTable(readText("/proc/self/mountinfo"));
 }
 
 /**
@@ -30,8 +29,11 @@ export function readMountTable(): MountEntry[] {
  */
 export function mountsWithin(directory: string): MountEntry[] {
   // As the kernel writes it, but for the last name, which may be a link.
-  const above = fs.realpathSync.native(path.dirname(directory));
-  const canonical = path.join(above, path.basename(directory));
+  const slash = directory.replace(/\/+$/, "").lastIndexOf("/");
+  const above = realPath(slash < 0 ? "." : directory.slice(0, slash) || "/");
+  const canonical = `${above === "/" ? "" : above}/${
+    directory.slice(slash + 1).replace(/\/+$/, "")
+  }`;
   return readMountTable().filter(({ point }) =>
     point === canonical || point.startsWith(`${canonical === "/" ? "" : canonical}/`)
   );
@@ -55,11 +57,10 @@ export function parseMountTable(text: string): MountEntry[] {
  * Takes mounts away, the latest first, also while they are in use.
  * @returns those that are left
  */
-export async function unmountAll(mounts: readonly MountEntry[]): Promise<MountEntry[]> {
+export function unmountAll(mounts: readonly MountEntry[]): MountEntry[] {
   if (mounts.length === 0) return [];
-  const { umount2 } = await loadLibc("unmount file systems");
   for (const { point } of [...mounts].reverse()) {
-    umount2(Buffer.from(`${point}\0`), MNT_DETACH | UMOUNT_NOFOLLOW);
+    sys.unmount(pathBytes(point), MNT_DETACH | UMOUNT_NOFOLLOW);
   }
   const left = new Set(readMountTable().map(({ id }) => id));
   return mounts.filter(({ id }) => left.has(id));

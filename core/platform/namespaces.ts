@@ -1,9 +1,10 @@
 /** Namespaces of this process's own: mounts and network interfaces that nobody else sees. */
-import * as fs from "node:fs";
-import { loadLibc } from "./libc.ts";
+import { closeFile, O_RDONLY, openFile, pathBytes } from "./io/file_calls.ts";
+import { sys } from "./kernel.ts";
 import { readMountTable } from "./mount_table.ts";
+import { program } from "./runtime.ts";
 import { calledAs, selfCommand } from "./self.ts";
-import { systemError } from "./system_error.ts";
+import { errnoName, must } from "./system_error.ts";
 
 // linux/sched.h, linux/mount.h
 const CLONE_NEWNS = 0x00020000;
@@ -24,27 +25,26 @@ const MS_PRIVATE = 1 << 18;
  * @returns why it has none: this process may not, or the kernel has no such thing
  * @throws SystemError when it is half done, and must not go on
  */
-export async function enterNamespaces(
+export function enterNamespaces(
   args: readonly string[],
   variables: Readonly<Record<string, string>>,
   { network }: { network: boolean },
-): Promise<string> {
-  const libc = await loadLibc("make namespaces");
-  const text = (value: string) => Buffer.from(`${value}\0`);
+): string {
   const mount = (source: string, target: string, type: string, flags: number) => {
-    if (libc.mount(text(source), text(target), text(type), BigInt(flags), null) === 0) return;
-    throw libc.failure(`mounting ${target}`);
+    const [from, at, kind] = [source, target, type].map(pathBytes) as [
+      Uint8Array,
+      Uint8Array,
+      Uint8Array,
+    ];
+    must(() => sys.mount(from, at, kind, flags), `mounting ${target}`);
   };
   // Only this thread is in them from here on; the program that takes its place is altogether.
-  if (libc.unshare(CLONE_NEWNS | (network ? CLONE_NEWNET : 0)) !== 0) {
-    return libc.failure("unshare").message;
-  }
+  const unshared = sys.unshare(CLONE_NEWNS | (network ? CLONE_NEWNET : 0));
+  if (unshared < 0) return `${errnoName(-unshared)}: unshare`;
   mount("none", "/", "none", MS_REC | MS_PRIVATE);
   if (network) renewSysfs(mount);
-  const [program, ...prefix] = selfCommand();
-  const environment = { ...process.env, ...variables } as Record<string, string>;
-  process.execve?.(program, [calledAs(), ...prefix, ...args], environment);
-  throw systemError("ENOSYS", "the program could not be started again");
+  const [file, ...prefix] = selfCommand();
+  program.exec(file, [calledAs(), ...prefix, ...args], { ...program.environment, ...variables });
 }
 
 /** /sys shows the interfaces of the namespace in which it was mounted. */
@@ -57,10 +57,10 @@ function renewSysfs(
   const tops = [...new Set(below)].filter((point) =>
     !below.some((other) => point.startsWith(`${other}/`))
   );
-  const kept = tops.map((point) => [point, fs.openSync(point, fs.constants.O_RDONLY)] as const);
+  const kept = tops.map((point) => [point, openFile(point, O_RDONLY)] as const);
   mount("sysfs", "/sys", "sysfs", MS_NOSUID | MS_NODEV | MS_NOEXEC);
   for (const [point, fd] of kept) {
     mount(`/proc/self/fd/${fd}`, point, "none", MS_BIND | MS_REC);
-    fs.closeSync(fd);
+    closeFile(fd);
   }
 }

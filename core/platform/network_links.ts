@@ -1,5 +1,4 @@
 /** The network interfaces of the machine, through the kernel's routing socket and /proc/sys/net. */
-import * as fs from "node:fs/promises";
 import { INTERFACE_NAME_RULE, isInterfaceName } from "../../plugins/contract_interface_name.ts";
 import { formatIp, parseIp } from "../../plugins/contract_ip_address.ts";
 import type {
@@ -37,6 +36,7 @@ import {
   RTM_GETROUTE,
   RTM_NEWROUTE,
 } from "./netlink/route.ts";
+import { closeFile, O_WRONLY, openFile, readText, writeOpen } from "./io/file_calls.ts";
 import { dump, request } from "./netlink/socket.ts";
 import { hasCode, systemError } from "./system_error.ts";
 
@@ -143,7 +143,7 @@ export const systemNetworkLinks: NetworkLinks = {
     return trying(`read ${which} of ${shown(name)}`, async () => {
       await get(name);
       try {
-        return (await fs.readFile(switchPath(name, which), "utf8")).trim() !== "0";
+        return readText(switchPath(name, which)).trim() !== "0";
       } catch (error) {
         if (hasCode(error, "ENOENT")) return undefined;
         throw error;
@@ -155,11 +155,11 @@ export const systemNetworkLinks: NetworkLinks = {
     return trying(`set ${which} of ${shown(name)}`, async () => {
       await get(name);
       // Not created: the kernel lacks a switch whose file does not exist.
-      const file = await fs.open(switchPath(name, which), "r+");
+      const fd = openFile(switchPath(name, which), O_WRONLY);
       try {
-        await file.write(on ? "1" : "0");
+        writeOpen(fd, new TextEncoder().encode(on ? "1" : "0"));
       } finally {
-        await file.close();
+        closeFile(fd);
       }
     });
   },

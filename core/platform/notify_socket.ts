@@ -1,5 +1,7 @@
-/** Datagrams to a unix socket (unix(7)), which the runtimes' own functions lack. */
-import { loadLibc } from "./libc.ts";
+/** Datagrams to a unix socket (unix(7)). */
+import { closeFile } from "./io/file_calls.ts";
+import { sys } from "./kernel.ts";
+import { must } from "./system_error.ts";
 import { AF_UNIX, MSG_DONTWAIT, MSG_NOSIGNAL, SOCK_CLOEXEC, unixAddress } from "./unix_address.ts";
 
 // linux/net.h
@@ -13,22 +15,17 @@ export interface NotifySocket {
 }
 
 /**
- * Opens a socket for datagrams to an address. Needs Bun's foreign function interface.
+ * Opens a socket for datagrams to an address.
  * @throws Error when the address makes no sense, SystemError when there can be no socket
  */
 export async function openNotifySocket(address: string): Promise<NotifySocket> {
   const to = unixAddress(address);
-  const libc = await loadLibc("send datagrams");
-  const fd = libc.socket(AF_UNIX, SOCK_DGRAM | SOCK_CLOEXEC, 0);
-  if (fd < 0) throw libc.failure(`socket ${address}`);
+  const fd = must(() => sys.socket(AF_UNIX, SOCK_DGRAM | SOCK_CLOEXEC, 0), `socket ${address}`);
   return {
     send(text) {
       const bytes = new TextEncoder().encode(text);
-      const flags = MSG_DONTWAIT | MSG_NOSIGNAL;
-      if (libc.sendto(fd, bytes, bytes.length, flags, to, to.length) < 0) {
-        throw libc.failure(`send to ${address}`);
-      }
+      must(() => sys.send(fd, bytes, MSG_DONTWAIT | MSG_NOSIGNAL, to), `send to ${address}`);
     },
-    close: () => void libc.close(fd),
+    close: () => closeFile(fd),
   };
 }

@@ -1,9 +1,6 @@
-/**
- * Writing to the standard streams. Loads nothing before it is needed: `node:fs` takes half as long to
- * load as the runtime takes to start, and a hotplug script calls dozens of programs that say a line.
- */
-import { type Libc, loadLibc } from "./libc.ts";
-import { hasCode } from "./system_error.ts";
+/** Writing to the standard streams. */
+import { sys } from "./kernel.ts";
+import { describeCode, errnoName, hasCode, systemError } from "./system_error.ts";
 
 /** The standard output and the standard error. */
 export type StandardStream = 1 | 2;
@@ -11,15 +8,8 @@ export type StandardStream = 1 | 2;
 /** How long a reader that does not read is left alone, in ms. */
 const FULL_PIPE_PAUSE_MS = 5;
 
-let libc: Libc | null = null;
-
-/**
- * Makes {@link writeFully} do without `node:fs`, for programs that end soon. Where there is no
- * foreign function interface it does with it.
- */
-export async function prepareOutput(): Promise<void> {
-  libc = await loadLibc("write").catch(() => null);
-}
+// asm-generic/errno-base.h
+const [EINTR, EAGAIN] = [4, 11];
 
 /**
  * Writes all of it, in order, waiting for a slow reader.
@@ -30,7 +20,7 @@ export function writeFully(fd: StandardStream, bytes: Uint8Array): boolean {
   try {
     for (let left = bytes; left.length > 0;) {
       const written = writeSome(fd, left);
-      if (written === 0) pause();
+      if (written === 0) sys.poll(-1, 0, FULL_PIPE_PAUSE_MS);
       left = left.subarray(written);
     }
     return true;
@@ -42,7 +32,7 @@ export function writeFully(fd: StandardStream, bytes: Uint8Array): boolean {
 
 /** Writes a text, likewise; when nobody reads, there is nobody to tell. */
 export function printTo(fd: StandardStream, text: string): void {
-  writeFully(fd, Buffer.from(text));
+  writeFully(fd, new TextEncoder().encode(text));
 }
 
 /** What writing fails with when nobody reads any more, a terminal is gone, or a disk is full. */
@@ -54,7 +44,7 @@ const NOWHERE = ["EPIPE", "EIO", "ENOSPC", "EDQUOT"] as const;
  */
 export function printIfRoom(fd: StandardStream, text: string): void {
   try {
-    writeSome(fd, Buffer.from(text));
+    writeSome(fd, new TextEncoder().encode(text));
   } catch (error) {
     if (!hasCode(error, ...NOWHERE)) throw error;
   }
@@ -64,34 +54,22 @@ export function printIfRoom(fd: StandardStream, text: string): void {
  * One short line to the standard output, for programs that say no more than that.
  * @returns false when that fails, which is said
  */
-export async function printLine(line: string): Promise<boolean> {
+export function printLine(line: string): boolean {
   try {
-    await Bun.write(Bun.stdout, `${line}\n`);
-  } catch (first) {
-    try {
-      if (hasCode(first, "EAGAIN")) printTo(1, `${line}\n`);
-      else if (!hasCode(first, "EPIPE")) throw first;
-    } catch (error) {
-      console.error(`xdevd: ${(error as Error).message}`);
-      return false;
-    }
+    printTo(1, `${line}\n`);
+    return true;
+  } catch (error) {
+    printTo(2, `xdevd: ${(error as Error).message}\n`);
+    return false;
   }
-  return true;
 }
 
 /** @returns bytes written, 0 when there is no room @throws SystemError */
 function writeSome(fd: StandardStream, bytes: Uint8Array): number {
-  const written = libc === null ? -1 : libc.write(fd, bytes, bytes.length);
+  const written = sys.write(fd, bytes);
   if (written >= 0) return written;
-  if (libc?.errorCode() === "EAGAIN") return 0;
-  try {
-    return process.getBuiltinModule("node:fs").writeSync(fd, bytes);
-  } catch (error) {
-    if (hasCode(error, "EAGAIN")) return 0;
-    throw error;
-  }
-}
-
-function pause(): void {
-  Atomics.wait(new Int32Array(new SharedArrayBuffer(4)), 0, 0, FULL_PIPE_PAUSE_MS);
+  if (written === -EAGAIN || written === -EINTR) return 0;
+  const code = errnoName(-written);
+  const stream = fd === 1 ? "standard output" : "standard error";
+  throw systemError(code, describeCode(code, `write to ${stream}`));
 }

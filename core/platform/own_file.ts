@@ -1,12 +1,22 @@
 /** Opening files that this program keeps, whatever others have put in their place. */
-import * as fs from "node:fs";
+import {
+  closeFile,
+  linkStatusOf,
+  O_NOFOLLOW,
+  O_NONBLOCK,
+  O_RDWR,
+  O_WRONLY,
+  openFile,
+  openStatus,
+  statusIfThere,
+} from "./io/file_calls.ts";
+import { sys } from "./kernel.ts";
+import type { FileStatus } from "./types.ts";
 
 /** A file, or the directory that it is in, is not what this program may write to. */
 export class UnsafeFile extends Error {
   override name = "UnsafeFile";
 }
-
-const { O_NOFOLLOW, O_NONBLOCK, O_RDWR, O_WRONLY } = fs.constants;
 
 /** Bits of a mode by which others than the owner may write. */
 const OTHERS_WRITE = 0o022;
@@ -19,27 +29,27 @@ const OTHERS_WRITE = 0o022;
  * @throws UnsafeFile when something else has the name; SystemError
  */
 export function openOwnFile(path: string, flags: number, mode = 0o600): number {
-  const there = fs.lstatSync(path, { throwIfNoEntry: false });
+  const there = statusIfThere(path);
   const written = (flags & (O_WRONLY | O_RDWR)) !== 0;
   if (there !== undefined) checkOwnFile(path, there, written);
-  const fd = fs.openSync(path, flags | O_NOFOLLOW | O_NONBLOCK, mode);
+  const fd = openFile(path, flags | O_NOFOLLOW | O_NONBLOCK, mode);
   try {
     // It may be another one by now.
-    checkOwnFile(path, fs.fstatSync(fd), written);
+    checkOwnFile(path, openStatus(fd), written);
     return fd;
   } catch (error) {
-    fs.closeSync(fd);
+    closeFile(fd);
     throw error;
   }
 }
 
 /** @throws UnsafeFile unless it is this user's alone */
-function checkOwnFile(path: string, status: fs.Stats, written: boolean): void {
-  const self = process.geteuid?.() ?? 0;
-  if (status.isSymbolicLink()) {
+function checkOwnFile(path: string, status: FileStatus, written: boolean): void {
+  const self = sys.geteuid();
+  if (status.kind === "symlink") {
     throw new UnsafeFile(`${path} is a symbolic link; expected a regular file`);
   }
-  if (!status.isFile()) throw new UnsafeFile(`${path} is no regular file`);
+  if (status.kind !== "file") throw new UnsafeFile(`${path} is no regular file`);
   if (status.uid !== self) {
     throw new UnsafeFile(`${path} belongs to user ${status.uid}; expected ${self}`);
   }
@@ -48,15 +58,15 @@ function checkOwnFile(path: string, status: fs.Stats, written: boolean): void {
     throw new UnsafeFile(`${path} has mode ${mode}; expected no one else to write it`);
   }
   // None at all: it was removed a moment ago.
-  if (written && status.nlink > 1) {
-    throw new UnsafeFile(`${path} has ${status.nlink} names (hard links); expected one`);
+  if (written && status.links > 1) {
+    throw new UnsafeFile(`${path} has ${status.links} names (hard links); expected one`);
   }
 }
 
 /** Whether a path, not followed if it is a link, is the name of an open file. */
 export function isNameOf(path: string, fd: number): boolean {
   try {
-    const [mine, named] = [fs.fstatSync(fd), fs.lstatSync(path)];
+    const [mine, named] = [openStatus(fd), linkStatusOf(path)];
     return mine.ino === named.ino && mine.dev === named.dev;
   } catch {
     return false;

@@ -1,14 +1,16 @@
 /**
- * Pipes to and from children. The runtime's own are sockets, and a shell cannot open those again:
+ * Pipes to and from children. Sockets will not do: a shell cannot open those again, and
  * `echo … > /dev/stderr` in a script would fail.
  */
-import { openReader, readAll, WriteQueue } from "./descriptor.ts";
-import { loadLibc } from "./libc.ts";
+import { readAll, WriteQueue } from "./descriptor.ts";
+import { closeFile, O_CLOEXEC, O_NONBLOCK } from "./io/file_calls.ts";
+import { sys } from "./kernel.ts";
+import { sources } from "./runtime.ts";
+import { errnoName, must, systemError } from "./system_error.ts";
 
-/* fcntl.h on Linux, the same on x86 and ARM. */
-const O_CLOEXEC = 0o2000000;
-const O_NONBLOCK = 0o4000;
+// asm-generic/fcntl.h, asm-generic/errno-base.h
 const F_SETFL = 4;
+const EAGAIN = 11;
 
 /** A pipe of which this process keeps one end. */
 interface OneEnd {
@@ -39,52 +41,52 @@ export interface InputPipe extends OneEnd {
 }
 
 /** @throws SystemError when there is no descriptor left */
-export async function openOutputPipe(): Promise<OutputPipe> {
-  const { libc, reader, writer } = await open("reader");
+export function openOutputPipe(): OutputPipe {
+  const { reader, writer } = open("reader");
   return {
     theirs: writer,
-    closeTheirs: () => void libc.close(writer),
+    closeTheirs: () => closeFile(writer),
     async drain(data) {
       try {
-        await readAll(openReader(reader), data);
+        await readAll(sources.openReader(reader), data);
       } finally {
-        libc.close(reader);
+        closeFile(reader);
       }
     },
     async *read() {
-      const source = openReader(reader);
+      const source = sources.openReader(reader);
       try {
         for (;;) {
           const { done, value } = await source.read();
           if (done) return;
-          yield value;
+          yield value!;
         }
       } finally {
         await source.cancel();
-        libc.close(reader);
+        closeFile(reader);
       }
     },
   };
 }
 
 /** @throws SystemError when there is no descriptor left */
-export async function openInputPipe(): Promise<InputPipe> {
-  const { libc, reader, writer } = await open("writer");
+export function openInputPipe(): InputPipe {
+  const { reader, writer } = open("writer");
   let isOpen = true;
   let ending = false;
   const close = () => {
     if (!isOpen) return;
     isOpen = false;
     queue.stop();
-    libc.close(writer);
+    closeFile(writer);
   };
   const queue = new WriteQueue(
     (bytes) => {
-      const written = libc.write(writer, bytes, bytes.length);
+      const written = sys.write(writer, bytes);
       if (written >= 0) return written;
-      const error = libc.failure("write");
-      if (error.code === "EAGAIN") return -1;
-      throw error;
+      if (written === -EAGAIN) return -1;
+      const code = errnoName(-written);
+      throw systemError(code, `${code}: write`);
     },
     close,
     () => {
@@ -93,7 +95,7 @@ export async function openInputPipe(): Promise<InputPipe> {
   );
   return {
     theirs: reader,
-    closeTheirs: () => void libc.close(reader),
+    closeTheirs: () => closeFile(reader),
     write: (bytes) => queue.push(bytes),
     get queued() {
       return queue.queued;
@@ -107,11 +109,10 @@ export async function openInputPipe(): Promise<InputPipe> {
 }
 
 /** @param ours which end this process keeps, and does not want to wait at */
-async function open(ours: "reader" | "writer") {
-  const libc = await loadLibc("make pipes");
+function open(ours: "reader" | "writer"): { reader: number; writer: number } {
   const ends = new Int32Array(2);
-  if (libc.pipe2(ends, O_CLOEXEC) !== 0) throw libc.failure("pipe");
+  must(() => sys.pipe(new Uint8Array(ends.buffer), O_CLOEXEC), "pipe");
   const [reader, writer] = ends as unknown as [number, number];
-  libc.fcntl(ours === "reader" ? reader : writer, F_SETFL, O_NONBLOCK);
-  return { libc, reader, writer };
+  sys.fcntl(ours === "reader" ? reader : writer, F_SETFL, O_NONBLOCK);
+  return { reader, writer };
 }

@@ -1,6 +1,7 @@
 /** Processes of this machine, found by a variable of their environment (Linux's /proc). */
-import * as fs from "node:fs/promises";
-import { loadLibc } from "./libc.ts";
+import { list, readText } from "./io/file_calls.ts";
+import { sys } from "./kernel.ts";
+import { SIGNALS } from "./signals.ts";
 
 /** Finding and ending processes that are not our children (any more). */
 export interface ProcessTable {
@@ -25,27 +26,26 @@ export interface ProcessTable {
  * From here on, what becomes of this process's descendants when their parents end is its own: they
  * get it for a parent (prctl(2), PR_SET_CHILD_SUBREAPER).
  */
-export async function adoptOrphans(): Promise<void> {
-  const { prctl } = await loadLibc("adopt processes");
-  prctl(PR_SET_CHILD_SUBREAPER, 1n, 0n, 0n, 0n);
+export function adoptOrphans(): void {
+  sys.prctl(PR_SET_CHILD_SUBREAPER, 1);
 }
 
 /** Pids of all that this process has started, and what those have; not of who has ended. */
-export async function descendants(): Promise<number[]> {
+export function descendants(): number[] {
   const parents = new Map<number, number>();
-  for (const entry of await fs.readdir("/proc").catch(() => [])) {
+  for (const entry of orElse(() => list("/proc"), [])) {
     if (!/^\d+$/.test(entry)) continue;
-    const text = await fs.readFile(`/proc/${entry}/stat`, "utf8").catch(() => "");
+    const text = orElse(() => readText(`/proc/${entry}/stat`), "");
     const [state = "Z", parent] = text.slice(text.lastIndexOf(")") + 2).split(" ");
     if (!"ZX".includes(state)) parents.set(Number(entry), Number(parent));
   }
-  const ours = new Set([process.pid]);
+  const ours = new Set([sys.getpid()]);
   // A parent's number may be the larger one.
   for (let size = 0; size !== ours.size;) {
     size = ours.size;
     for (const [pid, parent] of parents) if (ours.has(parent)) ours.add(pid);
   }
-  ours.delete(process.pid);
+  ours.delete(sys.getpid());
   return [...ours];
 }
 
@@ -57,11 +57,12 @@ export const systemProcessTable: ProcessTable = {
   async withVariable(name) {
     const found = new Map<number, string>();
     const prefix = `${name}=`;
-    for (const entry of await fs.readdir("/proc").catch(() => [])) {
-      if (!/^\d+$/.test(entry) || entry === String(process.pid)) continue;
+    const own = String(sys.getpid());
+    for (const entry of orElse(() => list("/proc"), [])) {
+      if (!/^\d+$/.test(entry) || entry === own) continue;
       let environment: string;
       try {
-        environment = await fs.readFile(`/proc/${entry}/environ`, "utf8");
+        environment = readText(`/proc/${entry}/environ`);
       } catch {
         // Ended meanwhile, or not ours to look at: then not ours at all.
         continue;
@@ -72,7 +73,7 @@ export const systemProcessTable: ProcessTable = {
     return found;
   },
   async identityOf(pid) {
-    const text = await fs.readFile(`/proc/${pid}/stat`, "utf8").catch(() => "");
+    const text = orElse(() => readText(`/proc/${pid}/stat`), "");
     // The name in parentheses may have anything in it; what follows is numbers (proc(5)).
     const [state, ...numbers] = text.slice(text.lastIndexOf(")") + 2).split(" ");
     const start = numbers[18];
@@ -80,15 +81,18 @@ export const systemProcessTable: ProcessTable = {
     return `${pid}:${start}`;
   },
   async commandLineOf(pid) {
-    const text = await fs.readFile(`/proc/${pid}/cmdline`, "utf8").catch(() => "");
+    const text = orElse(() => readText(`/proc/${pid}/cmdline`), "");
     return text === "" ? [] : text.replace(/\0$/, "").split("\0");
   },
   signal(pid, signal) {
-    try {
-      process.kill(pid, signal);
-      return true;
-    } catch {
-      return false;
-    }
+    return sys.kill(pid, SIGNALS[signal]) === 0;
   },
 };
+
+function orElse<T>(look: () => T, otherwise: T): T {
+  try {
+    return look();
+  } catch {
+    return otherwise;
+  }
+}

@@ -1,9 +1,11 @@
 /** This program once more, as a child that reports lines on its standard output. */
-import * as fs from "node:fs";
 import { systemPipedChildren } from "./child.ts";
-import { loadLibc } from "./libc.ts";
+import { chunksOf } from "./descriptor.ts";
+import { currentDirectory } from "./io/file_calls.ts";
+import { sys } from "./kernel.ts";
+import { program, sources } from "./runtime.ts";
 import { selfCommand } from "./self.ts";
-import { hasCode } from "./system_error.ts";
+import { must } from "./system_error.ts";
 import type { ChildExit } from "./types.ts";
 
 /** Longest report, in characters; what is longer is dropped. */
@@ -36,12 +38,12 @@ export interface ReportingSpec {
 
 /** Starts it. @throws SystemError when it cannot be started */
 export async function startReportingChild(spec: ReportingSpec): Promise<ReportingChild> {
-  const [program, ...prefix] = selfCommand();
+  const [file, ...prefix] = selfCommand();
   const child = await systemPipedChildren.start({
-    argv: [program, ...prefix, ...spec.args],
-    env: { ...process.env as Record<string, string>, ...spec.variables },
+    argv: [file, ...prefix, ...spec.args],
+    env: { ...program.environment as Record<string, string>, ...spec.variables },
     // What the command line names may be named from here.
-    cwd: process.cwd(),
+    cwd: currentDirectory(),
     complaint: spec.printed,
   });
   const read = (async () => {
@@ -57,7 +59,7 @@ export async function startReportingChild(spec: ReportingSpec): Promise<Reportin
   return {
     pid: child.pid,
     exited,
-    tell: (line) => child.write(Buffer.from(`${line}\n`)),
+    tell: (line) => child.write(new TextEncoder().encode(`${line}\n`)),
     kill: () => void child.signalGroup("SIGKILL"),
   };
 }
@@ -72,28 +74,26 @@ let reports = 1;
  * In the child, first: the standard output is for reports from here on; what anybody else prints to it
  * goes to the standard error.
  */
-export async function keepOutputForReports(): Promise<void> {
-  const libc = await loadLibc("report");
-  reports = libc.fcntl(1, F_DUPFD_CLOEXEC, 3);
-  if (reports < 0 || libc.dup2(2, 1) < 0) throw libc.failure("the standard output");
+export function keepOutputForReports(): void {
+  reports = must(() => sys.fcntl(1, F_DUPFD_CLOEXEC, 3), "the standard output");
+  must(() => sys.dup2(2, 1), "the standard output");
 }
 
 /** In the child: reports a line, at once. The process ends when nobody listens any more. */
 export function report(line: string): void {
-  const bytes = Buffer.from(`${line}\n`);
-  let written = 0;
-  while (written < bytes.length) {
-    try {
-      written += fs.writeSync(reports, bytes, written);
-    } catch (error) {
-      if (!hasCode(error, "EAGAIN")) process.exit(1);
-    }
+  for (let left = new TextEncoder().encode(`${line}\n`); left.length > 0;) {
+    const written = sys.write(reports, left);
+    if (written < 0 && written !== -EAGAIN && written !== -EINTR) program.exit(1);
+    left = left.subarray(Math.max(0, written));
   }
 }
 
+// asm-generic/errno-base.h
+const [EINTR, EAGAIN] = [4, 11];
+
 /** In the child: lines that it is told; ends when there will be none. */
 export function orders(): AsyncGenerator<string> {
-  return linesOf(process.stdin as AsyncIterable<Uint8Array>);
+  return linesOf(chunksOf(sources.openReader(0)));
 }
 
 async function* linesOf(chunks: AsyncIterable<Uint8Array>): AsyncGenerator<string> {
@@ -118,11 +118,10 @@ export function onUncaught(
   const fail = (thrown: unknown) => {
     told = true;
     error(thrown);
-    process.exit(1);
+    program.exit(1);
   };
-  process.on("uncaughtException", fail);
-  process.on("unhandledRejection", fail);
-  process.on("exit", (code) => {
+  program.onUncaught(fail);
+  program.onExit((code) => {
     if (!told) ending(code);
   });
 }

@@ -1,58 +1,45 @@
-/**
- * This process: how it was called, its identity, its end. Loads nothing before it is needed: `node:fs`
- * takes half as long to load as the runtime takes to start.
- */
+/** This process: how it was called, its identity, its end. */
+import { absolute, pathBytes } from "./io/file_calls.ts";
+import { sys } from "./kernel.ts";
+import { program, sources } from "./runtime.ts";
+import type { SignalName } from "./sources.ts";
 
 export { printIfRoom, printTo } from "./output.ts";
 
 /** How to run this very program: a compiled binary, or the runtime and the main module. */
 export function selfCommand(): [string, ...string[]] {
-  return Bun.main.startsWith("/$bunfs/") ? [process.execPath] : [process.execPath, Bun.main];
+  const [file, ...args] = program.command;
+  return [file, ...args];
 }
 
 /** The name that this program was called by: argv[0], as the caller gave it. */
 export function calledAs(): string {
-  return process.argv0;
+  return program.calledAs;
 }
 
-/** What stands in the runtime's own list of arguments for what is no UTF-8. */
-const REPLACEMENT = "\ufffd";
-
-/**
- * The arguments, a character a byte (0 to 255): the runtime's own list has lost what is no UTF-8.
- * Without /proc that list has to do.
- */
-export async function argumentBytes(): Promise<string[]> {
-  const decoded = process.argv.slice(2);
-  const asGiven = () => decoded.map((text) => Buffer.from(text).toString("latin1"));
-  if (!decoded.some((text) => text.includes(REPLACEMENT))) return asGiven();
-  try {
-    const { readFileSync } = await import("node:fs");
-    const all = readFileSync("/proc/self/cmdline", "latin1").split("\0");
-    return all.slice(0, -1).slice(-decoded.length);
-  } catch {
-    return asGiven();
-  }
+/** The arguments, a character a byte (0 to 255). */
+export function argumentBytes(): string[] {
+  return program.argumentBytes();
 }
 
 /** The program's arguments. */
 export function commandLine(): string[] {
-  return process.argv.slice(2);
+  return [...program.args];
 }
 
 /** The environment variable, or undefined. */
 export function environment(name: string): string | undefined {
-  return process.env[name];
+  return Object.hasOwn(program.environment, name) ? program.environment[name] : undefined;
 }
 
 /** Effective uid. */
 export function effectiveUid(): number {
-  return process.geteuid?.() ?? 0;
+  return sys.geteuid();
 }
 
 /** This process's pid. */
 export function processId(): number {
-  return process.pid;
+  return sys.getpid();
 }
 
 /** Random bytes, fit for identities. */
@@ -62,32 +49,37 @@ export function randomBytes(count: number): Uint8Array {
 
 /** What a PV guest of this machine's own kind calls its ABI (xen/include/public/io/protocols.h). */
 export function machineAbi(): string {
-  return process.arch === "x64" ? "x86_64-abi" : "arm-abi";
+  return sys.machine === "x86_64" ? "x86_64-abi" : "arm-abi";
 }
 
 /** This machine, in the words of the targets of `npm run compile`: `linux-x64`. */
 export function machineName(): string {
-  return `${process.platform}-${process.arch}`;
+  return `linux-${{ x86_64: "x64", aarch64: "arm64", arm: "arm" }[sys.machine]}`;
 }
 
 /** The runtime's name and version. */
 export function runtimeVersion(): { name: string; version: string } {
-  return { name: "bun", version: Bun.version };
+  return program.runtime;
 }
 
-/** An absolute path, seen from the current directory. */
+/** An absolute path, seen from the current directory, without `.` and `..`. */
 export function absoluteFile(file: string): string {
-  return process.getBuiltinModule("node:path").resolve(file);
+  const parts: string[] = [];
+  for (const part of absolute(file).split("/")) {
+    if (part === "..") parts.pop();
+    else if (part !== "" && part !== ".") parts.push(part);
+  }
+  return `/${parts.join("/")}`;
 }
 
 /** Leaves the current directory, so that its file system can be unmounted. */
 export function changeToRoot(): void {
-  process.chdir("/");
+  sys.chdir(pathBytes("/"));
 }
 
 /** Ends the process. */
 export function exit(code: number): never {
-  process.exit(code);
+  return program.exit(code);
 }
 
 /** Calls back for each TERM or INT; returns how to stop that. */
@@ -97,11 +89,9 @@ export function onTermination(fn: (signal: "SIGTERM" | "SIGINT") => void): () =>
 
 /** Calls back for each of these signals; returns how to stop that, and have them as before. */
 export function onSignals(
-  handlers: Readonly<Partial<Record<NodeJS.Signals, () => void>>>,
+  handlers: Readonly<Partial<Record<SignalName, () => void>>>,
 ): () => void {
-  const entries = Object.entries(handlers) as [NodeJS.Signals, () => void][];
-  for (const [signal, fn] of entries) process.on(signal, fn);
-  return () => {
-    for (const [signal, fn] of entries) process.off(signal, fn);
-  };
+  const entries = Object.entries(handlers) as [SignalName, () => void][];
+  const stops = entries.map(([name, fn]) => sources.onSignal(name, fn));
+  return () => stops.forEach((stop) => stop());
 }

@@ -1,11 +1,13 @@
 /**
- * Unix stream sockets. They are the C library's: the runtime's own take longer to load than a short
- * program takes to run (`node:net`), and wake the process each second for as long as one is open.
+ * Unix stream sockets, by system calls: a runtime's own take longer to load than a short program takes
+ * to run, and may wake the process each second for as long as one is open.
  */
-import { openReader, readAll, WriteQueue } from "./descriptor.ts";
+import { readAll, WriteQueue } from "./descriptor.ts";
 import { gatherer } from "./gather.ts";
-import { type Libc, loadLibc } from "./libc.ts";
-import { systemError } from "./system_error.ts";
+import { closeFile, O_CLOEXEC, openFile } from "./io/file_calls.ts";
+import { sys } from "./kernel.ts";
+import { sources } from "./runtime.ts";
+import { errnoName, must, systemError } from "./system_error.ts";
 import type { ByteStream, ByteStreamHandlers } from "./types.ts";
 import { AF_UNIX, MSG_DONTWAIT, MSG_NOSIGNAL, pathAddress, SOCK_CLOEXEC } from "./unix_address.ts";
 
@@ -17,62 +19,62 @@ const SHUT_RDWR = 2;
 const SOL_SOCKET = 1;
 const SO_SNDBUF = 7;
 const O_PATH = 0o10000000;
-const O_CLOEXEC = 0o2000000;
+const EAGAIN = 11;
 
 /**
  * Bytes that may be under way to the peer: a store's client must not have a request cut in half by a
  * full buffer (see socket_transport.ts). The kernel takes twice that, and at most twice wmem_max.
  */
-const SEND_BUFFER = Int32Array.of(256 * 1024);
+const SEND_BUFFER = new Uint8Array(Int32Array.of(256 * 1024).buffer);
 
 /**
- * Connects to a unix socket. Needs Bun's foreign function interface.
+ * Connects to a unix socket.
  * @throws SystemError (ENOENT, ECONNREFUSED, EAGAIN, EACCES, …) when that fails
  */
 export async function connectStream(path: string): Promise<ByteStream> {
-  const libc = await loadLibc("connect to sockets");
-  const fd = libc.socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
-  if (fd < 0) throw libc.failure(`socket ${path}`);
-  libc.setsockopt(fd, SOL_SOCKET, SO_SNDBUF, SEND_BUFFER, SEND_BUFFER.byteLength);
-  const error = connect(libc, fd, path);
-  if (error === null) return new DescriptorStream(fd, libc);
-  libc.close(fd);
-  throw error;
+  const type = SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK;
+  const fd = must(() => sys.socket(AF_UNIX, type, 0), `socket ${path}`);
+  sys.setsockopt(fd, SOL_SOCKET, SO_SNDBUF, SEND_BUFFER);
+  try {
+    connect(fd, path);
+  } catch (error) {
+    closeFile(fd);
+    throw error;
+  }
+  return new DescriptorStream(fd);
 }
 
-/** @returns what is wrong, if anything */
-function connect(libc: Libc, fd: number, path: string) {
+/** @throws SystemError */
+function connect(fd: number, path: string): void {
   const slash = path.lastIndexOf("/") + 1;
   let address = pathAddress(path);
   let directory = -1;
   if (address === null && slash > 0) {
     // What is too long for an address is short when it is seen from its directory.
-    const above = new TextEncoder().encode(`${path.slice(0, slash)}\0`);
-    directory = libc.open(above, O_PATH | O_CLOEXEC);
-    if (directory < 0) return libc.failure(`open ${path.slice(0, slash)}`);
+    directory = openFile(path.slice(0, slash), O_PATH | O_CLOEXEC);
     address = pathAddress(`/proc/self/fd/${directory}/${path.slice(slash)}`);
   }
-  if (address === null) return systemError("ENAMETOOLONG", `ENAMETOOLONG: connect ${path}`);
-  const done = libc.connect(fd, address, address.length) === 0;
-  const error = done ? null : libc.failure(`connect ${path}`);
-  if (directory >= 0) libc.close(directory);
-  return error;
+  try {
+    if (address === null) throw systemError("ENAMETOOLONG", `ENAMETOOLONG: connect ${path}`);
+    const to = address;
+    must(() => sys.connect(fd, to), `connect ${path}`);
+  } finally {
+    if (directory >= 0) closeFile(directory);
+  }
 }
 
 /** A stream on the descriptor of a connected socket that does not block, which it will close. */
 export class DescriptorStream implements ByteStream {
   readonly gather = gatherer(() => this.#open && !this.#closing);
   readonly #fd: number;
-  readonly #libc: Libc;
   readonly #output: WriteQueue;
   #handlers: ByteStreamHandlers | null = null;
   #open = true;
   #closing = false;
   #failure: Error | null = null;
 
-  constructor(fd: number, libc: Libc) {
+  constructor(fd: number) {
     this.#fd = fd;
-    this.#libc = libc;
     this.#output = new WriteQueue(
       (bytes) => this.#send(bytes),
       (error) => {
@@ -93,7 +95,7 @@ export class DescriptorStream implements ByteStream {
     const data = (chunk: Uint8Array) => {
       if (!this.#closing) handlers.data(chunk);
     };
-    readAll(openReader(this.#fd), data)
+    readAll(sources.openReader(this.#fd), data)
       .then(() => this.#ended(null), (error: Error) => this.#ended(error));
   }
 
@@ -110,16 +112,16 @@ export class DescriptorStream implements ByteStream {
   }
 
   #send(bytes: Uint8Array): number {
-    const sent = this.#libc.send(this.#fd, bytes, bytes.length, MSG_DONTWAIT | MSG_NOSIGNAL);
+    const sent = sys.send(this.#fd, bytes, MSG_DONTWAIT | MSG_NOSIGNAL, null);
     if (sent >= 0) return sent;
-    const error = this.#libc.failure("send");
-    if (error.code === "EAGAIN") return -1;
-    throw error;
+    if (sent === -EAGAIN) return -1;
+    const code = errnoName(-sent);
+    throw systemError(code, `${code}: send`);
   }
 
   #shutDown(): void {
     this.#output.stop();
-    this.#libc.shutdown(this.#fd, SHUT_RDWR);
+    sys.shutdown(this.#fd, SHUT_RDWR);
   }
 
   #ended(error: Error | null): void {
@@ -130,6 +132,6 @@ export class DescriptorStream implements ByteStream {
   #release(): void {
     this.#output.stop();
     this.#open = false;
-    this.#libc.close(this.#fd);
+    closeFile(this.#fd);
   }
 }

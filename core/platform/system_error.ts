@@ -24,6 +24,42 @@ export function errnoName(errno: number): string {
   return name === "-" ? `errno ${errno}` : name;
 }
 
+/** What the most common ones mean, in words. */
+const TEXTS: Readonly<Record<string, string>> = {
+  EACCES: "permission denied",
+  EADDRINUSE: "address already in use",
+  EAGAIN: "resource temporarily unavailable",
+  EBADF: "bad file descriptor",
+  EBUSY: "device or resource busy",
+  ECONNREFUSED: "connection refused",
+  EEXIST: "file already exists",
+  EFBIG: "file too large",
+  EINVAL: "invalid argument",
+  EIO: "i/o error",
+  EISDIR: "is a directory",
+  ELOOP: "too many symbolic links",
+  EMFILE: "too many open files",
+  ENAMETOOLONG: "name too long",
+  ENFILE: "too many open files in the system",
+  ENODEV: "no such device",
+  ENOENT: "no such file or directory",
+  ENOMEM: "not enough memory",
+  ENOSPC: "no space left on device",
+  ENOTDIR: "not a directory",
+  ENOTEMPTY: "directory not empty",
+  ENXIO: "no such device or address",
+  EPERM: "operation not permitted",
+  EPIPE: "broken pipe",
+  EROFS: "read-only file system",
+  EXDEV: "different file systems",
+};
+
+/** A code with its meaning in words, and what was being done. */
+export function describeCode(code: string, what: string): string {
+  const text = Object.hasOwn(TEXTS, code) ? ` ${TEXTS[code]},` : "";
+  return `${code}:${text} ${what}`;
+}
+
 /** An error with a symbolic `code`. */
 export function systemError(code: string, message: string): SystemError {
   return Object.assign(new Error(message), { code });
@@ -32,4 +68,22 @@ export function systemError(code: string, message: string): SystemError {
 /** Whether an error has one of these codes. */
 export function hasCode(error: unknown, ...codes: readonly string[]): boolean {
   return codes.includes(String((error as { code?: unknown } | null)?.code));
+}
+
+/** EINTR of asm-generic/errno-base.h */
+const INTERRUPTED = -4;
+
+/**
+ * Makes a system call, again if a signal ended it.
+ * @param what was done, to what: it follows the code in the message
+ * @throws SystemError
+ */
+export function must(call: () => number, what: string): number {
+  for (;;) {
+    const result = call();
+    if (result >= 0) return result;
+    if (result === INTERRUPTED) continue;
+    const code = errnoName(-result);
+    throw systemError(code, describeCode(code, what));
+  }
 }

@@ -1,18 +1,18 @@
 /** The terminal that a standard stream may be. */
-import { fstatSync } from "node:fs";
+import { sys } from "./kernel.ts";
+import { program } from "./runtime.ts";
 
-/** Memory devices: /dev/null, /dev/zero … (linux/major.h). */
-const MEM_MAJOR = 1;
+/** asm-generic/ioctls.h */
+const TIOCGWINSZ = 0x5413;
 
 /**
  * Columns of the terminal that the standard output (1) or error (2) is; undefined when it is none, 0
- * when it does not tell. What the runtime knows of terminals is loaded only for what may be one: it
- * takes twice as long as the runtime's own start.
+ * when it does not tell.
  */
 export function terminalWidth(fd: 1 | 2): number | undefined {
-  if (!mayBeTerminal(fd)) return undefined;
-  const stream = fd === 1 ? process.stdout : process.stderr;
-  return stream.isTTY ? stream.columns ?? 0 : undefined;
+  // struct winsize: rows, columns, and the same in pixels, 16 bits each
+  const size = new Uint8Array(8);
+  return sys.ioctl(fd, TIOCGWINSZ, size) < 0 ? undefined : size[2]! | size[3]! << 8;
 }
 
 /**
@@ -20,16 +20,6 @@ export function terminalWidth(fd: 1 | 2): number | undefined {
  * (`NO_COLOR`, no-color.org).
  */
 export function takesColour(fd: 1 | 2): boolean {
-  const { NO_COLOR = "", TERM = "" } = process.env;
+  const { NO_COLOR = "", TERM = "" } = program.environment;
   return NO_COLOR === "" && TERM !== "dumb" && terminalWidth(fd) !== undefined;
-}
-
-function mayBeTerminal(fd: number): boolean {
-  try {
-    const status = fstatSync(fd);
-    return status.isCharacterDevice() && (status.rdev >> 8 & 0xfff) !== MEM_MAJOR;
-  } catch {
-    // It is closed.
-    return false;
-  }
 }

@@ -2,7 +2,8 @@
  * All that is tuned for this one runtime, at three moments: before the start, after it, and when nothing
  * happens. Nothing else knows of it. Loads nothing before it is needed.
  */
-import { loadLibc } from "./libc.ts";
+import { madvise } from "./bun/sys.ts";
+import { readText } from "./io/file_calls.ts";
 import { calledAs, selfCommand } from "./self.ts";
 import type { Clock } from "./types.ts";
 
@@ -91,11 +92,7 @@ export async function tuneAfterStart(): Promise<void> {
 /** Does nothing where that cannot be done. */
 export async function releaseCode(): Promise<void> {
   try {
-    const { madvise } = await loadLibc("release memory");
-    const { readFileSync } = await import("node:fs");
-    for (
-      const { start, end } of codeOf(process.execPath, readFileSync("/proc/self/smaps", "utf8"))
-    ) {
+    for (const { start, end } of codeOf(process.execPath, readText("/proc/self/smaps"))) {
       madvise(start, end - start, MADV_DONTNEED);
     }
   } catch {

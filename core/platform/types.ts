@@ -54,6 +54,8 @@ export interface FileStatus {
   readonly kind: "file" | "directory" | "block" | "character" | "symlink" | "socket" | "other";
   /** Permission bits including set-id and sticky, as in `chmod(2)` (octal 0 … 7777). */
   readonly mode: number;
+  /** How many names it has. */
+  readonly links: number;
   readonly uid: number;
   readonly gid: number;
   readonly size: number;

@@ -43,7 +43,7 @@ test("it says when it cannot tell its version, unless nobody listens", async () 
   expect(await script('"$0" --version > /dev/full')).toEqual({
     code: 1,
     stdout: "",
-    stderr: "xdevd: ENOSPC: no space left on device, write\n",
+    stderr: "xdevd: ENOSPC: no space left on device, write to standard output\n",
   });
   // The reader is gone before the program is there.
   expect(await script('exec 3> >(:); wait $!; "$0" --version >&3')).toEqual({

@@ -204,30 +204,6 @@ test("HUP: the log goes on in a new file when the old one was moved away", async
   }
 });
 
-test("HUP: what init scripts call reload", async () => {
-  const daemon = new Background();
-  await daemon.start();
-  try {
-    const pidfile = join(directory, "pid");
-    const script = (name: string) =>
-      fs.readFileSync(join(import.meta.dir, "../../packaging", name, "xdevd"), "utf8")
-        .replaceAll("/run/xdevd.pid", pidfile).replace(
-          "DAEMON=/usr/sbin/xdevd",
-          "DAEMON=/bin/true",
-        );
-    // What OpenRC itself brings.
-    const openrc = `ebegin() { :; }; eend() { return "$1"; }\n${script("openrc")}\nreload`;
-    for (const [count, text] of [script("sysv"), openrc].entries()) {
-      const { exitCode, stderr } = Bun.spawnSync(["sh", "-c", text, "xdevd", "reload"]);
-      expect({ exitCode, stderr: stderr.toString() }).toEqual({ exitCode: 0, stderr: "" });
-      const said = () => daemon.log.match(/SIGHUP: configuration read again/g)?.length ?? 0;
-      await until(() => said() === count + 1, () => daemon.log);
-    }
-  } finally {
-    await daemon.end();
-  }
-});
-
 test("HUP: the configuration is read again, as far as that is safe; a bad one changes nothing", async () => {
   const kinds = ["tell"];
   const manifest = testManifest({ name: "teller", kinds, settings: { word: "what it says" } });

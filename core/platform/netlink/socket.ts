@@ -1,5 +1,6 @@
-/** Requests to the kernel's routing socket (rtnetlink(7)), which the runtimes' functions lack. */
-import { type Libc, loadLibc } from "../libc.ts";
+/** Requests to the kernel's routing socket (rtnetlink(7)). */
+import { closeFile } from "../io/file_calls.ts";
+import { sys } from "../kernel.ts";
 import { errnoName, systemError } from "../system_error.ts";
 import type { SystemError } from "../types.ts";
 import {
@@ -62,18 +63,18 @@ let socket: { readonly fd: number; readonly buffer: Uint8Array } | null = null;
  * another: no answer to an earlier request is ever left in it.
  */
 async function exchange(message: NetlinkMessage): Promise<NetlinkMessage[]> {
-  const libc = await loadLibc("set up network interfaces");
-  const { fd, buffer } = socket ??= { fd: open(libc), buffer: new Uint8Array(RECEIVE_SIZE) };
+  const { fd, buffer } = socket ??= { fd: open(), buffer: new Uint8Array(RECEIVE_SIZE) };
   const sequence = lastSequence = (lastSequence + 1) >>> 0;
   let answers: NetlinkMessage[] | null = null;
   try {
     const bytes = encodeMessage(message, sequence);
-    if (libc.send(fd, bytes, bytes.length, 0) < 0) throw failure(libc, "send");
-    answers = receive(libc, fd, buffer, sequence);
+    const sent = sys.send(fd, bytes, 0, null);
+    if (sent < 0) throw failure(sent, "send");
+    answers = receive(fd, buffer, sequence);
   } finally {
     if (answers === null) {
       socket = null;
-      libc.close(fd);
+      closeFile(fd);
     }
   }
   const outcome = answers.pop();
@@ -81,33 +82,28 @@ async function exchange(message: NetlinkMessage): Promise<NetlinkMessage[]> {
   return answers;
 }
 
-function failure(libc: Libc, call: string): SystemError {
-  const code = libc.errorCode();
+function failure(result: number, call: string): SystemError {
+  const code = errnoName(-result);
   return systemError(code, `${code} (${call} on the routing socket)`);
 }
 
-function open(libc: Libc): number {
-  const fd = libc.socket(AF_NETLINK, SOCK_RAW | SOCK_CLOEXEC, NETLINK_ROUTE);
-  if (fd < 0) throw failure(libc, "socket");
+function open(): number {
+  const fd = sys.socket(AF_NETLINK, SOCK_RAW | SOCK_CLOEXEC, NETLINK_ROUTE);
+  if (fd < 0) throw failure(fd, "socket");
   // Older kernels lack some of these; each only improves the answers.
-  const on = new Int32Array([1]);
+  const on = new Uint8Array(Int32Array.of(1).buffer);
   for (const option of [NETLINK_CAP_ACK, NETLINK_EXT_ACK, NETLINK_GET_STRICT_CHK]) {
-    libc.setsockopt(fd, SOL_NETLINK, option, on, 4);
+    sys.setsockopt(fd, SOL_NETLINK, option, on);
   }
   return fd;
 }
 
 /** All messages of an answer; the last one tells how it went. */
-function receive(
-  libc: Libc,
-  fd: number,
-  buffer: Uint8Array,
-  sequence: number,
-): NetlinkMessage[] {
+function receive(fd: number, buffer: Uint8Array, sequence: number): NetlinkMessage[] {
   const answers: NetlinkMessage[] = [];
   for (;;) {
-    const length = libc.recv(fd, buffer, buffer.length, MSG_DONTWAIT);
-    if (length < 0) throw failure(libc, "recv");
+    const length = sys.recv(fd, buffer, MSG_DONTWAIT);
+    if (length < 0) throw failure(length, "recv");
     // A copy: it is looked at when the next answer may have come already.
     for (const message of decodeMessages(buffer.slice(0, length), sequence)) {
       answers.push(message);

@@ -6,7 +6,7 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { openBlockDevices } from "../../../core/platform/block_devices.ts";
 import { majorOf, minorOf } from "../../../core/platform/device_numbers.ts";
-import { type Ioctl, loadIoctl } from "../../../core/platform/ioctl.ts";
+import { type Ioctl, systemIoctl } from "../../../core/platform/ioctl.ts";
 import { attachLoop } from "../../../core/platform/loop_attach.ts";
 import { LOOP_CONFIGURE, LOOP_CTL_GET_FREE } from "../../../core/platform/loop_info.ts";
 import { systemError } from "../../../core/platform/system_error.ts";
@@ -198,7 +198,7 @@ if (requireReal("loop devices of the kernel", { packages: ["mount"], root: true,
     });
 
     test("without LOOP_CONFIGURE (before Linux 5.8) the same comes of it", async () => {
-      const real = await loadIoctl();
+      const real = systemIoctl;
       const old: Ioctl = (what, fd, command, argument) => {
         if (command === LOOP_CONFIGURE) throw systemError("EINVAL", what);
         return real(what, fd, command, argument);
@@ -215,7 +215,7 @@ if (requireReal("loop devices of the kernel", { packages: ["mount"], root: true,
     });
 
     test("a loop device that somebody else takes first: another one", async () => {
-      const real = await loadIoctl();
+      const real = systemIoctl;
       const { path } = image("disk");
       const taken: string[] = [];
       const slow: Ioctl = (what, fd, command, argument) => {

@@ -5,7 +5,7 @@ import * as fs from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import * as fc from "fast-check";
-import { loadAwaitReadable } from "../../../core/platform/await_readable.ts";
+import { awaitReadable } from "../../../core/platform/await_readable.ts";
 import { systemClock } from "../../../core/platform/clock.ts";
 import { systemFiles } from "../../../core/platform/files.ts";
 import { openMessageDevice } from "../../../core/platform/message_device.ts";
@@ -113,7 +113,6 @@ describe("a message device", () => {
   });
 
   test("answers that come soon are taken at once, in order; what is late comes all the same", async () => {
-    const awaitReadable = await loadAwaitReadable();
     const path = loop("answers");
     const waits: boolean[] = [];
     const device = openMessageDevice(path, (fd, ms) => {
@@ -153,7 +152,6 @@ describe("a message device", () => {
   });
 
   test("whoever reads, the stream or at once: nothing is lost, and all is in order", async () => {
-    const awaitReadable = await loadAwaitReadable();
     const step = fc.constantFrom("device", "peer", "microtask", "turn");
     let runs = 0;
     await fc.assert(
@@ -191,7 +189,6 @@ describe("a message device", () => {
   });
 
   test("what the stream has taken already comes before what comes now", async () => {
-    const awaitReadable = await loadAwaitReadable();
     const path = loop("taken");
     const device = openMessageDevice(path, (fd) => awaitReadable(fd, 0));
     const peer = fs.openSync(path, fs.constants.O_WRONLY);
@@ -220,7 +217,7 @@ describe("a message device", () => {
   });
 
   test("however many answers come at once, a timer that is due has its turn", async () => {
-    const device = openMessageDevice(loop("many"), await loadAwaitReadable());
+    const device = openMessageDevice(loop("many"), awaitReadable);
     try {
       let answers = 0;
       let before = Infinity;

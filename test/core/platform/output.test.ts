@@ -1,5 +1,5 @@
 /** Writing to the standard output when it is a pipe that takes no more. */
-import { describe, expect, test } from "bun:test";
+import { expect, test } from "bun:test";
 import { spawn } from "node:child_process";
 import { once } from "node:events";
 import * as fs from "node:fs";
@@ -13,8 +13,7 @@ const platform = new URL("../../../core/platform", import.meta.url).pathname;
 
 const prelude = `
   const out = await import("${platform}/output.ts");
-  const { fcntl } = await (await import("${platform}/libc.ts")).loadLibc("test");
-  fcntl(1, ${F_SETFL}, ${fs.constants.O_NONBLOCK});
+  (await import("${platform}/kernel.ts")).sys.fcntl(1, ${F_SETFL}, ${fs.constants.O_NONBLOCK});
 `;
 
 /** A program with a pipe for its standard output that does not block. */
@@ -27,46 +26,41 @@ async function start(code: string) {
   return { pipe, child };
 }
 
-describe.each([["with node:fs", ""], ["with the C library", "await out.prepareOutput();"]])(
-  "%s",
-  (_, prepare) => {
-    test("all of a text reaches a reader that is slow", async () => {
-      const { pipe, child } = await start(
-        `${prepare} out.printTo(1, "é".repeat(${SIZE / 2})); out.printTo(1, "end");`,
-      );
-      await new Promise((resolve) => setTimeout(resolve, 300));
-      let [bytes, last] = [0, ""];
-      await pipe.drain((chunk) => {
-        bytes += chunk.length;
-        last = (last + new TextDecoder().decode(chunk.slice(-3))).slice(-3);
-      });
-      expect([bytes, last, await child.exited]).toEqual([SIZE + 3, "end", 0]);
-    });
+test("all of a text reaches a reader that is slow", async () => {
+  const { pipe, child } = await start(
+    `out.printTo(1, "é".repeat(${SIZE / 2})); out.printTo(1, "end");`,
+  );
+  await new Promise((resolve) => setTimeout(resolve, 300));
+  let [bytes, last] = [0, ""];
+  await pipe.drain((chunk) => {
+    bytes += chunk.length;
+    last = (last + new TextDecoder().decode(chunk.slice(-3))).slice(-3);
+  });
+  expect([bytes, last, await child.exited]).toEqual([SIZE + 3, "end", 0]);
+});
 
-    test("who need not be heard does not wait", async () => {
-      const { pipe, child } = await start(
-        `${prepare} for (let at = 0; at < 100; at++) out.printIfRoom(1, "x".repeat(10_000));`,
-      );
-      expect(await child.exited).toBe(0);
-      let bytes = 0;
-      await pipe.drain((chunk) => bytes += chunk.length);
-      expect(bytes).toBeGreaterThan(0);
-      expect(bytes).toBeLessThan(SIZE);
-    });
+test("who need not be heard does not wait", async () => {
+  const { pipe, child } = await start(
+    `for (let at = 0; at < 100; at++) out.printIfRoom(1, "x".repeat(10_000));`,
+  );
+  expect(await child.exited).toBe(0);
+  let bytes = 0;
+  await pipe.drain((chunk) => bytes += chunk.length);
+  expect(bytes).toBeGreaterThan(0);
+  expect(bytes).toBeLessThan(SIZE);
+});
 
-    test("a reader that is gone is told, and is no error", async () => {
-      const program = `${prelude} ${prepare}
-        await Bun.stdin.text();
-        out.printTo(1, "x");
-        out.printIfRoom(1, "x");
-        process.exit(out.writeFully(1, Buffer.from("x")) ? 1 : await out.printLine("x") ? 7 : 2);`;
-      const child = spawn(process.execPath, ["-e", program], { stdio: "pipe" });
-      child.stdout.destroy();
-      child.stdin.end();
-      expect(await once(child, "exit")).toEqual([7, null]);
-    });
-  },
-);
+test("a reader that is gone is told, and is no error", async () => {
+  const program = `${prelude}
+    await Bun.stdin.text();
+    out.printTo(1, "x");
+    out.printIfRoom(1, "x");
+    process.exit(out.writeFully(1, Buffer.from("x")) ? 1 : await out.printLine("x") ? 7 : 2);`;
+  const child = spawn(process.execPath, ["-e", program], { stdio: "pipe" });
+  child.stdout.destroy();
+  child.stdin.end();
+  expect(await once(child, "exit")).toEqual([7, null]);
+});
 
 test("names of errors are those of the system", () => {
   for (const [name, number] of Object.entries(constants.errno)) {

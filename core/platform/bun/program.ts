@@ -1,0 +1,52 @@
+/** This program, as Bun knows it. */
+import { readFile } from "../io/file_calls.ts";
+import type { Program } from "../program.ts";
+import { systemError } from "../system_error.ts";
+
+const isCompiled = Bun.main.startsWith("/$bunfs/");
+
+/** What stands in the runtime's own list of arguments for what is no UTF-8. */
+const REPLACEMENT = "\ufffd";
+
+/** A character a byte. */
+function latin1(bytes: Uint8Array): string {
+  return Array.from(bytes, (byte) => String.fromCharCode(byte)).join("");
+}
+
+/** See {@link Program}. */
+export const program: Program = {
+  command: isCompiled ? [process.execPath] : [process.execPath, Bun.main],
+  binary: isCompiled ? process.execPath : null,
+  calledAs: process.argv0,
+  args: process.argv.slice(2),
+
+  argumentBytes() {
+    const decoded = process.argv.slice(2);
+    const asGiven = () => decoded.map((text) => latin1(new TextEncoder().encode(text)));
+    if (!decoded.some((text) => text.includes(REPLACEMENT))) return asGiven();
+    try {
+      const all = latin1(readFile("/proc/self/cmdline")).split("\0");
+      return all.slice(0, -1).slice(-decoded.length);
+    } catch {
+      // Without /proc that list has to do.
+      return asGiven();
+    }
+  },
+
+  environment: process.env,
+  runtime: { name: "bun", version: Bun.version },
+  exit: (code) => process.exit(code),
+
+  exec(file, argv, environment) {
+    const set = Object.entries(environment).filter(([, value]) => value !== undefined);
+    process.execve?.(file, [...argv], Object.fromEntries(set) as Record<string, string>);
+    throw systemError("ENOSYS", "ENOSYS: the program could not be started again");
+  },
+
+  onUncaught(run) {
+    process.on("uncaughtException", run);
+    process.on("unhandledRejection", run);
+  },
+
+  onExit: (run) => void process.on("exit", run),
+};

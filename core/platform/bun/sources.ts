@@ -1,0 +1,49 @@
+/** The event loop of Bun. */
+import { signalName } from "../signals.ts";
+import type { Sources } from "../sources.ts";
+import { sys } from "./sys.ts";
+
+// asm-generic/fcntl.h
+const F_DUPFD_CLOEXEC = 1030;
+
+/** See {@link Sources}. */
+export const sources: Sources = {
+  // The runtime waits for it without a timer, which it has for each socket of its own.
+  openReader: (fd) => Bun.file(fd).stream().getReader(),
+
+  listen(path, accept) {
+    const listener = Bun.listen({
+      unix: path,
+      socket: {
+        open(socket) {
+          // The runtime accepts it; what is done with it after that is ours.
+          const fd = sys.fcntl((socket as unknown as { fd: number }).fd, F_DUPFD_CLOEXEC, 0);
+          socket.terminate();
+          if (fd >= 0) accept(fd);
+        },
+        data() {},
+      },
+    });
+    return () => void listener.stop();
+  },
+
+  start({ argv, env, cwd, fds }, ended) {
+    const { pid } = Bun.spawn([...argv], {
+      detached: true,
+      env: { ...env },
+      cwd,
+      stdio: fds.map((fd) => fd ?? "ignore") as ["ignore", "ignore", "ignore"],
+      onExit: (_, code, signal) =>
+        ended({
+          code,
+          signal: typeof signal === "number" ? signalName(signal) : signal as string | null,
+        }),
+    });
+    return pid;
+  },
+
+  onSignal(name, run) {
+    process.on(name, run);
+    return () => void process.off(name, run);
+  },
+};
