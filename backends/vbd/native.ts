@@ -9,10 +9,11 @@
  */
 import type { Device } from "../../plugins/contract.ts";
 import type { BlockDevices, LoopDevice, StorageTarget } from "../../plugins/contract_block.ts";
-import { type Mount, mountPointOf, mountPointOfFile, readMounts } from "./mounts.ts";
 import { newTag, releaseLoop, takeLoop, useName } from "./native_loop.ts";
 import { badNode, type BlockRequest, readRequest, shown } from "./request.ts";
-import { checkSharing, claimOn, refuseBusy } from "./sharing.ts";
+import { writesIn } from "./claim.ts";
+import { checkHere, lookHere, refuseBusy, takeClaim } from "./sharing.ts";
+import { stackOf } from "./stack.ts";
 import type { VbdUndo } from "./undo.ts";
 
 /** Nodes that are being read. */
@@ -101,27 +102,21 @@ async function add(
   const { params } = request;
   // Of an add that was cut short, if any.
   await releaseLoop(device, blocks, signal);
-  const finding = findTarget(blocks, request);
-  // Read while the target is looked for.
-  const mounts = request.unchecked
-    ? Promise.resolve([])
-    : readMounts(device.system, request.readOnly ? "writable" : "all");
-  mounts.catch(() => {});
-  const target = await finding;
+  // Looked for together.
+  const own = lookHere(device, request.mode);
+  own.catch(() => {});
+  const target = await findTarget(blocks, request);
   const isFile = target.kind === "file";
-  const claim = claimOn(target.carries ?? target.identity, request.mode);
   const held: VbdUndo = isFile
     ? { tag: newTag(), file: target.identity }
     : { use: useName(target.path, target.diskseq) };
-  // Looked for meanwhile.
-  const mounted = mountPoint(device, blocks, target, await mounts);
-  mounted.catch(() => {});
-  // Of two at the same time the first one gets it, rather than neither. Removals do not wait here.
-  await device.system.exclusively(`vbd storage ${claim.uses}`, signal, async () => {
-    await device.recordUndo({ native: true, params, ...claim, ...held });
-    await checkSharing(device, shown(params), claim, signal, request.mode);
-    if (!request.unchecked) await checkHere(device, request, target, await mounted);
-  });
+  const claim = {
+    extents: await stackOf(device.system, target.identity),
+    writes: writesIn(request.mode),
+  };
+  if (!request.unchecked) await checkWritable(device, request, target);
+  await checkHere(device, params, claim, request.mode, own);
+  await takeClaim(device, params, claim, request.mode, signal, { native: true, params, ...held });
   signal.throwIfAborted();
   const result = isFile
     ? await device.system.exclusively(
@@ -157,37 +152,17 @@ async function findTarget(blocks: BlockDevices, request: BlockRequest): Promise<
   return target;
 }
 
-/** Where this domain has the target mounted, if it has. */
-async function mountPoint(
-  { system }: Device,
-  blocks: BlockDevices,
-  target: StorageTarget,
-  mounts: readonly Mount[],
-): Promise<string | undefined> {
-  return target.kind === "block"
-    ? await mountPointOf(system, [target], mounts)
-    : await mountPointOfFile(system, blocks, target.identity, mounts);
-}
-
-/** @throws NotShareable for what the script would refuse because of this domain itself */
-async function checkHere(
+/** @throws NotShareable, as the script has it */
+async function checkWritable(
   device: Device,
   { params, mode, readOnly }: BlockRequest,
   target: StorageTarget,
-  mounted: string | undefined,
 ): Promise<void> {
-  if (!readOnly && target.readOnly) {
-    await refuseBusy(
-      device,
-      `${shown(params)} is read-only, and cannot be written as mode ${mode} says`,
-    );
-  }
-  if (mounted !== undefined) {
-    await refuseBusy(
-      device,
-      `${shown(params)} cannot be shared: it is mounted here (mode ${mode})`,
-    );
-  }
+  if (readOnly || !target.readOnly) return;
+  await refuseBusy(
+    device,
+    `${shown(params)} is read-only, and cannot be written as mode ${mode} says`,
+  );
 }
 
 async function attachFile(

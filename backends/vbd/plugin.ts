@@ -4,10 +4,10 @@ import { natively, tellWanted } from "../shared/wanted.ts";
 import { goesNative, likelyNative } from "../shared/way.ts";
 import { manifest } from "./manifest.ts";
 import { addNative, askNative, checkNative, isNative, removeNative } from "./native.ts";
-import { claimTarget } from "./claim.ts";
-import { claimOf } from "./sharing.ts";
+import { adoptClaim, claimMade, claimTarget } from "./scripted_claim.ts";
 import { backingOf, loopsOf, useOf } from "./loop.ts";
 import { completeOutcome } from "./outcome.ts";
+import { isXenBlock } from "./script.ts";
 import { removeByScript } from "./script_removal.ts";
 import { targetIfMissing } from "./missing_target.ts";
 import { addVersion2, adoptVersion2, removeVersion2 } from "./version2.ts";
@@ -31,9 +31,9 @@ export default definePlugin({
     const version = await device.scripts.version(script, signal);
     tellWanted(device, { target: params, mode }, `script ${script}, version ${version}`);
     if (version === 2) {
-      return await addVersion2(device, script, params, signal);
+      return await addVersion2(device, script, params, mode, signal);
     }
-    await claimTarget(device, script, params, signal, mode);
+    const isClaimed = await claimTarget(device, script, params, mode, signal);
     // Of devices with the same target, only one is set up at a time: what loop device is whose could
     // not be told otherwise.
     await device.system.exclusively(`vbd ${params}`, signal, async () => {
@@ -48,11 +48,13 @@ export default definePlugin({
       });
       await recordResult(device);
     });
+    // What Xen's script makes of a target is known beforehand.
+    if (!isClaimed || !isXenBlock(script)) await claimMade(device, params, mode, signal);
     await completeOutcome(device, script, params);
   },
 
   async adopt(device) {
-    if (isNative(device)) return;
+    if (isNative(device)) return await adoptClaim(device);
     const [script, params] = await Promise.all([
       device.nodes.read("script"),
       device.nodes.read("params"),
@@ -61,13 +63,13 @@ export default definePlugin({
       if (script !== undefined && device.undo["use"] === undefined) {
         await adoptVersion2(device, script);
       }
-      return;
+    } else {
+      if (script !== undefined && device.undo["script"] === undefined) {
+        await device.recordUndo({ script, params: params ?? "" });
+      }
+      if (device.undo["node"] === undefined) await recordResult(device);
     }
-    if (script !== undefined && device.undo["script"] === undefined) {
-      const claim = await claimOf(device, params ?? "");
-      await device.recordUndo({ script, params: params ?? "", ...claim });
-    }
-    if (device.undo["node"] === undefined) await recordResult(device);
+    await adoptClaim(device);
   },
 
   async check(device) {

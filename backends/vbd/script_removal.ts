@@ -66,8 +66,8 @@ async function run(
 }
 
 /**
- * Takes away the nodes that lead to a loop device which is not this device's (any more): it was
- * detached, by an earlier run perhaps, and may be another device's by now.
+ * Takes away the nodes that lead to a block device which is not this device's: it was another's when
+ * the script named it, or was detached, by an earlier run perhaps, and may be another's by now.
  * @returns whether there were any
  */
 async function withhold(
@@ -77,8 +77,14 @@ async function withhold(
 ): Promise<boolean> {
   const node = copy === null ? await device.nodes.read("node") : copy["node"];
   const loop = /^\/dev\/(loop\d+)$/.exec(node ?? "")?.[1];
-  if (node === undefined || loop === undefined || await isOurs(device, undo, loop)) return false;
-  device.log.info(`${node} is not what it was set up with any more: its script is not told of it`);
+  if (undo.foreign === true) {
+    device.log.info("what its script has named is another device's: its script is not told of it");
+  } else if (loop === undefined || await isOurs(device, undo, loop)) return false;
+  else {
+    device.log.info(
+      `${node} is not what it was set up with any more: its script is not told of it`,
+    );
+  }
   for (const name of DEVICE_NODES) {
     if (copy === null) await device.nodes.remove(name);
     else delete copy[name];

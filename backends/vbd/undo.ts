@@ -12,6 +12,8 @@ export interface VbdUndo {
   readonly use?: string;
   /** Of a loop device: what it carried then, as the kernel names it. */
   readonly backing?: string;
+  /** Whether the block device that its script has named was another device's already. */
+  readonly foreign?: boolean;
   /** Whether it was set up without a script, and is to be undone so. */
   readonly native?: boolean;
   /** Of a native attach of a file: the name that its loop device bears or was about to bear. */

@@ -79,7 +79,13 @@ describe("vbd", () => {
       expect(machine.runs).toEqual(["prepare /s/block", "block /s/block add"]);
       machine.identities.delete(volume);
       machine.runs.length = 0;
-      const second = disk(8, { params: volume });
+      const named = disk(8, { params: volume });
+      await expect(vbd.add(named, patient)).rejects.toThrow(/cannot be shared/);
+      expect(machine.runs).toEqual([]);
+      machine.script = async () => {
+        machine.identities.set("/dev/mapper/vg-disk", "block 3");
+      };
+      const second = disk(8, { params: "/dev/mapper/vg-disk" });
       await expect(vbd.add(second, patient)).rejects.toThrow(/cannot be shared/);
       expect(machine.runs).toEqual(["prepare /s/block"]);
     });
@@ -95,7 +101,11 @@ describe("vbd", () => {
       const device = disk(7, { params: "/dev/dm-3" });
       await device.hotplug.write({ params: FILE });
       await vbd.adopt?.(device, patient);
-      expect(device.undo).toMatchObject({ params: FILE, uses: "1:17", script: "/s/block" });
+      expect(device.undo).toMatchObject({
+        params: FILE,
+        "storage 1:17": "r 0-",
+        script: "/s/block",
+      });
       expect(machine.runs).toEqual([]);
     });
   });
@@ -302,7 +312,7 @@ describe("vbd", () => {
     await vbd.add(first, patient);
     for (const mode of ["r", "w"]) {
       const second = disk(8, { mode });
-      await expect(vbd.add(second, patient)).rejects.toThrow(/\/images\/disk cannot be shared/);
+      await expect(vbd.add(second, patient)).rejects.toThrow(/"\/images\/disk" cannot be shared/);
       expect(second.now).toBeGreaterThanOrEqual(3_000);
       second.forget();
     }

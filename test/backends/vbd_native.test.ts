@@ -4,6 +4,7 @@ import * as fc from "fast-check";
 import { addNative, checkNative, isNative, removeNative } from "../../backends/vbd/native.ts";
 import { failure, FakeBlocks } from "../support/fake_blocks.ts";
 import { FakeDevice, FakeMachine } from "../support/fake_device.ts";
+import { FakeSysfs } from "../support/fake_sysfs.ts";
 import { type Fault, FaultInjector } from "../support/fault_injection.ts";
 
 const FILE = "/images/disk";
@@ -223,8 +224,16 @@ describe("sharing", () => {
   test("fault 20: what one guest writes, no other guest gets; two may read", async () => {
     const first = disk(7);
     await addNative(first, blocks, patient);
-    await refused(disk(8), /cannot be shared: another guest's device uses it/);
+    await refused(disk(8), /cannot be shared: another guest's device writes it.*\(vbd\/7/);
     await refused(disk(8, { mode: "r" }), /cannot be shared: another guest's device writes it/);
+    await removeNative(first, blocks, patient);
+    first.forget();
+    const reader = disk(9, { mode: "r" });
+    await addNative(reader, blocks, patient);
+    await refused(disk(8), /uses it, or a part of it, and this one is to write it \(vbd\/9/);
+    await removeNative(reader, blocks, patient);
+    reader.forget();
+    await addNative(disk(7), blocks, patient);
     await addNative(disk(8, { mode: "w!" }), blocks, patient);
     expect(blocks.attached.size).toBe(2);
   });
@@ -261,36 +270,43 @@ describe("sharing", () => {
   test("fault 20: through another loop device of the same file as well", async () => {
     await addNative(disk(7), blocks, patient);
     blocks.block("/dev/loop0", 7, 0, { carries: "1:17" });
+    machine.files.set("/sys/dev/block/7:0/loop/backing_file", FILE);
+    machine.identities.set(FILE, "1:17");
     await refused(disk(8, { params: "/dev/loop0" }), /cannot be shared: another guest's/);
   });
 
   test("what is mounted here: not to be written; nor read if the mount can write", async () => {
-    const mountinfo = (options: string, number = "8:16", source = DISK) =>
-      machine.files.set(
-        "/proc/self/mountinfo",
-        `22 1 254:0 / / rw - ext4 /dev/root rw\n` +
-          `30 22 ${number} / /mnt\\040x rw,noatime shared:1 - ext4 ${source} ${options}\n`,
-      );
-    mountinfo("rw,errors=continue");
-    await refused(disk(7, { params: DISK }), /it is mounted here \(mode w\)$/);
-    await refused(disk(7, { params: DISK, mode: "r" }), /it is mounted here \(mode r\)$/);
+    const sysfs = new FakeSysfs(machine);
+    const mounted = { path: DISK, identity: "block 2064", number: "8:16" };
+    sysfs.mount({ path: "/dev/root", identity: "", number: "254:0" }, "rw", "/");
+    sysfs.mount(mounted, "rw", "/mnt\\040x");
+    const here = /"\/dev\/sdb" is mounted here on "\/mnt x": unmount it; with mode .! it may$/;
+    await refused(disk(7, { params: DISK }), here);
+    await refused(disk(7, { params: DISK, mode: "r" }), here);
     await addNative(disk(9, { params: DISK, mode: "w!" }), blocks, patient);
     machine.undoRecords.clear();
-    mountinfo("ro");
-    await refused(disk(7, { params: DISK }), /it is mounted here/);
+    machine.files.delete("/proc/self/mountinfo");
+    sysfs.mount(mounted, "ro");
+    await refused(disk(7, { params: DISK }), /is mounted here/);
     const reader = disk(8, { params: DISK, mode: "r" });
     await addNative(reader, blocks, patient);
     reader.forget();
-    // A file, through somebody's loop device; the file system has a made-up number.
-    const { node, identity } = blocks.losetup("1:17", FILE);
-    machine.identities.set(node, identity);
-    mountinfo("rw", "0:42", node);
-    await refused(disk(7), /it is mounted here/);
-    // Through a partition of it; by its number, under a name that does not exist here.
-    mountinfo("rw", "259:3", `${node}p1`);
-    await refused(disk(7), /it is mounted here/);
-    mountinfo("rw", node.replace("/dev/loop", "7:"), "/elsewhere/disk");
-    await refused(disk(7), /it is mounted here/);
+    // A file, through somebody's loop device.
+    machine.identities.set(FILE, "1:17");
+    const loop = sysfs.loop({ path: FILE, identity: "1:17", number: "" });
+    for (
+      const own of [
+        loop,
+        // A file system with a made-up number; a name that does not exist here; a partition.
+        { ...loop, number: "" },
+        { ...loop, path: "/elsewhere/disk" },
+        sysfs.partition(loop, { start: 512 }),
+      ]
+    ) {
+      machine.files.delete("/proc/self/mountinfo");
+      sysfs.mount(own);
+      await refused(disk(7), /is mounted here/);
+    }
   });
 });
 

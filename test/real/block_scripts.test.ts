@@ -161,6 +161,21 @@ if (requireReal("block scripts of all sorts on loop devices", needs)) {
     });
 
     describe("that keeps disks by name", () => {
+      test("is not run for the removal of a device that was refused", async () => {
+        image("disk");
+        const first = await attach(FIRST, "block-mapping", "disk");
+        await connected(first);
+        const second = await attach(SECOND, "block-mapping", "disk");
+        await second.reaches("hotplug-status", "busy");
+        await second.reaches("state", "6");
+        expect(await second.read("hotplug-error")).toContain(named(first));
+        await detach(second);
+        expect(loops()).toHaveLength(1);
+        expect(seen()).toEqual(["add disk"]);
+        await detach(first);
+        expect(seen()).toEqual(["add disk", "remove disk"]);
+      });
+
       test("is not run for the removal of a device that was refused: by the path of a file", async () => {
         const path = image("file");
         const link = join(directory, "link");
@@ -253,6 +268,83 @@ write_dev "$loop"
         await detach(second);
         await detach(first);
         expect(seen()).toEqual(["add both", "add both", "remove both", "remove both"]);
+      });
+      test("undoes at once what turns out to be another one's, by whatever name", async () => {
+        const path = image("one");
+        fs.symlinkSync(path, join(scripts, "images", "alias"));
+        const first = await attach(FIRST, "block-mapping", "one");
+        await connected(first);
+        const second = await attach(SECOND, "block-mapping", "alias");
+        await second.reaches("hotplug-status", "busy");
+        await second.reaches("state", "6");
+        expect(await second.read("hotplug-error")).toContain(named(first));
+        expect(seen()).toEqual(["add one", "add alias", "remove alias"]);
+        expect(loops()).toHaveLength(1);
+        expect(loops()[0]).toContain(`${await first.read("physical-device-path")}:`);
+        await detach(second);
+        // A file that another script's device has, and the loop device itself.
+        for (const params of [path, await first.read("physical-device-path") ?? ""]) {
+          const third = await attach(SECOND, "block", params);
+          await third.reaches("hotplug-status", "busy");
+          await detach(third);
+        }
+        await detach(first);
+        expect(seen().slice(3)).toEqual(["remove one"]);
+      });
+    });
+
+    describe("on parts of storage", () => {
+      /** Refused by a daemon that runs scripts, or served. */
+      async function second(params: string, mode = "w"): Promise<string> {
+        const device = await attach(SECOND, "block", params, { mode });
+        await device.reaches("hotplug-status", /busy|connected/);
+        const status = await device.read("hotplug-status") ?? "";
+        if (status === "busy") await device.reaches("state", "6");
+        await detach(device);
+        return status;
+      }
+
+      const losetup = (...args: string[]) =>
+        execFileSync("losetup", ["--find", "--show", ...args], { encoding: "utf8" }).trim();
+
+      test("a file, loop devices into it, and loop devices on those", async () => {
+        const path = image("parts");
+        const head = losetup("--sizelimit", "65536", path);
+        const tail = losetup("--offset", "65536", path);
+        const inner = losetup("--offset", "4096", tail);
+        const first = await attach(FIRST, "block", tail);
+        await connected(first);
+        expect(await second(path)).toBe("busy");
+        expect(await second(tail)).toBe("busy");
+        expect(await second(inner)).toBe("busy");
+        expect(await second(head)).toBe("connected");
+        expect(await second(inner, "w!")).toBe("connected");
+        await detach(first);
+        const other = await attach(FIRST, "block", path);
+        await connected(other);
+        for (const part of [head, tail, inner]) expect(await second(part)).toBe("busy");
+        await detach(other);
+        for (const loop of [inner, tail, head]) execFileSync("losetup", ["-d", loop]);
+      });
+
+      test("what is mounted here, through a loop device with an offset", async () => {
+        const path = image("mounted");
+        fs.truncateSync(path, 4 * 1024 * 1024);
+        const inner = losetup("--offset", "1048576", path);
+        execFileSync("mkfs.ext4", ["-q", inner]);
+        const point = join(directory, "point");
+        fs.mkdirSync(point);
+        execFileSync("mount", [inner, point]);
+        try {
+          const device = await attach(FIRST, "block-mapping", path);
+          await device.reaches("hotplug-status", "busy");
+          expect(await device.read("hotplug-error")).toContain(`is mounted here on "${point}"`);
+          await detach(device);
+          expect(seen()).toEqual([""]);
+        } finally {
+          execFileSync("umount", [point]);
+          execFileSync("losetup", ["-d", inner]);
+        }
       });
     });
   });
