@@ -107,7 +107,6 @@ export const EXCEPTIONS: Readonly<Record<string, readonly string[]>> = {
 
 /** Imports that close a circle, likewise. */
 export const CIRCLES: Readonly<Record<string, readonly string[]>> = {
-  "backends/vbd/sharing.ts": ["backends/vbd/rivals.ts"],
   "core/cli/device_detach.ts": ["core/cli/request.ts"],
   "core/daemon/hotplug_v2.ts": ["core/daemon/hotplug_scripts.ts"],
   "core/daemon/hotplug_v2_parts.ts": ["core/daemon/hotplug_scripts.ts"],
