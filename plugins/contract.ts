@@ -211,11 +211,20 @@ export interface DeviceLog {
 /** What `remove` needs to undo an `add` when the store cannot tell any more. Plain data. */
 export type Undo = Readonly<Record<string, string | number | boolean>>;
 
-/** Another device whose undo record has something. Plain data. */
-export interface Holder {
+/** Which device of the driver domain it is. Plain data. */
+export interface HolderName {
   readonly kind: string;
   readonly frontendDomid: number;
   readonly devid: number;
+}
+
+/** Another device whose undo record has something. Plain data. */
+export interface Holder extends HolderName {
+  /**
+   * Whether it is about to let go: its toolstack has asked for its removal, its directory or its guest
+   * is gone, or it is being undone for any other reason.
+   */
+  readonly ending: boolean;
   /**
    * How far it is: `adding` and `connected` hold on; in `undoing` and `failed` its `add` has failed,
    * in `removing` and `removed` it is no longer wanted. In `failed` and `removed` all is undone.
@@ -267,6 +276,11 @@ export interface Device {
   heldElsewhere(name: string, value: string, by?: "any" | "other guests"): boolean;
   /** The other devices of {@link heldElsewhere}, in no order. */
   holders(name: string, value: string, by?: "any" | "other guests"): readonly Holder[];
+  /**
+   * Whether another guest is the same virtual machine as this device's, as when it is migrated to the
+   * same host: both have the same uuid, as far as the driver domain may read it. Never by name.
+   */
+  sameMachine(frontendDomid: number): Promise<boolean>;
   /**
    * The different values that undo records have under this name, this device's own among them, in
    * no order. Many devices may have the same one: {@link holders} tells which.
@@ -345,12 +359,36 @@ export interface Findings {
    */
   readonly undone?: string;
   /**
+   * Why it may no longer be served, since somebody else has what it uses: it is refused as `busy` and
+   * closed as if the toolstack had asked for that, by force if its guest does not close it.
+   */
+  readonly refused?: string;
+  /**
    * What is no longer as it was set up, and was left so, since somebody may have meant it. Each is
    * told when two checks in a row have found it, and again only after it was not found.
    */
   readonly notices?: readonly string[];
   /** What was missing, and was done again by this check. */
   readonly mended?: readonly string[];
+}
+
+/** What the error of an `add` that is refused has as its `busy`. */
+export interface Busy {
+  /**
+   * The devices that have what it needs: it is tried again when one of them is released. None: now and
+   * then.
+   */
+  readonly holders: readonly HolderName[];
+}
+
+/**
+ * The error with which `add` refuses a device since something that it needs is in use:
+ * `hotplug-status` becomes `busy`, and `add` is called again when that may be free, as long as the
+ * toolstack wants the device. Any error will do that has such a property `busy`.
+ * @param holders see {@link Busy}
+ */
+export function busyError(reason: string, holders: readonly HolderName[] = []): Error {
+  return Object.assign(new Error(reason), { busy: { holders } satisfies Busy });
 }
 
 /** What a plugin does. */

@@ -1,6 +1,6 @@
 /** What a device is going to use, as its undo record has it: for others to find. */
 import type { Device, Undo } from "../../plugins/contract.ts";
-import { type Extent, formatUse, wholeOf } from "./extents.ts";
+import { type Extent, formatUse, parseUse, wholeOf } from "./extents.ts";
 import { isXenBlock, nameOf } from "./script.ts";
 import { identityOfText, stackOf } from "./stack.ts";
 
@@ -29,6 +29,16 @@ export function toUndo({ extents, writes }: Claim): Undo {
   return Object.fromEntries(
     [...things].map(([on, extents]) => [recordOf(on), formatUse({ writes, extents })]),
   );
+}
+
+/** The claim that a record has; nothing if it has none. */
+export function claimIn(undo: Undo): Claim {
+  const uses = Object.entries(undo).filter(([name]) => name.startsWith(PREFIX))
+    .map(([name, text]) => parseUse(name.slice(PREFIX.length), String(text)));
+  return {
+    extents: uses.flatMap(({ extents }) => extents),
+    writes: uses.some(({ writes }) => writes),
+  };
 }
 
 /** Whether a mode says that the guest writes. */

@@ -162,6 +162,7 @@ async function checkWritable(
   await refuseBusy(
     device,
     `${shown(params)} is read-only, and cannot be written as mode ${mode} says`,
+    null,
   );
 }
 

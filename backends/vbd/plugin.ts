@@ -4,6 +4,10 @@ import { natively, tellWanted } from "../shared/wanted.ts";
 import { goesNative, likelyNative } from "../shared/way.ts";
 import { manifest } from "./manifest.ts";
 import { addNative, askNative, checkNative, isNative, removeNative } from "./native.ts";
+import { claimIn } from "./claim.ts";
+import { rivalsOf } from "./rivals.ts";
+import { asRefusal } from "./sharing.ts";
+import { isTogether, togetherTooLong } from "./together.ts";
 import { adoptClaim, claimMade, claimTarget } from "./scripted_claim.ts";
 import { backingOf, loopsOf, useOf } from "./loop.ts";
 import { completeOutcome } from "./outcome.ts";
@@ -42,9 +46,8 @@ export default definePlugin({
       await device.recordUndo({ loops: loops.join(" ") });
       await device.scripts.run("block", script, "add", signal).catch(async (error) => {
         const why = await targetIfMissing(device, script, params);
-        throw why === ""
-          ? error
-          : new Error(`${why} (${(error as Error).message})`, { cause: error });
+        if (why === "") throw await asRefusal(device, error);
+        throw new Error(`${why} (${(error as Error).message})`, { cause: error });
       });
       await recordResult(device);
     });
@@ -73,6 +76,10 @@ export default definePlugin({
   },
 
   async check(device) {
+    if (isTogether(device)) {
+      const refused = await togetherTooLong(device, rivalsOf(device, claimIn(device.undo)));
+      if (refused !== null) return { refused };
+    }
     if (isNative(device)) return await checkNative(device);
     const number = await device.nodes.read("physical-device");
     const match = /^([0-9a-f]+):([0-9a-f]+)$/.exec(number ?? "");

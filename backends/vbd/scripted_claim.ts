@@ -2,7 +2,7 @@
 import type { Device } from "../../plugins/contract.ts";
 import { extentsOfTarget, hasClaim, identityOfMade, recordOf, toUndo, writesIn } from "./claim.ts";
 import type { Extent } from "./extents.ts";
-import { checkHere, NotShareable, takeClaim } from "./sharing.ts";
+import { checkHere, NotShareable, PATIENCE_MS, takeClaim } from "./sharing.ts";
 import { stackOf } from "./stack.ts";
 import type { VbdUndo } from "./undo.ts";
 
@@ -40,7 +40,8 @@ export async function claimMade(
   const claim = { extents: await stackOf(device.system, identity), writes: writesIn(mode) };
   try {
     await checkHere(device, params, claim, mode);
-    await takeClaim(device, params, claim, mode, signal);
+    // What the script has made may keep the other one from being undone: not for long.
+    await takeClaim(device, params, claim, mode, signal, {}, PATIENCE_MS);
   } catch (error) {
     if (error instanceof NotShareable && isAnothers(device, identity)) {
       await device.recordUndo({ foreign: true });

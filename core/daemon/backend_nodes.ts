@@ -16,16 +16,20 @@ const ERROR_MAX = 512;
 /**
  * Removes what an undone add has left, so that scripts do not take the device for set up.
  * `hotplug-status` is emptied where it exists, as the toolstack creates it for some kinds.
+ * @param keptMark the mark that stays, and without which nothing is done; null: it is removed, too
  */
 export async function cleanse(
   store: StoreClient,
   id: DeviceId,
   results: readonly string[],
+  keptMark: string | null = null,
 ): Promise<void> {
   const directory = backendPath(id);
   await store.transaction(async (t) => {
     if (!await visible(t, directory)) return;
-    for (const name of [...results, "hotplug-error", TOKEN_NODE]) {
+    if (keptMark !== null && !await isMarked(t, id, keptMark)) return;
+    const mark = keptMark === null ? [TOKEN_NODE] : [];
+    for (const name of [...results, "hotplug-error", ...mark]) {
       await absentOrHidden(t.remove(`${directory}/${name}`));
     }
     const status = `${directory}/hotplug-status`;
@@ -74,6 +78,7 @@ export async function publishError(
   id: DeviceId,
   error: string,
   token: string | null,
+  busy = false,
 ): Promise<void> {
   const directory = backendPath(id);
   await store.transaction(async (t) => {
@@ -86,7 +91,7 @@ export async function publishError(
       await t.write(`${directory}/hotplug-error`, oneLine(text, ERROR_MAX));
     }
     if (status !== "error" && status !== "busy") {
-      await t.write(`${directory}/hotplug-status`, "error");
+      await t.write(`${directory}/hotplug-status`, busy ? "busy" : "error");
     }
   });
 }

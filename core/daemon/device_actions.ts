@@ -2,10 +2,10 @@
 import { backendPath, type DeviceId, deviceName, frontendPath } from "../device/id.ts";
 import type { LifecycleState, Milestone, Phase, Stage } from "../lifecycle/machine.ts";
 import { ABSENT, type Observation } from "../lifecycle/observation.ts";
-import { FailedBefore, type LaneActions } from "../lifecycle/runner.ts";
+import { FailedBefore, type LaneActions, Refused } from "../lifecycle/runner.ts";
 import { type Log, oneLine, printable } from "../log/log.ts";
 import type { Device, Findings, PluginOperations, ProofOfSetup } from "../../plugins/contract.ts";
-import { type CallLimits, checkAnswer, guardedCall } from "../../plugins/host/guard.ts";
+import { busyOf, type CallLimits, checkAnswer, guardedCall } from "../../plugins/host/guard.ts";
 import type { PluginHost } from "../../plugins/host/host.ts";
 import { frontendKindOf, proofOf } from "../../plugins/manifest.ts";
 import {
@@ -34,6 +34,7 @@ import { type Look, Looks } from "./looks.ts";
 import { readToken, writeToken } from "./marking.ts";
 import { observationOf, oddityOf, type Part, reportOf } from "./observe.ts";
 import { OPERATION_VARIABLE, type Orphans } from "./orphans.ts";
+import { isHolding, type Releases, WAITS_RECORD, waitsFor } from "./releases.ts";
 import { sayDisconnected } from "./requests/farewell.ts";
 import { NO_SCRIPT } from "./script_record.ts";
 import type { Slots } from "./slots.ts";
@@ -56,6 +57,7 @@ export interface ActionParts extends ContextParts {
   readonly journal: JournalStore;
   readonly slots: Slots;
   readonly orphans: Orphans;
+  readonly releases: Releases;
   readonly children: ChildKeeper;
   readonly deviceModels: DeviceModels;
   readonly directories: DirectoryKeeper;
@@ -67,6 +69,39 @@ export interface ActionParts extends ContextParts {
   onChange?(id: DeviceId): void;
 }
 
+/** What a device's actions know of its lane, and of others. */
+export interface Surroundings {
+  /** To be called when the device should be checked at once. */
+  onTrouble(): void;
+  /** How often what was refused is tried again for which no device is waited, in ms. */
+  readonly recheckMs: number;
+  /** Where another device is in its life, if it is known. */
+  phaseOf(id: DeviceId): Phase | undefined;
+}
+
+/** Phases in which a device's way leads to its being undone. */
+const ENDING: ReadonlySet<Phase> = new Set<Phase>([
+  "aborting",
+  "undoing",
+  "failed",
+  "busy",
+  "closing",
+  "lingering",
+  "settling",
+  "removing",
+  "overdue",
+  "finishing",
+  "holding",
+  "deleting",
+  "stuck",
+]);
+
+function isEnding(stage: Stage, phase: Phase | undefined): boolean {
+  if (stage === "adding" || stage === "connected") return phase !== undefined && ENDING.has(phase);
+  // It is being undone so as to be set up anew.
+  return phase !== "redoing";
+}
+
 /** The actions of one device. */
 export class DeviceActions implements LaneActions {
   readonly #id: DeviceId;
@@ -75,9 +110,11 @@ export class DeviceActions implements LaneActions {
   readonly #frontendKind: string;
   readonly #parts: ActionParts;
   readonly #log: Log;
-  readonly #onTrouble: () => void;
   readonly #activity: Activity;
   readonly #story: Story;
+  readonly #surroundings: Surroundings;
+  /** What the last add waits for, if it was refused. */
+  #waitsFor: string | null = null;
   #lastOddity: string | null = null;
   /** The mark of the attach that is to come, once it was written. */
   #nextToken: string | null = null;
@@ -99,13 +136,12 @@ export class DeviceActions implements LaneActions {
   #pause: Promise<void> = Promise.resolve();
   #endPause = () => {};
 
-  /** @param onTrouble called when the device should be checked at once */
   constructor(
     id: DeviceId,
     plugin: PluginHost,
     parts: ActionParts,
     log: Log,
-    onTrouble: () => void,
+    surroundings: Surroundings,
   ) {
     this.#id = id;
     this.#name = deviceName(id);
@@ -113,7 +149,7 @@ export class DeviceActions implements LaneActions {
     this.#frontendKind = frontendKindOf(plugin.manifest, id.kind);
     this.#parts = parts;
     this.#log = log;
-    this.#onTrouble = onTrouble;
+    this.#surroundings = surroundings;
     this.#findings = new FindingsLog(log);
     this.#activity = new Activity(parts.clock);
     this.#story = new Story(parts.clock, log, this.#activity);
@@ -139,7 +175,9 @@ export class DeviceActions implements LaneActions {
     this.#lastOddity = oddity;
     const observation = observationOf(reading, this.#id, this.#frontendKind, this.#proof);
     const isLost = lossOf(observation, this.#proof) !== null;
-    if (isLost && hasChanged(this.#seen, observation)) queueMicrotask(this.#onTrouble);
+    if (isLost && hasChanged(this.#seen, observation)) {
+      queueMicrotask(() => this.#surroundings.onTrouble());
+    }
     if (!this.#isAdding) this.#settled = observation;
     this.#seen = observation;
     this.#story.observed(observation);
@@ -170,9 +208,10 @@ export class DeviceActions implements LaneActions {
     this.#nextToken = await this.#writeMark(token, []) ? token : null;
   }
 
-  async record(): Promise<string | null> {
-    const marked = this.#nextToken !== null && this.#nextToken === this.#seen.token;
-    const token = marked ? this.#nextToken! : crypto.randomUUID();
+  async record(again: boolean): Promise<string | null> {
+    const known = again ? this.#token : this.#nextToken;
+    const marked = known !== null && known === this.#seen.token;
+    const token = marked ? known : crypto.randomUUID();
     // It is of this attach, and of no other.
     this.#nextToken = null;
     this.#put({
@@ -227,14 +266,14 @@ export class DeviceActions implements LaneActions {
       isVersion2(this.#entry?.undo ?? {});
   }
 
-  async note(stage: Stage, error: string | undefined): Promise<void> {
+  async note(stage: Stage, error: string | undefined, busy: boolean): Promise<void> {
     // What the processes of an operation bear; there are none once it has ended.
     const runs = stage === "undoing" || stage === "removing";
     const done = stage === "failed" || stage === "removed";
     this.#endAdding();
     this.#put({
       stage,
-      ...(done ? { undo: {}, nodes: {} } : {}),
+      ...(done ? { undo: busy ? { [WAITS_RECORD]: this.#waitsFor ?? "" } : {}, nodes: {} } : {}),
       operation: runs ? crypto.randomUUID() : null,
       ...(error === undefined ? {} : { error }),
     });
@@ -242,6 +281,18 @@ export class DeviceActions implements LaneActions {
 
   async drop(): Promise<void> {
     this.#parts.journal.drop(this.#name);
+    this.#parts.releases.released(this.#name);
+  }
+
+  async awaitRelease(signal: AbortSignal): Promise<void> {
+    const { releases, journal, clock } = this.#parts;
+    const names = String(this.#entry?.undo[WAITS_RECORD] ?? "");
+    if (names !== "") return await releases.ofAny(names.split(" "), journal, signal);
+    const { promise, resolve } = Promise.withResolvers<void>();
+    const cancel = clock.after(this.#surroundings.recheckMs, resolve);
+    signal.addEventListener("abort", cancel, { once: true });
+    await promise;
+    signal.removeEventListener("abort", cancel);
   }
 
   async awaitOrphans(ms: number): Promise<void> {
@@ -261,7 +312,7 @@ export class DeviceActions implements LaneActions {
     try {
       await this.#addInSlot(signal);
     } catch (error) {
-      throw signal.aborted ? await this.#whyStopped(error as Error, signal) : error;
+      throw signal.aborted ? await this.#whyStopped(error as Error, signal) : this.#refusal(error);
     } finally {
       this.#endAdding();
     }
@@ -300,6 +351,14 @@ export class DeviceActions implements LaneActions {
    */
   hears(): void {
     if (this.#isAdding) this.#readWords().then((words) => this.#words = words ?? this.#words);
+  }
+
+  /** What fails since something is in use waits for whoever uses it. */
+  #refusal(error: unknown): unknown {
+    const busy = busyOf(error);
+    if (busy === null) return error;
+    this.#waitsFor = waitsFor(busy.holders);
+    return new Refused((error as Error).message, { cause: error });
   }
 
   /** What was stopped because its failure was seen has failed by itself. */
@@ -432,17 +491,19 @@ export class DeviceActions implements LaneActions {
     await this.#writes(signalClosing(this.#parts.store, this.#id, this.#knownMark));
   }
 
-  async cleanse(): Promise<void> {
+  async cleanse(keepMark: boolean): Promise<void> {
     this.#nextToken = null;
-    await this.#writes(cleanse(this.#parts.store, this.#id, this.#plugin.manifest.results ?? []));
+    const { results = [] } = this.#plugin.manifest;
+    const mark = keepMark ? this.#knownMark : null;
+    await this.#writes(cleanse(this.#parts.store, this.#id, results, mark));
   }
 
   async requestClose(): Promise<void> {
     await this.#writes(requestClose(this.#parts.store, this.#id, this.#knownMark));
   }
 
-  async publishError(error: string): Promise<void> {
-    await this.#writes(publishError(this.#parts.store, this.#id, error, this.#knownMark));
+  async publishError(error: string, busy: boolean): Promise<void> {
+    await this.#writes(publishError(this.#parts.store, this.#id, error, this.#knownMark, busy));
   }
 
   async closeBackend(): Promise<void> {
@@ -528,7 +589,9 @@ export class DeviceActions implements LaneActions {
         undo: {},
         nodes: {},
       };
-    this.#parts.journal.put({ ...before, ...change });
+    const now = { ...before, ...change };
+    this.#parts.journal.put(now);
+    if (!isHolding(now)) this.#parts.releases.released(this.#name);
   }
 
   /**
@@ -583,7 +646,7 @@ export class DeviceActions implements LaneActions {
       undo: () => this.#entry?.undo ?? {},
       record: (more) => this.#addUndo(more),
       devices: () => journal.entries(),
-      onTrouble: () => this.#onTrouble(),
+      onTrouble: () => this.#surroundings.onTrouble(),
     });
   }
 
@@ -638,10 +701,11 @@ export class DeviceActions implements LaneActions {
       },
       heldElsewhere: (name, value, by) => others(name, value, by).length > 0,
       holders: (name, value, by) =>
-        others(name, value, by).map(({ id: { kind, frontendDomid, devid }, stage, undo }) => ({
-          kind,
-          frontendDomid,
-          devid,
+        others(name, value, by).map(({ id, stage, undo }) => ({
+          kind: id.kind,
+          frontendDomid: id.frontendDomid,
+          devid: id.devid,
+          ending: isEnding(stage, this.#surroundings.phaseOf(id)),
           stage,
           undo,
         })),
@@ -662,7 +726,7 @@ export class DeviceActions implements LaneActions {
         path: scripts.path,
         log: this.#log,
         record: (name, value) => addUndo({ [name]: value }),
-        onExit: () => this.#onTrouble(),
+        onExit: () => this.#surroundings.onTrouble(),
       }),
     });
   }

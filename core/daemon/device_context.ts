@@ -133,8 +133,22 @@ export function deviceContext(
     recordUndo: async (more) => undo.add(more),
     heldElsewhere: (name, value, by = "any") => undo.heldElsewhere(name, value, by),
     holders: (name, value, by = "any") => undo.holders(name, value, by),
+    sameMachine: (frontendDomid) => areSameMachine(store, id.frontendDomid, frontendDomid),
     heldValues: (name) => undo.heldValues(name),
   };
+}
+
+/** What node `vm` of a domain says (libxl_create.c, `libxl__domain_make`); dom0's is all zeros. */
+const MACHINE = /^\/vm\/(?!0{8}-0{4}-0{4}-0{4}-0{12}$)[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}$/;
+
+async function areSameMachine(store: StoreClient, one: number, other: number): Promise<boolean> {
+  if (one === other) return true;
+  if (!Number.isSafeInteger(other) || other < 0) return false;
+  // Hidden, or not there: then nobody can know.
+  const [first, second] = await Promise.all(
+    [one, other].map((domid) => store.readVisible(`/local/domain/${domid}/vm`)),
+  );
+  return first !== undefined && first === second && MACHINE.test(first);
 }
 
 /** Range of an MTU, in bytes: ETH_MIN_MTU and ETH_MAX_MTU of linux/if_ether.h. */

@@ -12,6 +12,7 @@ import type { PluginRegistry } from "../../plugins/registry.ts";
 import { type ActionParts, DeviceActions } from "./device_actions.ts";
 import { GuestNames } from "./guest_names.ts";
 import type { Part } from "./observe.ts";
+import { WAITS_RECORD } from "./releases.ts";
 import { Throttle, type ThrottleLimits } from "./throttle.ts";
 
 /** What the daemon's devices need. */
@@ -144,7 +145,12 @@ export class Devices {
         continue;
       }
       const { lane } = this.#open(entry.id, plugin);
-      lane.resume({ stage: entry.stage, token: entry.token || null, error: entry.error });
+      lane.resume({
+        stage: entry.stage,
+        token: entry.token || null,
+        error: entry.error,
+        busy: entry.undo[WAITS_RECORD] !== undefined,
+      });
       lane.touch();
     }
   }
@@ -276,7 +282,11 @@ export class Devices {
     const key = backendPath(id);
     const log = openLog(this.names.subjectOf(id));
     const { manifest } = plugin;
-    const actions = new DeviceActions(id, plugin, this.#parts, log, () => lane.check());
+    const actions = new DeviceActions(id, plugin, this.#parts, log, {
+      onTrouble: () => lane.check(),
+      recheckMs: (this.#parts.times ?? DEFAULT_TIMES).recheck,
+      phaseOf: (other) => this.stateOf(other)?.phase,
+    });
     const rules: LifecycleRules = {
       times: this.#parts.times ?? DEFAULT_TIMES,
       waitsForBackend: manifest.waitsForBackend ?? true,
@@ -304,5 +314,5 @@ export class Devices {
 
 /** Whether there is something left to close. */
 function isOpen(state: LifecycleState): boolean {
-  return state.phase !== "failed" && state.phase !== "absent" && state.phase !== "stuck";
+  return !["failed", "busy", "absent", "stuck"].includes(state.phase);
 }

@@ -15,6 +15,7 @@ import { Exclusive } from "./exclusive.ts";
 import { FirstReads } from "./first_reads.ts";
 import { HotplugDirectories } from "./hotplug_directory.ts";
 import { Orphans } from "./orphans.ts";
+import { Releases } from "./releases.ts";
 import { Slots } from "./slots.ts";
 
 /** All but what differs: journal, directories, times, scripts. */
@@ -32,6 +33,7 @@ export function systemParts(
     firstReads: new FirstReads(),
     orphans: new Orphans(systemProcessTable, systemClock),
     exclusive: new Exclusive(),
+    releases: new Releases(),
     hotplug: new HotplugDirectories(store),
     blocks: systemBlockDevices,
     links: systemNetworkLinks,

@@ -114,6 +114,26 @@ export const TIMES = {
     meaning: "How long scripts of an earlier daemon may go on before they are ended.",
     source: "LIBXL_HOTPLUG_TIMEOUT, tools/libs/light/libxl_internal.h",
   },
+  busy: {
+    ms: 60_000,
+    min: 0,
+    max: 3_600_000,
+    meaning:
+      "How long the backend of a device stays open that was refused since what it needs is in " +
+      "use: until then it is taken up at once when that is released, later only if its guest " +
+      "begins anew.",
+    source:
+      "none of Xen's; what a migration to the same host takes to end the source's device. A " +
+      "Linux guest that has seen Closed does not use the disk again",
+  },
+  recheck: {
+    ms: 15_000,
+    min: 1_000,
+    max: 3_600_000,
+    meaning: "How often what was refused is tried again, as long as its backend is open, when no " +
+      "event would tell that it is released (a mount, say).",
+    source: "none of Xen's",
+  },
   resync: {
     ms: 45_000,
     min: 1_000,

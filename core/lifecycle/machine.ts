@@ -31,6 +31,8 @@ export type Phase =
   | "redoing"
   /** `add` failed and was undone; the toolstack is to remove the device. */
   | "failed"
+  /** `add` was refused since something is in use, and was undone; waiting for its release. */
+  | "busy"
   /** It is to be removed; waiting for the backend to close. */
   | "closing"
   /** The guest is dead; its QEMU is given time to close its files. */
@@ -74,6 +76,8 @@ export type LifecycleEvent =
   | { readonly type: "healed" }
   /** Nothing is left of what `add` has set up, as when the kernel has made its device anew. */
   | { readonly type: "undone"; readonly error: string }
+  /** It may no longer be served, since somebody else has what it uses. */
+  | { readonly type: "evicted"; readonly error: string }
   /** The daemon is to close all devices before it ends. */
   | { readonly type: "close" }
   /** No process of an earlier daemon's operation runs any more. */
@@ -88,6 +92,10 @@ export type LifecycleEvent =
   | { readonly type: "add-done" }
   /** @property late it came after `abort-add`, and may be no more than what follows from that */
   | { readonly type: "add-failed"; readonly error: string; readonly late?: boolean }
+  /** It was refused: what it needs is in use. */
+  | { readonly type: "add-busy"; readonly error: string }
+  /** What it was refused for may be free. */
+  | { readonly type: "released" }
   /** It ended because of `abort-add`, and did not fail by itself. */
   | { readonly type: "add-stopped"; readonly how: string }
   | { readonly type: "remove-done" }
@@ -111,15 +119,17 @@ export type LifecycleEvent =
 export type FailureType =
   | "broken"
   | "undone"
+  | "evicted"
   | "record-failed"
   | "add-failed"
+  | "add-busy"
   | "remove-failed"
   | "kernel-kept"
   | "delete-failed"
   | "trouble";
 
 /** Name of a timer; each device has at most one of each. */
-export type TimerName = "wait" | "destroy" | "linger" | "hold" | "budget";
+export type TimerName = "wait" | "destroy" | "linger" | "hold" | "budget" | "patience";
 
 /** What a device's life leads to, and from. */
 export type Milestone = "connected" | "removed";
@@ -139,15 +149,26 @@ export type Effect =
   /**
    * Writes the journal's record, and the token unless it was seen there: `recorded`,
    * `record-failed`, `record-missed`.
+   * @property again for the same directory: what is known of it stays, but for the record
    */
-  | { readonly do: "record" }
-  /** Brings the journal's record up to date. */
-  | { readonly do: "note"; readonly stage: Stage; readonly error?: string }
+  | { readonly do: "record"; readonly again?: boolean }
+  /**
+   * Brings the journal's record up to date.
+   * @property busy it waits for what it was refused for
+   */
+  | {
+    readonly do: "note";
+    readonly stage: Stage;
+    readonly error?: string;
+    readonly busy?: boolean;
+  }
   /** Removes the journal's record: nothing is held, nothing is left to do. */
   | { readonly do: "drop" }
-  /** Calls the plugin: `add-done` or `add-failed`. */
+  /** Calls the plugin: `add-done`, `add-failed`, `add-busy` or `add-stopped`. */
   | { readonly do: "add" }
   | { readonly do: "abort-add" }
+  /** Waits until what it was refused for may be free: `released`. Over when the phase is. */
+  | { readonly do: "await-release" }
   /** Calls the plugin: `remove-done`, `remove-failed` or `remove-stopped`. */
   | { readonly do: "remove" }
   /**
@@ -160,10 +181,14 @@ export type Effect =
   /**
    * Removes from the directory what an undone `add` has left there, since another one follows: also
    * from one that took the place of the first, since a script may have met it half way.
+   * @property keep the mark stays
    */
-  | { readonly do: "cleanse" }
-  /** Makes sure that `hotplug-status` and `hotplug-error` tell of the failure. */
-  | { readonly do: "publish-error"; readonly error: string }
+  | { readonly do: "cleanse"; readonly keep?: boolean }
+  /**
+   * Makes sure that `hotplug-status` and `hotplug-error` tell of the failure.
+   * @property busy as a refusal
+   */
+  | { readonly do: "publish-error"; readonly error: string; readonly busy?: boolean }
   /** Asks for removal as a toolstack does: `online`=0, state Closing. */
   | { readonly do: "request-close" }
   /** Takes the backend to Closing: the device no longer works. */
@@ -187,6 +212,9 @@ export type Effect =
   /** Nothing is left of the device: its lane can go. */
   | { readonly do: "forget" };
 
+/** How many failures are remembered to have been told. */
+const TOLD_MAX = 8;
+
 /** All that is remembered of a device. */
 export interface LifecycleState {
   readonly phase: Phase;
@@ -206,10 +234,18 @@ export interface LifecycleState {
   readonly held: boolean;
   /** Whether the daemon is to close it. */
   readonly asked: boolean;
+  /** Whether it is closed since somebody else has what it uses. */
+  readonly evicted: boolean;
   /** Why it failed, or null. */
   readonly error: string | null;
-  /** The failure that was told last: while it is the same one, it is not told again. */
-  readonly told: string | null;
+  /** Whether it was refused since something is in use, and not set up since. */
+  readonly busy: boolean;
+  /** Of one that was refused: what it was refused for may be free. */
+  readonly freed: boolean;
+  /** Of one that is tried again: if it is refused, its backend is to be closed at once. */
+  readonly overtime: boolean;
+  /** The failures that were told last: one of them is not told again. */
+  readonly told: readonly string[];
 }
 
 /** A device of which nothing is known. */
@@ -223,19 +259,38 @@ export const INITIAL: LifecycleState = {
   stage: null,
   held: false,
   asked: false,
+  evicted: false,
   error: null,
-  told: null,
+  busy: false,
+  freed: false,
+  overtime: false,
+  told: [],
 };
 
 /** A device of which the journal knows; the first effect is to wait for what still runs. */
 export function resumed(
-  record: { readonly stage: Stage; readonly token: string | null; readonly error: string | null },
+  record: {
+    readonly stage: Stage;
+    readonly token: string | null;
+    readonly error: string | null;
+    readonly busy: boolean;
+  },
   rules: LifecycleRules,
 ): Step {
-  const { stage, token, error } = record;
+  const { stage, token, error, busy } = record;
   const acquired = stage !== "failed" && stage !== "removed";
   return {
-    state: { ...INITIAL, phase: "recovering", stage, token, error, acquired },
+    // The earlier daemon has told of it.
+    state: {
+      ...INITIAL,
+      phase: "recovering",
+      stage,
+      token,
+      error,
+      told: error === null ? [] : [error],
+      busy,
+      acquired,
+    },
     effects: [{ do: "await-orphans", ms: rules.times.orphans }],
   };
 }
@@ -281,15 +336,14 @@ function take(row: Row, state: LifecycleState, event: LifecycleEvent, rules: Lif
   const stopped = TIMERS[state.phase].filter((timer) => !TIMERS[row.to].includes(timer))
     .map((timer): Effect => ({ do: "stop-timer", timer }));
   const told = row.tells?.(state, event, rules);
-  const news: Effect[] = told === undefined || told.text === state.told
-    ? []
-    : [{ do: "report", ...told }];
+  const isNews = told !== undefined && !state.told.includes(told.text);
+  const news: Effect[] = isNews ? [{ do: "report", ...told }] : [];
   const effects = [...stopped, ...news, ...row.effects?.(state, event, rules) ?? []];
   const failure = effects.find((effect) => effect.do === "publish-error");
   const next = {
     ...state,
     error: failure?.error ?? state.error,
-    told: told?.text ?? state.told,
+    told: isNews ? [...state.told, told.text].slice(-TOLD_MAX) : state.told,
     ...row.set?.(event, state),
     phase: row.to,
   };
@@ -303,7 +357,9 @@ function take(row: Row, state: LifecycleState, event: LifecycleEvent, rules: Lif
 
 function unexpected(event: LifecycleEvent): Effect[] {
   // What has broken, or is lost, is told once, and only of what is to work.
-  if (!("error" in event) || ["delete-refused", "broken", "undone"].includes(event.type)) return [];
+  if (
+    !("error" in event) || ["delete-refused", "broken", "undone", "evicted"].includes(event.type)
+  ) return [];
   const text = event.type === "trouble" ? troubleWith(event.effect) : event.type;
   return [{ do: "report", level: "warning", text: `${text}: ${event.error}` }];
 }

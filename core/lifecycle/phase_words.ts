@@ -14,6 +14,7 @@ export const PHASE_WORDS: Readonly<Record<Phase, string>> = {
   undoing: "could not be set up; being undone",
   redoing: "being undone, to be set up anew",
   failed: "could not be set up; the toolstack is to remove it",
+  busy: "refused, since what it needs is in use; taken up when that is released",
   closing: "to be removed; waits for the backend to close",
   lingering: "its guest is dead; QEMU is given time to close its files",
   settling: "closed; waits for the kernel to let go of it",

@@ -26,10 +26,11 @@ export interface LaneActions {
    * Writes the journal's record of an attach that begins, and marks the directory unless the last
    * look found the mark there; returns the mark, or null when there is no directory. When it
    * rejects, nothing must have been acquired.
+   * @param again for the directory that is marked already
    */
-  record(): Promise<string | null>;
-  /** Brings the journal's record up to date. */
-  note(stage: Stage, error: string | undefined): Promise<void>;
+  record(again: boolean): Promise<string | null>;
+  /** Brings the journal's record up to date. @param busy it waits for what it was refused for */
+  note(stage: Stage, error: string | undefined, busy: boolean): Promise<void>;
   /** Removes the journal's record. */
   drop(): Promise<void>;
   /** Resolves when no process of an earlier daemon's operation runs; ends them after `ms`. */
@@ -38,6 +39,7 @@ export interface LaneActions {
    * Sets the device up. Rejecting means that it failed, with the message for the toolstack, or that it
    * was stopped, if the message has that of the signal's reason in it.
    * @throws FailedBefore when it was stopped and is known to have failed before that
+   * @throws Refused when what it needs is in use
    */
   add(signal: AbortSignal): Promise<void>;
   /** Undoes what `add` did, also when it failed half way. Must not assume anything to be there. */
@@ -47,18 +49,23 @@ export interface LaneActions {
    * is not marked; returns the mark, or null when that could not be done.
    */
   adopt(signal: AbortSignal): Promise<string | null>;
-  /** Removes from the directory what an undone add has left there. */
-  cleanse(): Promise<void>;
+  /** Resolves when what the last `add` was refused for may be free. @throws the signal's reason */
+  awaitRelease(signal: AbortSignal): Promise<void>;
+  /** Removes from the directory what an undone add has left there, but for its mark if that is kept. */
+  cleanse(keepMark: boolean): Promise<void>;
   /**
    * Why a device that is set up can no longer work, or why it has to be set up anew; neither when
    * all is well.
    */
-  check(): Promise<{ readonly broken?: string; readonly undone?: string }>;
+  check(): Promise<
+    { readonly broken?: string; readonly undone?: string; readonly refused?: string }
+  >;
   /** Lets guest and toolstack see that. */
   signalClosing(): Promise<void>;
   /** Asks for removal as a toolstack does. */
   requestClose(): Promise<void>;
-  publishError(error: string): Promise<void>;
+  /** @param busy as a refusal, since something is in use */
+  publishError(error: string, busy: boolean): Promise<void>;
   closeBackend(): Promise<void>;
   /**
    * Resolves when the kernel has unregistered the device.
@@ -87,6 +94,11 @@ export class FailedBefore extends Error {
   override name = "FailedBefore";
 }
 
+/** An add that was refused since something is in use. */
+export class Refused extends Error {
+  override name = "Refused";
+}
+
 /** Phases in which nothing of ours is under way. */
 const RESTING: ReadonlySet<Phase> = new Set<Phase>([
   "absent",
@@ -95,6 +107,7 @@ const RESTING: ReadonlySet<Phase> = new Set<Phase>([
   "waiting",
   "connected",
   "failed",
+  "busy",
   "closing",
   "lingering",
   "stuck",
@@ -125,6 +138,8 @@ export class Lane {
   #checkAgain = false;
   #abort: AbortController | null = null;
   #running: Promise<void> | null = null;
+  /** Ends the waiting for a release. */
+  #release: AbortController | null = null;
   /** Nothing new is looked at. */
   #stopping = false;
   #onRest: (() => void) | null = null;
@@ -148,7 +163,9 @@ export class Lane {
   }
 
   /** Takes up a device that the journal knows. To be called before anything else. */
-  resume(record: { stage: Stage; token: string | null; error: string | null }): void {
+  resume(
+    record: { stage: Stage; token: string | null; error: string | null; busy: boolean },
+  ): void {
     const { state, effects } = resumed(record, this.#rules);
     this.#state = state;
     for (const effect of effects) this.#enqueue(effect);
@@ -188,8 +205,11 @@ export class Lane {
     this.#checking = true;
     this.#checkAgain = false;
     try {
-      const { broken, undone } = await this.#actions.check();
-      if (undone !== undefined) this.#dispatch({ type: "undone", error: undone });
+      const { broken, undone, refused } = await this.#actions.check();
+      if (refused !== undefined) {
+        this.#dispatch({ type: "evicted", error: refused });
+        this.touch();
+      } else if (undone !== undefined) this.#dispatch({ type: "undone", error: undone });
       else if (broken !== undefined) {
         this.#dispatch({ type: "broken", error: broken });
         // What is to be done about it depends on what it is closed for.
@@ -223,6 +243,7 @@ export class Lane {
     this.#stopped = true;
     for (const cancelTimer of this.#timers.values()) cancelTimer();
     this.#timers.clear();
+    this.#release?.abort(new Error("stopping"));
     this.#abort?.abort(new Error("stopping"));
     await this.#running;
   }
@@ -285,6 +306,7 @@ export class Lane {
       this.#actions.report("debug", `${event.type}: ${before} → ${state.phase}`);
     }
     this.#state = state;
+    if (before === "busy" && state.phase !== before) this.#release?.abort(new Error("over"));
     for (const effect of effects) {
       // Its end has no meaning any more from now on, not from when that is carried out.
       if (effect.do === "stop-timer") this.#over.delete(effect.timer);
@@ -354,15 +376,15 @@ export class Lane {
       case "mark":
         return await actions.mark();
       case "record":
-        return await this.#record();
+        return await this.#record(effect.again ?? false);
       case "note":
-        return await actions.note(effect.stage, effect.error);
+        return await actions.note(effect.stage, effect.error, effect.busy ?? false);
       case "drop":
         return await actions.drop();
       case "adopt":
         return await this.#adopt();
       case "cleanse":
-        return await actions.cleanse();
+        return await actions.cleanse(effect.keep ?? false);
       case "signal-closing":
         return await actions.signalClosing();
       case "request-close":
@@ -378,9 +400,11 @@ export class Lane {
         }
         return;
       case "publish-error":
-        return await actions.publishError(effect.error);
+        return await actions.publishError(effect.error, effect.busy ?? false);
       case "close-backend":
         return await actions.closeBackend();
+      case "await-release":
+        return this.#awaitRelease();
       case "await-kernel":
         this.#answer(
           actions.awaitKernel(effect.ms),
@@ -409,10 +433,28 @@ export class Lane {
     });
   }
 
-  async #record(): Promise<void> {
+  #awaitRelease(): void {
+    if (this.#state.phase !== "busy") return;
+    const abort = new AbortController();
+    this.#release = abort;
+    this.#actions.awaitRelease(abort.signal).then(
+      (): LifecycleEvent => ({ type: "released" }),
+      (error): LifecycleEvent => ({
+        type: "trouble",
+        effect: "await-release",
+        error: message(error),
+      }),
+    ).then((event) => {
+      if (abort.signal.aborted) return;
+      this.#dispatch(event);
+      this.touch();
+    });
+  }
+
+  async #record(again: boolean): Promise<void> {
     let event: LifecycleEvent;
     try {
-      const token = await this.#actions.record();
+      const token = await this.#actions.record(again);
       event = token === null ? { type: "record-missed" } : { type: "recorded", token };
     } catch (error) {
       event = { type: "record-failed", error: message(error) };
@@ -495,6 +537,7 @@ const NO_LONGER_WANTED = "the device is no longer wanted";
 
 function addFailure(error: unknown, { aborted, reason }: AbortSignal): LifecycleEvent {
   const text = message(error);
+  if (!aborted && error instanceof Refused) return { type: "add-busy", error: text };
   if (!aborted || error instanceof FailedBefore) return { type: "add-failed", error: text };
   return text.includes(message(reason))
     ? { type: "add-stopped", how: text }

@@ -44,7 +44,7 @@ export const guards = {
   /** The backend can be set up now. Initialised and Connected count: a fast backend passes 2 by. */
   ready: (state: LifecycleState, rules: LifecycleRules): boolean => {
     const { observation } = state;
-    if (state.asked || wishOf(observation) !== "present") return false;
+    if (state.asked || state.evicted || wishOf(observation) !== "present") return false;
     return !rules.waitsForBackend || (observation.state ?? 0) >= XenbusState.InitWait;
   },
   served: (state: LifecycleState): boolean => state.observation.served,
@@ -68,7 +68,12 @@ export const guards = {
   unserved: (state: LifecycleState, rules: LifecycleRules): boolean =>
     rules.servedByQemu && state.error !== null,
   held: (state: LifecycleState): boolean => state.held,
-  asked: (state: LifecycleState): boolean => state.asked,
+  /** The daemon closes it. */
+  asked: (state: LifecycleState): boolean => state.asked || state.evicted,
+  /** It was refused since something is in use. */
+  busy: (state: LifecycleState): boolean => state.busy,
+  freed: (state: LifecycleState): boolean => state.freed,
+  overtime: (state: LifecycleState): boolean => state.overtime,
   qemu: (_: LifecycleState, rules: LifecycleRules): boolean => rules.servedByQemu,
   independent: (_: LifecycleState, rules: LifecycleRules): boolean => rules.removesWithoutDirectory,
   "was-adding": was("adding"),
@@ -120,13 +125,14 @@ export const TIMERS: Readonly<Record<Phase, readonly TimerName[]>> = {
   recovering: [],
   recovered: [],
   waiting: ["wait"],
-  recording: [],
-  adding: [],
+  recording: ["patience"],
+  adding: ["patience"],
   connected: [],
   aborting: [],
-  undoing: ["budget"],
+  undoing: ["budget", "patience"],
   redoing: ["budget"],
   failed: [],
+  busy: ["patience"],
   closing: ["destroy"],
   lingering: ["linger"],
   settling: ["hold", "budget"],
@@ -202,8 +208,18 @@ function limitUndoing(_: LifecycleState, __: LifecycleEvent, { times }: Lifecycl
 const watched = () => ({ held: false });
 /** Removal by force: nobody is there who could want to see Closed. */
 const byForce = () => ({ held: true });
+function keepOpen(_: LifecycleState, __: LifecycleEvent, { times }: LifecycleRules): Effect[] {
+  return [{ do: "start-timer", timer: "patience", ms: times.busy }];
+}
+
+const awaitRelease: Effect = { do: "await-release" };
+const refused: Effect = { do: "note", stage: "failed", busy: true };
+/** Sets up what was refused, in the directory in which it was. */
+const again: readonly Effect[] = [{ do: "cleanse", keep: true }, { do: "record", again: true }];
+const takenUp = () => ({ busy: false, freed: false, error: null });
+
 /** What is told next is news, whatever it was before. */
-const sound = () => ({ error: null, told: null });
+const sound = () => ({ error: null, told: [] });
 /** What an earlier daemon, of which there is no record, set up is still held. */
 const inherited = () => ({ acquired: true, held: false });
 
@@ -240,7 +256,11 @@ const fresh = () => ({
   token: null,
   stage: null,
   error: null,
-  told: null,
+  evicted: false,
+  busy: false,
+  freed: false,
+  overtime: false,
+  told: [],
 });
 
 /** What `remove` has given back. */
@@ -280,7 +300,7 @@ export const TABLE: readonly Row[] = [
     when: ["ready"],
     to: "recording",
     effects: () => [{ do: "record" }],
-    set: sound,
+    set: () => ({ error: null }),
   },
   {
     from: ["absent"],
@@ -332,6 +352,13 @@ export const TABLE: readonly Row[] = [
     tells: warning(deletedByForce),
     effects: settle,
     set: byForce,
+  },
+  {
+    from: ["recovered"],
+    on: "seen",
+    when: ["was-failed", "busy"],
+    to: "busy",
+    effects: (...args) => [...keepOpen(...args), awaitRelease],
   },
   { from: ["recovered"], on: "seen", when: ["was-failed"], to: "failed" },
   {
@@ -487,7 +514,7 @@ export const TABLE: readonly Row[] = [
     on: "add-done",
     to: "connected",
     effects: () => [note("connected"), reached("connected")],
-    set: () => ({ complete: true }),
+    set: () => ({ complete: true, overtime: false, told: [] }),
   },
   {
     from: ["adding"],
@@ -500,14 +527,26 @@ export const TABLE: readonly Row[] = [
       remove,
     ],
   },
-  ...(["add-done", "add-stopped", "add-failed"] as const).flatMap((on): Row[] => {
+  {
+    from: ["adding"],
+    on: "add-busy",
+    to: "undoing",
+    tells: failed("error"),
+    effects: (_, event) => [
+      { do: "publish-error", error: errorOf(event), busy: true },
+      { do: "note", stage: "undoing", error: errorOf(event) },
+      remove,
+    ],
+    set: () => ({ busy: true }),
+  },
+  ...(["add-done", "add-stopped", "add-failed", "add-busy"] as const).flatMap((on): Row[] => {
     // How a setup ended that was stopped is no failure.
     const wasStopped = (_: LifecycleState, event: LifecycleEvent, __: LifecycleRules): Effect[] =>
       "how" in event ? [report(event.how)] : [];
     // What its setup failed with is to be read for as long as there is a directory.
-    const why = on === "add-failed" ? publish : wasStopped;
+    const why = on === "add-failed" || on === "add-busy" ? publish : wasStopped;
     const row = (rest: Omit<RowBase, "from"> & { tells?: Teller }): Row =>
-      on === "add-failed"
+      on === "add-failed" || on === "add-busy"
         ? { from: ["aborting"], ...rest, on, tells: addFailed }
         : { from: ["aborting"], ...rest, on };
     return [
@@ -534,6 +573,20 @@ export const TABLE: readonly Row[] = [
   }),
 
   // A failed setup is undone; the directory stays, its fate is the toolstack's.
+  ...removeEnds("undoing the refused setup failed", {
+    from: ["undoing"],
+    when: ["busy", "overtime"],
+    to: "busy",
+    effects: () => [refused, closeBackend, awaitRelease],
+    set: () => ({ ...released(), overtime: false }),
+  }),
+  ...removeEnds("undoing the refused setup failed", {
+    from: ["undoing"],
+    when: ["busy"],
+    to: "busy",
+    effects: (...args) => [refused, ...keepOpen(...args), awaitRelease],
+    set: released,
+  }),
   ...removeEnds("undoing the failed setup failed too", {
     from: ["undoing"],
     to: "failed",
@@ -578,9 +631,15 @@ export const TABLE: readonly Row[] = [
     to: phase,
     effects: () => [remove],
   })),
-  { from: ["failed"], on: "seen", when: ["gone"], to: "absent", effects: () => [drop, forget] },
   {
-    from: ["failed", "closing", "stuck"],
+    from: ["failed", "busy"],
+    on: "seen",
+    when: ["gone"],
+    to: "absent",
+    effects: () => [drop, forget],
+  },
+  {
+    from: ["failed", "busy", "closing", "stuck"],
     on: "seen",
     when: ["replaced", "clean"],
     to: "waiting",
@@ -596,7 +655,7 @@ export const TABLE: readonly Row[] = [
     set: sound,
   },
   {
-    from: ["failed"],
+    from: ["failed", "busy"],
     on: "seen",
     when: ["removal"],
     to: "settling",
@@ -611,6 +670,42 @@ export const TABLE: readonly Row[] = [
     to: "failed",
     effects: () => [closeBackend],
   },
+
+  // What was refused is taken up while it is wanted, and never after somebody has asked for its end.
+  ...(["closing", "asked"] as const).map((guard): Row => ({
+    from: ["busy"],
+    on: "seen",
+    when: [guard],
+    to: "failed",
+    effects: () => [closeBackend],
+    set: () => ({ busy: false }),
+  })),
+  {
+    from: ["busy"],
+    on: "seen",
+    when: ["freed", "ready"],
+    to: "recording",
+    effects: () => again,
+    set: takenUp,
+  },
+  // Whether it can be served by now is to be seen.
+  { from: ["busy"], on: "released", to: "busy", set: () => ({ freed: true }) },
+  // A guest that has seen it closed may have to begin anew: so not at once.
+  {
+    from: ["busy"],
+    on: "patience-expired",
+    to: "busy",
+    effects: (_, __, { times }) => [
+      report(`what it needs was not released within ${times.busy / 1000} s: its backend is closed`),
+      closeBackend,
+    ],
+  },
+  ...(["recording", "adding", "undoing"] as const).map((phase): Row => ({
+    from: [phase],
+    on: "patience-expired",
+    to: phase,
+    set: () => ({ overtime: true }),
+  })),
 
   // What was half done, or done for a directory that is no more, is undone; then all starts anew.
   ...removeEnds("undoing it failed", {
@@ -700,6 +795,16 @@ export const TABLE: readonly Row[] = [
     to: "redoing",
     effects: () => [report("setting it up again"), ...redo],
     tells: failed("warning", "what was set up is lost"),
+  },
+  // Closed as if the toolstack had asked for it; that sees why.
+  {
+    from: ["connected"],
+    on: "evicted",
+    when: ["wanted"],
+    to: "connected",
+    tells: failed("error"),
+    effects: (_, event) => [{ do: "publish-error", error: errorOf(event), busy: true }],
+    set: () => ({ evicted: true }),
   },
   // What comes after that is worth a line again.
   { from: ["connected"], on: "healed", to: "connected", set: sound },

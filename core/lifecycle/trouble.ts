@@ -5,6 +5,7 @@ const WORDS: Partial<Record<Effect["do"], string>> = {
   "abort-add": "its setup cannot be stopped",
   adopt: "what is set up cannot be taken over",
   "await-orphans": "processes of an earlier daemon cannot be waited for",
+  "await-release": "nobody will tell when what it needs is released",
   cleanse: "what its setup left in its directory cannot be removed",
   "close-backend": "its backend cannot be closed",
   drop: "its record cannot be removed from the journal",

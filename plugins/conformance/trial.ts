@@ -71,7 +71,7 @@ export class Trial {
     await rig.toolstack().create(rig.spec(id, more));
     await rig.kernelReady(id);
     await trial.#newActions(parts);
-    await trial.#actions.record();
+    await trial.#actions.record(false);
     return trial;
   }
 
@@ -138,7 +138,11 @@ export class Trial {
   async #newActions(parts?: ActionParts): Promise<void> {
     this.#parts = parts ?? await this.#rig.parts(this.#journal);
     const log = openLog(deviceName(this.id));
-    this.#actions = new DeviceActions(this.id, this.#watched(), this.#parts, log, () => {});
+    this.#actions = new DeviceActions(this.id, this.#watched(), this.#parts, log, {
+      onTrouble: () => {},
+      recheckMs: 15_000,
+      phaseOf: () => undefined,
+    });
   }
 
   async #call(work: () => Promise<void>): Promise<Outcome> {

@@ -7,6 +7,8 @@ import type { Cancel, Clock } from "../../core/platform/types.ts";
 import type { Device, Findings, PluginOperations } from "../contract.ts";
 import { intercept } from "./intercept.ts";
 
+export { busyOf } from "./busy.ts";
+
 /** How long calls may take. */
 export interface CallLimits {
   /** Until the signal fires by itself, in ms. */
@@ -87,7 +89,7 @@ export function checkAnswer(name: string, answer: unknown): Findings {
   const refuse = (what: string): never => {
     throw new Error(
       `plugin ${name} answered a check with ${what}; expected a text, null, or an object with broken, ` +
-        "undone (texts), notices, mended (lists of texts)",
+        "undone, refused (texts), notices, mended (lists of texts)",
     );
   };
   if (typeof answer !== "object" || Array.isArray(answer)) return refuse(typeof answer);
@@ -98,7 +100,7 @@ export function checkAnswer(name: string, answer: unknown): Findings {
       typeof text === "string"
         ? oneLine(text, ERROR_MAX)
         : refuse(`${field} that is ${typeof text}`);
-    if (field === "broken" || field === "undone") findings[field] = cut(value);
+    if (["broken", "undone", "refused"].includes(field)) findings[field] = cut(value);
     else if (field === "notices" || field === "mended") {
       if (!Array.isArray(value)) return refuse(`${field} that is no list`);
       findings[field] = value.slice(0, LINES_MAX).map(cut);

@@ -91,6 +91,7 @@ export function intercept(device: Device, before: Before): Device {
     recordUndo: through("recordUndo", (more) => device.recordUndo(more)),
     heldElsewhere: (name, value, by) => device.heldElsewhere(name, value, by),
     holders: (name, value, by) => device.holders(name, value, by),
+    sameMachine: (frontendDomid) => device.sameMachine(frontendDomid),
     heldValues: (name) => device.heldValues(name),
   };
 }

@@ -145,6 +145,8 @@ const CAPABILITIES: Record<string, Use> = {
   ...ofDevice({ ...BLOCK_CAPABILITIES, ...LINK_CAPABILITIES }),
   "heldElsewhere": ({ device }, [name, value, by]) =>
     device.heldElsewhere(text(name, "a name"), text(value, "a value"), whose(by)),
+  "sameMachine": ({ device }, [frontendDomid]) =>
+    device.sameMachine(number(frontendDomid, "a domid")),
   "holders": ({ device }, [name, value, by]) =>
     device.holders(text(name, "a name"), text(value, "a value"), whose(by)),
   "heldValues": ({ device }, [name]) => device.heldValues(text(name, "a name")),

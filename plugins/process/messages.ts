@@ -1,4 +1,6 @@
 /** What a process plugin may say (docs/plugin-protocol.md), checked. Pure. */
+import type { Busy } from "../contract.ts";
+import { isBusy } from "../host/busy.ts";
 import { type Message, ProtocolFault } from "./frames.ts";
 
 /** Operations that a plugin can have. */
@@ -17,7 +19,12 @@ export type FromPlugin =
     readonly operations: readonly Operation[];
   }
   | { readonly type: "done"; readonly call: number; readonly answer: Answer }
-  | { readonly type: "failed"; readonly call: number; readonly error: string }
+  | {
+    readonly type: "failed";
+    readonly call: number;
+    readonly error: string;
+    readonly busy?: Busy;
+  }
   | {
     readonly type: "request";
     readonly request: number;
@@ -62,8 +69,16 @@ export function parseMessage(message: Message): FromPlugin {
         : field("answer", isAnswer, "a text or a map");
       return { type: "done", call: number("call"), answer };
     }
-    case "failed":
-      return { type: "failed", call: number("call"), error: text("error") };
+    case "failed": {
+      const failure = { type: "failed", call: number("call"), error: text("error") } as const;
+      if (message["busy"] === undefined || message["busy"] === null) return failure;
+      const busy = field(
+        "busy",
+        isBusy,
+        "a map with `holders`, an array of maps with kind, frontendDomid, devid",
+      );
+      return { ...failure, busy };
+    }
     case "request":
       return {
         type: "request",

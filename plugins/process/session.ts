@@ -201,7 +201,12 @@ export class PluginSession {
       case "done":
         return this.#callOf(message).resolve(message.answer);
       case "failed":
-        return this.#callOf(message).reject(errorOf(new Error(message.error)));
+        return this.#callOf(message).reject(
+          Object.assign(
+            errorOf(new Error(message.error)),
+            message.busy === undefined ? {} : { busy: message.busy },
+          ),
+        );
       case "request":
         return this.#takeRequest(message);
       case "log":

@@ -14,7 +14,12 @@ import { deviceConfig } from "../../plugins/host/device_config.ts";
 /** Undo records by device (`vbd/7/51712`). */
 export type UndoRecords = Map<
   string,
-  { readonly guest: number; readonly undo: Undo; readonly stage?: Holder["stage"] }
+  {
+    readonly guest: number;
+    readonly undo: Undo;
+    readonly stage?: Holder["stage"];
+    readonly ending?: boolean;
+  }
 >;
 
 /** Other devices that have a value. @param key of the device that asks */
@@ -28,9 +33,16 @@ export function holdersIn(
 ): Holder[] {
   return [...records].filter(([other, record]) =>
     other !== key && record.undo[name] === value && (by === "any" || record.guest !== guest)
-  ).map(([other, { undo, stage = "connected" }]) => {
+  ).map(([other, { undo, stage = "connected", ending = false }]) => {
     const [kind = "", frontendDomid, devid] = other.split("/");
-    return { kind, frontendDomid: Number(frontendDomid), devid: Number(devid), stage, undo };
+    return {
+      kind,
+      frontendDomid: Number(frontendDomid),
+      devid: Number(devid),
+      ending,
+      stage,
+      undo,
+    };
   });
 }
 
@@ -46,6 +58,8 @@ export class FakeMachine {
   /** Identity of files and devices. */
   readonly identities = new Map<string, string>();
   readonly undoRecords: UndoRecords = new Map();
+  /** Which virtual machine a guest is, as far as the driver domain may know. */
+  readonly machines = new Map<number, string>();
   /** Programs and scripts that were run. */
   readonly runs: string[] = [];
   /** What a script does. */
@@ -240,6 +254,12 @@ export class FakeDevice implements Device {
 
   heldElsewhere(name: string, value: string, by: "any" | "other guests" = "any"): boolean {
     return this.holders(name, value, by).length > 0;
+  }
+
+  async sameMachine(frontendDomid: number): Promise<boolean> {
+    const { machines } = this.machine;
+    const own = machines.get(this.id.frontendDomid);
+    return own !== undefined && machines.get(frontendDomid) === own;
   }
 
   holders(name: string, value: string, by: "any" | "other guests" = "any"): Holder[] {

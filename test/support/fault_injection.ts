@@ -15,6 +15,7 @@ export class Injected extends Error {}
 const IMMEDIATE = new Set<string | symbol>([
   "heldElsewhere",
   "holders",
+  "sameMachine",
   "heldValues",
   "info",
   "warning",

@@ -98,7 +98,7 @@ async function placeOf(
   }
   if (mark !== token) return "foreign";
   if (phase === "connected") return "connected";
-  if (phase === "failed") return "failed";
+  if (phase === "failed" || phase === "busy") return "failed";
   return phase === "absent" && state === undefined ? "reserved" : "busy";
 }
 

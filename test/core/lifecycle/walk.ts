@@ -37,6 +37,9 @@ const ACTIONS = {
   hang: 0.5,
   refuseDeletion: 0.2,
   trip: 0.7,
+  take: 0.7,
+  release: 0.7,
+  evict: 0.1,
   finishOrphan: 2,
   timer: 2,
   kernel: 2,
@@ -68,6 +71,8 @@ const ENDINGS = [
   "undone behind our back",
   "slow to remove",
   "slow to undo",
+  "in use",
+  "evicted",
   "cannot be deleted",
   "thought better of",
   "inherited",
@@ -132,6 +137,7 @@ export function walk({ steps, ending }: Walk, table?: readonly Row[], deaf?: boo
       at = world;
       // What is to fail has its place before the end.
       world.trips = 0;
+      world.release();
       end(world, ending, steps.length);
       while (world.perform());
       world.checkCauses();
@@ -201,6 +207,13 @@ function act(world: DeviceWorld, { action, value }: WalkStep): void {
       return;
     case "hang":
       return world.hang("add");
+    case "take":
+      world.taken = true;
+      return;
+    case "release":
+      return world.release();
+    case "evict":
+      return world.evict();
     case "trip":
       world.trips = 1;
       return;
@@ -255,6 +268,10 @@ function end(world: DeviceWorld, ending: Ending, variant: number): void {
       return undoneBehindOurBack(world, variant);
     case "slow to remove":
       return slowToRemove(world, variant);
+    case "in use":
+      return inUse(world, variant);
+    case "evicted":
+      return evicted(world);
     case "slow to undo":
       return slowToUndo(world, variant);
     case "cannot be deleted":
@@ -417,6 +434,102 @@ function slowToRemove(world: DeviceWorld, variant: number): void {
   rest(world);
   world.change({ online: false, state: 6 });
   ended(world, `slow to remove, ${way}`);
+}
+
+/** Others have what it needs, and give it back, or not. */
+function inUse(world: DeviceWorld, variant: number): void {
+  rest(world);
+  if (world.directory !== null || world.state.asked) return;
+  const goOn = () => {
+    for (let round = 0; round < 4; round++) {
+      world.look();
+      while (world.perform());
+      // Whether it can be undone, or not.
+      world.finish(world.running?.call !== "remove" || variant % 3 !== 1);
+      while (world.perform());
+    }
+  };
+  const before = world.reports.length;
+  world.taken = true;
+  world.create();
+  world.change({ state: 2 });
+  goOn();
+  demand(world.state.phase === "busy", `in use, but ${world.state.phase}`);
+  demand(world.published === "others use it;", "in use, and nobody knows");
+  demand(world.seen.state === 2, "closed at once: its guest would never use it again");
+  demand(!world.held && world.journal !== null, "refused, and something is held");
+  if (variant % 2 === 1) {
+    world.crash();
+    world.look();
+    while (world.perform());
+    world.finishOrphan(true);
+    goOn();
+  }
+  // Refused again for the same reason.
+  world.release();
+  world.taken = true;
+  goOn();
+  demand(world.state.phase === "busy", `in use again, but ${world.state.phase}`);
+  const said = world.reports.slice(before).filter((text) => /others use it/.test(text)).length;
+  demand(said === 1, `in use, and it is said ${said} times`);
+  const way = (["released", "closed", "hurried", "removed", "drained"] as const)[
+    Math.floor(variant / 2) % 5
+  ]!;
+  if (way === "closed") {
+    world.expire(0);
+    while (world.perform());
+    demand(world.seen.state === 6, "it stays open for ever");
+    world.release();
+    goOn();
+    demand(world.state.phase === "busy", `closed, but ${world.state.phase}`);
+    // Its guest begins anew.
+    world.setState(2);
+    goOn();
+  } else if (way === "hurried") {
+    // Its time is over while it is tried again.
+    world.release();
+    world.taken = true;
+    world.look();
+    for (let steps = variant % 4; steps > 0; steps--) world.perform();
+    if (variant % 3 === 0) {
+      while (world.perform());
+      world.finish(true);
+      while (world.perform());
+      world.expire(0);
+      world.finish(variant % 2 === 0);
+    } else world.expire(0);
+    goOn();
+    demand(world.seen.state === 6, "it stays open for ever");
+    world.setState(2);
+    world.release();
+    goOn();
+  } else if (way === "removed") {
+    world.change({ online: false, state: 5 });
+    goOn();
+    demand(world.seen.state === 6, "the toolstack waits in vain for Closed");
+    world.release();
+    goOn();
+    demand(!world.held, "taken up after it was removed");
+    return ended(world, "removed while it was in use");
+  } else if (way === "drained") return drained(world);
+  else {
+    world.release();
+    goOn();
+  }
+  demand(world.state.phase === "connected", `${way}, but ${world.state.phase}`);
+  demand(world.held && world.succeeded, "connected, but nothing is set up");
+  demand(world.journal?.token === world.seen.token, "connected, but it is another directory");
+}
+
+/** It shared what it may not share any longer. */
+function evicted(world: DeviceWorld): void {
+  if (!setUp(world)) return;
+  world.setState(4);
+  world.evict();
+  rest(world, false);
+  demand(world.published?.startsWith("others have it") === true, "evicted, and nobody knows why");
+  ended(world, "evicted");
+  demand(setUp(world), "evicted, and never set up again");
 }
 
 /** The toolstack's patience is no longer for what has failed, or begins anew, than for what worked. */

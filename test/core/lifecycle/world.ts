@@ -65,6 +65,7 @@ const FRAGILE: ReadonlySet<Effect["do"]> = new Set<Effect["do"]>([
 
 interface Entry {
   readonly stage: Stage;
+  readonly busy: boolean;
   readonly token: string | null;
   readonly error: string | null;
 }
@@ -87,6 +88,11 @@ export class DeviceWorld {
   published: string | null = null;
   /** Whether its lane has gone, as it must when nothing is left. */
   forgotten = true;
+  /** Others have what it needs, and do not share it. */
+  taken = false;
+  #releaseAwaited = false;
+  /** A refused backend was open for its time. */
+  #patienceOver = false;
   /** Nothing more can be recorded. */
   full = false;
   /** The store refuses to delete, some time. */
@@ -192,7 +198,8 @@ export class DeviceWorld {
     this.#hung = false;
     this.running = null;
     const isStopped = running.call === "add" ? this.#aborted : this.leaving;
-    const well = ok && (beforeAbort || !isStopped);
+    const isRefused = running.call === "add" && this.taken && (beforeAbort || !isStopped);
+    const well = ok && !isRefused && (beforeAbort || !isStopped);
     if (this.leaving && !well) {
       // Half done: what is held is still held.
       this.leaving = false;
@@ -205,6 +212,7 @@ export class DeviceWorld {
     const { call } = running;
     this.#undone = call === "remove";
     if (well) this.#feed({ type: `${call}-done` });
+    else if (isRefused) this.#feed({ type: "add-busy", error: "others use it;" });
     else if (call === "add" && this.#aborted && ok) {
       this.#feed({ type: "add-stopped", how: "it was stopped" });
     } else if (call === "add") {
@@ -217,6 +225,19 @@ export class DeviceWorld {
   /** What runs will not end by itself. */
   hang(call: "add" | "remove"): void {
     this.#hung = this.running?.call === call;
+  }
+
+  /** Others give back what it needs. */
+  release(): void {
+    this.taken = false;
+    if (!this.#releaseAwaited || this.state.phase !== "busy") return;
+    this.#releaseAwaited = false;
+    this.#feed({ type: "released" });
+  }
+
+  /** It shared what others do not share any longer. */
+  evict(): void {
+    this.#feed({ type: "evicted", error: this.#cause("others have it") });
   }
 
   /** What stands behind the device is unplugged. */
@@ -261,6 +282,7 @@ export class DeviceWorld {
     if (isLookedAt && this.#queue.length > 0) return false;
     this.#timers.delete(timer);
     const { phase } = this.state;
+    if (timer === "patience" && phase !== "busy") this.#patienceOver = true;
     if (isLookedAt) this.look();
     const isStopped = this.#queue.some((each) => each.do === "stop-timer" && each.timer === timer);
     if (isStopped || isLookedAt && this.state.phase !== phase) return true;
@@ -344,6 +366,8 @@ export class DeviceWorld {
     this.#timers.clear();
     this.#kernelAwaited = false;
     this.#orphansAwaited = false;
+    this.#releaseAwaited = false;
+    this.#patienceOver = false;
     this.#nextToken = null;
     this.state = INITIAL;
     this.#forgive();
@@ -377,8 +401,12 @@ export class DeviceWorld {
     if (event.type === "broken" && !["connected", "closing"].includes(this.state.phase)) return;
     // What is being closed is not set up again.
     if (event.type === "undone" && step.state.phase !== "redoing") return;
+    if (event.type === "evicted") {
+      const isWanted = ["present", "idle"].includes(wishOf(state.observation));
+      if (this.state.phase !== "connected" || !isWanted) return;
+    }
     this.#expect(event.error);
-    if (event.type !== "add-failed" && event.type !== "record-failed") return;
+    if (!["add-failed", "add-busy", "record-failed"].includes(event.type)) return;
     check(
       effects.some(({ do: name }) => name === "publish-error") || !state.observation.present ||
         state.phase === "redoing",
@@ -414,6 +442,8 @@ export class DeviceWorld {
     if (state.phase !== "absent") this.forgotten = false;
     if (state.phase !== before) this.log.push(`    ${before} → ${state.phase}`);
     this.#queue.push(...effects);
+    if (state.phase === "busy" && before !== "busy") this.#checkPatience(effects);
+    if (state.phase === "connected" || state.phase === "absent") this.#patienceOver = false;
     if (state.phase === "connected" && before !== "connected") {
       check(this.running === null && this.orphan === null, "connected while a call runs");
       check(
@@ -425,6 +455,13 @@ export class DeviceWorld {
     if (state.phase === "failed" && !this.legacy) {
       check(!this.#mayHold(), "failed with something held");
     }
+  }
+
+  /** What was refused does not stay open for longer than it may, and not for less. */
+  #checkPatience(effects: readonly Effect[]): void {
+    const closes = effects.some(({ do: name }) => name === "close-backend");
+    check(closes === this.#patienceOver, "a refused backend is closed too early, or too late");
+    this.#patienceOver = false;
   }
 
   /** What must not lead from one phase to another. */
@@ -464,7 +501,8 @@ export class DeviceWorld {
     if (token !== observation.token) return;
     const stays = stage === "connected" || (stage === "adding" && observation.served);
     if (stays) check(phase === "connected", "what was set up before is undone");
-    if (stage === "failed") check(phase === "failed", "what had failed is tried again");
+    const is = this.journal?.busy === true ? "busy" : "failed";
+    if (stage === "failed") check(phase === is, "what had failed is tried again");
   }
 
   /** What is held of which the machine is to know. */
@@ -501,16 +539,18 @@ export class DeviceWorld {
         this.seen = { ...this.seen, token: this.#nextToken };
         return;
       case "record": {
-        const marked = this.#nextToken !== null && this.state.observation.token === this.#nextToken;
-        const token = marked ? this.#nextToken! : `t${++this.#tokens}`;
+        const { again = false } = effect;
+        const known = again ? this.journal?.token ?? null : this.#nextToken;
+        const marked = known !== null && this.state.observation.token === known;
+        const token = marked ? known : `t${++this.#tokens}`;
         this.#nextToken = null;
         if (this.full || this.#trips()) {
           return this.#feed({ type: "record-failed", error: this.#cause("the journal is full") });
         }
         // What was seen to be marked may be gone or another one by now.
         if (!marked && this.directory === null) return this.#feed({ type: "record-missed" });
-        check(this.journal === null, "a record is written over that of another life");
-        this.journal = { stage: "adding", token, error: null };
+        check(again || this.journal === null, "a record is written over that of another life");
+        this.journal = { stage: "adding", token, error: null, busy: false };
         if (!marked) this.seen = { ...this.seen, token };
         return this.#feed({ type: "recorded", token });
       }
@@ -523,6 +563,7 @@ export class DeviceWorld {
           token: this.journal?.token ?? null,
           error: effect.error ?? this.journal?.error ?? null,
           stage: effect.stage,
+          busy: effect.busy ?? false,
         };
         return;
       case "drop":
@@ -563,14 +604,22 @@ export class DeviceWorld {
       case "adopt": {
         const token = this.journal?.token ?? `t${++this.#tokens}`;
         if (this.journal?.token === undefined || this.journal.token === null) {
-          this.journal = { stage: "connected", token, error: null };
+          this.journal = { stage: "connected", token, error: null, busy: false };
           this.seen = { ...this.seen, token };
         }
         return this.#feed({ type: "adopted", token });
       }
       case "cleanse":
         check(this.running === null && this.orphan === null, "cleansed while a call runs");
-        this.seen = { ...this.seen, served: false, token: null };
+        if (effect.keep) {
+          if (!this.#isOurs()) return;
+          this.seen = { ...this.seen, served: false };
+        } else this.seen = { ...this.seen, served: false, token: null };
+        return;
+      case "await-release":
+        if (this.state.phase !== "busy") return;
+        if (!this.taken) return this.#feed({ type: "released" });
+        this.#releaseAwaited = true;
         return;
       case "publish-error":
         check(effect.error !== "", "failed without a reason");
