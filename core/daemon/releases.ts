@@ -51,7 +51,7 @@ export function isHolding(entry: JournalEntry | undefined): boolean {
 }
 
 /** The undo record of a device that was refused: the names of those that it waits for, with blanks between. */
-export const WAITS_RECORD = "waits for";
+export const WAITS_RECORD = "hotplug waits for";
 
 /** That record's text. */
 export function waitsFor(

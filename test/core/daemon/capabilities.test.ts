@@ -205,7 +205,7 @@ describe("holders", () => {
     await removal;
     const undo = { "hotplug script": "none", "storage 8:1": "all", mine: 1 };
     expect(seen).toEqual([
-      [{ kind: "vbd", frontendDomid: 7, devid: 51712, stage: "connected", undo }],
+      [{ kind: "vbd", frontendDomid: 7, devid: 51712, ending: false, stage: "connected", undo }],
       ["all"],
       [[], []],
       ["removing"],
