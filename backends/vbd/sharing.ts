@@ -22,6 +22,9 @@ export const PATIENCE_MS = 3_000;
 const ENDING_MS = 60_000;
 const PAUSE_MS = 50;
 
+/** How many devices one is made to wait for; the daemon takes no more. */
+const HOLDERS_MAX = 64;
+
 /** The target may not be used, as others use it. */
 export class NotShareable extends Error {
   /** Who has it, as the daemon takes it; null: it is not tried again. */
@@ -30,7 +33,7 @@ export class NotShareable extends Error {
   /** @param holders none: no device of ours */
   constructor(reason: string, holders: readonly HolderName[] | null) {
     super(reason);
-    this.busy = holders === null ? null : { holders: holders.map(plainName) };
+    this.busy = holders === null ? null : { holders: holders.slice(0, HOLDERS_MAX).map(plainName) };
   }
 }
 
