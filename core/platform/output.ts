@@ -16,7 +16,7 @@ const [EINTR, EAGAIN] = [4, 11];
  * @returns whether there is still somebody who reads
  * @throws SystemError (ENOSPC, EIO, …)
  */
-export function writeFully(fd: StandardStream, bytes: Uint8Array): boolean {
+export function writeFully(fd: number, bytes: Uint8Array): boolean {
   try {
     for (let left = bytes; left.length > 0;) {
       const written = writeSome(fd, left);
@@ -65,11 +65,11 @@ export function printLine(line: string): boolean {
 }
 
 /** @returns bytes written, 0 when there is no room @throws SystemError */
-function writeSome(fd: StandardStream, bytes: Uint8Array): number {
+function writeSome(fd: number, bytes: Uint8Array): number {
   const written = sys.write(fd, bytes);
   if (written >= 0) return written;
   if (written === -EAGAIN || written === -EINTR) return 0;
   const code = errnoName(-written);
-  const stream = fd === 1 ? "standard output" : "standard error";
+  const stream = fd === 2 ? "standard error" : "standard output";
   throw systemError(code, describeCode(code, `write to ${stream}`));
 }

@@ -3,6 +3,7 @@ import { systemPipedChildren } from "./child.ts";
 import { chunksOf } from "./descriptor.ts";
 import { currentDirectory } from "./io/file_calls.ts";
 import { sys } from "./kernel.ts";
+import { writeFully } from "./output.ts";
 import { program, sources } from "./runtime.ts";
 import { selfCommand } from "./self.ts";
 import { must } from "./system_error.ts";
@@ -81,15 +82,8 @@ export function keepOutputForReports(): void {
 
 /** In the child: reports a line, at once. The process ends when nobody listens any more. */
 export function report(line: string): void {
-  for (let left = new TextEncoder().encode(`${line}\n`); left.length > 0;) {
-    const written = sys.write(reports, left);
-    if (written < 0 && written !== -EAGAIN && written !== -EINTR) program.exit(1);
-    left = left.subarray(Math.max(0, written));
-  }
+  if (!writeFully(reports, new TextEncoder().encode(`${line}\n`))) program.exit(1);
 }
-
-// asm-generic/errno-base.h
-const [EINTR, EAGAIN] = [4, 11];
 
 /** In the child: lines that it is told; ends when there will be none. */
 export function orders(): AsyncGenerator<string> {
