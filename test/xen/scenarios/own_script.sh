@@ -11,11 +11,11 @@ refused xvdb map:left . $script
 same "the script was not run for it" "0 0" "$(runs add) $(runs remove)"
 any_guest
 bytes_both_ways xvdb /dev/mapper/left
-# Which disk that is only the script knows: what it did is undone at once.
+# Which disk that is a part of only the script knows: what it did is undone at once.
 any_guest second
-refused xvdb map:left-too . $script
+refused xvdb map:of-left . $script
 each_undone_once
-must "its mapping is gone" on_driver "[ ! -e /dev/mapper/left-too ]"
+must "its mapping is gone" on_driver "[ ! -e /dev/mapper/of-left ]"
 any_guest
 bytes_both_ways xvdb /dev/mapper/left
 any_guest second
