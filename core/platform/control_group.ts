@@ -61,10 +61,14 @@ export function makeControlGroup(name: string, processes: number): ControlGroup 
   throw new Error(reasons[0]);
 }
 
-/** Removes the groups whose names begin so, as far as no process is in them. */
-export function removeControlGroups(prefix: string): void {
+/**
+ * Removes the groups whose names begin so, as far as no process is in them.
+ * @returns whether there is none any more
+ */
+export function removeControlGroups(prefix: string): boolean {
   const place = findPlace();
-  if (place === null) return;
+  if (place === null) return true;
+  let gone = true;
   for (const parent of new Set([place.own, parentOf(place.own)])) {
     const directory = `${place.mount}${parent === "/" ? "" : parent}`;
     for (const name of listed(directory).filter((name) => name.startsWith(prefix))) {
@@ -72,9 +76,11 @@ export function removeControlGroups(prefix: string): void {
         removeDirectory(`${directory}/${name}`);
       } catch {
         // Somebody dies slowly.
+        gone = false;
       }
     }
   }
+  return gone;
 }
 
 function listed(directory: string): string[] {

@@ -64,7 +64,10 @@ export async function clean(ground: Ground, runs?: number): Promise<Cleaned> {
   await removeMounts(ground, removed, left);
   await awaitLoops(detached, removed, left);
   await removeInterfaces(ground, removed, left);
-  if (runs === undefined) removeControlGroups(ground.groups);
+  if (runs === undefined) {
+    const end = systemClock.now() + PATIENCE_MS;
+    while (!removeControlGroups(ground.groups) && systemClock.now() < end) await pause();
+  }
   return { removed, left };
 }
 
