@@ -301,7 +301,7 @@ export interface PluginSample {
 }
 
 /** See {@link PluginManifest.proof}. */
-export type ProofOfSetup = "status" | "state";
+export type ProofOfSetup = "status" | "state" | "result";
 
 /** What is known of a plugin before its code runs. Plain data. */
 export interface PluginManifest {
@@ -338,7 +338,7 @@ export interface PluginManifest {
   /**
    * What in the store proves that an `add` has succeeded, where there is no record of it: `status`,
    * that `hotplug-status` is `connected`; `state`, that the backend is in state 4, since it gets
-   * there only when all is done. With `status`, the daemon sees to it that a device that was set up
+   * there only when all is done; `result`, that the first of `results` is there. With `status`, the daemon sees to it that a device that was set up
    * says so. Default `status`; for kinds that QEMU serves, `state`.
    */
   readonly proof?: readonly ProofOfSetup[];

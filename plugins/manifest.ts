@@ -44,6 +44,8 @@ export function parseManifest(json: string): PluginManifest {
   return checkManifest(value);
 }
 
+const PROOFS: readonly ProofOfSetup[] = ["status", "state", "result"];
+
 /** What each field must be: a test, and words for it. */
 const FIELDS: Record<string, readonly [(value: unknown) => boolean, string]> = {
   name: [
@@ -63,8 +65,8 @@ const FIELDS: Record<string, readonly [(value: unknown) => boolean, string]> = {
   servedByQemu: [isBoolean, "true or false"],
   removesWithoutDirectory: [isBoolean, "true or false"],
   proof: [
-    (v) => isList(v, (one) => one === "status" || one === "state") && v.length > 0,
-    "a list of status, state, or both",
+    (v) => isList(v, (one) => PROOFS.some((proof) => proof === one)) && v.length > 0,
+    `a list of some of ${PROOFS.join(", ")}`,
   ],
   results: [(v) => isList(v, isNodeName), "a list of node names"],
   settings: [isTexts, "an object of names and what they mean"],

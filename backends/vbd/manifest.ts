@@ -9,7 +9,7 @@ export const manifest: PluginManifest = {
   kinds: ["vbd", "vbd3"],
   description: "block devices, set up by the hotplug script that the backend names, or without one",
   // The kernel's backend gets to state 4 only with a device, which only the script can have named.
-  proof: ["status", "state"],
+  proof: ["status", "state", "result"],
   results: ["physical-device", "physical-device-path", "node"],
   settings: { native: NATIVE_SETTING },
   sample: {

@@ -67,32 +67,6 @@ export function isNative(device: Device): boolean {
   return (device.undo as VbdUndo).native === true;
 }
 
-/** Why a device that was set up by {@link addNative} can no longer work; null if it can. */
-export async function checkNative(device: Device): Promise<string | null> {
-  const number = await device.nodes.read("physical-device");
-  const match = /^([0-9a-f]+):([0-9a-f]+)$/.exec(number ?? "");
-  if (match === null) return null;
-  const { system } = device;
-  const { node, use = "" } = device.undo as VbdUndo;
-  const [major, minor] = match.slice(1).map((text) => parseInt(text, 16));
-  const sysfs = `/sys/dev/block/${major}:${minor}`;
-  if (!await system.exists(sysfs)) return `its block device ${number} is gone`;
-  // The device itself stays when the file is taken from it.
-  if (
-    node !== undefined && use.startsWith(`${node}#`) &&
-    !await system.exists(`${sysfs}/loop/backing_file`)
-  ) {
-    return `its loop device ${node} was detached`;
-  }
-  // A partition has its disk above it. Whoever changes a medium does not change the drive.
-  const ofDisk = async (name: string) =>
-    await system.readText(`${sysfs}/${name}`) ?? await system.readText(`${sysfs}/../${name}`);
-  const [diskseq, removable] = await Promise.all([ofDisk("diskseq"), ofDisk("removable")]);
-  const recorded = use.slice(use.lastIndexOf("#") + 1);
-  if (recorded === "" || diskseq === undefined || diskseq === recorded) return null;
-  return removable === "1" ? null : `its block device ${number} is another one by now`;
-}
-
 async function add(
   device: Device,
   blocks: BlockDevices,

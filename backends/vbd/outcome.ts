@@ -6,13 +6,14 @@ import { targetIfMissing } from "./missing_target.ts";
 /**
  * Completes what a script that has succeeded has left out: `hotplug-status` always (vbd3's backend waits for that alone),
  * `physical-device` where the path that it wrote tells the number (Linux's blkback opens by number, FreeBSD's by path).
+ * @returns the device's number; undefined when it has none
  * @throws Error when it has named no device
  */
 export async function completeOutcome(
   device: Device,
   script: string,
   params: string,
-): Promise<void> {
+): Promise<string | undefined> {
   const [status, number, path] = await Promise.all(
     ["hotplug-status", "physical-device", "physical-device-path"].map((name) =>
       device.nodes.read(name)
@@ -25,15 +26,16 @@ export async function completeOutcome(
     return new Error(why === "" ? result : `${why} (${result})`);
   };
   if (device.id.kind !== "vbd") {
-    if (!isMute) return;
-    if (!path) throw await fail("neither hotplug-status nor physical-device-path");
-    return await speakFor(device, script);
+    if (isMute && !path) throw await fail("neither hotplug-status nor physical-device-path");
+    if (isMute) await speakFor(device, script);
+    return undefined;
   }
   if (!number && !path) throw await fail("no physical-device");
   const found = number ? undefined : await numberOf(device, path ?? "");
   const nodes = found === undefined ? {} : { "physical-device": found };
   if (isMute) await speakFor(device, script, nodes);
   else if (found !== undefined) await device.nodes.write(nodes);
+  return number || found;
 }
 
 /** A block device's number as blkback reads it; undefined if it is none. */

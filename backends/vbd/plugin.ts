@@ -3,7 +3,8 @@ import { definePlugin, type Device } from "../../plugins/contract.ts";
 import { natively, tellWanted } from "../shared/wanted.ts";
 import { goesNative, likelyNative } from "../shared/way.ts";
 import { manifest } from "./manifest.ts";
-import { addNative, askNative, checkNative, isNative, removeNative } from "./native.ts";
+import { addNative, askNative, isNative, removeNative } from "./native.ts";
+import { checkDisk, recordDisk } from "./check.ts";
 import { claimIn } from "./claim.ts";
 import { rivalsOf } from "./rivals.ts";
 import { asRefusal } from "./sharing.ts";
@@ -35,7 +36,8 @@ export default definePlugin({
     const version = await device.scripts.version(script, signal);
     tellWanted(device, { target: params, mode }, `script ${script}, version ${version}`);
     if (version === 2) {
-      return await addVersion2(device, script, params, mode, signal);
+      await addVersion2(device, script, params, mode, signal);
+      return await recordDisk(device, await device.nodes.read("physical-device"));
     }
     const isClaimed = await claimTarget(device, script, params, mode, signal);
     // Of devices with the same target, only one is set up at a time: what loop device is whose could
@@ -53,15 +55,15 @@ export default definePlugin({
     });
     // What Xen's script makes of a target is known beforehand.
     if (!isClaimed || !isXenBlock(script)) await claimMade(device, params, mode, signal);
-    await completeOutcome(device, script, params);
+    await recordDisk(device, await completeOutcome(device, script, params));
   },
 
   async adopt(device) {
     if (isNative(device)) return await adoptClaim(device);
-    const [script, params] = await Promise.all([
-      device.nodes.read("script"),
-      device.nodes.read("params"),
-    ]);
+    const [script, params, number] = await Promise.all(
+      ["script", "params", "physical-device"].map((name) => device.nodes.read(name)),
+    );
+    if (device.undo["disk"] === undefined) await recordDisk(device, number);
     if (await device.scripts.usesVersion2()) {
       if (script !== undefined && device.undo["use"] === undefined) {
         await adoptVersion2(device, script);
@@ -80,13 +82,7 @@ export default definePlugin({
       const refused = await togetherTooLong(device, rivalsOf(device, claimIn(device.undo)));
       if (refused !== null) return { refused };
     }
-    if (isNative(device)) return await checkNative(device);
-    const number = await device.nodes.read("physical-device");
-    const match = /^([0-9a-f]+):([0-9a-f]+)$/.exec(number ?? "");
-    if (match === null) return null;
-    const [major, minor] = match.slice(1).map((text) => parseInt(text, 16));
-    const path = `/sys/dev/block/${major}:${minor}`;
-    return await device.system.exists(path) ? null : `its block device ${number} is gone`;
+    return await checkDisk(device);
   },
 
   async remove(device, signal) {

@@ -10,6 +10,8 @@ export interface VbdUndo {
   readonly node?: string;
   /** The same with what tells its uses apart: `/dev/loop0#17`. */
   readonly use?: string;
+  /** Of a script's device: its number, and which use of it (Linux 5.15 and later): `7:0#17`. */
+  readonly disk?: string;
   /** Of a loop device: what it carried then, as the kernel names it. */
   readonly backing?: string;
   /** Whether the block device that its script has named was another device's already. */

@@ -118,6 +118,8 @@ export class DeviceActions implements LaneActions {
   #lastOddity: string | null = null;
   /** The mark of the attach that is to come, once it was written. */
   #nextToken: string | null = null;
+  /** It was not looked at yet. */
+  #isNew = true;
   /** The last look. */
   #seen: Observation = ABSENT;
   /** What was read besides at the last look, or when the directory was marked. */
@@ -173,7 +175,14 @@ export class DeviceActions implements LaneActions {
     const oddity = oddityOf(reading);
     if (oddity !== null && oddity !== this.#lastOddity) this.#log.warning(oddity);
     this.#lastOddity = oddity;
-    const observation = observationOf(reading, this.#id, this.#frontendKind, this.#proof);
+    const observation = observationOf(
+      reading,
+      this.#id,
+      this.#frontendKind,
+      this.#proof,
+      this.#isNew && this.#provingNodes.some((name) => nodes.get(name)),
+    );
+    this.#isNew = false;
     const isLost = lossOf(observation, this.#proof) !== null;
     if (isLost && hasChanged(this.#seen, observation)) {
       queueMicrotask(() => this.#surroundings.onTrouble());
@@ -190,7 +199,9 @@ export class DeviceActions implements LaneActions {
     if (token !== null) {
       return this.#isAdding ? await this.#looks.changes(token) : await this.#looks.since(token);
     }
-    if (this.#nextToken === null) return await this.#looks.all(null);
+    if (this.#nextToken === null) {
+      return await this.#looks.all(null, this.#isNew ? this.#provingNodes : []);
+    }
     // What `add` is going to ask for, if the next thing is an add.
     return await this.#looks.since(this.#nextToken, this.#namesAhead);
   }
@@ -341,6 +352,11 @@ export class DeviceActions implements LaneActions {
     );
   }
 
+  /** What an add leaves, as far as it proves that there was one before we knew of the device. */
+  get #provingNodes(): readonly string[] {
+    return this.#proof.includes("result") ? this.#plugin.manifest.results?.slice(0, 1) ?? [] : [];
+  }
+
   get #proof(): readonly ProofOfSetup[] {
     return proofOf(this.#plugin.manifest);
   }
@@ -438,6 +454,11 @@ export class DeviceActions implements LaneActions {
     if (known === undefined || known.token === "") {
       this.#put({ stage: "connected", token, operation: null });
       await writeToken(this.#parts.store, this.#id, token, []);
+    }
+    // Of others, the kernel deletes the node with what it stands for.
+    const isMute = this.#seen.report === "none" && this.#proof.includes("state");
+    if (isMute && this.#proof.includes("status")) {
+      await publishSuccess(this.#parts.store, this.#id, token);
     }
     if (!this.#isCopied) await this.#copy();
     try {

@@ -78,12 +78,14 @@ export async function readNodes(
 /**
  * What was read, as the lifecycle takes it.
  * @param proof what proves that an add has succeeded
+ * @param hasResult whether what an add leaves was found
  */
 export function observationOf(
   reading: Reading,
   id: DeviceId,
   frontendKind: string,
   proof: readonly ProofOfSetup[],
+  hasResult: boolean,
 ): Observation {
   if (reading.directory === undefined) return ABSENT;
   const state = parseState(reading.state ?? "");
@@ -93,7 +95,8 @@ export function observationOf(
     online: reading.online === "1" ? true : reading.online === "0" ? false : undefined,
     state,
     frontendPresent: reading.guest !== undefined,
-    served: report === "connected" || proof.includes("state") && state === XenbusState.Connected,
+    served: report === "connected" || proof.includes("state") && state === XenbusState.Connected ||
+      hasResult && report === "none" && (state ?? 0) >= XenbusState.InitWait,
     report,
     token: reading.mark ?? null,
     fault: identityFault(id, reading, frontendPath(id, frontendKind)),

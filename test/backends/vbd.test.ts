@@ -350,9 +350,11 @@ describe("vbd", () => {
     await vbd.add(device, patient);
     await device.nodes.write({ "physical-device": "fd:1f" });
     machine.files.set("/sys/dev/block/253:31/size", "8");
-    expect(await vbd.check?.(device, patient)).toBeNull();
+    expect(await vbd.check?.(device, patient)).toEqual({});
     machine.files.delete("/sys/dev/block/253:31/size");
-    expect(await vbd.check?.(device, patient)).toBe("its block device fd:1f is gone");
+    expect(await vbd.check?.(device, patient)).toEqual({
+      broken: "its block device fd:1f is gone",
+    });
   });
 
   test("adopted without a record, it can be undone as well", async () => {

@@ -1,7 +1,8 @@
 /** The vbd backend's native mode: what it writes, what it refuses, and that it can be undone. */
 import { beforeEach, describe, expect, test } from "bun:test";
 import * as fc from "fast-check";
-import { addNative, checkNative, isNative, removeNative } from "../../backends/vbd/native.ts";
+import { checkDisk } from "../../backends/vbd/check.ts";
+import { addNative, isNative, removeNative } from "../../backends/vbd/native.ts";
 import { failure, FakeBlocks } from "../support/fake_blocks.ts";
 import { FakeDevice, FakeMachine } from "../support/fake_device.ts";
 import { FakeSysfs } from "../support/fake_sysfs.ts";
@@ -316,15 +317,17 @@ describe("later", () => {
     await addNative(device, blocks, patient);
     const sysfs = "/sys/dev/block/8:16";
     machine.files.set(`${sysfs}/diskseq`, `${blocks.targets.get(DISK)!.diskseq}\n`);
-    expect(await checkNative(device)).toBeNull();
+    expect(await checkDisk(device)).toEqual({});
     machine.files.set(`${sysfs}/diskseq`, "7\n");
-    expect(await checkNative(device)).toBe("its block device 8:10 is another one by now");
+    expect(await checkDisk(device)).toEqual({
+      broken: "its block device 8:10 is another one by now",
+    });
     machine.files.set(`${sysfs}/removable`, "1\n");
-    expect(await checkNative(device)).toBeNull();
+    expect(await checkDisk(device)).toEqual({});
     for (const name of ["diskseq", "removable"]) machine.files.delete(`${sysfs}/${name}`);
-    expect(await checkNative(device)).toBe("its block device 8:10 is gone");
+    expect(await checkDisk(device)).toEqual({ broken: "its block device 8:10 is gone" });
     device.store = null;
-    expect(await checkNative(device)).toBeNull();
+    expect(await checkDisk(device)).toEqual({});
   });
 
   test("fault 16: its loop device was detached by somebody", async () => {
@@ -333,9 +336,9 @@ describe("later", () => {
     const sysfs = "/sys/dev/block/7:0";
     machine.files.set(`${sysfs}/size`, "8\n");
     machine.files.set(`${sysfs}/loop/backing_file`, `${FILE}\n`);
-    expect(await checkNative(device)).toBeNull();
+    expect(await checkDisk(device)).toEqual({});
     machine.files.delete(`${sysfs}/loop/backing_file`);
-    expect(await checkNative(device)).toBe("its loop device /dev/loop0 was detached");
+    expect(await checkDisk(device)).toEqual({ broken: "its loop device /dev/loop0 was detached" });
   });
 
   test("fault 18: a loop device that is another one's by now is left alone", async () => {

@@ -1,0 +1,72 @@
+/** What has become of a disk that was set up, by whatever means. */
+import type { Device, Findings } from "../../plugins/contract.ts";
+import type { VbdUndo } from "./undo.ts";
+
+/** LOOP_MAJOR of linux/major.h. */
+const LOOP_MAJOR = 7;
+
+/** Where the kernel tells of a block device; null unless the node's text is one that blkback reads. */
+function sysfsOf(number: string): string | null {
+  const match = /^([0-9a-f]+):([0-9a-f]+)$/.exec(number);
+  if (match === null) return null;
+  const [major, minor] = match.slice(1).map((text) => parseInt(text, 16));
+  return `/sys/dev/block/${major}:${minor}`;
+}
+
+/** A file of a disk's; a partition has its disk above it. */
+async function ofDisk(
+  { system }: Device,
+  sysfs: string,
+  name: string,
+): Promise<string | undefined> {
+  return await system.readText(`${sysfs}/${name}`) ?? await system.readText(`${sysfs}/../${name}`);
+}
+
+/** Records which use of its block device a disk is, whose number may become another one's. */
+export async function recordDisk(device: Device, number: string | undefined): Promise<void> {
+  const sysfs = number === undefined ? null : sysfsOf(number);
+  const diskseq = sysfs === null ? undefined : await ofDisk(device, sysfs, "diskseq");
+  if (diskseq !== undefined) await device.recordUndo({ disk: `${number}#${diskseq}` });
+}
+
+/** Whether it can still work, and whether its nodes say what they said. */
+export async function checkDisk(device: Device): Promise<Findings> {
+  const written = await device.nodes.read("physical-device");
+  const number = device.copy["physical-device"] ?? written;
+  const sysfs = number === undefined ? null : sysfsOf(number);
+  if (number === undefined || sysfs === null) return {};
+  const broken = await faultOf(device, number, sysfs);
+  if (broken !== null) return { broken };
+  if (written === number) return {};
+  if (written !== undefined && written !== "") {
+    return {
+      notices: [
+        `physical-device says ${JSON.stringify(written.slice(0, 40))} by now, not ${number}`,
+      ],
+    };
+  }
+  // Without its directory it has no nodes, which is for the daemon to see.
+  if (await device.nodes.read("frontend-id") === undefined) return {};
+  await device.nodes.write({ "physical-device": number });
+  return { mended: [`physical-device was removed: ${number} is written again`] };
+}
+
+async function faultOf(device: Device, number: string, sysfs: string): Promise<string | null> {
+  const { system } = device;
+  const { node, use = "", disk = "" } = device.undo as VbdUndo;
+  if (!await system.exists(sysfs)) return `its block device ${number} is gone`;
+  // The device itself stays when the file is taken from it.
+  const isLoop = parseInt(number, 16) === LOOP_MAJOR;
+  if (isLoop && !await system.exists(`${sysfs}/loop/backing_file`)) {
+    return `its loop device ${node ?? number} was detached`;
+  }
+  // Whoever changes a medium does not change the drive.
+  const recorded = disk.startsWith(`${number}#`) ? disk : use;
+  const before = recorded.slice(recorded.lastIndexOf("#") + 1);
+  if (before === "") return null;
+  const [diskseq, removable] = await Promise.all(
+    ["diskseq", "removable"].map((name) => ofDisk(device, sysfs, name)),
+  );
+  if (diskseq === undefined || diskseq === before) return null;
+  return removable === "1" ? null : `its block device ${number} is another one by now`;
+}
