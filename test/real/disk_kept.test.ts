@@ -102,7 +102,7 @@ if (requireReal("disks that are kept", needs)) {
       await device.write("state", "2");
       await device.reaches("hotplug-status", "connected");
       await device.write("state", "4");
-      await daemon.says(/vbd\/7\/51712: connected/);
+      await daemon.says(/vbd\/7\/51712\): connected/);
     }
 
     const told = (text: string) => daemon.lines("warning").filter((line) => line.includes(text));
@@ -132,7 +132,7 @@ if (requireReal("disks that are kept", needs)) {
         await device.reaches("hotplug-status", "connected");
         await isTold("hotplug-status was removed or changed: written again");
         expect(daemon.lines("error")).toEqual([]);
-        expect(daemon.lines("vbd/7/51712: attach")).toHaveLength(1);
+        expect(daemon.lines("vbd/7/51712): attach")).toHaveLength(1);
       });
 
       test("its loop device is detached", async () => {

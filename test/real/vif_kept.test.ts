@@ -68,8 +68,8 @@ if (requireReal("interfaces that are kept", needs)) {
 
     afterEach(async () => {
       await device.nuke();
-      const isHeld = daemon.running && /vif\/7\/0: (connected|was set up)/.test(daemon.log);
-      if (isHeld) await daemon.says(/vif\/7\/0: removed/);
+      const isHeld = daemon.running && /vif\/7\/0\): (connected|was set up)/.test(daemon.log);
+      if (isHeld) await daemon.says(/vif\/7\/0\): removed/);
       await daemon.stop();
       for (const link of ["guest", "up0", "br0", "br1"]) {
         await network.run(`ip link del ${link} 2>/dev/null || :`);
@@ -110,13 +110,13 @@ if (requireReal("interfaces that are kept", needs)) {
       await create(script, nodes);
       await device.reaches("hotplug-status", "connected");
       await device.write("state", "4");
-      await daemon.says(/vif\/7\/0: connected/);
+      await daemon.says(/vif\/7\/0\): connected/);
     }
 
     const link = async (name: string) => await network.run(`ip -d link show ${name}`);
     const isPort = (bridge: string, name = "vif7.0") =>
       until(async () => (await link(name)).includes(`master ${bridge}`), () => daemon.log);
-    const adds = () => daemon.lines("vif/7/0: attach").length;
+    const adds = () => daemon.lines("vif/7/0): attach").length;
     const told = (text: string) => daemon.lines("warning").filter((line) => line.includes(text));
     /** Several checks. */
     const pause = () => new Promise((resolve) => setTimeout(resolve, 1_000));
@@ -167,7 +167,7 @@ if (requireReal("interfaces that are kept", needs)) {
       test("is undone when its directory is gone", async () => {
         await attached();
         await device.nuke();
-        await daemon.says(/vif\/7\/0: removed/);
+        await daemon.says(/vif\/7\/0\): removed/);
         expect(await link("vif7.0")).not.toMatch(/master|<.*\bUP\b.*>/);
       });
 
