@@ -338,8 +338,8 @@ export interface PluginManifest {
   /**
    * What in the store proves that an `add` has succeeded, where there is no record of it: `status`,
    * that `hotplug-status` is `connected`; `state`, that the backend is in state 4, since it gets
-   * there only when all is done; `result`, that the first of `results` is there. With `status`, the daemon sees to it that a device that was set up
-   * says so. Default `status`; for kinds that QEMU serves, `state`.
+   * there only when all is done; `result`, that the first of `results` is there. With `status`, the
+   * daemon sees to it that a device that was set up says so. Default `status`; for kinds that QEMU serves, `state`.
    */
   readonly proof?: readonly ProofOfSetup[];
   /** Nodes that `add` leaves in the backend directory: they are removed before a second try. */

@@ -480,7 +480,7 @@ export class DeviceActions implements LaneActions {
       async (plugin, device, signal) =>
         checkAnswer(this.#plugin.manifest.name, await plugin.check?.(device, signal)),
     );
-    const isWell = found.broken === undefined && found.undone === undefined;
+    const isWell = [found.broken, found.undone, found.refused].every((line) => line === undefined);
     const all = isWell ? { ...found, ...await this.#checkReport(found) } : found;
     this.#findings.take(all);
     return all;
