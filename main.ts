@@ -4,19 +4,23 @@
  */
 import { asksForVersion } from "./core/cli/version_question.ts";
 import { toolCalled } from "./core/multicall/tool_called.ts";
-import { calledAs } from "./core/platform/self.ts";
 import { printLine } from "./core/platform/output.ts";
+import { calledAs, commandLine, exit } from "./core/platform/self.ts";
 import { VERSION } from "./core/version.ts";
 
-const args = process.argv.slice(2);
+const args = commandLine();
 const tool = toolCalled(calledAs(), args);
 if (tool !== null) {
   const { runTool } = await import("./core/multicall/tool.ts");
-  process.exit(await runTool(tool));
+  exit(await runTool(tool));
 }
 const version = asksForVersion(args);
-if (version === "line") {
-  process.exit(await printLine(VERSION) ? 0 : 1);
+if (version === "line") exit(printLine(VERSION) ? 0 : 1);
+// What the program starts to ask storage for it; nobody types that.
+if (args[0] === "storage-helper") {
+  const { serveStorage } = await import("./core/platform/storage_server.ts");
+  await serveStorage();
+  exit(0);
 }
 if (args[0] === "devd" && (args.includes("-F") || args.includes("--foreground"))) {
   const { tuneBeforeStart } = await import("./core/platform/tuning.ts");
@@ -25,7 +29,7 @@ if (args[0] === "devd" && (args.includes("-F") || args.includes("--foreground"))
 const { builtIns } = await import("./built_in.ts");
 if (version === "json") {
   const { printVersion } = await import("./core/cli/version_info.ts");
-  process.exit(printVersion(builtIns));
+  exit(printVersion(builtIns));
 }
 const { runProgram } = await import("./core/cli/program.ts");
-process.exit(await runProgram(args, builtIns));
+exit(await runProgram(args, builtIns));

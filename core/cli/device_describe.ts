@@ -1,6 +1,6 @@
 /** From a device's description on the command line to what is wanted of this store and machine. */
 import { parseDomid } from "../device/id.ts";
-import { systemFiles } from "../platform/files.ts";
+import { targetFiles } from "../platform/files.ts";
 import { machineAbi, randomBytes } from "../platform/self.ts";
 import type { BuiltIn } from "../../plugins/host/host.ts";
 import { guestTypeOf, resolveDomain } from "../toolstack/live/domains.ts";
@@ -51,7 +51,7 @@ export async function circumstances(
       return await resolveDomain(store, name);
     },
     async kindOfTarget(path) {
-      const kind = (await systemFiles.stat(path).catch(() => null))?.kind;
+      const kind = (await targetFiles.stat(path).catch(() => null))?.kind;
       return kind === "block" ? "block device" : kind === "file" ? "file" : "other";
     },
     protocol: guestType === "pv" ? machineAbi() : undefined,

@@ -8,10 +8,10 @@ import { callLimits, type LifecycleTimes } from "../lifecycle/constants.ts";
 import { openLog } from "../log/log.ts";
 import { systemAppendFiles } from "../platform/append_file.ts";
 import { systemClock } from "../platform/clock.ts";
-import { systemFiles } from "../platform/files.ts";
+import { systemFiles, targetFiles } from "../platform/files.ts";
 import type { LockedFile } from "../platform/flock.ts";
 import { effectiveUid, processId } from "../platform/self.ts";
-import { IdleCollector } from "../platform/tuning.ts";
+import { IdleCollector } from "../platform/idle_collector.ts";
 import type { PluginRegistry } from "../../plugins/registry.ts";
 import { storeEnvironment } from "../xenstore/locate.ts";
 import { VERSION } from "../version.ts";
@@ -99,7 +99,7 @@ export async function openServing(
       ...(only === undefined && requests
         ? { requests: { presence: `${VERSION} ${await bootId()}`, files: "loop" as const } }
         : {}),
-      directories: new DirectoryKeeper(systemFiles, own),
+      directories: new DirectoryKeeper(targetFiles, own),
       calls: callLimits(times),
       scripts: {
         policy: { directories: scripts, trustedUids: [0, effectiveUid()] },

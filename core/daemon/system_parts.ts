@@ -2,7 +2,7 @@
 import { systemBlockDevices } from "../platform/block_devices.ts";
 import { systemNetworkLinks } from "../platform/network_links.ts";
 import { systemClock } from "../platform/clock.ts";
-import { nearFiles, systemFiles } from "../platform/files.ts";
+import { nearFiles, targetFiles } from "../platform/files.ts";
 import { systemProcessTable } from "../platform/process_table.ts";
 import { HelperLog } from "../hotplug/helper_log.ts";
 import { systemLogTails } from "../platform/log_tail.ts";
@@ -25,7 +25,7 @@ export function systemParts(
   return {
     store,
     clock: systemClock,
-    files: systemFiles,
+    files: targetFiles,
     scriptFiles: nearFiles,
     processes: systemProcesses,
     helperLog: new HelperLog(systemLogTails),

@@ -17,7 +17,7 @@ import { attachLoop } from "./loop_attach.ts";
 import { detachLoop, loops, statusOf } from "./loop_devices.ts";
 import { LOOP_MAJOR } from "./loop_info.ts";
 import { sys } from "./kernel.ts";
-import { far } from "./runtime.ts";
+import { far } from "./storage.ts";
 import { systemError } from "./system_error.ts";
 import type { FileStatus } from "./types.ts";
 

@@ -1,9 +1,10 @@
 /** The machine's files. */
 import { nearFiles } from "./near_files.ts";
-import { far } from "./runtime.ts";
+import { far } from "./storage.ts";
 import type { Files } from "./types.ts";
 
-export { nearFiles } from "./near_files.ts";
+/** The program's own: what lies where it does itself, or where whoever calls it says. At once. */
+export { nearFiles, nearFiles as systemFiles } from "./near_files.ts";
 
 /**
  * What the kernel answers from memory, and Xen's small files and the programs of the root's file
@@ -18,8 +19,8 @@ function filesOf(path: string): Files {
   return isNear(path) ? nearFiles : far.files;
 }
 
-/** Whatever the path: what may lie far is asked for without waiting in place. */
-export const systemFiles: Files = {
+/** What a target names, wherever that lies: what may lie far is not waited for in place. */
+export const targetFiles: Files = {
   ...far.files,
   stat: (path) => filesOf(path).stat(path),
   realPath: (path) => filesOf(path).realPath(path),

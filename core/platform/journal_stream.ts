@@ -1,15 +1,17 @@
 /** Whether systemd's journal reads what this process writes. */
-import * as fs from "node:fs";
+import { openStatus } from "./io/file_calls.ts";
+import { program } from "./runtime.ts";
 
 /**
  * Whether a descriptor is the journal's (JOURNAL_STREAM, systemd.exec(5)): the variable alone says
  * nothing of one that was directed elsewhere since.
  */
 export function isJournal(fd: 1 | 2): boolean {
-  const [, device, inode] = /^(\d+):(\d+)$/.exec(process.env["JOURNAL_STREAM"] ?? "") ?? [];
+  const told = program.environment["JOURNAL_STREAM"] ?? "";
+  const [, device, inode] = /^(\d+):(\d+)$/.exec(told) ?? [];
   if (device === undefined) return false;
   try {
-    const { dev, ino } = fs.fstatSync(fd, { bigint: true });
+    const { dev, ino } = openStatus(fd);
     return String(dev) === device && String(ino) === inode;
   } catch {
     return false;

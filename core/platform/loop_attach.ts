@@ -23,7 +23,7 @@ import {
   loopInfo,
   type LoopSettings,
 } from "./loop_info.ts";
-import { far } from "./runtime.ts";
+import { far } from "./storage.ts";
 import { hasCode, systemError } from "./system_error.ts";
 
 const CONTROL = "/dev/loop-control";

@@ -1,6 +1,6 @@
 /** When garbage is collected. */
 import { beforeEach, expect, test } from "bun:test";
-import { IdleCollector } from "../../../core/platform/tuning.ts";
+import { IdleCollector } from "../../../core/platform/idle_collector.ts";
 import { FakeClock } from "../../support/fake_clock.ts";
 
 let clock: FakeClock;

@@ -1,7 +1,7 @@
 /** Giving the start's code pages back. */
 import { expect, test } from "bun:test";
 import { readFileSync } from "node:fs";
-import { codeOf, releaseCode } from "../../../core/platform/tuning.ts";
+import { codeOf, releaseCode } from "../../../core/platform/bun/tuning.ts";
 
 const mapping = (range: string, mode: string, name: string, anonymous: number, swap = 0) =>
   `${range} ${mode} 01838000 fe:00 5242                      ${name}\n` +

@@ -1,0 +1,3 @@
+/** What the runtime brings. */
+export { program } from "./program.ts";
+export { sources } from "./sources.ts";
