@@ -336,7 +336,9 @@ if (requireReal("the toolstack's commands", { packages: [...xenstoredPackages], 
         online: true,
         hotplugStatus: "connected",
       });
-      expect((await request("list")).stdout).toMatch(/^1 +web: xvda \(vbd\/7\/51712\) +yes +connected/m);
+      expect((await request("list")).stdout).toMatch(
+        /^1 +web: xvda \(vbd\/7\/51712\) +yes +connected/m,
+      );
       expect(await request("detach", "disk", "web", "xvda")).toEqual({
         code: 0,
         stdout: "",
