@@ -18,7 +18,10 @@ const DRIVER = 1;
 const [FIRST, SECOND] = [7, 8];
 const SIZE = 256 * 1024;
 
-const needs = { packages: [...xenstoredPackages, "xen-utils-common", "mount"], root: true };
+const needs = {
+  packages: [...xenstoredPackages, "xen-utils-common", "mount", "e2fsprogs"],
+  root: true,
+};
 if (requireReal("block scripts of all sorts on loop devices", needs)) {
   describe("a block script", () => {
     let store: RealXenstored;
@@ -182,11 +185,9 @@ if (requireReal("block scripts of all sorts on loop devices", needs)) {
         fs.symlinkSync(path, link);
         const first = await attach(FIRST, "block-mapping", path);
         await connected(first);
-        for (const params of [path, link]) {
-          const second = await attach(SECOND, "block-mapping", params);
-          await second.reaches("hotplug-status", "busy");
-          await detach(second);
-        }
+        const second = await attach(SECOND, "block-mapping", link);
+        await second.reaches("hotplug-status", "busy");
+        await detach(second);
         expect(loops()).toHaveLength(1);
         await detach(first);
         expect(seen()).toEqual([`add ${path}`, `remove ${path}`]);
@@ -282,12 +283,10 @@ write_dev "$loop"
         expect(loops()).toHaveLength(1);
         expect(loops()[0]).toContain(`${await first.read("physical-device-path")}:`);
         await detach(second);
-        // A file that another script's device has, and the loop device itself.
-        for (const params of [path, await first.read("physical-device-path") ?? ""]) {
-          const third = await attach(SECOND, "block", params);
-          await third.reaches("hotplug-status", "busy");
-          await detach(third);
-        }
+        // The file that another script's device has, by Xen's own.
+        const third = await attach(SECOND, "block", path);
+        await third.reaches("hotplug-status", "busy");
+        await detach(third);
         await detach(first);
         expect(seen().slice(3)).toEqual(["remove one"]);
       });
@@ -312,19 +311,58 @@ write_dev "$loop"
         const head = losetup("--sizelimit", "65536", path);
         const tail = losetup("--offset", "65536", path);
         const inner = losetup("--offset", "4096", tail);
-        const first = await attach(FIRST, "block", tail);
-        await connected(first);
-        expect(await second(path)).toBe("busy");
-        expect(await second(tail)).toBe("busy");
-        expect(await second(inner)).toBe("busy");
-        expect(await second(head)).toBe("connected");
-        expect(await second(inner, "w!")).toBe("connected");
-        await detach(first);
-        const other = await attach(FIRST, "block", path);
-        await connected(other);
-        for (const part of [head, tail, inner]) expect(await second(part)).toBe("busy");
-        await detach(other);
-        for (const loop of [inner, tail, head]) execFileSync("losetup", ["-d", loop]);
+        try {
+          const first = await attach(FIRST, "block", tail);
+          await connected(first);
+          for (const params of [path, inner]) expect(await second(params)).toBe("busy");
+          expect(await second(head)).toBe("connected");
+          expect(await second(inner, "w!")).toBe("connected");
+          await detach(first);
+          const other = await attach(FIRST, "block", path);
+          await connected(other);
+          expect(await second(inner)).toBe("busy");
+          await detach(other);
+        } finally {
+          for (const loop of [inner, tail, head]) execFileSync("losetup", ["-d", loop]);
+        }
+      });
+
+      test("a disk and its partitions; swap space on one of them", async () => {
+        const path = image("partitions");
+        fs.truncateSync(path, 4 * 1024 * 1024);
+        const whole = losetup("--partscan", path);
+        const parts = [1, 2].map((number) => {
+          execFileSync("addpart", [whole, String(number), String(number * 2048), "2048"]);
+          return `${whole}p${number}`;
+        });
+        const [one = "", two = ""] = parts;
+        try {
+          const first = await attach(FIRST, "block", one);
+          await connected(first);
+          expect(await second(whole)).toBe("busy");
+          expect(await second(two)).toBe("connected");
+          await detach(first);
+          const other = await attach(FIRST, "block", whole);
+          await connected(other);
+          expect(await second(two)).toBe("busy");
+          await detach(other);
+          execFileSync("mkswap", ["-q", one]);
+          execFileSync("swapon", [one]);
+          try {
+            for (const params of [one, whole, path]) {
+              const device = await attach(FIRST, "block", params, { mode: "r" });
+              await device.reaches("hotplug-status", "busy");
+              expect(await device.read("hotplug-error")).toContain(`"${one}" is swap space here`);
+              await detach(device);
+            }
+            expect(await second(two)).toBe("connected");
+          } finally {
+            execFileSync("swapoff", [one]);
+          }
+        } finally {
+          for (const number of ["1", "2"]) execFileSync("delpart", [whole, number]);
+          execFileSync("losetup", ["-d", whole]);
+        }
       });
 
       test("what is mounted here, through a loop device with an offset", async () => {
