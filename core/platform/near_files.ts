@@ -1,5 +1,7 @@
 /** Files that lie near: the kernel's, the root's, the daemon's own. All is answered at once. */
 import * as calls from "./io/file_calls.ts";
+import { mountsWithin } from "./mount_table.ts";
+import { hasCode, systemError } from "./system_error.ts";
 import type { Files } from "./types.ts";
 
 /** A promise of what is done at once. */
@@ -22,5 +24,29 @@ export const nearFiles: Files = {
   makeDirectory: (path, mode = 0o755) => at(() => calls.makeDirectories(path, mode)),
   list: (path) => at(() => calls.list(path)),
   rename: (from, to) => at(() => calls.rename(from, to)),
-  remove: (path) => at(() => calls.removeAll(path)),
+  remove: (path) => at(() => remove(path)),
 };
+
+/**
+ * Removes what is there, but never along with what is mounted there: that may be a guest's disk, or the
+ * machine's own files. The table of mounts is asked first, so that nothing is lost before it is seen,
+ * and since kernels before 5.8 do not tell of a single directory whether something is mounted on it.
+ */
+function remove(path: string): void {
+  try {
+    if (calls.linkStatusOf(path).kind === "directory") {
+      const [mounted] = mountsWithin(path);
+      if (mounted !== undefined) {
+        const { type, source, point } = mounted;
+        throw systemError(
+          "EBUSY",
+          `${path} is not removed: ${type} ${source} is mounted at ${point}`,
+        );
+      }
+    }
+  } catch (error) {
+    if (hasCode(error, "ENOENT", "ENOTDIR")) return;
+    throw error;
+  }
+  calls.removeAll(path);
+}

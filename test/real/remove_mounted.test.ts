@@ -16,13 +16,14 @@ if (requireReal("removals beside mounts", { packages: ["util-linux"], root: true
     expect(run.stderr.toString()).toBe("");
     const outcomes = JSON.parse(run.stdout.toString()) as Removal[];
     expect(outcomes).toHaveLength(9);
-    for (const { what, code, kept, there } of outcomes) {
+    for (const { what, code, kept, there, whole } of outcomes) {
       const free = ["nothing mounted", "a link"].includes(what);
-      expect({ what, code, kept, there }).toEqual({
+      expect({ what, code, kept, there, whole }).toEqual({
         what,
         code: free ? null : "EBUSY",
         kept: true,
         there: !free,
+        whole: !free,
       });
     }
     rmSync(scratch, { recursive: true });

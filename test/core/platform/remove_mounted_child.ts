@@ -13,6 +13,8 @@ export interface Removal {
   /** Whether what must stay is there still, and whether the directory is. */
   readonly kept: boolean;
   readonly there: boolean;
+  /** Whether what lies beside the mount is: nothing may be lost before a mount is seen. */
+  readonly whole: boolean;
 }
 
 if (import.meta.main) {
@@ -28,6 +30,7 @@ if (import.meta.main) {
     const [state, precious] = [`${base}/state${place}`, `${base}/precious`];
     mkdirSync(`${state}/mounted`, { recursive: true });
     mkdirSync(precious);
+    for (const name of ["0", "~"]) writeFileSync(`${state}/${name}`, "");
     writeFileSync(`${precious}/file`, "what nobody may lose");
     prepare(state, precious);
     const code = await systemFiles.remove(state).then(() => null, ({ code }) => String(code));
@@ -35,6 +38,8 @@ if (import.meta.main) {
       ...{ what, code },
       kept: existsSync(`${precious}/file`),
       there: existsSync(state),
+      // What is mounted over it hides them.
+      whole: place === "at" || ["0", "~"].every((name) => existsSync(`${state}/${name}`)),
     });
   };
   const mount = (...args: string[]) => {
@@ -47,7 +52,11 @@ if (import.meta.main) {
     "another directory, bound",
     (state, precious) => mount("--bind", precious, `${state}/mounted`),
   );
-  await attempt("… at the directory itself", (state, precious) => mount("--bind", precious, state));
+  await attempt(
+    "… at the directory itself",
+    (state, precious) => mount("--bind", precious, state),
+    "at",
+  );
   await attempt("… in a directory whose name has a blank", (state, precious) => {
     mkdirSync(`${state}/a b`);
     mount("--bind", precious, `${state}/a b`);
@@ -69,6 +78,6 @@ if (import.meta.main) {
   const code = await systemFiles.remove(`${scratch}/by/link/state`)
     .then(() => null, ({ code }) => String(code));
   const kept = existsSync(`${scratch}/${count}/precious/file`);
-  outcomes.push({ what: "the same, by that name", code, kept, there: true });
+  outcomes.push({ what: "the same, by that name", code, kept, there: true, whole: true });
   console.log(JSON.stringify(outcomes));
 }
