@@ -89,7 +89,8 @@ if (requireReal("xdevd's own version 2 scripts", needs)) {
         ...["--run-dir", join(directory, "run")],
         ...["--script-path", `${directory}:/usr/sbin:/usr/bin:/sbin:/bin`],
       ];
-      daemon = await DaemonProcess.start(options);
+      // What is refused is closed at once.
+      daemon = await DaemonProcess.start([...options, "--time", "busy=0"]);
     });
 
     afterEach(async () => {
