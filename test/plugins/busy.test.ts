@@ -23,7 +23,7 @@ test("other failures are none, whatever they look like", () => {
 });
 
 test("a process says it in its answer, which is checked", () => {
-  const failed = { type: "failed", call: 1, error: "in use" };
+  const failed = { type: "failed", call: 1, error: "in use" } as const;
   expect(parseMessage({ ...failed, busy: { holders } })).toEqual({ ...failed, busy: { holders } });
   expect(parseMessage(failed)).toEqual(failed);
   const many = Array(65).fill(holders[0]);
