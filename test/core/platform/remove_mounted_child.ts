@@ -17,6 +17,9 @@ export interface Removal {
   readonly whole: boolean;
 }
 
+/** Files beside the mount. */
+const BESIDE = Array.from({ length: 20 }, (_, number) => `beside${number}`);
+
 if (import.meta.main) {
   const scratch = process.argv[2]!;
   const outcomes: Removal[] = [];
@@ -28,9 +31,11 @@ if (import.meta.main) {
   ) => {
     const base = `${scratch}/${++count}`;
     const [state, precious] = [`${base}/state${place}`, `${base}/precious`];
-    mkdirSync(`${state}/mounted`, { recursive: true });
+    // Made first, and so listed first where lists are in the order of making.
+    mkdirSync(state, { recursive: true });
+    for (const name of BESIDE) writeFileSync(`${state}/${name}`, "");
+    mkdirSync(`${state}/mounted`);
     mkdirSync(precious);
-    for (const name of ["0", "~"]) writeFileSync(`${state}/${name}`, "");
     writeFileSync(`${precious}/file`, "what nobody may lose");
     prepare(state, precious);
     const code = await systemFiles.remove(state).then(() => null, ({ code }) => String(code));
@@ -39,7 +44,7 @@ if (import.meta.main) {
       kept: existsSync(`${precious}/file`),
       there: existsSync(state),
       // What is mounted over it hides them.
-      whole: place === "at" || ["0", "~"].every((name) => existsSync(`${state}/${name}`)),
+      whole: place === "at" || BESIDE.every((name) => existsSync(`${state}/${name}`)),
     });
   };
   const mount = (...args: string[]) => {
