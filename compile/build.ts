@@ -2,7 +2,7 @@
 import { spawnSync } from "node:child_process";
 import { fileURLToPath } from "node:url";
 import type { BuildInfo } from "../core/build_info.ts";
-import { placeMade } from "../core/platform/placing.ts";
+import { placeMade } from "../platform/io/place_files.ts";
 import { runtimeOf } from "./runtimes.ts";
 import type { Target } from "./targets.ts";
 

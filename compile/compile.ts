@@ -2,7 +2,7 @@
 import { mkdirSync, statSync } from "node:fs";
 import { join, resolve } from "node:path";
 import { commandLine, refuse } from "../tools/command_line.ts";
-import { bundlePlugin } from "../core/cli/plugin_bundle.ts";
+import { bundlePlugin } from "../commands/plugin/bundle.ts";
 import { builtIns } from "../built_in.ts";
 import { build, commit } from "./build.ts";
 import { check } from "./check/check.ts";

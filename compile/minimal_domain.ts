@@ -3,7 +3,7 @@ import { spawnSync } from "node:child_process";
 import * as fs from "node:fs";
 import { basename, dirname, join, resolve } from "node:path";
 import { fileURLToPath } from "node:url";
-import { placeCopy, placeText } from "../core/platform/placing.ts";
+import { placeCopy, placeText } from "../platform/io/place_files.ts";
 import { commandLine } from "../tools/command_line.ts";
 import type { Archive } from "./image/cpio.ts";
 import { ImageError } from "./image/image_error.ts";

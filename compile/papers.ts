@@ -2,7 +2,7 @@
 import { createHash } from "node:crypto";
 import { readFileSync } from "node:fs";
 import { basename, dirname, join } from "node:path";
-import { placeText } from "../core/platform/placing.ts";
+import { placeText } from "../platform/io/place_files.ts";
 import manifest from "../package.json" with { type: "json" };
 import { bill, type BundledPackage, packagesOf } from "./sbom.ts";
 import { RUNTIME_VERSION, type Target } from "./targets.ts";

@@ -6,7 +6,7 @@ import {
   manifestInText,
   parseManifest,
 } from "./manifest.ts";
-import type { PluginManifest } from "./contract.ts";
+import type { PluginManifest } from "../contract/v1/plugin.ts";
 import { type Candidate, settingsOf } from "./select.ts";
 import type { Settings } from "./settings.ts";
 import { checkPluginFile, PluginRefused, type TrustParts } from "./trust.ts";

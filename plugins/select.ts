@@ -1,5 +1,5 @@
 /** Which of the plugins that were found serves which kind. Pure. */
-import type { PluginManifest } from "./contract.ts";
+import type { PluginManifest } from "../contract/v1/plugin.ts";
 import type { Settings } from "./settings.ts";
 
 /** A plugin that was found. */

@@ -1,8 +1,8 @@
 /** The administrator's word on plugins, from the configuration file. Pure. */
 import { parse, TomlError } from "smol-toml";
-import { isKind } from "../core/device/id.ts";
-import type { ForcedVersions, ScriptVersion } from "../core/hotplug/v2_version.ts";
-import type { Setting } from "./contract.ts";
+import { isKind } from "../core/xen/device_id.ts";
+import type { ForcedVersions, ScriptVersion } from "../core/hotplug/v2/version.ts";
+import type { Setting } from "../contract/v1/plugin.ts";
 
 /** Settings of one plugin. */
 export interface PluginSettings {

@@ -21,7 +21,7 @@ export interface Floor {
 /** From the ground. */
 export const FLOORS: readonly Floor[] = [
   { name: "contract", folders: ["plugins/contract"], imports: [] },
-  { name: "platform", folders: ["core/platform/"], imports: [], types: ["contract"] },
+  { name: "platform", folders: ["platform/"], imports: [], types: ["contract"] },
   {
     name: "core",
     folders: [
@@ -33,7 +33,7 @@ export const FLOORS: readonly Floor[] = [
       "core/trust/",
       "core/lifecycle/",
       "core/hotplug/",
-      "core/request/",
+      "core/requests/protocol/",
       "core/toolstack/",
       "core/daemon/",
     ],
@@ -45,12 +45,12 @@ export const FLOORS: readonly Floor[] = [
   { name: "plugins", folders: ["plugins/"], imports: ["contract", "platform", "core"] },
   {
     name: "simulation",
-    folders: ["core/sim/", "core/xenstored/", "core/demo/", "plugins/conformance/"],
+    folders: ["simulation/", "simulation/xenstored/", "simulation/demo/", "simulation/plugin_check/"],
     imports: ["contract", "platform", "core", "plugins"],
   },
   {
     name: "commands",
-    folders: ["core/multicall/", "core/install/", "core/cli/"],
+    folders: ["commands/store/tools/", "commands/install/", "commands/"],
     imports: ["contract", "platform", "core", "plugins", "simulation"],
   },
   {
@@ -74,42 +74,42 @@ export const FLOORS: readonly Floor[] = [
  */
 export const EXCEPTIONS: Readonly<Record<string, readonly string[]>> = {
   "core/daemon/daemon.ts": ["plugins/registry.ts"],
-  "core/daemon/device_actions.ts": [
+  "core/daemon/device/device_actions.ts": [
     "plugins/host/guard.ts",
     "plugins/host/host.ts",
     "plugins/manifest.ts",
   ],
-  "core/daemon/device_context.ts": ["plugins/host/device_config.ts"],
-  "core/daemon/device_directories.ts": ["core/platform/system_error.ts"],
+  "core/daemon/capabilities/device.ts": ["plugins/host/device_config.ts"],
+  "core/daemon/capabilities/directories.ts": ["platform/system_error.ts"],
   "core/daemon/devices.ts": ["plugins/host/host.ts", "plugins/manifest.ts", "plugins/registry.ts"],
-  "core/daemon/hotplug_locks.ts": ["core/platform/flock.ts"],
-  "core/daemon/journal/format.ts": ["core/platform/checksum.ts"],
-  "core/daemon/requests/requests.ts": ["plugins/registry.ts"],
+  "core/daemon/capabilities/hotplug_locks.ts": ["platform/io/flock.ts"],
+  "core/daemon/journal/format.ts": ["platform/checksum.ts"],
+  "core/requests/driver/requests.ts": ["plugins/registry.ts"],
   "core/daemon/system_parts.ts": [
-    "core/platform/block_devices.ts",
-    "core/platform/clock.ts",
-    "core/platform/files.ts",
-    "core/platform/log_tail.ts",
-    "core/platform/network_links.ts",
-    "core/platform/process_table.ts",
-    "core/platform/child.ts",
+    "platform/linux/block_devices.ts",
+    "platform/clock.ts",
+    "platform/io/files.ts",
+    "platform/io/log_tail.ts",
+    "platform/linux/network_links.ts",
+    "platform/linux/process_table.ts",
+    "platform/io/child.ts",
   ],
-  "core/demo/demo.ts": ["core/cli/connect.ts", "core/cli/exit_codes.ts"],
-  "core/demo/real_machine.ts": ["core/cli/exit_codes.ts"],
-  "core/platform/netlink/address.ts": ["plugins/contract_ip_address.ts"],
-  "core/platform/netlink/route.ts": ["plugins/contract_ip_address.ts"],
-  "core/platform/network_links.ts": [
-    "plugins/contract_interface_name.ts",
-    "plugins/contract_ip_address.ts",
+  "simulation/demo/demo.ts": ["commands/connect.ts", "commands/exit_codes.ts"],
+  "simulation/demo/real_machine.ts": ["commands/exit_codes.ts"],
+  "platform/linux/netlink/address.ts": ["contract/v1/ip_address.ts"],
+  "platform/linux/netlink/route.ts": ["contract/v1/ip_address.ts"],
+  "platform/linux/network_links.ts": [
+    "contract/v1/interface_name.ts",
+    "contract/v1/ip_address.ts",
   ],
-  "plugins/conformance/rig.ts": ["core/cli/connect.ts"],
+  "simulation/plugin_check/rig.ts": ["commands/connect.ts"],
 };
 
 /** Imports that close a circle, likewise. */
 export const CIRCLES: Readonly<Record<string, readonly string[]>> = {
-  "core/cli/device_detach.ts": ["core/cli/request.ts"],
-  "core/daemon/hotplug_v2.ts": ["core/daemon/hotplug_scripts.ts"],
-  "core/daemon/hotplug_v2_parts.ts": ["core/daemon/hotplug_scripts.ts"],
+  "commands/device/detach.ts": ["commands/request/request.ts"],
+  "core/daemon/capabilities/scripts_v2.ts": ["core/daemon/capabilities/scripts.ts"],
+  "core/daemon/capabilities/scripts_v2_parts.ts": ["core/daemon/capabilities/scripts.ts"],
   "core/lifecycle/table.ts": ["core/lifecycle/machine.ts"],
   "core/lifecycle/trouble.ts": ["core/lifecycle/machine.ts"],
 };

@@ -1,9 +1,9 @@
 /** Writes the documents that are made from the code (`npm run docs`). */
 import { writeFileSync } from "node:fs";
 import { join } from "node:path";
-import { renderLifecycle } from "../core/cli/lifecycle.ts";
+import { renderLifecycle } from "../commands/lifecycle/lifecycle.ts";
 import { lifecycleDocument } from "../core/lifecycle/documentation.ts";
-import { requestDocument } from "../core/request/documentation.ts";
+import { requestDocument } from "../core/requests/protocol/documentation.ts";
 
 const docs = join(import.meta.dir, "..", "docs");
 writeFileSync(join(docs, "lifecycle.md"), lifecycleDocument());

@@ -1,7 +1,7 @@
 /**
  * Lint rules for what a file shows by itself. Which file may import which is data in `boundaries.ts`,
  * and `check_imports.ts` holds all files together to it.
- * - Only `core/platform`, `main.ts`, `tools`, `compile`, `test`, and plugins to start from may touch
+ * - Only `platform`, `main.ts`, `tools`, `compile`, `test`, and plugins to start from may touch
  *   the runtime.
  * - What is imported at run time is named in the text: else nobody could tell which way it leads.
  */
@@ -21,7 +21,7 @@ const plugin: Deno.lint.Plugin = {
         if (runtimeAllowed.test(context.filename)) return {};
         const check = (node: Deno.lint.Node, source: unknown) => {
           if (!/^(node|bun):|^bun$/.test(String(source))) return;
-          const message = `${source} is only for core/platform: use its interfaces`;
+          const message = `${source} is only for platform: use its interfaces`;
           context.report({ node, message });
         };
         return {
@@ -31,7 +31,7 @@ const plugin: Deno.lint.Plugin = {
           ImportExpression: (node) => check(node, (node.source as { value?: unknown }).value),
           Identifier(node) {
             if (node.name === "Bun" || node.name === "Deno" || node.name === "process") {
-              context.report({ node, message: `${node.name} is only for core/platform` });
+              context.report({ node, message: `${node.name} is only for platform` });
             }
           },
         };

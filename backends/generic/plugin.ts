@@ -3,7 +3,7 @@
  * What is left is what every kind gets from the daemon: waiting for the backend, closing, deleting
  * the directory, cleaning up after a guest that has died.
  */
-import { definePlugin } from "../../plugins/contract.ts";
+import { definePlugin } from "../../contract/v1/plugin.ts";
 import { manifest } from "./manifest.ts";
 
 export default definePlugin({

@@ -1,5 +1,5 @@
 /** What is known of this plugin before it is loaded. */
-import type { PluginManifest } from "../../plugins/contract.ts";
+import type { PluginManifest } from "../../contract/v1/plugin.ts";
 
 /** Debian's, of its package qemu-system-xen. */
 export const DEFAULT_BINARY = "/usr/libexec/xen-qemu-system-i386";

@@ -7,7 +7,7 @@
  * and do the guest's old requests once more. So such a device is closed, and given to the new QEMU
  * when the guest has let go of it. One that the guest has not connected yet is handed on at once.
  */
-import { definePlugin, type Device } from "../../plugins/contract.ts";
+import { definePlugin, type Device } from "../../contract/v1/plugin.ts";
 import { manifest } from "./manifest.ts";
 import { binaryOf, isServed, programOf } from "./program.ts";
 import { isConnected, offer, TAKE_MS, taken } from "./states.ts";

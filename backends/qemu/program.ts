@@ -1,5 +1,5 @@
 /** How a guest's QEMU is started. Pure. */
-import type { DeviceModelProgram, Setting } from "../../plugins/contract.ts";
+import type { DeviceModelProgram, Setting } from "../../contract/v1/plugin.ts";
 import { DEFAULT_BINARY } from "./manifest.ts";
 
 /** Kinds for which a QEMU is started (libxl_device.c, `add_device`). */

@@ -1,5 +1,5 @@
 /** What the states of backend and frontend say about QEMU and a device. */
-import type { Device } from "../../plugins/contract.ts";
+import type { Device } from "../../contract/v1/plugin.ts";
 
 /** XenbusState (xen/include/public/io/xenbus.h). */
 const INITIALISING = 1;

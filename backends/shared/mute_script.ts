@@ -1,5 +1,5 @@
 /** Scripts that end well without saying so in `hotplug-status`, which kernel and toolstack wait for. */
-import type { Device } from "../../plugins/contract.ts";
+import type { Device } from "../../contract/v1/plugin.ts";
 
 /** Scripts of which that was told. */
 const told = new Set<string>();

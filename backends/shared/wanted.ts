@@ -1,5 +1,5 @@
 /** The line of the log that tells what is about to be done for a device. */
-import type { Device } from "../../plugins/contract.ts";
+import type { Device } from "../../contract/v1/plugin.ts";
 
 /** Longest value that is shown, in characters. */
 const SHOWN_MAX = 200;

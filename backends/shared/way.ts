@@ -1,5 +1,5 @@
 /** Whether a device is set up by a script, or in this process. */
-import type { Device } from "../../plugins/contract.ts";
+import type { Device } from "../../contract/v1/plugin.ts";
 
 /** The setting `native`, as the manifest has it. */
 export const NATIVE_SETTING =

@@ -1,5 +1,5 @@
 /** What has become of a disk that was set up, by whatever means. */
-import type { Device, Findings } from "../../plugins/contract.ts";
+import type { Device, Findings } from "../../contract/v1/plugin.ts";
 import type { VbdUndo } from "./undo.ts";
 
 /** LOOP_MAJOR of linux/major.h. */

@@ -1,5 +1,5 @@
 /** What a device is going to use, as its undo record has it: for others to find. */
-import type { Device, Undo } from "../../plugins/contract.ts";
+import type { Device, Undo } from "../../contract/v1/plugin.ts";
 import { type Extent, formatUse, parseUse, wholeOf } from "./extents.ts";
 import { isXenBlock, nameOf } from "./script.ts";
 import { identityOfText, stackOf } from "./stack.ts";

@@ -1,5 +1,5 @@
 /** Loop devices: whose they are, and getting rid of them. */
-import type { Device, DeviceSystem } from "../../plugins/contract.ts";
+import type { Device, DeviceSystem } from "../../contract/v1/plugin.ts";
 import type { VbdUndo } from "./undo.ts";
 
 /** Where losetup may be. */

@@ -1,5 +1,5 @@
 /** What is known of this plugin before it is loaded. */
-import type { PluginManifest } from "../../plugins/contract.ts";
+import type { PluginManifest } from "../../contract/v1/plugin.ts";
 import { NATIVE_SETTING } from "../shared/way.ts";
 
 export const manifest: PluginManifest = {

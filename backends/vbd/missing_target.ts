@@ -1,5 +1,5 @@
 /** What Debian's `block` keeps to itself: that its target does not exist. */
-import type { Device } from "../../plugins/contract.ts";
+import type { Device } from "../../contract/v1/plugin.ts";
 import { isXenBlock } from "./script.ts";
 
 import { shown } from "./request.ts";

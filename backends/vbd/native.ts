@@ -7,8 +7,8 @@
  * - a file that cannot be written is refused, not attached read-only, when the guest is to write;
  * - sharing is judged by the daemon's own records, since other guests' nodes cannot be read here.
  */
-import type { Device } from "../../plugins/contract.ts";
-import type { BlockDevices, LoopDevice, StorageTarget } from "../../plugins/contract_block.ts";
+import type { Device } from "../../contract/v1/plugin.ts";
+import type { BlockDevices, LoopDevice, StorageTarget } from "../../contract/v1/block.ts";
 import { newTag, releaseLoop, takeLoop, useName } from "./native_loop.ts";
 import { badNode, type BlockRequest, readRequest, shown } from "./request.ts";
 import { writesIn } from "./claim.ts";

@@ -2,8 +2,8 @@
  * The loop device of a native attach. It bears a tag that was recorded before it was attached: so it
  * is found again whenever the daemon was killed, and is never taken for anybody else's.
  */
-import type { Device } from "../../plugins/contract.ts";
-import type { BlockDevices, LoopDevice, StorageTarget } from "../../plugins/contract_block.ts";
+import type { Device } from "../../contract/v1/plugin.ts";
+import type { BlockDevices, LoopDevice, StorageTarget } from "../../contract/v1/block.ts";
 import type { BlockRequest } from "./request.ts";
 import type { VbdUndo } from "./undo.ts";
 

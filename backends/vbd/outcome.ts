@@ -1,5 +1,5 @@
 /** What a version 1 script has left in the nodes, and what of it the kernel's backend still waits for. */
-import type { Device } from "../../plugins/contract.ts";
+import type { Device } from "../../contract/v1/plugin.ts";
 import { hasSpoken, speakFor } from "../shared/mute_script.ts";
 import { targetIfMissing } from "./missing_target.ts";
 

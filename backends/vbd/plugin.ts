@@ -1,5 +1,5 @@
 /** Block devices served by the kernel (blkback), set up by the hotplug script the backend names. */
-import { definePlugin, type Device } from "../../plugins/contract.ts";
+import { definePlugin, type Device } from "../../contract/v1/plugin.ts";
 import { natively, tellWanted } from "../shared/wanted.ts";
 import { goesNative, likelyNative } from "../shared/way.ts";
 import { manifest } from "./manifest.ts";

@@ -1,5 +1,5 @@
 /** What the toolstack wants of a block device, read from its nodes and checked. */
-import type { DeviceNodes } from "../../plugins/contract.ts";
+import type { DeviceNodes } from "../../contract/v1/plugin.ts";
 
 /** A checked request. */
 export interface BlockRequest {

@@ -1,5 +1,5 @@
 /** Which other devices keep a claim from being granted. */
-import type { Device, Holder } from "../../plugins/contract.ts";
+import type { Device, Holder } from "../../contract/v1/plugin.ts";
 import { type Claim, recordOf } from "./claim.ts";
 import { overlaps, parseUse } from "./extents.ts";
 

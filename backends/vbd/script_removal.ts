@@ -1,5 +1,5 @@
 /** Undoing with a script of version 1: what it is given, and what it must not get hold of. */
-import type { Device } from "../../plugins/contract.ts";
+import type { Device } from "../../contract/v1/plugin.ts";
 import { detach, isOurs } from "./loop.ts";
 import { isXenBlock } from "./script.ts";
 import type { VbdUndo } from "./undo.ts";

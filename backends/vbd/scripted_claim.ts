@@ -1,5 +1,5 @@
 /** Claims of devices that a script sets up: on what the target names, and on what comes of it. */
-import type { Device } from "../../plugins/contract.ts";
+import type { Device } from "../../contract/v1/plugin.ts";
 import { extentsOfTarget, hasClaim, identityOfMade, recordOf, toUndo, writesIn } from "./claim.ts";
 import type { Extent } from "./extents.ts";
 import { checkHere, NotShareable, PATIENCE_MS, takeClaim } from "./sharing.ts";

@@ -2,7 +2,7 @@
  * Keeps writable storage from being shared by mistake. Debian's script has such a check too, but in
  * a driver domain it cannot see what it asks for.
  */
-import type { Busy, Device, HolderName } from "../../plugins/contract.ts";
+import type { Busy, Device, HolderName } from "../../contract/v1/plugin.ts";
 import { type Claim, claimIn, toUndo, writesIn } from "./claim.ts";
 import { shown } from "./request.ts";
 import { type Rival, rivalsOf } from "./rivals.ts";

@@ -1,5 +1,5 @@
 /** What a block device stands on: partitions, loop devices, device mapper tables, arrays. */
-import type { DeviceSystem } from "../../plugins/contract.ts";
+import type { DeviceSystem } from "../../contract/v1/plugin.ts";
 import { type Extent, wholeOf } from "./extents.ts";
 
 /** Bytes of a sector in sysfs. */

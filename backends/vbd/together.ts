@@ -2,7 +2,7 @@
  * Two guests that are one virtual machine, as in a migration to the same host: both are served what
  * they share, but not for long.
  */
-import type { Device, Holder } from "../../plugins/contract.ts";
+import type { Device, Holder } from "../../contract/v1/plugin.ts";
 
 /**
  * How long, in ms. A migration ends the source's device when the target has begun to run; it takes

@@ -1,5 +1,5 @@
 /** What this domain itself uses of block devices and files: what is mounted, and what is swapped on. */
-import type { DeviceSystem } from "../../plugins/contract.ts";
+import type { DeviceSystem } from "../../contract/v1/plugin.ts";
 import { type Extent, overlaps } from "./extents.ts";
 import { shown } from "./request.ts";
 import { identityOfText, stackOf } from "./stack.ts";

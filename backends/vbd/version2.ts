@@ -3,7 +3,7 @@
  * affair: its `remove` and `unprepare` undo all it did, and find all they need in a directory of
  * their own.
  */
-import type { Device } from "../../plugins/contract.ts";
+import type { Device } from "../../contract/v1/plugin.ts";
 import { useOf } from "./loop.ts";
 import { claimMade, claimTarget } from "./scripted_claim.ts";
 

@@ -1,5 +1,5 @@
 /** Mode `bridge`: the interface becomes a port of a Linux bridge. */
-import type { NetworkLink } from "../../plugins/contract_network.ts";
+import type { NetworkLink } from "../../contract/v1/network.ts";
 import { makePort } from "./port.ts";
 import { checkInterface, refusal } from "./settings.ts";
 import type { Preparation, Task } from "./task.ts";

@@ -3,8 +3,8 @@
  * left: that it was taken out of its bridge, or set down. What can only have been lost is done again,
  * where it was done in this process: routes that went while it was down, a bridge that was made anew.
  */
-import type { Device, Findings } from "../../plugins/contract.ts";
-import type { HostRoute, NetworkLink } from "../../plugins/contract_network.ts";
+import type { Device, Findings } from "../../contract/v1/plugin.ts";
+import type { HostRoute, NetworkLink } from "../../contract/v1/network.ts";
 import { interfaceName } from "./interface.ts";
 import { type LeftInterface, leftOf, recordMaster } from "./left.ts";
 import { checkRules } from "./packet_filter.ts";

@@ -1,6 +1,6 @@
 /** Keeping up with a bridge whose MTU is changed while guests use it. */
-import type { Device } from "../../plugins/contract.ts";
-import type { NetworkLinks } from "../../plugins/contract_network.ts";
+import type { Device } from "../../contract/v1/plugin.ts";
+import type { NetworkLinks } from "../../contract/v1/network.ts";
 import { decodeUndo } from "./undo.ts";
 
 /**

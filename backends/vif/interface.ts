@@ -1,5 +1,5 @@
 /** The interface that netback makes: its name, and waiting for it. */
-import type { Device, DeviceIdentity } from "../../plugins/contract.ts";
+import type { Device, DeviceIdentity } from "../../contract/v1/plugin.ts";
 
 /** How long netback may take to create the interface after state 2, in ms (qubes-issues 4446). */
 export const INTERFACE_WAIT_MS = 2_000;

@@ -1,6 +1,6 @@
 /** How an interface was when it had been set up: what later checks compare with. */
-import type { Device, Undo } from "../../plugins/contract.ts";
-import type { HostRoute, LinkSwitch, NetworkLinks } from "../../plugins/contract_network.ts";
+import type { Device, Undo } from "../../contract/v1/plugin.ts";
+import type { HostRoute, LinkSwitch, NetworkLinks } from "../../contract/v1/network.ts";
 import { decodeUndo } from "./undo.ts";
 
 /** What a check looks for. */

@@ -2,8 +2,8 @@
  * Mode `nat`: the guest's addresses are private, ours is computed from them. As with Xen's script,
  * translating addresses on their way out is up to the administrator's packet filter.
  */
-import { formatAddress, type IpNetwork } from "../../plugins/contract_ip_address.ts";
-import type { DeviceIdentity } from "../../plugins/contract.ts";
+import { formatAddress, type IpNetwork } from "../../contract/v1/ip_address.ts";
+import type { DeviceIdentity } from "../../contract/v1/plugin.ts";
 import { prepareRouted } from "./routed.ts";
 import { refusal } from "./settings.ts";
 import type { Preparation, Task } from "./task.ts";

@@ -2,8 +2,8 @@
  * Setting up interfaces in this process: what Xen's scripts vif-bridge, vif-route, vif-nat and
  * vif-openvswitch do, without a shell.
  */
-import type { Device } from "../../plugins/contract.ts";
-import type { NetworkLink, NetworkLinks } from "../../plugins/contract_network.ts";
+import type { Device } from "../../contract/v1/plugin.ts";
+import type { NetworkLink, NetworkLinks } from "../../contract/v1/network.ts";
 import { prepareBridge } from "./bridge.ts";
 import { tellMtu } from "./follow.ts";
 import { INTERFACE_WAIT_MS, interfaceName, waitForInterface } from "./interface.ts";

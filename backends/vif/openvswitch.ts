@@ -1,6 +1,6 @@
 /** Mode `openvswitch`: the interface becomes a port of an Open vSwitch bridge. */
-import type { Device } from "../../plugins/contract.ts";
-import { INTERFACE_NAME_RULE, isInterfaceName } from "../../plugins/contract_interface_name.ts";
+import type { Device } from "../../contract/v1/plugin.ts";
+import { INTERFACE_NAME_RULE, isInterfaceName } from "../../contract/v1/interface_name.ts";
 import { makePort } from "./port.ts";
 import { findProgram } from "./programs.ts";
 import { refusal } from "./settings.ts";

@@ -1,5 +1,5 @@
 /** What a script has made of an interface, where it does not say so itself. */
-import type { Device } from "../../plugins/contract.ts";
+import type { Device } from "../../contract/v1/plugin.ts";
 import { hasSpoken, speakFor } from "../shared/mute_script.ts";
 import { interfaceName } from "./interface.ts";
 import { bridgeNames } from "./bridge.ts";

@@ -1,5 +1,5 @@
 /** Network interfaces served by the kernel (netback), set up by the script the backend names. */
-import { definePlugin, type Device } from "../../plugins/contract.ts";
+import { definePlugin, type Device } from "../../contract/v1/plugin.ts";
 import { natively, tellWanted } from "../shared/wanted.ts";
 import { goesNative, likelyNative } from "../shared/way.ts";
 import { checkInterface } from "./check.ts";

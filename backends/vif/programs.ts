@@ -1,5 +1,5 @@
 /** Programs that there is no other way around. */
-import type { DeviceSystem } from "../../plugins/contract.ts";
+import type { DeviceSystem } from "../../contract/v1/plugin.ts";
 
 /** Where they may be. */
 const DIRECTORIES = ["/usr/local/sbin", "/usr/local/bin", "/usr/sbin", "/usr/bin", "/sbin", "/bin"];

@@ -4,7 +4,7 @@ import type {
   LinkSwitch,
   NetworkLink,
   NetworkLinks,
-} from "../../plugins/contract_network.ts";
+} from "../../contract/v1/network.ts";
 import type { VifUndo } from "./undo.ts";
 
 /**

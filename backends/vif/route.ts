@@ -1,5 +1,5 @@
 /** Mode `route`: packets to the guest's addresses are routed to its interface. */
-import { formatIp, hasHostBits } from "../../plugins/contract_ip_address.ts";
+import { formatIp, hasHostBits } from "../../contract/v1/ip_address.ts";
 import { prepareRouted } from "./routed.ts";
 import { refusal } from "./settings.ts";
 import type { Preparation, Task } from "./task.ts";

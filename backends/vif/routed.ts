@@ -1,6 +1,6 @@
 /** What the modes `route` and `nat` share: an address of ours on the interface, and host routes. */
-import type { HostRoute, LinkSwitch } from "../../plugins/contract_network.ts";
-import type { IpNetwork } from "../../plugins/contract_ip_address.ts";
+import type { HostRoute, LinkSwitch } from "../../contract/v1/network.ts";
+import type { IpNetwork } from "../../contract/v1/ip_address.ts";
 import type { Preparation, Task } from "./task.ts";
 
 /** What is wanted. */

@@ -1,6 +1,6 @@
 /** Interfaces that a script sets up. */
-import type { Device } from "../../plugins/contract.ts";
-import type { NetworkLinks } from "../../plugins/contract_network.ts";
+import type { Device } from "../../contract/v1/plugin.ts";
+import type { NetworkLinks } from "../../contract/v1/network.ts";
 import { hasSpoken } from "../shared/mute_script.ts";
 import { tellMtu } from "./follow.ts";
 import { interfaceName, waitForInterface } from "./interface.ts";

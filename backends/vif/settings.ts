@@ -1,7 +1,7 @@
 /** What the toolstack asks of an interface: the nodes, checked. */
-import type { DeviceNodes } from "../../plugins/contract.ts";
-import { INTERFACE_NAME_RULE, isInterfaceName } from "../../plugins/contract_interface_name.ts";
-import { type IpNetwork, parseIp } from "../../plugins/contract_ip_address.ts";
+import type { DeviceNodes } from "../../contract/v1/plugin.ts";
+import { INTERFACE_NAME_RULE, isInterfaceName } from "../../contract/v1/interface_name.ts";
+import { type IpNetwork, parseIp } from "../../contract/v1/ip_address.ts";
 
 /** Range of the MTU, in bytes: ETH_MIN_MTU and ETH_MAX_MTU of linux/if_ether.h. */
 const [MTU_MIN, MTU_MAX] = [68, 65535];

@@ -1,6 +1,6 @@
 /** What one attach works with. */
-import type { Device } from "../../plugins/contract.ts";
-import type { NetworkLink, NetworkLinks } from "../../plugins/contract_network.ts";
+import type { Device } from "../../contract/v1/plugin.ts";
+import type { NetworkLink, NetworkLinks } from "../../contract/v1/network.ts";
 import type { VifSettings } from "./settings.ts";
 import type { VifUndo } from "./undo.ts";
 

@@ -1,6 +1,6 @@
 /** What undoing a native attach needs when the store cannot tell any more. */
-import type { Undo } from "../../plugins/contract.ts";
-import type { HostRoute } from "../../plugins/contract_network.ts";
+import type { Undo } from "../../contract/v1/plugin.ts";
+import type { HostRoute } from "../../contract/v1/network.ts";
 
 /** How an interface is connected: as by the script `vif-<mode>`. */
 export type VifMode = "bridge" | "route" | "nat" | "openvswitch";

@@ -1,5 +1,5 @@
 /** What is being done for a device just now, for whoever asks why it takes long. */
-import type { Clock } from "../platform/types.ts";
+import type { Clock } from "../../platform/types.ts";
 
 interface Entry {
   readonly what: string;

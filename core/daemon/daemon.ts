@@ -6,18 +6,18 @@ import {
   frontendPath,
   parseDomid,
   placeOf,
-} from "../device/id.ts";
+} from "../xen/device_id.ts";
 import { openLog } from "../log/log.ts";
 import { absentOrHidden } from "../xenstore/access.ts";
-import { changedBy, isLookedAt, visible } from "./observe.ts";
+import { changedBy, isLookedAt, visible } from "./device/observe.ts";
 import type { StoreClient, Watch } from "../xenstore/client.ts";
 import { isWithin } from "../xenstore/paths.ts";
-import type { Cancel, Clock } from "../platform/types.ts";
-import { DEFAULT_TIMES, type LifecycleTimes } from "../lifecycle/constants.ts";
+import type { Cancel, Clock } from "../../platform/types.ts";
+import { DEFAULT_TIMES, type LifecycleTimes } from "../xen/times.ts";
 import type { PluginRegistry } from "../../plugins/registry.ts";
 import { Devices, type DevicesParts } from "./devices.ts";
 import { Guests } from "./guests.ts";
-import { Requests, type RequestSettings } from "./requests/requests.ts";
+import { Requests, type RequestSettings } from "../requests/driver/requests.ts";
 
 /** The daemon cannot run here; the message says why. */
 export class DaemonError extends Error {

@@ -1,17 +1,17 @@
 /** All devices of a driver domain, a lane each. */
-import { backendPath, type DeviceId } from "../device/id.ts";
-import { deviceLabel } from "../device/label.ts";
-import { DEFAULT_TIMES, type LifecycleTimes } from "../lifecycle/constants.ts";
+import { backendPath, type DeviceId } from "../xen/device_id.ts";
+import { deviceLabel } from "../xen/device_label.ts";
+import { DEFAULT_TIMES, type LifecycleTimes } from "../xen/times.ts";
 import type { LifecycleRules, LifecycleState, Phase } from "../lifecycle/machine.ts";
-import { Lane } from "../lifecycle/runner.ts";
-import type { Cancel } from "../platform/types.ts";
+import { Lane } from "./device_lane.ts";
+import type { Cancel } from "../../platform/types.ts";
 import { openLog } from "../log/log.ts";
 import type { PluginHost } from "../../plugins/host/host.ts";
 import { frontendKindOf } from "../../plugins/manifest.ts";
 import type { PluginRegistry } from "../../plugins/registry.ts";
-import { type ActionParts, DeviceActions } from "./device_actions.ts";
+import { type ActionParts, DeviceActions } from "./device/device_actions.ts";
 import { GuestNames } from "./guest_names.ts";
-import type { Part } from "./observe.ts";
+import type { Part } from "./device/observe.ts";
 import { WAITS_RECORD } from "./releases.ts";
 import { Throttle, type ThrottleLimits } from "./throttle.ts";
 

@@ -2,7 +2,7 @@
  * Names of guests, for the log. A driver domain usually may not read them; where it may, nothing waits
  * for them.
  */
-import { deviceFields, deviceLabel, type Named } from "../device/label.ts";
+import { deviceFields, deviceLabel, type Named } from "../xen/device_label.ts";
 import type { LogSubject } from "../log/log.ts";
 import { isServerError } from "../xenstore/errors.ts";
 import type { StoreClient } from "../xenstore/client.ts";

@@ -2,8 +2,8 @@
  * Notices that a guest has died. A driver domain is not told of it, but may watch the guest's
  * frontends: one watch a guest, on any of them, since all vanish together.
  */
-import { type DeviceId, frontendPath } from "../device/id.ts";
-import type { Cancel, Clock } from "../platform/types.ts";
+import { type DeviceId, frontendPath } from "../xen/device_id.ts";
+import type { Cancel, Clock } from "../../platform/types.ts";
 import { openLog } from "../log/log.ts";
 import type { StoreClient, Watch } from "../xenstore/client.ts";
 

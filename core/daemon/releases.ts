@@ -1,5 +1,5 @@
 /** Who waits for other devices to give back what they hold. */
-import { deviceName } from "../device/id.ts";
+import { deviceName } from "../xen/device_id.ts";
 import type { JournalEntry } from "./journal/entry.ts";
 import type { JournalStore } from "./journal/memory.ts";
 

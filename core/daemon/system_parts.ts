@@ -1,20 +1,20 @@
 /** The parts of a daemon that are the machine's, and the same for every daemon on it. */
-import { systemBlockDevices } from "../platform/block_devices.ts";
-import { systemNetworkLinks } from "../platform/network_links.ts";
-import { systemClock } from "../platform/clock.ts";
-import { nearFiles, targetFiles } from "../platform/files.ts";
-import { systemProcessTable } from "../platform/process_table.ts";
+import { systemBlockDevices } from "../../platform/linux/block_devices.ts";
+import { systemNetworkLinks } from "../../platform/linux/network_links.ts";
+import { systemClock } from "../../platform/clock.ts";
+import { nearFiles, targetFiles } from "../../platform/io/files.ts";
+import { systemProcessTable } from "../../platform/linux/process_table.ts";
 import { HelperLog } from "../hotplug/helper_log.ts";
-import { systemLogTails } from "../platform/log_tail.ts";
-import { systemProcesses } from "../platform/child.ts";
+import { systemLogTails } from "../../platform/io/log_tail.ts";
+import { systemProcesses } from "../../platform/io/child.ts";
 import type { StoreClient } from "../xenstore/client.ts";
-import { ChildKeeper } from "./children.ts";
-import type { ActionParts } from "./device_actions.ts";
-import { DeviceModels } from "./device_models.ts";
-import { Exclusive } from "./exclusive.ts";
-import { FirstReads } from "./first_reads.ts";
-import { HotplugDirectories } from "./hotplug_directory.ts";
-import { Orphans } from "./orphans.ts";
+import { ChildKeeper } from "./capabilities/children.ts";
+import type { ActionParts } from "./device/device_actions.ts";
+import { DeviceModels } from "./capabilities/device_models.ts";
+import { Exclusive } from "./capabilities/exclusive.ts";
+import { FirstReads } from "./device/prefetch.ts";
+import { HotplugDirectories } from "./capabilities/hotplug_directory.ts";
+import { Orphans } from "./device/orphans.ts";
 import { Releases } from "./releases.ts";
 import { Slots } from "./slots.ts";
 

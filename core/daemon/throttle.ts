@@ -1,5 +1,5 @@
 /** Bounds how often a guest's devices are looked at: a guest can change its state at will. */
-import type { Cancel, Clock } from "../platform/types.ts";
+import type { Cancel, Clock } from "../../platform/types.ts";
 
 /** A limit on looks. */
 export interface ThrottleLimits {

@@ -2,7 +2,7 @@
  * The log of Xen's helpers for scripts: who uses them has what it prints to the standard error go
  * there, and not to whoever runs it (`exec 2>>`, tools/hotplug/Linux/xen-hotplug-common.sh.in).
  */
-import type { LogTails } from "../platform/log_tail.ts";
+import type { LogTails } from "../../platform/io/log_tail.ts";
 
 /** XEN_LOG_DIR of Debian and all others that keep the default. */
 export const HELPER_LOG = "/var/log/xen/xen-hotplug.log";

@@ -1,6 +1,6 @@
 /** Running a script so that its failure has a cause: what it said itself, or printed last. */
 import { type Log, oneLine } from "../log/log.ts";
-import type { Clock, Files, Processes } from "../platform/types.ts";
+import type { Clock, Files, Processes } from "../../platform/types.ts";
 import type { HelperLog } from "./helper_log.ts";
 import { NotStarted, runScript, ScriptFailed, type ScriptRun } from "./run_script.ts";
 

@@ -5,8 +5,8 @@
  * its name and not by a descriptor; what makes that safe is that every directory on the way is
  * beyond everybody else's reach.
  */
-import type { Files } from "../platform/types.ts";
-import { canonicalPath, checkReach, octal } from "../trust/reach.ts";
+import type { Files } from "../../platform/types.ts";
+import { canonicalPath, checkReach, octal } from "./reach.ts";
 
 /** Where scripts may be, and whom their files may belong to. */
 export interface ScriptPolicy {

@@ -1,6 +1,6 @@
 /** Running one hotplug script, with limits. */
-import { TIMES } from "../lifecycle/constants.ts";
-import type { Clock, Processes } from "../platform/types.ts";
+import { TIMES } from "../xen/times.ts";
+import type { Clock, Processes } from "../../platform/types.ts";
 
 /** A script did not succeed; the message says how, in words fit for `hotplug-error`. */
 export class ScriptFailed extends Error {

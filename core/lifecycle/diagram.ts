@@ -1,5 +1,5 @@
 /** The lifecycle's diagram, made from its table. Pure. */
-import { DEFAULT_TIMES } from "./constants.ts";
+import { DEFAULT_TIMES } from "../xen/times.ts";
 import { type Effect, INITIAL, type LifecycleEvent, type LifecycleRules } from "./machine.ts";
 import type { LifecycleState, Phase } from "./machine.ts";
 import { type Row, TABLE, TIMERS } from "./table.ts";

@@ -1,5 +1,5 @@
 /** docs/lifecycle.md: diagram, rows and times, all from the code. Pure. */
-import { TIMES } from "./constants.ts";
+import { TIMES } from "../xen/times.ts";
 import { rulesOf, toMermaid } from "./diagram.ts";
 
 /** The whole document. */

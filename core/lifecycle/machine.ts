@@ -2,7 +2,7 @@
  * The life of one device, as a pure function: (state, event) → (state, effects). No clock, no I/O.
  * The rows are in `table.ts`; the diagram in the docs is printed from them.
  */
-import type { LifecycleTimes } from "./constants.ts";
+import type { LifecycleTimes } from "../xen/times.ts";
 import { ABSENT, type Observation } from "./observation.ts";
 import { guards, type Row, TABLE, TIMERS } from "./table.ts";
 import { troubleWith } from "./trouble.ts";

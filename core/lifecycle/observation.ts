@@ -1,5 +1,5 @@
 /** What the store says about a device, and what follows for it. Pure. */
-import { XenbusState } from "../device/states.ts";
+import { XenbusState } from "../xen/states.ts";
 
 /** One look at a device's nodes: how they are, as far as the store has told. */
 export interface Observation {

@@ -8,7 +8,7 @@
  *      └ (known from the journal) recovering ─ recovered ─ any of them, or redoing
  * ```
  */
-import { stateName, XenbusState } from "../device/states.ts";
+import { stateName, XenbusState } from "../xen/states.ts";
 import type {
   Effect,
   FailureType,

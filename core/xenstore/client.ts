@@ -1,5 +1,5 @@
 /** The xenstore client: one connection, many users. */
-import type { Cancel, Clock } from "../platform/types.ts";
+import type { Cancel, Clock } from "../../platform/types.ts";
 import { type Message, nulTerminated, splitText, toText } from "./codec.ts";
 import { NodeAccess } from "./access.ts";
 import { Connection, type RequestOptions } from "./connection.ts";

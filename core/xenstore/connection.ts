@@ -1,5 +1,5 @@
 /** One connection to a store, shared by many requests at once. */
-import type { Cancel, Clock } from "../platform/types.ts";
+import type { Cancel, Clock } from "../../platform/types.ts";
 import { encodeMessage, type Message, MessageParser, splitNul, toText } from "./codec.ts";
 import {
   ArgumentError,

@@ -1,5 +1,5 @@
 /** Messages over the Linux driver's `/dev/xen/xenbus` (drivers/xen/xenbus/xenbus_dev_frontend.c). */
-import type { MessageDevice } from "../platform/message_device.ts";
+import type { MessageDevice } from "../../platform/xen/message_device.ts";
 import { ServerError } from "./errors.ts";
 import { DEVICE_PAYLOAD_MAX, HEADER_SIZE, opName } from "./operations.ts";
 import type { Transport, TransportSink } from "./transport.ts";

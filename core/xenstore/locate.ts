@@ -2,7 +2,7 @@
  * Finding the store as libxenstore does (tools/libs/store/xs.c): environment first, then the
  * socket, then the device.
  */
-import type { Files } from "../platform/types.ts";
+import type { Files } from "../../platform/types.ts";
 import { ConnectionError } from "./errors.ts";
 
 /** Where a store can be reached. */

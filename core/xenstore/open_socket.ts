@@ -1,5 +1,5 @@
 /** The way to a store by its socket, which may be busy. */
-import type { ByteStream, Clock } from "../platform/types.ts";
+import type { ByteStream, Clock } from "../../platform/types.ts";
 import { SocketTransport } from "./socket_transport.ts";
 import type { Transport } from "./transport.ts";
 

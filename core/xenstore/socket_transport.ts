@@ -1,5 +1,5 @@
 /** Messages over a byte stream: a unix socket, or a pipe in a test. */
-import type { ByteStream } from "../platform/types.ts";
+import type { ByteStream } from "../../platform/types.ts";
 import { PAYLOAD_MAX } from "./operations.ts";
 import type { Transport, TransportSink } from "./transport.ts";
 

@@ -1,6 +1,6 @@
 /** Carries a plugin that is a module: the daemon imports it. */
-import type { Modules } from "../../core/platform/modules.ts";
-import type { PluginManifest, PluginOperations } from "../contract.ts";
+import type { Modules } from "../../platform/modules.ts";
+import type { PluginManifest, PluginOperations } from "../../contract/v1/plugin.ts";
 import { checkContract, checkManifest, difference } from "../manifest.ts";
 import { checkPluginFile, PluginRefused, type TrustParts } from "../trust.ts";
 import { checkOperations } from "./guard.ts";

@@ -1,10 +1,10 @@
 /** Carries a plugin that is a program: started when it is needed, and again when it has ended. */
 import { type Log, openLog } from "../../core/log/log.ts";
-import type { ControlGroup } from "../../core/platform/control_group.ts";
-import type { ProcessTable } from "../../core/platform/process_table.ts";
-import type { PipedChild, PipedChildren } from "../../core/platform/child.ts";
-import type { Cancel, Clock } from "../../core/platform/types.ts";
-import type { Device, Findings, PluginManifest, PluginOperations } from "../contract.ts";
+import type { ControlGroup } from "../../platform/linux/control_group.ts";
+import type { ProcessTable } from "../../platform/linux/process_table.ts";
+import type { PipedChild, PipedChildren } from "../../platform/io/child.ts";
+import type { Cancel, Clock } from "../../platform/types.ts";
+import type { Device, Findings, PluginManifest, PluginOperations } from "../../contract/v1/plugin.ts";
 import { checkContract } from "../manifest.ts";
 import type { Answer, Operation } from "../process/messages.ts";
 import { PluginSession } from "../process/session.ts";

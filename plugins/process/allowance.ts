@@ -1,5 +1,5 @@
 /** How much a process plugin may say. Pure but for the clock it is given. */
-import type { Clock } from "../../core/platform/types.ts";
+import type { Clock } from "../../platform/types.ts";
 
 /** Lines that are logged in a second; what is more is counted and dropped. */
 const LINES_PER_SECOND = 100;

@@ -1,5 +1,5 @@
 /** What a process plugin may ask for during a call, by name; the arguments are checked here. */
-import type { Device, DeviceModelProgram } from "../contract.ts";
+import type { Device, DeviceModelProgram } from "../../contract/v1/plugin.ts";
 import { argv, number, plain, RequestError, text, texts, word } from "./arguments.ts";
 import { BLOCK_CAPABILITIES, LINK_CAPABILITIES } from "./machine_capabilities.ts";
 

@@ -6,7 +6,7 @@ import type {
   LoopBounds,
   LoopRequest,
   LoopUse,
-} from "../contract.ts";
+} from "../../contract/v1/plugin.ts";
 import { boolean, fields, number, text, word } from "./arguments.ts";
 
 type Use = (device: Device, args: readonly unknown[]) => unknown;

@@ -1,5 +1,5 @@
 /** What a process plugin may say (docs/plugin-protocol.md), checked. Pure. */
-import type { Busy } from "../contract.ts";
+import type { Busy } from "../../contract/v1/plugin.ts";
 import { isBusy } from "../host/busy.ts";
 import { type Message, ProtocolFault } from "./frames.ts";
 

@@ -1,8 +1,8 @@
 /** One running process plugin: the host's side of the protocol, from its first frame to its end. */
 import { type Log, oneLine } from "../../core/log/log.ts";
-import type { PipedChild } from "../../core/platform/child.ts";
-import type { Cancel, ChildExit, Clock } from "../../core/platform/types.ts";
-import { CONTRACT_VERSIONS, type Device } from "../contract.ts";
+import type { PipedChild } from "../../platform/io/child.ts";
+import type { Cancel, ChildExit, Clock } from "../../platform/types.ts";
+import { CONTRACT_VERSIONS, type Device } from "../../contract/v1/plugin.ts";
 import { errorOf } from "../host/guard.ts";
 import { LineAllowance, RequestAllowance } from "./allowance.ts";
 import { CallLocks, useCapability } from "./capabilities.ts";

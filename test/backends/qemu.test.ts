@@ -2,7 +2,7 @@
 import { beforeEach, describe, expect, test } from "bun:test";
 import qemu from "../../backends/qemu/plugin.ts";
 import { programOf } from "../../backends/qemu/program.ts";
-import type { Setting } from "../../plugins/contract.ts";
+import type { Setting } from "../../contract/v1/plugin.ts";
 import { FakeDevice, FakeMachine } from "../support/fake_device.ts";
 
 const BINARY = "/usr/libexec/xen-qemu-system-i386";

@@ -3,7 +3,7 @@ import { describe, expect, test } from "bun:test";
 import vif from "../../backends/vif/plugin.ts";
 import { goesNative } from "../../backends/shared/way.ts";
 import { FakeDevice, FakeMachine } from "../support/fake_device.ts";
-import type { Setting } from "../../plugins/contract.ts";
+import type { Setting } from "../../contract/v1/plugin.ts";
 
 const ID = { backendDomid: 1, kind: "vbd", frontendDomid: 7, devid: 1 };
 const STOCK = "/etc/xen/scripts/block";

@@ -9,7 +9,7 @@ import { execFileSync } from "node:child_process";
 import * as fs from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
-import { backendRoot } from "../../core/device/id.ts";
+import { backendRoot } from "../../core/xen/device_id.ts";
 import type { StoreClient } from "../../core/xenstore/client.ts";
 import { explainMissing, xenstoredPackages } from "../real/requirements.ts";
 import type { HandMadeDevice } from "../support/hand_made.ts";

@@ -3,7 +3,7 @@ import { spawn } from "node:child_process";
 import { once } from "node:events";
 import { join } from "node:path";
 import type { StoreClient } from "../../core/xenstore/client.ts";
-import { socketPath } from "../../core/xenstored/listen.ts";
+import { socketPath } from "../../simulation/xenstored/listen.ts";
 import { startXenstored } from "../real/xenstored.ts";
 import { DaemonProcess } from "../support/daemon_process.ts";
 import { HandMadeDevice, makeDomain } from "../support/hand_made.ts";

@@ -9,7 +9,7 @@ import * as fs from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import type { StoreClient } from "../../core/xenstore/client.ts";
-import { socketPath } from "../../core/xenstored/listen.ts";
+import { socketPath } from "../../simulation/xenstored/listen.ts";
 import { explainMissing, xenstoredPackages } from "../real/requirements.ts";
 import { startXenstored } from "../real/xenstored.ts";
 import { programCommand, until } from "../support/daemon_process.ts";

@@ -5,7 +5,7 @@ import * as fs from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { requireReal } from "../real/requirements.ts";
-import { placeMade, placeText } from "../../core/platform/placing.ts";
+import { placeMade, placeText } from "../../platform/io/place_files.ts";
 
 let directory: string;
 const OLD = "an older one, whole\n";

@@ -1,5 +1,5 @@
 /** What the cases of the conformance suite work with. */
-import type { ByteStream } from "../../core/platform/types.ts";
+import type { ByteStream } from "../../platform/types.ts";
 import type { RawConnection } from "./raw_connection.ts";
 
 /** A server, and the domains around it. */

@@ -1,6 +1,6 @@
 /** A connection that shows every byte: what was sent, what came, and in which order. */
-import { connectStream } from "../../core/platform/stream.ts";
-import type { ByteStream } from "../../core/platform/types.ts";
+import { connectStream } from "../../platform/io/stream.ts";
+import type { ByteStream } from "../../platform/types.ts";
 import { encodeMessage, type Message, MessageParser, toBytes } from "../../core/xenstore/codec.ts";
 import { Op, opName } from "../../core/xenstore/operations.ts";
 

@@ -11,7 +11,7 @@ import {
 } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
-import { createDomainHome } from "../../core/sim/domains.ts";
+import { createDomainHome } from "../../simulation/domains.ts";
 import { until } from "../support/daemon_process.ts";
 import { type EmbeddedStore, startEmbeddedStore } from "../support/embedded_store.ts";
 import { connectTo } from "../support/store_connection.ts";

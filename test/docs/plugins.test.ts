@@ -3,7 +3,7 @@ import { describe, expect, test } from "bun:test";
 import { existsSync, readFileSync } from "node:fs";
 import { dirname, join } from "node:path";
 import { fileURLToPath } from "node:url";
-import { RULES } from "../../plugins/conformance/suite.ts";
+import { RULES } from "../../simulation/plugin_check/suite.ts";
 import { CAPABILITY_NAMES } from "../../plugins/process/capabilities.ts";
 import { FRAME_MAX, FrameParser } from "../../plugins/process/frames.ts";
 

@@ -2,17 +2,17 @@
 import { describe, expect, test } from "bun:test";
 import { readFileSync } from "node:fs";
 import { join } from "node:path";
-import { parseVdev, VDEV_RULE } from "../../core/toolstack/disk/vdev.ts";
-import { DISK_FLAGS, DISK_KEYS } from "../../core/toolstack/disk/lexer.ts";
-import { P9_FIELDS } from "../../core/toolstack/kinds/p9.ts";
-import { PVCALLS_FIELDS } from "../../core/toolstack/kinds/pvcalls.ts";
-import { USBCTRL_FIELDS } from "../../core/toolstack/kinds/usbctrl.ts";
-import { VIRTIO_FIELDS } from "../../core/toolstack/kinds/virtio.ts";
-import { VKB_FIELDS } from "../../core/toolstack/kinds/vkb.ts";
-import { VTPM_FIELDS } from "../../core/toolstack/kinds/vtpm.ts";
-import { NIC_TEXT_KEYS } from "../../core/toolstack/nic/parse.ts";
-import { SpecRegistry } from "../../core/toolstack/registry.ts";
-import { pointAt, SpecError } from "../../core/toolstack/spec_error.ts";
+import { parseVdev, VDEV_RULE } from "../../core/toolstack/specs/disk/vdev.ts";
+import { DISK_FLAGS, DISK_KEYS } from "../../core/toolstack/specs/disk/lexer.ts";
+import { P9_FIELDS } from "../../core/toolstack/specs/kinds/p9.ts";
+import { PVCALLS_FIELDS } from "../../core/toolstack/specs/kinds/pvcalls.ts";
+import { USBCTRL_FIELDS } from "../../core/toolstack/specs/kinds/usbctrl.ts";
+import { VIRTIO_FIELDS } from "../../core/toolstack/specs/kinds/virtio.ts";
+import { VKB_FIELDS } from "../../core/toolstack/specs/kinds/vkb.ts";
+import { VTPM_FIELDS } from "../../core/toolstack/specs/kinds/vtpm.ts";
+import { NIC_TEXT_KEYS } from "../../core/toolstack/specs/nic/parse.ts";
+import { SpecRegistry } from "../../core/toolstack/specs/registry.ts";
+import { pointAt, SpecError } from "../../core/toolstack/specs/spec_error.ts";
 
 const page = readFileSync(join(import.meta.dir, "..", "..", "docs", "specs.md"), "utf8");
 const registry = new SpecRegistry();

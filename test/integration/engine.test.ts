@@ -3,7 +3,7 @@ import { afterEach, beforeEach, expect, test } from "bun:test";
 import { mkdtempSync, readFileSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
-import { ENGINE_SETTINGS } from "../../core/platform/bun/tuning.ts";
+import { ENGINE_SETTINGS } from "../../platform/bun/tuning.ts";
 import { DaemonProcess, programCommand, runProgram } from "../support/daemon_process.ts";
 import { type EmbeddedStore, startEmbeddedStore } from "../support/embedded_store.ts";
 import { makeDomain } from "../support/hand_made.ts";

@@ -1,7 +1,7 @@
 /** Generic kinds whose frontends have another kind's name. */
 import { afterEach, describe, expect, test } from "bun:test";
 import generic from "../../backends/generic/plugin.ts";
-import { backendPath, frontendPath } from "../../core/device/id.ts";
+import { backendPath, frontendPath } from "../../core/xen/device_id.ts";
 import { readyHost } from "../../plugins/host/host.ts";
 import { PluginRegistry } from "../../plugins/registry.ts";
 import { until } from "../support/daemon_process.ts";

@@ -3,7 +3,7 @@ import { expect } from "bun:test";
 import { mkdtempSync, readdirSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
-import { RULES } from "../../plugins/conformance/suite.ts";
+import { RULES } from "../../simulation/plugin_check/suite.ts";
 import { runProgram } from "../support/daemon_process.ts";
 import { remains } from "./remains.ts";
 

@@ -4,7 +4,7 @@ import { mkdtempSync, readdirSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { dirname, join } from "node:path";
 import { fileURLToPath } from "node:url";
-import { RULES } from "../../plugins/conformance/suite.ts";
+import { RULES } from "../../simulation/plugin_check/suite.ts";
 import { runProgram } from "../support/daemon_process.ts";
 import { writeProcessPlugin } from "../support/plugin_files.ts";
 

@@ -11,10 +11,10 @@ import {
 } from "node:fs";
 import { tmpdir } from "node:os";
 import { dirname, join } from "node:path";
-import { sha256OfFile } from "../../core/platform/checksum.ts";
-import { provideModule, systemModules } from "../../core/platform/modules.ts";
-import { systemFiles } from "../../core/platform/files.ts";
-import * as contract from "../../plugins/contract.ts";
+import { sha256OfFile } from "../../platform/checksum.ts";
+import { provideModule, systemModules } from "../../platform/modules.ts";
+import { systemFiles } from "../../platform/io/files.ts";
+import * as contract from "../../contract/v1/plugin.ts";
 import { pluginAt, pluginsIn } from "../../plugins/discover.ts";
 import { moduleHost } from "../../plugins/host/module_host.ts";
 import { manifestLine } from "../../plugins/manifest.ts";

@@ -4,13 +4,13 @@ import { spawn } from "node:child_process";
 import { mkdtempSync, readFileSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
-import { backendPath } from "../../core/device/id.ts";
-import { systemClock } from "../../core/platform/clock.ts";
-import { makeControlGroup } from "../../core/platform/control_group.ts";
-import { systemFiles } from "../../core/platform/files.ts";
-import { sha256OfFile } from "../../core/platform/checksum.ts";
-import { systemProcessTable } from "../../core/platform/process_table.ts";
-import { systemPipedChildren } from "../../core/platform/child.ts";
+import { backendPath } from "../../core/xen/device_id.ts";
+import { systemClock } from "../../platform/clock.ts";
+import { makeControlGroup } from "../../platform/linux/control_group.ts";
+import { systemFiles } from "../../platform/io/files.ts";
+import { sha256OfFile } from "../../platform/checksum.ts";
+import { systemProcessTable } from "../../platform/linux/process_table.ts";
+import { systemPipedChildren } from "../../platform/io/child.ts";
 import { readyHost } from "../../plugins/host/host.ts";
 import {
   PLUGIN_VARIABLE,

@@ -7,7 +7,7 @@ import { appendFileSync } from "node:fs";
 import * as fs from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
-import { deviceName } from "../../core/device/id.ts";
+import { deviceName } from "../../core/xen/device_id.ts";
 import type { StoreClient } from "../../core/xenstore/client.ts";
 import { DaemonProcess } from "../support/daemon_process.ts";
 import { HandMadeDevice, makeDomain } from "../support/hand_made.ts";

@@ -6,7 +6,7 @@ import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, test } fr
 import * as fs from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
-import { V2_ACTIONS, type V2Action } from "../../core/hotplug/v2_convention.ts";
+import { V2_ACTIONS, type V2Action } from "../../core/hotplug/v2/convention.ts";
 import type { StoreClient } from "../../core/xenstore/client.ts";
 import { DaemonProcess, type Finished, runProgram, until } from "../support/daemon_process.ts";
 import { HandMadeDevice, makeDomain } from "../support/hand_made.ts";

@@ -6,10 +6,10 @@ import { afterAll, beforeAll, describe, expect, setDefaultTimeout, test } from "
 import * as fs from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
-import type { DeviceId } from "../../core/device/id.ts";
-import { systemClock } from "../../core/platform/clock.ts";
-import { SimulatedFrontend } from "../../core/sim/frontend.ts";
-import { SimulatedKernel } from "../../core/sim/kernel.ts";
+import type { DeviceId } from "../../core/xen/device_id.ts";
+import { systemClock } from "../../platform/clock.ts";
+import { SimulatedFrontend } from "../../simulation/frontend.ts";
+import { SimulatedKernel } from "../../simulation/kernel.ts";
 import type { StoreClient } from "../../core/xenstore/client.ts";
 import { DaemonProcess, programCommand, runProgram } from "../support/daemon_process.ts";
 import { HandMadeDevice, makeDomain } from "../support/hand_made.ts";

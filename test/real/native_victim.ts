@@ -6,7 +6,7 @@
  */
 import { renameSync, writeFileSync } from "node:fs";
 import { addNative, removeNative } from "../../backends/vbd/native.ts";
-import { openBlockDevices } from "../../core/platform/block_devices.ts";
+import { openBlockDevices } from "../../platform/linux/block_devices.ts";
 import { FakeDevice, FakeMachine } from "../support/fake_device.ts";
 
 const [params = "", records = ""] = process.argv.slice(2);

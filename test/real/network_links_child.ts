@@ -2,8 +2,8 @@
  * Calls of the network capability, good and bad, on interfaces a0 (a veth, with a1) and br0. To be
  * run in a network namespace of its own; prints a {@link Call} for each.
  */
-import { systemNetworkLinks as links } from "../../core/platform/network_links.ts";
-import type { NetworkLinks } from "../../plugins/contract_network.ts";
+import { systemNetworkLinks as links } from "../../platform/linux/network_links.ts";
+import type { NetworkLinks } from "../../contract/v1/network.ts";
 
 /** What was called, and what came of it. */
 export interface Call {

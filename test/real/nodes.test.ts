@@ -1,17 +1,17 @@
 /** The nodes that we write for a device are those that Debian's xl writes. */
 import { afterAll, afterEach, beforeAll, describe, expect, test } from "bun:test";
-import { chooseDiskBackend } from "../../core/toolstack/disk/backend.ts";
-import { parseDisk } from "../../core/toolstack/disk/parse.ts";
-import { parseVdev } from "../../core/toolstack/disk/vdev.ts";
-import { parseUsbctrl, resolveUsbctrl } from "../../core/toolstack/kinds/usbctrl.ts";
-import { parseVkb } from "../../core/toolstack/kinds/vkb.ts";
-import { parseVtpm } from "../../core/toolstack/kinds/vtpm.ts";
-import { NIC_COLO_KEYS } from "../../core/toolstack/nic/colo.ts";
-import { parseNic } from "../../core/toolstack/nic/parse.ts";
+import { chooseDiskBackend } from "../../core/toolstack/specs/disk/backend.ts";
+import { parseDisk } from "../../core/toolstack/specs/disk/parse.ts";
+import { parseVdev } from "../../core/toolstack/specs/disk/vdev.ts";
+import { parseUsbctrl, resolveUsbctrl } from "../../core/toolstack/specs/kinds/usbctrl.ts";
+import { parseVkb } from "../../core/toolstack/specs/kinds/vkb.ts";
+import { parseVtpm } from "../../core/toolstack/specs/kinds/vtpm.ts";
+import { NIC_COLO_KEYS } from "../../core/toolstack/specs/nic/colo.ts";
+import { parseNic } from "../../core/toolstack/specs/nic/parse.ts";
 import { planDisk } from "../../core/toolstack/nodes/disk.ts";
 import { chooseNicType, planNic } from "../../core/toolstack/nodes/nic.ts";
 import { planUsbctrl, planVkb, planVtpm } from "../../core/toolstack/nodes/others.ts";
-import { carryOut } from "../../core/toolstack/live/carry_out.ts";
+import { carryOut } from "../../core/toolstack/carry_out.ts";
 import { type CreationPlan, creationSteps } from "../../core/toolstack/nodes/plan.ts";
 import type { StoreClient } from "../../core/xenstore/client.ts";
 import { requireReal } from "./requirements.ts";

@@ -7,7 +7,7 @@ import * as fs from "node:fs";
 import { tmpdir } from "node:os";
 import { dirname, join } from "node:path";
 import { fileURLToPath } from "node:url";
-import { XenbusState } from "../../core/device/states.ts";
+import { XenbusState } from "../../core/xen/states.ts";
 import type { StoreClient } from "../../core/xenstore/client.ts";
 import { DaemonProcess, until } from "../support/daemon_process.ts";
 import { HandMadeDevice, makeDomain } from "../support/hand_made.ts";

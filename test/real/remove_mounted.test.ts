@@ -3,10 +3,10 @@ import { expect, test } from "bun:test";
 import { mkdtempSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
-import type { Removal } from "../core/platform/remove_mounted_child.ts";
+import type { Removal } from "../platform/remove_mounted_child.ts";
 import { requireReal } from "./requirements.ts";
 
-const child = join(import.meta.dir, "../core/platform/remove_mounted_child.ts");
+const child = join(import.meta.dir, "../platform/remove_mounted_child.ts");
 
 if (requireReal("removals beside mounts", { packages: ["util-linux"], root: true })) {
   test("a directory with a mount in it stays as it is", async () => {

@@ -4,29 +4,29 @@ import { mkdtemp, rm, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { Daemon } from "../../core/daemon/daemon.ts";
-import { DirectoryKeeper } from "../../core/daemon/device_directories.ts";
+import { DirectoryKeeper } from "../../core/daemon/capabilities/directories.ts";
 import type { JournalEntry } from "../../core/daemon/journal/entry.ts";
 import { type JournalStore, MemoryJournal } from "../../core/daemon/journal/memory.ts";
 import { systemParts } from "../../core/daemon/system_parts.ts";
 import { DEFAULT_LIMITS } from "../../core/hotplug/run_script.ts";
-import { callLimits, DEFAULT_TIMES } from "../../core/lifecycle/constants.ts";
+import { callLimits, DEFAULT_TIMES } from "../../core/xen/times.ts";
 import { configureLog } from "../../core/log/log.ts";
-import { systemClock } from "../../core/platform/clock.ts";
-import { systemFiles } from "../../core/platform/files.ts";
-import { requestPath } from "../../core/request/paths.ts";
-import { createDomainHome } from "../../core/sim/domains.ts";
-import { SimulatedFrontend } from "../../core/sim/frontend.ts";
-import { SimulatedKernel } from "../../core/sim/kernel.ts";
-import { parseDisk } from "../../core/toolstack/disk/parse.ts";
-import { parseNic } from "../../core/toolstack/nic/parse.ts";
-import { diskRequest, nicRequest } from "../../core/toolstack/request/plan.ts";
+import { systemClock } from "../../platform/clock.ts";
+import { systemFiles } from "../../platform/io/files.ts";
+import { requestPath } from "../../core/requests/protocol/paths.ts";
+import { createDomainHome } from "../../simulation/domains.ts";
+import { SimulatedFrontend } from "../../simulation/frontend.ts";
+import { SimulatedKernel } from "../../simulation/kernel.ts";
+import { parseDisk } from "../../core/toolstack/specs/disk/parse.ts";
+import { parseNic } from "../../core/toolstack/specs/nic/parse.ts";
+import { diskRequest, nicRequest } from "../../core/requests/toolstack/plan.ts";
 import {
   attachByRequest,
   awaitRequest,
   detachByRequest,
   releaseRequest,
-} from "../../core/toolstack/request/request.ts";
-import { listRequests, requestDaemon, setUpRequests } from "../../core/toolstack/request/setup.ts";
+} from "../../core/requests/toolstack/request.ts";
+import { listRequests, requestDaemon, setUpRequests } from "../../core/requests/toolstack/setup.ts";
 import type { StoreClient } from "../../core/xenstore/client.ts";
 import { readyHost } from "../../plugins/host/host.ts";
 import { PluginRegistry } from "../../plugins/registry.ts";

@@ -3,18 +3,18 @@ import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, test } fr
 import * as fs from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
-import { systemClock } from "../../core/platform/clock.ts";
-import { claimRoot, requestPath } from "../../core/request/paths.ts";
-import { createDomainHome } from "../../core/sim/domains.ts";
-import { SimulatedKernel } from "../../core/sim/kernel.ts";
-import { parseDisk } from "../../core/toolstack/disk/parse.ts";
-import { diskRequest } from "../../core/toolstack/request/plan.ts";
+import { systemClock } from "../../platform/clock.ts";
+import { claimRoot, requestPath } from "../../core/requests/protocol/paths.ts";
+import { createDomainHome } from "../../simulation/domains.ts";
+import { SimulatedKernel } from "../../simulation/kernel.ts";
+import { parseDisk } from "../../core/toolstack/specs/disk/parse.ts";
+import { diskRequest } from "../../core/requests/toolstack/plan.ts";
 import {
   attachByRequest,
   detachByRequest,
   releaseRequest,
-} from "../../core/toolstack/request/request.ts";
-import { requestDaemon, setUpRequests } from "../../core/toolstack/request/setup.ts";
+} from "../../core/requests/toolstack/request.ts";
+import { requestDaemon, setUpRequests } from "../../core/requests/toolstack/setup.ts";
 import type { StoreClient } from "../../core/xenstore/client.ts";
 import { DaemonProcess, until } from "../support/daemon_process.ts";
 import { connectTo } from "../support/store_connection.ts";

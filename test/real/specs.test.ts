@@ -1,13 +1,13 @@
 /** Our parsers of disk and network specifications against those of Debian's xl. */
 import { afterAll, beforeAll, describe, expect, test } from "bun:test";
 import * as fc from "fast-check";
-import { parseDisk } from "../../core/toolstack/disk/parse.ts";
-import { diskDryRun } from "../../core/toolstack/disk/spec.ts";
-import { parseNic } from "../../core/toolstack/nic/parse.ts";
-import { nicDryRun } from "../../core/toolstack/nic/spec.ts";
-import { SpecError } from "../../core/toolstack/spec_error.ts";
-import { likely, soup } from "../core/toolstack/disk/soups.ts";
-import { item } from "../core/toolstack/nic/soups.ts";
+import { parseDisk } from "../../core/toolstack/specs/disk/parse.ts";
+import { diskDryRun } from "../../core/toolstack/specs/disk/spec.ts";
+import { parseNic } from "../../core/toolstack/specs/nic/parse.ts";
+import { nicDryRun } from "../../core/toolstack/specs/nic/spec.ts";
+import { SpecError } from "../../core/toolstack/specs/spec_error.ts";
+import { likely, soup } from "../core/toolstack/specs/disk/soups.ts";
+import { item } from "../core/toolstack/specs/nic/soups.ts";
 import { requireReal } from "./requirements.ts";
 import { type DryRun, XlDryRun } from "./xl_dry_run.ts";
 

@@ -12,8 +12,8 @@ import { spawn, spawnSync } from "node:child_process";
 import * as fs from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
-import { systemClock } from "../../core/platform/clock.ts";
-import { SimulatedKernel } from "../../core/sim/kernel.ts";
+import { systemClock } from "../../platform/clock.ts";
+import { SimulatedKernel } from "../../simulation/kernel.ts";
 import type { StoreClient } from "../../core/xenstore/client.ts";
 import {
   DaemonProcess,

@@ -9,22 +9,22 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { checkDisk } from "../../backends/vbd/check.ts";
 import { addNative, removeNative } from "../../backends/vbd/native.ts";
-import type { DeviceId } from "../../core/device/id.ts";
+import type { DeviceId } from "../../core/xen/device_id.ts";
 import { Activity } from "../../core/daemon/activity.ts";
-import { type ContextParts, deviceContext } from "../../core/daemon/device_context.ts";
-import { Exclusive } from "../../core/daemon/exclusive.ts";
+import { type ContextParts, deviceContext } from "../../core/daemon/capabilities/device.ts";
+import { Exclusive } from "../../core/daemon/capabilities/exclusive.ts";
 import { DEFAULT_LIMITS, DEFAULT_PATH } from "../../core/hotplug/run_script.ts";
-import { systemBlockDevices } from "../../core/platform/block_devices.ts";
-import { systemClock } from "../../core/platform/clock.ts";
-import { systemFiles } from "../../core/platform/files.ts";
-import { systemProcesses } from "../../core/platform/child.ts";
+import { systemBlockDevices } from "../../platform/linux/block_devices.ts";
+import { systemClock } from "../../platform/clock.ts";
+import { systemFiles } from "../../platform/io/files.ts";
+import { systemProcesses } from "../../platform/io/child.ts";
 import type { StoreClient } from "../../core/xenstore/client.ts";
-import type { Device } from "../../plugins/contract.ts";
-import type { BlockDevices } from "../../plugins/contract_block.ts";
+import type { Device } from "../../contract/v1/plugin.ts";
+import type { BlockDevices } from "../../contract/v1/block.ts";
 import { HandMadeDevice, makeDomain } from "../support/hand_made.ts";
 import { connectTo } from "../support/store_connection.ts";
-import { HotplugDirectories } from "../../core/daemon/hotplug_directory.ts";
-import { systemNetworkLinks } from "../../core/platform/network_links.ts";
+import { HotplugDirectories } from "../../core/daemon/capabilities/hotplug_directory.ts";
+import { systemNetworkLinks } from "../../platform/linux/network_links.ts";
 import {
   FakeDevice,
   FakeMachine,

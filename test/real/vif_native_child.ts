@@ -5,8 +5,8 @@
 import { existsSync } from "node:fs";
 import { readFile } from "node:fs/promises";
 import { addNative, removeNative, type VifMode } from "../../backends/vif/native.ts";
-import { systemNetworkLinks } from "../../core/platform/network_links.ts";
-import { backendPath, frontendPath } from "../../core/device/id.ts";
+import { systemNetworkLinks } from "../../platform/linux/network_links.ts";
+import { backendPath, frontendPath } from "../../core/xen/device_id.ts";
 import type { StoreClient } from "../../core/xenstore/client.ts";
 import { FakeDevice, FakeMachine } from "../support/fake_device.ts";
 import { connectTo } from "../support/store_connection.ts";

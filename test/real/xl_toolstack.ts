@@ -2,7 +2,7 @@
 import { mkdtemp, rm } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
-import { createDomain0, createDomainHome } from "../../core/sim/domains.ts";
+import { createDomain0, createDomainHome } from "../../simulation/domains.ts";
 import type { StoreClient } from "../../core/xenstore/client.ts";
 import { formatPermission } from "../../core/xenstore/permissions.ts";
 import { type EmbeddedStore, startEmbeddedStore } from "../support/embedded_store.ts";

@@ -1,9 +1,9 @@
 /** A machine without files and processes, and a journal that a daemon loses by its death. */
 import type { JournalEntry } from "../../core/daemon/journal/entry.ts";
 import type { JournalStore } from "../../core/daemon/journal/memory.ts";
-import type { ProcessTable } from "../../core/platform/process_table.ts";
-import { systemError } from "../../core/platform/system_error.ts";
-import type { Files } from "../../core/platform/types.ts";
+import type { ProcessTable } from "../../platform/linux/process_table.ts";
+import { systemError } from "../../platform/system_error.ts";
+import type { Files } from "../../platform/types.ts";
 
 /** Nothing there, and nothing that could be made. */
 export const noFiles = new Proxy({} as Files, {

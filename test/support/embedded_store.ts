@@ -2,8 +2,8 @@
 import { mkdir, mkdtemp, rm } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
-import { listenStore, socketPath } from "../../core/xenstored/listen.ts";
-import { type ServerOptions, XenstoreServer } from "../../core/xenstored/server.ts";
+import { listenStore, socketPath } from "../../simulation/xenstored/listen.ts";
+import { type ServerOptions, XenstoreServer } from "../../simulation/xenstored/server.ts";
 
 /** A running embedded store. */
 export interface EmbeddedStore {

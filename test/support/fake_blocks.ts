@@ -7,7 +7,7 @@ import type {
   LoopRequest,
   LoopUse,
   StorageTarget,
-} from "../../plugins/contract_block.ts";
+} from "../../contract/v1/block.ts";
 
 /** An error as system calls give it. */
 export function failure(code: string, message = code): Error {

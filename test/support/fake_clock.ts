@@ -1,5 +1,5 @@
 /** A clock that moves only when it is told to. */
-import type { Cancel, Clock } from "../../core/platform/types.ts";
+import type { Cancel, Clock } from "../../platform/types.ts";
 
 interface Timer {
   readonly at: number;

@@ -5,7 +5,7 @@ import type {
   DeviceModelStatus,
   Holder,
   Undo,
-} from "../../plugins/contract.ts";
+} from "../../contract/v1/plugin.ts";
 import { isScriptBegun, SCRIPT_BEGUN } from "../../core/daemon/script_record.ts";
 import { FakeBlocks } from "./fake_blocks.ts";
 import { FakeLinks } from "./fake_links.ts";

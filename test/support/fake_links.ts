@@ -1,12 +1,12 @@
 /** Network interfaces made up for tests, as strict as the kernel's. */
-import { isInterfaceName } from "../../plugins/contract_interface_name.ts";
-import { formatIp, parseIp } from "../../plugins/contract_ip_address.ts";
+import { isInterfaceName } from "../../contract/v1/interface_name.ts";
+import { formatIp, parseIp } from "../../contract/v1/ip_address.ts";
 import type {
   HostRoute,
   LinkSwitch,
   NetworkLink,
   NetworkLinks,
-} from "../../plugins/contract_network.ts";
+} from "../../contract/v1/network.ts";
 
 /** One of them. */
 interface FakeLink {

@@ -1,6 +1,6 @@
 /** Processes made up for a test, that do what they are told to. */
-import type { ProcessTable } from "../../core/platform/process_table.ts";
-import type { Child, ChildExit, ChildSpec, Processes } from "../../core/platform/types.ts";
+import type { ProcessTable } from "../../platform/linux/process_table.ts";
+import type { Child, ChildExit, ChildSpec, Processes } from "../../platform/types.ts";
 
 /** One process. */
 export interface FakeProcess {

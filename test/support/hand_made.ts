@@ -2,8 +2,8 @@
  * Devices made by hand, node by node if need be: for what no well-behaved toolstack, kernel or
  * guest would write.
  */
-import { backendPath, type DeviceId, frontendPath } from "../../core/device/id.ts";
-import { createDomain0, createDomainHome } from "../../core/sim/domains.ts";
+import { backendPath, type DeviceId, frontendPath } from "../../core/xen/device_id.ts";
+import { createDomain0, createDomainHome } from "../../simulation/domains.ts";
 import type { StoreClient } from "../../core/xenstore/client.ts";
 import { until } from "./daemon_process.ts";
 

@@ -1,6 +1,6 @@
 /** Plays the service manager: receives the datagrams that sd_notify(3) sends. */
 import { dlopen } from "bun:ffi";
-import { unixAddress } from "../../core/platform/unix_address.ts";
+import { unixAddress } from "../../platform/io/unix_address.ts";
 
 const AF_UNIX = 1;
 const SOCK_DGRAM = 2;

@@ -2,7 +2,7 @@
  * A connection to the embedded store on which nothing moves by itself: each request is carried out,
  * and each answer and event arrives, when the test says so. As on a socket, all stay in order.
  */
-import type { ByteStream, ByteStreamHandlers } from "../../core/platform/types.ts";
+import type { ByteStream, ByteStreamHandlers } from "../../platform/types.ts";
 import { HEADER_SIZE, Op } from "../../core/xenstore/operations.ts";
 
 /** The two ends, and how to move what is between them. */

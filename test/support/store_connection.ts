@@ -1,6 +1,6 @@
 /** Store clients for tests. */
-import { openTransport } from "../../core/cli/connect.ts";
-import { systemClock } from "../../core/platform/clock.ts";
+import { openTransport } from "../../commands/connect.ts";
+import { systemClock } from "../../platform/clock.ts";
 import { type ClientOptions, StoreClient } from "../../core/xenstore/client.ts";
 
 /** A client on a socket. */

@@ -54,7 +54,7 @@ describe("test files", () => {
     const long = ["core/b.more.test.ts", "test/b.more.test.ts"];
     const none = [
       "node_modules/x/a.test.ts",
-      "plugins/contract_spec.ts",
+      "contract/v1/spec.ts",
       "test/xen/cache/a.test.ts",
       "test/real/crash.ts",
     ];

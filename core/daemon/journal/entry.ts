@@ -1,7 +1,7 @@
 /** What the journal holds of one device: what undoing needs, and how far it was. Pure. */
-import type { DeviceId } from "../../device/id.ts";
+import type { DeviceId } from "../../xen/device_id.ts";
 import type { Stage } from "../../lifecycle/machine.ts";
-import type { Undo } from "../../../plugins/contract.ts";
+import type { Undo } from "../../../contract/v1/plugin.ts";
 
 /** A record; the newest one of a device counts. */
 export interface JournalEntry {

@@ -1,5 +1,5 @@
 /** Records of devices by name, and by what their undo records say. */
-import { deviceName } from "../../device/id.ts";
+import { deviceName } from "../../xen/device_id.ts";
 import type { JournalEntry } from "./entry.ts";
 
 /** A value of an undo record. */

@@ -1,5 +1,5 @@
 /** The journal in a file: what a daemon that is killed leaves to the next one. */
-import type { AppendFile, AppendFiles } from "../../platform/append_file.ts";
+import type { AppendFile, AppendFiles } from "../../../platform/io/append_file.ts";
 import type { JournalEntry } from "./entry.ts";
 import { EntryMap, type UndoValue } from "./entry_map.ts";
 import {

@@ -1,6 +1,6 @@
 /** Nodes of a disk (libxl_disk.c, `device_disk_add`). Pure. */
-import { XenbusState } from "../../device/states.ts";
-import type { DiskBackendType, DiskFormat, DiskSpec } from "../disk/spec.ts";
+import { XenbusState } from "../../xen/states.ts";
+import type { DiskBackendType, DiskFormat, DiskSpec } from "../specs/disk/spec.ts";
 import {
   type CreationPlan,
   digit,

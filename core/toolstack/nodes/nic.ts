@@ -1,8 +1,8 @@
 /** Nodes of a network interface (libxl_nic.c, `libxl__set_xenstore_nic`). Pure. */
-import { NIC_COLO_KEYS } from "../nic/colo.ts";
-import { bytesPerInterval } from "../nic/rate.ts";
-import type { NicSpec, NicType } from "../nic/spec.ts";
-import { placeIn, SpecError } from "../spec_error.ts";
+import { NIC_COLO_KEYS } from "../specs/nic/colo.ts";
+import { bytesPerInterval } from "../specs/nic/rate.ts";
+import type { NicSpec, NicType } from "../specs/nic/spec.ts";
+import { placeIn, SpecError } from "../specs/spec_error.ts";
 import {
   commonBackend,
   commonFrontend,

@@ -2,8 +2,8 @@
  * Creating a device: which nodes, with which values and permissions, in which order (libxl_device.c,
  * `libxl__device_generic_add`). Plain data: who has a store writes it, in one transaction. Pure.
  */
-import { backendPath, type DeviceId, frontendPath } from "../../device/id.ts";
-import { XenbusState } from "../../device/states.ts";
+import { backendPath, type DeviceId, frontendPath } from "../../xen/device_id.ts";
+import { XenbusState } from "../../xen/states.ts";
 import type { Permission } from "../../xenstore/permissions.ts";
 
 /** Nodes and their values, in the order in which they are written. */

@@ -1,7 +1,7 @@
 /** What keeps guests from delaying each other: slots, looks, and work that must not overlap. */
 import { describe, expect, test } from "bun:test";
 import * as fc from "fast-check";
-import { Exclusive } from "../../../core/daemon/exclusive.ts";
+import { Exclusive } from "../../../core/daemon/capabilities/exclusive.ts";
 import { Slots } from "../../../core/daemon/slots.ts";
 import { Throttle } from "../../../core/daemon/throttle.ts";
 import { FakeClock } from "../../support/fake_clock.ts";

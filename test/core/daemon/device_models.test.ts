@@ -1,15 +1,15 @@
 /** The device models of guests, on made-up processes and the embedded store. */
 import { afterEach, beforeEach, describe, expect, test } from "bun:test";
 import * as fc from "fast-check";
-import { type DeviceModelContext, DeviceModels } from "../../../core/daemon/device_models.ts";
-import { type DeviceId, deviceName } from "../../../core/device/id.ts";
+import { type DeviceModelContext, DeviceModels } from "../../../core/daemon/capabilities/device_models.ts";
+import { type DeviceId, deviceName } from "../../../core/xen/device_id.ts";
 import { configureLog } from "../../../core/log/log.ts";
-import { systemClock } from "../../../core/platform/clock.ts";
-import { createDomainHome } from "../../../core/sim/domains.ts";
+import { systemClock } from "../../../platform/clock.ts";
+import { createDomainHome } from "../../../simulation/domains.ts";
 import { StoreClient } from "../../../core/xenstore/client.ts";
-import { connectInProcess } from "../../../core/xenstored/in_process.ts";
-import { XenstoreServer } from "../../../core/xenstored/server.ts";
-import type { DeviceModel, Undo } from "../../../plugins/contract.ts";
+import { connectInProcess } from "../../../simulation/xenstored/in_process.ts";
+import { XenstoreServer } from "../../../simulation/xenstored/server.ts";
+import type { DeviceModel, Undo } from "../../../contract/v1/plugin.ts";
 import { FakeClock } from "../../support/fake_clock.ts";
 import { type FakeProcess, FakeProcesses } from "../../support/fake_processes.ts";
 

@@ -3,7 +3,7 @@ import { expect, test } from "bun:test";
 import * as fc from "fast-check";
 import type { JournalEntry } from "../../../core/daemon/journal/entry.ts";
 import { EntryMap } from "../../../core/daemon/journal/entry_map.ts";
-import { deviceName } from "../../../core/device/id.ts";
+import { deviceName } from "../../../core/xen/device_id.ts";
 
 const NAMES = ["uses", "use", "storage 8:1", "storage 8:2", "constructor"];
 const VALUES = ["a", "b", 1, true];

@@ -3,8 +3,8 @@
  * that need real parts are tested elsewhere; the table there says where.
  */
 import { afterEach, beforeEach, describe, expect, spyOn, test } from "bun:test";
-import { backendPath, frontendPath } from "../../../core/device/id.ts";
-import { DEFAULT_TIMES } from "../../../core/lifecycle/constants.ts";
+import { backendPath, frontendPath } from "../../../core/xen/device_id.ts";
+import { DEFAULT_TIMES } from "../../../core/xen/times.ts";
 import { until } from "../../support/daemon_process.ts";
 import { DISK, disk, diskNumber, NIC, nic, World } from "../../support/simulated_domain.ts";
 

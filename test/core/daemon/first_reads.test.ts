@@ -1,6 +1,6 @@
 /** Reading ahead what a plugin is going to ask for. */
 import { beforeEach, describe, expect, test } from "bun:test";
-import { FirstReads, type ReadAhead } from "../../../core/daemon/first_reads.ts";
+import { FirstReads, type ReadAhead } from "../../../core/daemon/device/prefetch.ts";
 import { FakeClock } from "../../support/fake_clock.ts";
 
 let clock: FakeClock;

@@ -1,7 +1,7 @@
 /** When a guest is watched, and what its events lead to. */
 import { afterEach, beforeEach, describe, expect, test } from "bun:test";
 import { Guests, WATCHED_AFTER_MS } from "../../../core/daemon/guests.ts";
-import type { DeviceId } from "../../../core/device/id.ts";
+import type { DeviceId } from "../../../core/xen/device_id.ts";
 import type { StoreClient } from "../../../core/xenstore/client.ts";
 import { FakeClock } from "../../support/fake_clock.ts";
 import { until } from "../../support/daemon_process.ts";

@@ -13,8 +13,8 @@ import {
   replay,
 } from "../../../core/daemon/journal/format.ts";
 import { Journal, JournalError } from "../../../core/daemon/journal/journal.ts";
-import { deviceName } from "../../../core/device/id.ts";
-import { type AppendFiles, systemAppendFiles } from "../../../core/platform/append_file.ts";
+import { deviceName } from "../../../core/xen/device_id.ts";
+import { type AppendFiles, systemAppendFiles } from "../../../platform/io/append_file.ts";
 
 const HEADER = { domid: 1, bootId: "11111111-2222" };
 

@@ -1,8 +1,8 @@
 /** What proves that a device was set up, and what is done when that is lost. */
 import { afterEach, beforeEach, describe, expect, test } from "bun:test";
-import { backendPath } from "../../../core/device/id.ts";
-import { DEFAULT_TIMES } from "../../../core/lifecycle/constants.ts";
-import type { Findings } from "../../../plugins/contract.ts";
+import { backendPath } from "../../../core/xen/device_id.ts";
+import { DEFAULT_TIMES } from "../../../core/xen/times.ts";
+import type { Findings } from "../../../contract/v1/plugin.ts";
 import { until } from "../../support/daemon_process.ts";
 import { DISK, disk, NIC, nic, World } from "../../support/simulated_domain.ts";
 

@@ -1,11 +1,11 @@
 /** Marking a directory: never one that is not there, whatever the domain is permitted. */
 import { beforeEach, describe, expect, test } from "bun:test";
-import { writeToken } from "../../../core/daemon/marking.ts";
-import { TOKEN_NODE } from "../../../core/daemon/token.ts";
-import { backendPath, backendRoot, type DeviceId } from "../../../core/device/id.ts";
+import { writeToken } from "../../../core/daemon/device/attach_id.ts";
+import { TOKEN_NODE } from "../../../core/daemon/device/attach_id_node.ts";
+import { backendPath, backendRoot, type DeviceId } from "../../../core/xen/device_id.ts";
 import { StoreClient } from "../../../core/xenstore/client.ts";
-import { connectInProcess } from "../../../core/xenstored/in_process.ts";
-import { XenstoreServer } from "../../../core/xenstored/server.ts";
+import { connectInProcess } from "../../../simulation/xenstored/in_process.ts";
+import { XenstoreServer } from "../../../simulation/xenstored/server.ts";
 import { FakeClock } from "../../support/fake_clock.ts";
 import { makeDomain } from "../../support/hand_made.ts";
 

@@ -4,19 +4,19 @@
  * regular look: what no event tells stays unseen.
  */
 import { Daemon } from "../../../core/daemon/daemon.ts";
-import { DirectoryKeeper } from "../../../core/daemon/device_directories.ts";
+import { DirectoryKeeper } from "../../../core/daemon/capabilities/directories.ts";
 import { MemoryJournal } from "../../../core/daemon/journal/memory.ts";
-import { Orphans } from "../../../core/daemon/orphans.ts";
+import { Orphans } from "../../../core/daemon/device/orphans.ts";
 import { systemParts } from "../../../core/daemon/system_parts.ts";
-import { TOKEN_NODE } from "../../../core/daemon/token.ts";
-import { backendPath, backendRoot, type DeviceId, frontendPath } from "../../../core/device/id.ts";
+import { TOKEN_NODE } from "../../../core/daemon/device/attach_id_node.ts";
+import { backendPath, backendRoot, type DeviceId, frontendPath } from "../../../core/xen/device_id.ts";
 import { DEFAULT_LIMITS } from "../../../core/hotplug/run_script.ts";
-import { callLimits, DEFAULT_TIMES } from "../../../core/lifecycle/constants.ts";
+import { callLimits, DEFAULT_TIMES } from "../../../core/xen/times.ts";
 import { StoreClient } from "../../../core/xenstore/client.ts";
 import { SocketTransport } from "../../../core/xenstore/socket_transport.ts";
-import { connectInProcess } from "../../../core/xenstored/in_process.ts";
-import { XenstoreServer } from "../../../core/xenstored/server.ts";
-import { definePlugin } from "../../../plugins/contract.ts";
+import { connectInProcess } from "../../../simulation/xenstored/in_process.ts";
+import { XenstoreServer } from "../../../simulation/xenstored/server.ts";
+import { definePlugin } from "../../../contract/v1/plugin.ts";
 import { readyHost } from "../../../plugins/host/host.ts";
 import { PluginRegistry } from "../../../plugins/registry.ts";
 import { MortalJournal, noFiles, noProcesses } from "../../support/bare_machine.ts";

@@ -4,7 +4,7 @@ import * as fs from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { checkScript, ScriptRefused } from "../../../core/hotplug/path_rules.ts";
-import { systemFiles } from "../../../core/platform/files.ts";
+import { systemFiles } from "../../../platform/io/files.ts";
 
 const uid = process.geteuid!();
 const asRoot = test.if(uid === 0);

@@ -4,8 +4,8 @@ import { chmod, mkdtemp, readFile, rm, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { DEFAULT_LIMITS, runScript, ScriptFailed } from "../../../core/hotplug/run_script.ts";
-import { systemClock } from "../../../core/platform/clock.ts";
-import { systemProcesses } from "../../../core/platform/child.ts";
+import { systemClock } from "../../../platform/clock.ts";
+import { systemProcesses } from "../../../platform/io/child.ts";
 import { FakeClock } from "../../support/fake_clock.ts";
 import { until } from "../../support/daemon_process.ts";
 

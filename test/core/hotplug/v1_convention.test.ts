@@ -1,6 +1,6 @@
 /** What libxl passes to scripts on Linux, word for word. */
 import { expect, test } from "bun:test";
-import { blockPasses, networkPasses } from "../../../core/hotplug/v1_convention.ts";
+import { blockPasses, networkPasses } from "../../../core/hotplug/v1/convention.ts";
 
 const disk = { backendDomid: 1, kind: "vbd", frontendDomid: 7, devid: 51712 };
 const nic = { backendDomid: 1, kind: "vif", frontendDomid: 7, devid: 2 };

@@ -3,7 +3,7 @@ import { afterAll, beforeAll, describe, expect, test } from "bun:test";
 import * as fs from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
-import { isStockScript, saysVersion2, v2Limits } from "../../../core/hotplug/v2_convention.ts";
+import { isStockScript, saysVersion2, v2Limits } from "../../../core/hotplug/v2/convention.ts";
 import {
   formatRecord,
   FRESH,
@@ -11,10 +11,10 @@ import {
   leftToDo,
   parseRecord,
   type V2Record,
-} from "../../../core/hotplug/v2_record.ts";
-import { type ScriptVersion, VersionCache } from "../../../core/hotplug/v2_version.ts";
-import { DEFAULT_TIMES } from "../../../core/lifecycle/constants.ts";
-import { systemFiles } from "../../../core/platform/files.ts";
+} from "../../../core/hotplug/v2/record.ts";
+import { type ScriptVersion, VersionCache } from "../../../core/hotplug/v2/version.ts";
+import { DEFAULT_TIMES } from "../../../core/xen/times.ts";
+import { systemFiles } from "../../../platform/io/files.ts";
 
 describe("the version of a script", () => {
   let directory: string;

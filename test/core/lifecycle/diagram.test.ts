@@ -3,7 +3,7 @@ import { describe, expect, test } from "bun:test";
 import { instance } from "@viz-js/viz";
 import { readFileSync } from "node:fs";
 import { join } from "node:path";
-import { renderLifecycle } from "../../../core/cli/lifecycle.ts";
+import { renderLifecycle } from "../../../commands/lifecycle/lifecycle.ts";
 import { PHASES, rulesOf, toDot, toMermaid } from "../../../core/lifecycle/diagram.ts";
 import { lifecycleDocument } from "../../../core/lifecycle/documentation.ts";
 import { TABLE } from "../../../core/lifecycle/table.ts";

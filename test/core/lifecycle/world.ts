@@ -4,7 +4,7 @@
  * the machine's effects one by one, so that anything can come between two of them, and keeps the
  * invariants (`docs/lifecycle.md` names them).
  */
-import { DEFAULT_TIMES } from "../../../core/lifecycle/constants.ts";
+import { DEFAULT_TIMES } from "../../../core/xen/times.ts";
 import {
   type Effect,
   INITIAL,
@@ -19,7 +19,7 @@ import {
 } from "../../../core/lifecycle/machine.ts";
 import { ABSENT, type Observation, wishOf } from "../../../core/lifecycle/observation.ts";
 import { LOOKED_AT_FIRST, type Row } from "../../../core/lifecycle/table.ts";
-import type { XenbusState } from "../../../core/device/states.ts";
+import type { XenbusState } from "../../../core/xen/states.ts";
 
 /** An invariant does not hold. */
 export class Violation extends Error {

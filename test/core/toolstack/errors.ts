@@ -1,6 +1,6 @@
 /** Errors of specifications, in tests. */
 import { expect } from "bun:test";
-import { pointAt, SpecError } from "../../../core/toolstack/spec_error.ts";
+import { pointAt, SpecError } from "../../../core/toolstack/specs/spec_error.ts";
 
 /** The error that parsing throws. @throws Error when it throws none, or another one */
 export function specErrorOf(parse: () => unknown): SpecError {

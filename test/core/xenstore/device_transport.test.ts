@@ -1,7 +1,7 @@
 /** The client above a device that behaves as the kernel's does. */
 import { beforeEach, describe, expect, test } from "bun:test";
-import { systemClock } from "../../../core/platform/clock.ts";
-import type { MessageDevice } from "../../../core/platform/message_device.ts";
+import { systemClock } from "../../../platform/clock.ts";
+import type { MessageDevice } from "../../../platform/xen/message_device.ts";
 import { StoreClient } from "../../../core/xenstore/client.ts";
 import {
   encodeMessage,

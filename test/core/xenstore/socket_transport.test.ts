@@ -1,6 +1,6 @@
 /** How messages are put into a stream. */
 import { beforeEach, describe, expect, test } from "bun:test";
-import type { ByteStream, ByteStreamHandlers } from "../../../core/platform/types.ts";
+import type { ByteStream, ByteStreamHandlers } from "../../../platform/types.ts";
 import { SocketTransport } from "../../../core/xenstore/socket_transport.ts";
 import { settle } from "../../support/fake_clock.ts";
 

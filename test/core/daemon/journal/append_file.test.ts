@@ -4,8 +4,8 @@ import { spawnSync } from "node:child_process";
 import * as fs from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
-import { systemAppendFiles } from "../../../../core/platform/append_file.ts";
-import { sys } from "../../../../core/platform/kernel.ts";
+import { systemAppendFiles } from "../../../../platform/io/append_file.ts";
+import { sys } from "../../../../platform/kernel.ts";
 
 const directory = fs.mkdtempSync(join(tmpdir(), "xdevd-append-"));
 afterAll(() => {
@@ -29,7 +29,7 @@ describe("reading", () => {
     expect(spawnSync("mkfifo", [path]).status).toBe(0);
     // In a process of its own: one that waits in open(2) could not be timed out from within.
     const program = `import { systemAppendFiles } from ${
-      JSON.stringify(join(import.meta.dir, "../../../../core/platform/append_file.ts"))
+      JSON.stringify(join(import.meta.dir, "../../../../platform/io/append_file.ts"))
     };
     try { systemAppendFiles.read(${
       JSON.stringify(path)

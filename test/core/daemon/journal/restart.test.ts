@@ -7,7 +7,7 @@ import { join } from "node:path";
 import { pack } from "msgpackr/pack";
 import { encodeHeader, encodePut, replay } from "../../../../core/daemon/journal/format.ts";
 import { Journal, JournalError } from "../../../../core/daemon/journal/journal.ts";
-import { type AppendFiles, systemAppendFiles } from "../../../../core/platform/append_file.ts";
+import { type AppendFiles, systemAppendFiles } from "../../../../platform/io/append_file.ts";
 import { entry, framed, HEADER, joined } from "./samples.ts";
 
 const directory = fs.mkdtempSync(join(tmpdir(), "xdevd-journal-"));
@@ -54,7 +54,7 @@ describe("a daemon that is killed", () => {
       const program = `
       import { writeSync } from "node:fs";
       import { Journal } from ${at("../../../../core/daemon/journal/journal.ts")};
-      import { systemAppendFiles } from ${at("../../../../core/platform/append_file.ts")};
+      import { systemAppendFiles } from ${at("../../../../platform/io/append_file.ts")};
       import { entry, HEADER } from ${at("samples.ts")};
       const journal = Journal.open({
         files: systemAppendFiles, path: ${JSON.stringify(path)}, ...HEADER, report: console.error,

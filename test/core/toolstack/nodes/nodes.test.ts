@@ -1,10 +1,10 @@
 /** Nodes of new devices, as libxl 4.17 writes them. */
 import { describe, expect, test } from "bun:test";
-import { parseDisk } from "../../../../core/toolstack/disk/parse.ts";
-import { parseP9 } from "../../../../core/toolstack/kinds/p9.ts";
-import { parseVkb } from "../../../../core/toolstack/kinds/vkb.ts";
-import { NIC_COLO_KEYS } from "../../../../core/toolstack/nic/colo.ts";
-import { parseNic } from "../../../../core/toolstack/nic/parse.ts";
+import { parseDisk } from "../../../../core/toolstack/specs/disk/parse.ts";
+import { parseP9 } from "../../../../core/toolstack/specs/kinds/p9.ts";
+import { parseVkb } from "../../../../core/toolstack/specs/kinds/vkb.ts";
+import { NIC_COLO_KEYS } from "../../../../core/toolstack/specs/nic/colo.ts";
+import { parseNic } from "../../../../core/toolstack/specs/nic/parse.ts";
 import { planDisk } from "../../../../core/toolstack/nodes/disk.ts";
 import { chooseNicType, planNic } from "../../../../core/toolstack/nodes/nic.ts";
 import {

@@ -1,0 +1,51 @@
+/** What HUP and USR1 make the daemon do. */
+import { openAnswers, openLog } from "../../core/log/log.ts";
+import type { PluginOptions } from "../plugin/set.ts";
+import { readSettings } from "../plugin/set.ts";
+import type { BackgroundLog } from "./background_log.ts";
+import type { Serving } from "./serving.ts";
+import { stateLines } from "./state_report.ts";
+
+/**
+ * Goes on in a new log file, if there is one, and reads the configuration again. What is wrong is
+ * said, and then everything stays as it was.
+ * @param serving null before the daemon serves: then the configuration has only just been read
+ */
+export async function reload(
+  options: PluginOptions,
+  serving: Serving | null,
+  file: BackgroundLog | undefined,
+): Promise<void> {
+  const [log, answer] = [openLog(), openAnswers()];
+  try {
+    file?.reopen();
+    if (file?.begun) answer("SIGHUP: the log is open again");
+  } catch (error) {
+    log.error(`SIGHUP: ${(error as Error).message}`);
+  }
+  if (serving === null) return;
+  try {
+    const settings = await readSettings(options);
+    const { applied, pending } = serving.settings.apply(settings);
+    const name = settings.source?.path ?? "there is no configuration file";
+    answer(
+      `SIGHUP: configuration read again (${name}): ` +
+        (applied.length === 0
+          ? "nothing to apply has changed"
+          : `from the next call on: ${applied.join(", ")}`),
+    );
+    if (pending.length > 0) {
+      log.warning(`SIGHUP: changed, and needs a restart of the daemon: ${pending.join(", ")}`);
+    }
+  } catch (error) {
+    log.error(`SIGHUP: ${(error as Error).message}; everything stays as it was`);
+  }
+}
+
+/** Logs how all devices are. @param serving null before the daemon serves */
+export function reportState(serving: Serving | null): void {
+  const answer = openAnswers();
+  if (serving === null) return answer("SIGUSR1: not serving yet");
+  const { devices } = serving.daemon;
+  for (const line of stateLines(devices.reports(), devices.held)) answer(line);
+}

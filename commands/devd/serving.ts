@@ -1,0 +1,152 @@
+/** A daemon with all it needs on this machine: lock, journal, plugins. */
+import { Daemon } from "../../core/daemon/daemon.ts";
+import { DirectoryKeeper } from "../../core/daemon/capabilities/directories.ts";
+import { Journal } from "../../core/daemon/journal/journal.ts";
+import { systemParts } from "../../core/daemon/system_parts.ts";
+import { type DeviceId, deviceName } from "../../core/xen/device_id.ts";
+import { callLimits, type LifecycleTimes } from "../../core/xen/times.ts";
+import { openLog } from "../../core/log/log.ts";
+import { systemAppendFiles } from "../../platform/io/append_file.ts";
+import { systemClock } from "../../platform/clock.ts";
+import { systemFiles, targetFiles } from "../../platform/io/files.ts";
+import type { LockedFile } from "../../platform/io/flock.ts";
+import { effectiveUid, processId } from "../../platform/self.ts";
+import { IdleCollector } from "../../platform/idle_collector.ts";
+import type { PluginRegistry } from "../../plugins/registry.ts";
+import { storeEnvironment } from "../../core/xenstore/locate.ts";
+import { VERSION } from "../../core/version.ts";
+import type { Connected } from "../connect.ts";
+import { lockInRunDirectory, lockPidFile, prepareRunDirectory } from "./daemon_files.ts";
+import { AlreadyServed, CommandError } from "../exit_codes.ts";
+import { v2Settings } from "../hotplug/settings.ts";
+import { LiveSettings } from "./live_settings.ts";
+import { type Chosen, makeRegistry } from "../plugin/set.ts";
+
+/** Options of whatever serves devices. */
+export interface ServingOptions {
+  readonly pidfile?: string;
+  readonly scripts: readonly string[];
+  readonly scriptPath: string;
+  readonly runDir: string;
+  /** Whether requests are taken, where the toolstack allows it; default: they are. */
+  readonly requests?: boolean;
+}
+
+/** A daemon that has not been started, and what it holds. */
+export interface Serving {
+  readonly daemon: Daemon;
+  readonly registry: PluginRegistry;
+  readonly settings: LiveSettings;
+  /** Gives lock and journal back. */
+  close(): void;
+}
+
+/** What is done on the way. */
+export interface ServingHooks {
+  /** Called once nobody else serves, before anything else is touched. */
+  locked?(): Promise<void>;
+}
+
+/** Tells one start of the machine from another (random(4)). */
+const BOOT_ID = "/proc/sys/kernel/random/boot_id";
+
+/**
+ * Makes a daemon ready to be started.
+ * @param only the one device that it is to serve; by default, all
+ * @throws AlreadyServed when another process serves already; CommandError when something cannot be
+ *   opened; what `hooks` throw
+ */
+export async function openServing(
+  { store, location }: Connected,
+  domid: number,
+  options: ServingOptions,
+  { selection, settings, times }: Chosen & { readonly times: LifecycleTimes },
+  only?: DeviceId,
+  hooks: ServingHooks = {},
+): Promise<Serving> {
+  const { runDir, scripts, scriptPath: path, pidfile, requests = true } = options;
+  const own = `${runDir}/devd-${domid}`;
+  const locks: LockedFile[] = [];
+  let journal: Journal | null = null;
+  const close = () => {
+    journal?.close();
+    for (const lock of locks) lock.remove();
+  };
+  try {
+    await prepareRunDirectory(runDir);
+    locks.push(await lockOrRefuse(`${own}.lock`, lockInRunDirectory));
+    if (pidfile !== undefined) locks.push(await lockOrRefuse(pidfile, lockPidFile));
+    await hooks.locked?.();
+    const what = only === undefined ? "" : ` ${deviceName(only)}`;
+    for (const lock of locks) lock.write(`${processId()}${what}\n`);
+    journal = await openJournal(`${own}.journal`, domid);
+    const registry = makeRegistry(selection, { owner: own, path, answerMs: times.abandon });
+    const parts = systemParts(store);
+    const { orphans } = parts;
+    const v2 = v2Settings({ times, scripts: settings.scripts, runDir, domid, orphans });
+    const hosts = [...selection.byKind].map(([kind, plugin]) =>
+      [plugin, registry.find(kind)!] as const
+    );
+    const collector = new IdleCollector(systemClock);
+    const daemon = new Daemon(domid, {
+      ...parts,
+      plugins: registry,
+      journal,
+      times,
+      onActivity: () => collector.busy(),
+      ...(only === undefined ? {} : { only }),
+      // One that serves a single device is somebody's who made that himself.
+      ...(only === undefined && requests
+        ? { requests: { presence: `${VERSION} ${await bootId()}`, files: "loop" as const } }
+        : {}),
+      directories: new DirectoryKeeper(targetFiles, own),
+      calls: callLimits(times),
+      scripts: {
+        policy: { directories: scripts, trustedUids: [0, effectiveUid()] },
+        limits: { timeoutMs: times.hotplug, killGraceMs: times.killGrace },
+        path,
+        environment: storeEnvironment(location),
+        v2,
+      },
+    });
+    const live = new LiveSettings(settings, [...new Map(hosts)], v2.versions);
+    return { daemon, registry, settings: live, close };
+  } catch (error) {
+    close();
+    throw error;
+  }
+}
+
+async function bootId(): Promise<string> {
+  return (await systemFiles.readText(BOOT_ID).catch(() => "unknown")).trim();
+}
+
+/** @throws CommandError that says what is wrong with the file */
+async function openJournal(path: string, domid: number): Promise<Journal> {
+  const log = openLog();
+  try {
+    return Journal.open({
+      files: systemAppendFiles,
+      path,
+      domid,
+      bootId: await bootId(),
+      report: (level, text) => log[level](text),
+    });
+  } catch (error) {
+    throw new CommandError((error as Error).message);
+  }
+}
+
+async function lockOrRefuse(
+  path: string,
+  make: (path: string) => Promise<LockedFile | null>,
+): Promise<LockedFile> {
+  const lock = await make(path);
+  if (lock !== null) return lock;
+  const [pid, device] = (await systemFiles.readText(path).catch(() => "")).trim().split(" ");
+  const holder = pid ? `, process ${pid},` : "";
+  throw device === undefined
+    // Who has only just begun has written nothing yet.
+    ? new AlreadyServed(`another daemon${holder} serves already: ${path} is locked`, !pid)
+    : new AlreadyServed(`another command${holder} serves ${device}: ${path} is locked`, true);
+}

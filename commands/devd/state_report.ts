@@ -1,0 +1,54 @@
+/** How all devices are, in lines for people. Pure. */
+import type { DeviceReport } from "../../core/daemon/devices.ts";
+import { PHASE_WORDS } from "../../core/lifecycle/phase_words.ts";
+
+/** Most devices that are listed: what is the matter comes first. */
+const LISTED_MAX = 1000;
+
+/** Most of an error that is shown, in characters. */
+const ERROR_MAX = 300;
+
+/** One line for all, and one for each device. */
+export function stateLines(reports: readonly DeviceReport[], held: number): string[] {
+  const sorted = reports.map((report) => ({ report, name: report.label }))
+    .sort((a, b) => rank(a.report) - rank(b.report) || compare(a.name, b.name));
+  const lines = sorted.slice(0, LISTED_MAX)
+    .map(({ report, name }) => `${name}: ${describe(report)}`);
+  const more = reports.length - lines.length;
+  return [
+    `state of all devices: ${reports.length} known, ${held} set up or half so`,
+    ...lines,
+    ...(more > 0 ? [`… and ${more} more`] : []),
+  ];
+}
+
+function describe({ phase, phaseMs, busy, error }: DeviceReport): string {
+  const running = busy ? "; a call of its plugin runs" : "";
+  const last = error === null
+    ? ""
+    : `; last error: ${error.length > ERROR_MAX ? `${error.slice(0, ERROR_MAX)}…` : error}`;
+  return `${PHASE_WORDS[phase]}, for ${duration(phaseMs)}${running}${last}`;
+}
+
+/** The smaller, the more somebody who asks wants to see it. */
+function rank({ phase, busy, error }: DeviceReport): number {
+  return error !== null ? 0 : busy ? 1 : phase === "connected" ? 3 : 2;
+}
+
+function compare(a: string, b: string): number {
+  return a < b ? -1 : a > b ? 1 : 0;
+}
+
+/** A time for people. @param ms not negative */
+export function duration(ms: number): string {
+  const seconds = Math.floor(ms / 1000);
+  const parts = [
+    [Math.floor(seconds / 86_400), "d"],
+    [Math.floor(seconds / 3600) % 24, "h"],
+    [Math.floor(seconds / 60) % 60, "min"],
+    [seconds % 60, "s"],
+  ] as const;
+  const first = parts.findIndex(([count]) => count > 0);
+  if (first < 0) return `${(ms / 1000).toFixed(1)} s`;
+  return parts.slice(first, first + 2).map(([count, unit]) => `${count} ${unit}`).join(" ");
+}

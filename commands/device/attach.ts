@@ -1,0 +1,237 @@
+/** `xdevd attach` and its kin. */
+import { backendPath, type DeviceId } from "../../core/xen/device_id.ts";
+import { deviceLabel } from "../../core/xen/device_label.ts";
+import { checkScript, ScriptRefused } from "../../core/hotplug/path_rules.ts";
+import { openLog } from "../../core/log/log.ts";
+import { systemFiles } from "../../platform/io/files.ts";
+import { effectiveUid, printTo } from "../../platform/self.ts";
+import type { BuiltIn } from "../../plugins/host/host.ts";
+import { awaitDevice, type WaitLevel } from "../../core/toolstack/await_device.ts";
+import { createDevice, withFreeDevid } from "../../core/toolstack/create.ts";
+import { ToolstackError } from "../../core/toolstack/error.ts";
+import type { WantedDevice } from "../../core/toolstack/resolved_spec.ts";
+import { removeDevice } from "../../core/toolstack/remove.ts";
+import { requestDaemon } from "../../core/requests/toolstack/setup.ts";
+import { type CreationPlan, creationSteps } from "../../core/toolstack/nodes/plan.ts";
+import { formatPermission } from "../../core/xenstore/permissions.ts";
+import { DeadlineError } from "../../core/xenstore/errors.ts";
+import { circumstances, describe, guestDomid } from "./describe.ts";
+import { asCommandError } from "./errors.ts";
+import { deviceNamed } from "./kinds.ts";
+import type { AttachOptions } from "./options.ts";
+import { type DeviceSession, printJson, say, untilTold, withDevices } from "./session.ts";
+import { printServed, requestDevice } from "../request/device.ts";
+import { whileServing } from "./serving.ts";
+import { CommandError, ExitCode } from "../exit_codes.ts";
+
+/** How long a driver domain that did not answer is waited for when its device is removed, in ms. */
+const CLEANUP_MS = 3_000;
+
+/**
+ * Attaches a device.
+ * @param device what it is called (`disk`), or a kind
+ * @param texts its specification
+ * @throws CommandError; nothing of the device is left then
+ */
+export async function attach(
+  device: string,
+  guest: string,
+  texts: readonly string[],
+  options: AttachOptions,
+  builtIns: readonly BuiltIn[],
+): Promise<number> {
+  if (options.serve && options.via === "request") {
+    throw new CommandError("--serve and --via request exclude each other", ExitCode.Usage);
+  }
+  try {
+    // What is wrong with it should be told also where there is no Xen.
+    const named = deviceNamed(device);
+    const parsed = named === null ? null : dryRun(named, texts, options);
+    if (parsed === "done") return ExitCode.Success;
+  } catch (error) {
+    throw asCommandError(error);
+  }
+  return await withDevices(options, async (session) => {
+    const frontendDomid = await guestDomid(session, guest, options);
+    const around = await circumstances(session, frontendDomid, options);
+    const wanted = await describe(device, texts, around, options, builtIns);
+    for (const warning of wanted.warnings) say(warning);
+    if (options.dryRun) {
+      printPlan(wanted.plan(wanted.devid ?? 0));
+      return ExitCode.Success;
+    }
+    if (await goesByRequest(session, wanted, options)) {
+      const { timeout, wait, json } = options;
+      const how = { timeout, wait, undo: true };
+      const served = await requestDevice(session, frontendDomid, wanted, how);
+      if (json) printServed(served, wanted.frontendKind);
+      return ExitCode.Success;
+    }
+    const plan = await new Attach(session, wanted, options, builtIns).run(frontendDomid);
+    if (options.json) report(plan);
+    return ExitCode.Success;
+  });
+}
+
+/** Whether the driver domain is asked to make its backend itself. */
+async function goesByRequest(
+  { store, ownDomid }: DeviceSession,
+  { backendDomid }: WantedDevice,
+  { via, serve }: AttachOptions,
+): Promise<boolean> {
+  if (via === "request") return true;
+  if (via === "stock" || serve || backendDomid === ownDomid) return false;
+  return await requestDaemon(store, backendDomid) !== undefined;
+}
+
+/** Prints what `xl -N` prints, if it prints anything. @throws SpecError */
+function dryRun(
+  named: NonNullable<ReturnType<typeof deviceNamed>>,
+  texts: readonly string[],
+  options: AttachOptions,
+): "done" | null {
+  const text = named.dryRun(texts);
+  if (!options.dryRun || text === null) return null;
+  printTo(1, text);
+  return "done";
+}
+
+/** One attach. */
+class Attach {
+  readonly #session: DeviceSession;
+  readonly #wanted: WantedDevice;
+  readonly #options: AttachOptions;
+  readonly #builtIns: readonly BuiltIn[];
+  readonly #end: number;
+
+  constructor(
+    session: DeviceSession,
+    wanted: WantedDevice,
+    options: AttachOptions,
+    builtIns: readonly BuiltIn[],
+  ) {
+    this.#session = session;
+    this.#wanted = wanted;
+    this.#options = options;
+    this.#builtIns = builtIns;
+    this.#end = performance.now() + options.timeout * 1000;
+  }
+
+  async run(frontendDomid: number): Promise<CreationPlan> {
+    const { ownDomid, store } = this.#session;
+    const { devid, frontendKind, backendDomid } = this.#wanted;
+    if (this.#options.serve && backendDomid !== ownDomid) {
+      throw new CommandError(
+        `--serve: the backend is to be domain ${backendDomid}, and this is domain ${ownDomid}`,
+        ExitCode.Usage,
+      );
+    }
+    return await withFreeDevid(devid, store, { frontendDomid, frontendKind }, async (chosen) => {
+      const plan = this.#wanted.plan(chosen);
+      await this.#carryOut(plan);
+      return plan;
+    });
+  }
+
+  async #carryOut(plan: CreationPlan): Promise<void> {
+    const { store, ownDomid } = this.#session;
+    const { id } = plan;
+    const { wait } = this.#options;
+    if (id === null) return await createDevice(store, plan);
+    if (id.backendDomid !== ownDomid) return await this.#create(plan, id, wait);
+    await this.#checkScript(plan);
+    await whileServing(
+      this.#session,
+      id,
+      this.#options,
+      this.#builtIns,
+      this.#left(),
+      async (here) => {
+        // Who serves it here is gone afterwards: what is not set up by then never is.
+        const level = here && wait === "created" ? "hotplug" : wait;
+        // Only the toolstack's domain can make devices: elsewhere it is waited for.
+        if (ownDomid === 0) await this.#create(plan, id, level);
+        else await untilTold((told) => Promise.race([this.#awaitCreation(id, level), told]));
+      },
+    );
+  }
+
+  /** Makes it and waits for it; what fails is undone. */
+  async #create(plan: CreationPlan, id: DeviceId, level: WaitLevel): Promise<void> {
+    const { store } = this.#session;
+    const { frontendKind } = plan;
+    await untilTold(async (told) => {
+      await createDevice(store, plan);
+      try {
+        await Promise.race([awaitDevice(store, id, frontendKind, level, this.#left()), told]);
+      } catch (error) {
+        const waits = { closeMs: CLEANUP_MS, directoryMs: CLEANUP_MS };
+        const { frontendDomid, devid } = id;
+        const record = { frontendDomid, devid, frontendKind };
+        await removeDevice(store, id, record, "on", waits).catch((second) =>
+          // Its nodes are gone; that nobody answered is being told already.
+          openLog().info((second as Error).message)
+        );
+        throw error;
+      }
+    });
+  }
+
+  /** It stays as it is when this fails: it is the toolstack's. */
+  async #awaitCreation(id: DeviceId, level: WaitLevel): Promise<void> {
+    const { store } = this.#session;
+    const { timeout } = this.#options;
+    try {
+      await store.waitUntil(backendPath(id), (value) => value !== undefined, {
+        timeoutMs: this.#left(),
+      });
+    } catch (error) {
+      if (!(error instanceof DeadlineError)) throw error;
+      throw new ToolstackError(
+        "no answer",
+        `${deviceLabel(id)}: the toolstack did not create it within ${timeout} s`,
+      );
+    }
+    await awaitDevice(store, id, this.#wanted.frontendKind, level, this.#left());
+  }
+
+  /** A script that was named has to be there before anything is made. */
+  async #checkScript({ backend }: CreationPlan): Promise<void> {
+    const named = backend?.nodes.find(({ name }) => name === "script")?.value;
+    if (named === undefined || !this.#wanted.scriptNamed) return;
+    try {
+      const trustedUids = [0, effectiveUid()];
+      await checkScript(systemFiles, named, { directories: this.#options.scripts, trustedUids });
+    } catch (error) {
+      if (!(error instanceof ScriptRefused)) throw error;
+      throw new CommandError(error.message, ExitCode.NoScript);
+    }
+  }
+
+  #left(): number {
+    return Math.max(1, this.#end - performance.now());
+  }
+}
+
+function printPlan(plan: CreationPlan): void {
+  for (const step of creationSteps(plan)) {
+    const text = step.type === "write"
+      ? `write ${step.path} = ${JSON.stringify(step.value)}`
+      : step.type === "permit"
+      ? `permit ${step.path} ${step.permissions.map(formatPermission).join(",")}`
+      : `${step.type} ${step.path}`;
+    printTo(1, `${text}\n`);
+  }
+}
+
+function report({ id, record, frontendKind, backend, frontend }: CreationPlan): void {
+  printJson({
+    kind: id?.kind ?? null,
+    frontendKind,
+    backendDomid: id?.backendDomid ?? null,
+    frontendDomid: id?.frontendDomid ?? Number(record.path.split("/")[2]),
+    devid: id?.devid ?? Number(record.path.split("/").at(-1)),
+    backend: backend?.path ?? null,
+    frontend: frontend?.path ?? null,
+  });
+}

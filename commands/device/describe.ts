@@ -1,0 +1,73 @@
+/** From a device's description on the command line to what is wanted of this store and machine. */
+import { parseDomid } from "../../core/xen/device_id.ts";
+import { targetFiles } from "../../platform/io/files.ts";
+import { machineAbi, randomBytes } from "../../platform/self.ts";
+import type { BuiltIn } from "../../plugins/host/host.ts";
+import { guestTypeOf, resolveDomain } from "../../core/toolstack/domains.ts";
+import {
+  type Circumstances,
+  describedDevice,
+  type WantedDevice,
+  wantedDevice,
+} from "../../core/toolstack/resolved_spec.ts";
+import { describableKind, deviceNamed } from "./kinds.ts";
+import type { AttachOptions, DeviceOptions } from "./options.ts";
+import type { DeviceSession } from "./session.ts";
+import { CommandError, ExitCode } from "../exit_codes.ts";
+
+/** A driver domain can see no names, and of guests only what they show it. */
+export async function guestDomid(
+  { store, ownDomid }: DeviceSession,
+  guest: string,
+  { serve }: Pick<AttachOptions, "serve">,
+): Promise<number> {
+  if (!serve || ownDomid === 0) return await resolveDomain(store, guest);
+  const domid = parseDomid(guest);
+  if (domid !== undefined) return domid;
+  throw new CommandError(
+    `domain ${
+      JSON.stringify(guest)
+    }: expected a domid; a driver domain, as this one, sees no names`,
+    ExitCode.NoDomain,
+  );
+}
+
+/** What a device of a guest is planned with. */
+export async function circumstances(
+  { store, ownDomid }: DeviceSession,
+  frontendDomid: number,
+  { serve, scripts }: Pick<AttachOptions, "serve" | "scripts">,
+): Promise<Circumstances> {
+  const guestType = await guestTypeOf(store, frontendDomid);
+  return {
+    frontendDomid,
+    guestType,
+    scriptDirectory: scripts[0]!,
+    async resolveBackend(name) {
+      if (name === undefined) return serve ? ownDomid : 0;
+      if (name === String(ownDomid)) return ownDomid;
+      // Its own name is the one that a driver domain can see.
+      if (serve && name === await store.readVisible("name")) return ownDomid;
+      return await resolveDomain(store, name);
+    },
+    async kindOfTarget(path) {
+      const kind = (await targetFiles.stat(path).catch(() => null))?.kind;
+      return kind === "block" ? "block device" : kind === "file" ? "file" : "other";
+    },
+    protocol: guestType === "pv" ? machineAbi() : undefined,
+    randomBytes,
+  };
+}
+
+/** @throws SpecError; CommandError for a device that nobody can describe */
+export async function describe(
+  device: string,
+  texts: readonly string[],
+  around: Circumstances,
+  options: DeviceOptions,
+  builtIns: readonly BuiltIn[],
+): Promise<WantedDevice> {
+  const named = deviceNamed(device);
+  if (named !== null) return await wantedDevice(named.device, texts, around);
+  return await describedDevice(await describableKind(device, options, builtIns), texts, around);
+}

@@ -1,0 +1,119 @@
+/** `xdevd detach` and its kin. */
+import type { DeviceId } from "../../core/xen/device_id.ts";
+import { nickname } from "../../core/xen/device_label.ts";
+import type { BuiltIn } from "../../plugins/host/host.ts";
+import { parseVdev } from "../../core/toolstack/specs/disk/vdev.ts";
+import { resolveDomain } from "../../core/toolstack/domains.ts";
+import { ToolstackError } from "../../core/toolstack/error.ts";
+import { nameOfDomain, namesOf } from "../../core/toolstack/names.ts";
+import { listDevices, readDevice, recordNode } from "../../core/toolstack/list_devices.ts";
+import { detachByRequest } from "../../core/requests/toolstack/request.ts";
+import { removeDevice } from "../../core/toolstack/remove.ts";
+import { quoted } from "../../core/log/quoted.ts";
+import { SpecError } from "../../core/toolstack/specs/spec_error.ts";
+import { frontendKindNamed } from "./kinds.ts";
+import type { DetachOptions } from "./options.ts";
+import { type DeviceSession, printJson, untilTold, withDevices } from "./session.ts";
+import { whileServing } from "./serving.ts";
+import { findRequest } from "../request/request.ts";
+import { CommandError, ExitCode } from "../exit_codes.ts";
+
+/** Largest devid of libxl, which is an int. */
+const DEVID_MAX = 0x7fffffff;
+
+/**
+ * Detaches a device.
+ * @param device what it is called (`disk`), or a kind
+ * @param which its devid; of a disk also its vdev; of a network interface also its MAC address
+ */
+export async function detach(
+  device: string,
+  guest: string,
+  which: string,
+  options: DetachOptions,
+  builtIns: readonly BuiltIn[],
+): Promise<number> {
+  const frontendKind = await frontendKindNamed(device, options, builtIns);
+  return await withDevices(options, async (session) => {
+    const { store, ownDomid } = session;
+    const frontendDomid = await resolveDomain(store, guest);
+    const devid = await devidOf(session, frontendDomid, frontendKind, which);
+    const found = await readDevice(store, frontendDomid, frontendKind, devid);
+    if (found === undefined) {
+      throw await missing(session, frontendDomid, frontendKind, which);
+    }
+    const closeMs = options.timeout * 1000;
+    const waits = { closeMs, directoryMs: closeMs };
+    const record = { frontendDomid, devid, frontendKind };
+    const remove = (id: DeviceId | null) =>
+      untilTold((told) =>
+        Promise.race([removeDevice(store, id, record, options.force, waits), told])
+      );
+    const { id } = found;
+    const request = await findRequest(store, frontendKind, frontendDomid, devid);
+    if (request !== undefined) {
+      await detachByRequest(store, request, { force: options.force === "on" });
+    } else if (id === null && found.backend !== "" && options.force !== "on") {
+      throw new CommandError(
+        `${(await namesOf(store, { kind: frontendKind, ...record })).device}: its record names a ` +
+          `backend that cannot be its, ${quoted(found.backend)}: --force removes the record alone`,
+      );
+    } else if (id !== null && id.backendDomid === ownDomid) {
+      await whileServing(session, id, options, builtIns, closeMs, () => remove(id));
+    } else await remove(id);
+    if (options.json) printJson({ frontendKind, frontendDomid, devid, backend: found.backend });
+    return ExitCode.Success;
+  });
+}
+
+export async function devidOf(
+  { store }: DeviceSession,
+  frontendDomid: number,
+  frontendKind: string,
+  which: string,
+): Promise<number> {
+  if (/^(0|[1-9]\d{0,9})$/.test(which) && Number(which) <= DEVID_MAX) return Number(which);
+  if (frontendKind === "vbd") {
+    try {
+      return parseVdev(which);
+    } catch (error) {
+      if (error instanceof SpecError) throw new CommandError(error.message, ExitCode.Usage);
+      throw error;
+    }
+  }
+  if (frontendKind === "vif" && /^[\da-f]{2}(:[\da-f]{2}){5}$/i.test(which)) {
+    for (const device of await listDevices(store, frontendDomid, "vif")) {
+      // What the guest's directory says is the guest's word.
+      const mac = await recordNode(store, device, "mac");
+      if (mac?.toLowerCase() === which.toLowerCase()) return device.devid;
+    }
+    throw new ToolstackError(
+      "no device",
+      `${await nameOfDomain(store, frontendDomid)} has no network interface with address ${which}`,
+    );
+  }
+  const also = frontendKind === "vif" ? " or a MAC address" : "";
+  throw new CommandError(
+    `device ${JSON.stringify(which)}: expected a devid, a decimal number,${also || " of it"}`,
+    ExitCode.Usage,
+  );
+}
+
+async function missing(
+  { store }: DeviceSession,
+  frontendDomid: number,
+  frontendKind: string,
+  which: string,
+): Promise<ToolstackError> {
+  const devices = await listDevices(store, frontendDomid, frontendKind);
+  const named = ({ devid }: { devid: number }) => {
+    const nick = nickname({ kind: frontendKind, frontendDomid, devid });
+    return nick === null ? String(devid) : `${nick} (${devid})`;
+  };
+  const list = devices.map(named).join(", ") || "none";
+  const guest = await nameOfDomain(store, frontendDomid);
+  return new ToolstackError(
+    "no device",
+    `${guest} has no ${frontendKind} device ${which} (there are: ${list})`,
+  );
+}

@@ -1,0 +1,103 @@
+/** What devices are called on the command line, and what that is in the store. */
+import { isKind, KIND_LENGTH_MAX } from "../../core/xen/device_id.ts";
+import type { BuiltIn } from "../../plugins/host/host.ts";
+import { frontendKindOf } from "../../plugins/manifest.ts";
+import type { PluginRegistry } from "../../plugins/registry.ts";
+import { diskDryRun } from "../../core/toolstack/specs/disk/spec.ts";
+import { type DescribedKind, DEVICE_NAMES } from "../../core/toolstack/resolved_spec.ts";
+import { nicDryRun } from "../../core/toolstack/specs/nic/spec.ts";
+import { BUILT_IN_PARSERS, type BuiltInSpecs } from "../../core/toolstack/specs/registry.ts";
+import { CommandError, ExitCode } from "../exit_codes.ts";
+import { choosePlugins, makeRegistry, type PluginOptions } from "../plugin/set.ts";
+
+/** A device that needs no plugin to be described. */
+export interface NamedDevice {
+  readonly device: keyof BuiltInSpecs;
+  /** Kind of its frontend. */
+  readonly frontendKind: string;
+  /** What `xl -N` prints of it; null where it has no such thing. @throws SpecError */
+  dryRun(texts: readonly string[]): string | null;
+}
+
+const FRONTEND_KINDS: Readonly<Record<keyof BuiltInSpecs, string>> = {
+  disk: "vbd",
+  vif: "vif",
+  vtpm: "vtpm",
+  p9: "9pfs",
+  pvcalls: "pvcalls",
+  vkb: "vkbd",
+  usbctrl: "vusb",
+  virtio: "virtio",
+};
+
+/** By what a device is called, or by its kind (`vbd`, `qdisk`); null if it is neither. */
+export function deviceNamed(name: string): NamedDevice | null {
+  const device = DEVICE_NAMES.find((known) =>
+    known === name || FRONTEND_KINDS[known] === name || BUILT_IN_PARSERS[known].kinds.includes(name)
+  );
+  if (device === undefined) return null;
+  return {
+    device,
+    frontendKind: FRONTEND_KINDS[device],
+    dryRun(texts) {
+      if (device === "disk") return diskDryRun(BUILT_IN_PARSERS.disk.parse(texts));
+      if (device === "vif") return nicDryRun(BUILT_IN_PARSERS.vif.parse(texts).nic);
+      BUILT_IN_PARSERS[device].parse(texts);
+      return null;
+    },
+  };
+}
+
+/**
+ * Kind of the frontends of a device, by what that is called, by its kind, or by its frontend's.
+ * @throws CommandError for a name that can be none of these
+ */
+export async function frontendKindNamed(
+  name: string,
+  options: PluginSelection,
+  builtIns: readonly BuiltIn[],
+): Promise<string> {
+  const named = deviceNamed(name);
+  if (named !== null) return named.frontendKind;
+  if (!isKind(name)) {
+    throw new CommandError(
+      `unknown device ${JSON.stringify(name)}: expected one of ${DEVICE_NAMES.join(", ")}, or a ` +
+        `kind: at most ${KIND_LENGTH_MAX} of a-z 0-9 _ -, the first a letter or digit`,
+      ExitCode.Usage,
+    );
+  }
+  const plugin = (await registryOf(options, builtIns)).find(name);
+  return plugin === undefined ? name : frontendKindOf(plugin.manifest, name);
+}
+
+type PluginSelection = PluginOptions & { readonly runDir: string; readonly scriptPath: string };
+
+async function registryOf(
+  options: PluginSelection,
+  builtIns: readonly BuiltIn[],
+): Promise<PluginRegistry> {
+  const { selection } = await choosePlugins(options, builtIns, () => {});
+  const { runDir: owner, scriptPath: path } = options;
+  return makeRegistry(selection, { owner, path, answerMs: 1_000 });
+}
+
+/** A kind that a plugin can describe. @throws CommandError when none can */
+export async function describableKind(
+  kind: string,
+  options: PluginSelection,
+  builtIns: readonly BuiltIn[],
+): Promise<DescribedKind> {
+  const plugin = (await registryOf(options, builtIns)).find(kind);
+  const specs = plugin === undefined ? undefined : (await plugin.operations()).spec;
+  if (plugin !== undefined && specs !== undefined) {
+    return { kind, frontendKind: frontendKindOf(plugin.manifest, kind), specs };
+  }
+  const why = plugin === undefined
+    ? "no plugin serves it"
+    : `its plugin ${plugin.manifest.name} brings no specification`;
+  throw new CommandError(
+    `unknown device ${JSON.stringify(kind)}: ${why}; expected one of ${DEVICE_NAMES.join(", ")}, ` +
+      "or a kind whose plugin has one",
+    ExitCode.Usage,
+  );
+}

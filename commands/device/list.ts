@@ -1,0 +1,191 @@
+/** `xdevd list` and its kin. */
+import { domainName, knownDomains, resolveDomain } from "../../core/toolstack/domains.ts";
+import { ToolstackError } from "../../core/toolstack/error.ts";
+import {
+  kindsOf,
+  listDevices,
+  type ListedDevice,
+  recordNode,
+} from "../../core/toolstack/list_devices.ts";
+import { printTo } from "../../platform/self.ts";
+import { printable } from "../../core/log/log.ts";
+import { nickname } from "../../core/xen/device_label.ts";
+import type { StoreClient } from "../../core/xenstore/client.ts";
+import type { DeviceOptions } from "./options.ts";
+import { printJson, say, withDevices } from "./session.ts";
+import { ExitCode } from "../exit_codes.ts";
+
+/** What `xl`'s tables have of a kind besides what all have (xl_block.c, xl_nic.c, xl_vtpm.c). */
+interface Table {
+  readonly head: string;
+  /** Nodes of the frontend that are shown. */
+  readonly nodes: readonly string[];
+  /** A node of the record that is shown: what the guest cannot change. */
+  readonly recorded?: string;
+  /** @param values those of the nodes, then of the record's; empty where there is none */
+  row(device: ListedDevice, values: readonly string[], backendDomid: number): string;
+}
+
+/** -1 for what is no number: the guest may have written anything. */
+const number = (text: string | number | undefined) =>
+  /^\d{1,10}$/.test(String(text)) ? String(text) : "-1";
+const left = (text: string | number, width: number) => String(text).padEnd(width);
+const right = (text: string | number, width: number) => String(text).padStart(width);
+
+/** As `xl block-list`, `network-list` and `vtpm-list` print them, to the blank. */
+const TABLES: Readonly<Record<string, Table>> = {
+  vbd: {
+    head: "Vdev  BE  handle state evt-ch ring-ref BE-path                       ",
+    nodes: ["event-channel", "ring-ref"],
+    row: (device, [channel, ring], backendDomid) =>
+      [
+        left(device.devid, 5),
+        left(backendDomid, 3),
+        left(device.frontendDomid, 6),
+        left(number(device.frontendState), 5),
+        left(number(channel), 6),
+        left(number(ring), 8),
+        left(device.backend, 30),
+      ].join(" "),
+  },
+  vif: {
+    head: "Idx BE Mac Addr.         handle state evt-ch   tx-/rx-ring-ref BE-path" + " ".repeat(23),
+    nodes: ["event-channel", "tx-ring-ref", "rx-ring-ref"],
+    recorded: "mac",
+    row: (device, [channel, tx, rx, mac], backendDomid) =>
+      [
+        left(device.devid, 3),
+        left(backendDomid, 2),
+        left(mac || "??:??:??:??:??:??", 17) + right(device.devid, 6),
+        right(number(device.frontendState), 5),
+        right(number(channel), 6),
+        `${right(number(tx), 5)}/${left(number(rx), 11)}`,
+        left(device.backend, 30),
+      ].join(" "),
+  },
+  vtpm: {
+    head: "Idx BE Uuid" + " ".repeat(33) + "handle state evt-ch ring-ref BE-path   ",
+    nodes: ["event-channel", "ring-ref"],
+    recorded: "uuid",
+    row: (device, [channel, ring, uuid], backendDomid) =>
+      [
+        left(device.devid, 3),
+        left(backendDomid, 2),
+        left(uuid ?? "", 36),
+        right(device.devid, 6),
+        right(number(device.frontendState), 5),
+        right(number(channel), 6),
+        right(number(ring), 8),
+        left(device.backend, 30),
+      ].join(" "),
+  },
+};
+
+/** The devices of one kind of some domains, as `xl` lists them. */
+export async function listKind(
+  frontendKind: string,
+  guests: readonly string[],
+  options: DeviceOptions,
+): Promise<number> {
+  const { head, nodes, recorded, row } = TABLES[frontendKind]!;
+  return await withDevices(options, async ({ store }) => {
+    let status: number = ExitCode.Success;
+    const all: ListedDevice[] = [];
+    if (!options.json) printTo(1, `${head}\n`);
+    for (const guest of guests) {
+      let domid: number;
+      try {
+        domid = await resolveDomain(store, guest);
+      } catch (error) {
+        if (!(error instanceof ToolstackError) || error.fault !== "no domain") throw error;
+        // As `xl`: the others are listed all the same.
+        say((error as Error).message);
+        status = ExitCode.NoDomain;
+        continue;
+      }
+      const devices = await listDevices(store, domid, frontendKind);
+      all.push(...devices);
+      if (options.json) continue;
+      for (const device of devices) {
+        const values = await Promise.all(
+          nodes.map(async (name) => await store.readVisible(`${device.frontend}/${name}`) ?? ""),
+        );
+        if (recorded !== undefined) values.push(await recordNode(store, device, recorded) ?? "");
+        const backend = device.id?.backendDomid ?? 0;
+        printTo(1, `${printable(row(device, values, backend))}\n`);
+      }
+    }
+    if (options.json) printJson(all.map(described));
+    return status;
+  });
+}
+
+/** All devices of some domains, or of all. */
+export async function listAll(guests: readonly string[], options: DeviceOptions): Promise<number> {
+  return await withDevices(options, async ({ store }) => {
+    const domids = guests.length === 0
+      ? await knownDomains(store)
+      : await Promise.all(guests.map((guest) => resolveDomain(store, guest)));
+    const devices = (await Promise.all(domids.map((domid) => devicesOf(store, domid)))).flat();
+    if (options.json) {
+      printJson(devices.map(described));
+      return ExitCode.Success;
+    }
+    const lines = [[
+      "Domain",
+      "Device",
+      "Kind",
+      "Name",
+      "Devid",
+      "BE",
+      "state",
+      "FE state",
+      "hotplug",
+    ]];
+    for (const device of devices) {
+      const { frontendKind, devid, id, backendState, frontendState, hotplugStatus } = device;
+      lines.push([
+        await domainName(store, device.frontendDomid),
+        frontendKind,
+        id?.kind ?? "-",
+        nickname({ kind: frontendKind, frontendDomid: device.frontendDomid, devid }) ?? "-",
+        String(devid),
+        String(id?.backendDomid ?? "-"),
+        String(backendState ?? "-"),
+        String(frontendState ?? "-"),
+        hotplugStatus || "-",
+      ]);
+    }
+    const widths = lines[0]!.map((_, column) =>
+      Math.max(...lines.map((line) => line[column]!.length))
+    );
+    for (const line of lines) {
+      const text = line.map((cell, column) => cell.padEnd(widths[column]!)).join("  ");
+      printTo(1, `${printable(text.trimEnd())}\n`);
+    }
+    return ExitCode.Success;
+  });
+}
+
+async function devicesOf(store: StoreClient, domid: number): Promise<ListedDevice[]> {
+  const kinds = await kindsOf(store, domid);
+  return (await Promise.all(kinds.map((kind) => listDevices(store, domid, kind)))).flat();
+}
+
+function described(device: ListedDevice): Record<string, unknown> {
+  const { id, frontendKind, frontendDomid, devid, backend, frontend } = device;
+  return {
+    kind: id?.kind ?? null,
+    frontendKind,
+    backendDomid: id?.backendDomid ?? null,
+    frontendDomid,
+    devid,
+    name: nickname({ kind: frontendKind, frontendDomid, devid }),
+    backend: backend || null,
+    frontend: frontend || null,
+    backendState: device.backendState ?? null,
+    frontendState: device.frontendState ?? null,
+    hotplugStatus: device.hotplugStatus ?? null,
+    hotplugError: device.hotplugError ?? null,
+  };
+}

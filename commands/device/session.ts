@@ -1,0 +1,57 @@
+/** What the toolstack's commands do before and after their work. */
+import { parseDomid } from "../../core/xen/device_id.ts";
+import { printable } from "../../core/log/log.ts";
+import { onTermination, printTo } from "../../platform/self.ts";
+import { absentOrHidden } from "../../core/xenstore/access.ts";
+import { type Connected, connectStore } from "../connect.ts";
+import { asCommandError } from "./errors.ts";
+import type { DeviceOptions } from "./options.ts";
+import { logToStderr } from "../devd/log_output.ts";
+
+/** A command's connection. */
+export interface DeviceSession extends Connected {
+  /** This domain; one that the store says nothing of is taken for domain 0. */
+  readonly ownDomid: number;
+}
+
+/** Connects, works, disconnects. @throws CommandError with an exit status */
+export async function withDevices<T>(
+  options: DeviceOptions,
+  work: (session: DeviceSession) => Promise<T>,
+): Promise<T> {
+  logToStderr(options.logLevel);
+  const connected = await connectStore(options.store);
+  try {
+    const text = await absentOrHidden(connected.store.readText("domid"));
+    return await work({ ...connected, ownDomid: parseDomid(text ?? "") ?? 0 });
+  } catch (error) {
+    throw asCommandError(error);
+  } finally {
+    connected.store.close();
+  }
+}
+
+/**
+ * Does work that is to end in good order when this process is told to end (TERM, INT).
+ * @param work gets a promise that is rejected then, once; a second signal changes nothing
+ */
+export async function untilTold<T>(work: (told: Promise<never>) => Promise<T>): Promise<T> {
+  const { promise, reject } = Promise.withResolvers<never>();
+  promise.catch(() => {});
+  const ignore = onTermination((signal) => reject(new Error(`${signal}: given up`)));
+  try {
+    return await work(promise);
+  } finally {
+    ignore();
+  }
+}
+
+/** A line for people. */
+export function say(line: string): void {
+  printTo(2, `xdevd: ${printable(line)}\n`);
+}
+
+/** A result for programs. */
+export function printJson(value: unknown): void {
+  printTo(1, `${JSON.stringify(value, null, 2)}\n`);
+}

@@ -1,0 +1,74 @@
+/** The command line of `xdevd prepare` and its like. */
+import { type Command, InvalidArgumentError, Option } from "commander";
+import { DOMID_MAX, parseDomid } from "../../core/xen/device_id.ts";
+import { parseVdev, VDEV_RULE } from "../../core/toolstack/specs/disk/vdev.ts";
+import { DEFAULT_SCRIPT_DIRECTORY } from "../../core/hotplug/path_rules.ts";
+import { DEFAULT_PATH } from "../../core/hotplug/run_script.ts";
+import { LOG_LEVELS } from "../../core/log/log.ts";
+import { absoluteFile } from "../../platform/self.ts";
+import { seconds } from "../arguments.ts";
+import type { HotplugOptions, HotplugVerb } from "./hotplug.ts";
+import { configOption } from "../plugin/program.ts";
+
+const VERBS: Readonly<Record<HotplugVerb, string>> = {
+  "prepare": "have a version 2 block script do ahead what takes long, for an attach to come",
+  "unprepare": "undo `prepare`, when no attach came",
+  "local-attach": "make a guest's disk usable here, and print its path",
+  "local-detach": "undo `local-attach`",
+};
+
+/** Adds the four commands. @param storeOption makes the option `--store` */
+export function addHotplug(
+  program: Command,
+  storeOption: () => Option,
+  finish: (status: number) => void,
+): void {
+  for (const [verb, description] of Object.entries(VERBS) as [HotplugVerb, string][]) {
+    program.command(verb)
+      .description(description)
+      .argument("<domid>", "of the guest", guest)
+      .argument("<vdev>", VDEV_RULE, vdev)
+      .argument("[target]", "what the script is to find, as in a disk specification")
+      .option("--script <name>", "the script, by name or path")
+      .addOption(storeOption())
+      .addOption(
+        new Option(
+          "--scripts <dir>",
+          `where hotplug scripts may be; may be repeated (default: ${DEFAULT_SCRIPT_DIRECTORY})`,
+        ).argParser((dir: string, before: string[] = []) => [...before, absoluteFile(dir)]),
+      )
+      .option("--script-path <path>", "the PATH that scripts get", DEFAULT_PATH)
+      .addOption(
+        new Option("--run-dir <dir>", "the daemon's").default("/run/xdevd").argParser(absoluteFile),
+      )
+      .addOption(configOption())
+      .addOption(
+        new Option("--log-level <level>", "how much is logged").choices(LOG_LEVELS).default("info"),
+      )
+      .option("--timeout <s>", "how long the script may take for what is asked", seconds)
+      .action(async (
+        domid: number,
+        devid: number,
+        target: string | undefined,
+        options: Omit<HotplugOptions, "domid" | "devid" | "target">,
+      ) => {
+        const { hotplug } = await import("./hotplug.ts");
+        const given = target === undefined ? {} : { target };
+        finish(await hotplug(verb, { ...options, ...given, domid, devid }));
+      });
+  }
+}
+
+function guest(text: string): number {
+  const value = parseDomid(text);
+  if (value === undefined) throw new InvalidArgumentError(`Expected a domid, 0 to ${DOMID_MAX}.`);
+  return value;
+}
+
+function vdev(text: string): number {
+  try {
+    return parseVdev(text);
+  } catch {
+    throw new InvalidArgumentError(`Expected ${VDEV_RULE}.`);
+  }
+}

@@ -1,0 +1,32 @@
+/** What version 2 scripts are run with, the same in the daemon and in the commands. */
+import { HotplugLocks, lockDirectory } from "../../core/daemon/capabilities/hotplug_locks.ts";
+import type { V2Settings } from "../../core/daemon/capabilities/scripts_v2_parts.ts";
+import type { Orphans } from "../../core/daemon/device/orphans.ts";
+import { DEFAULT_SCRIPT_DIRECTORY } from "../../core/hotplug/path_rules.ts";
+import { v2Limits } from "../../core/hotplug/v2/convention.ts";
+import { type ForcedVersions, VersionCache } from "../../core/hotplug/v2/version.ts";
+import type { LifecycleTimes } from "../../core/xen/times.ts";
+import { systemClock } from "../../platform/clock.ts";
+import { systemFiles } from "../../platform/io/files.ts";
+
+/** What differs. */
+export interface V2Choices {
+  readonly times: LifecycleTimes;
+  readonly scripts: ForcedVersions;
+  /** The daemon's run directory. */
+  readonly runDir: string;
+  /** Of the driver domain. */
+  readonly domid: number;
+  readonly orphans: Orphans;
+}
+
+/** Puts it together. */
+export function v2Settings({ times, scripts, runDir, domid, orphans }: V2Choices): V2Settings {
+  return {
+    limits: v2Limits(times),
+    versions: new VersionCache(systemFiles, scripts, DEFAULT_SCRIPT_DIRECTORY),
+    locks: new HotplugLocks(systemFiles, systemClock, lockDirectory(runDir, domid)),
+    orphans,
+    orphanMs: times.orphans,
+  };
+}

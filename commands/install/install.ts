@@ -1,0 +1,60 @@
+/** `xdevd install` and `xdevd uninstall`. */
+import { install as layOut, type Outcome, uninstall as takeAway } from "./lay_out.ts";
+import { type Initramfs, layout, type Service } from "./layout.ts";
+import { systemFiles } from "../../platform/io/files.ts";
+import { ownBinary } from "../../platform/io/place_files.ts";
+import { printTo } from "../../platform/self.ts";
+import { VERSION } from "../../core/version.ts";
+import { CommandError, ExitCode } from "../exit_codes.ts";
+
+/** The command's options, as parsed. */
+export interface InstallOptions {
+  readonly root: string;
+  readonly links?: boolean;
+  readonly service: readonly Service[];
+  readonly initramfs: readonly Initramfs[];
+  readonly binary?: string;
+}
+
+/** Runs `xdevd install`; resolves with the exit status. */
+export async function install(options: InstallOptions): Promise<number> {
+  const binary = options.binary ?? ownBinary();
+  if (binary === null) {
+    throw new CommandError(
+      "this runs from source: make a binary (npm run compile) and have that install itself, " +
+        "or name it (--binary FILE)",
+      ExitCode.Usage,
+    );
+  }
+  const { links = false, service: services, initramfs } = options;
+  const entries = layout({ links, services, initramfs });
+  const root = await realRoot(options.root);
+  return report("installed", await tried(layOut({ root, entries, binary, version: VERSION })));
+}
+
+/** Runs `xdevd uninstall`; resolves with the exit status. */
+export async function uninstall(options: { readonly root: string }): Promise<number> {
+  return report("removed", await tried(takeAway(await realRoot(options.root))));
+}
+
+async function realRoot(root: string): Promise<string> {
+  try {
+    return await systemFiles.realPath(root);
+  } catch (error) {
+    throw new CommandError(`--root ${root}: ${(error as Error).message}`, ExitCode.Usage);
+  }
+}
+
+async function tried(outcome: Promise<Outcome>): Promise<Outcome> {
+  try {
+    return await outcome;
+  } catch (error) {
+    throw new CommandError((error as Error).message);
+  }
+}
+
+function report(what: string, { done, kept }: Outcome): number {
+  for (const path of done) printTo(1, `${what} ${path}\n`);
+  for (const path of kept) printTo(1, `kept ${path}\n`);
+  return ExitCode.Success;
+}

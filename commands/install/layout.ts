@@ -1,0 +1,113 @@
+/** What is installed where. Pure. */
+import { TOOLS } from "../store/tools/tool_called.ts";
+import { TEXTS } from "./files.ts";
+
+/** Kinds of service managers. */
+export const SERVICES = ["systemd", "openrc", "sysv"] as const;
+/** One of {@link SERVICES}. */
+export type Service = typeof SERVICES[number];
+
+/** What makes an initramfs. */
+export const INITRAMFS = ["initramfs-tools", "dracut"] as const;
+/** One of {@link INITRAMFS}. */
+export type Initramfs = typeof INITRAMFS[number];
+
+/** What is wanted besides the binary. */
+export interface Wanted {
+  /** The xenstore tools. */
+  readonly links: boolean;
+  readonly services: readonly Service[];
+  readonly initramfs: readonly Initramfs[];
+}
+
+/** Something to install; paths are absolute, as seen from the root that it is installed into. */
+export type Entry =
+  | { readonly kind: "directory"; readonly path: string }
+  | { readonly kind: "binary"; readonly path: string }
+  | { readonly kind: "link"; readonly path: string; readonly target: string }
+  | {
+    readonly kind: "file";
+    readonly path: string;
+    readonly mode: number;
+    readonly text: string;
+    /** The administrator may change it. */
+    readonly config: boolean;
+  };
+
+const BINARY = "/usr/sbin/xdevd";
+const DRACUT = "/usr/lib/dracut/modules.d/90xdevd";
+
+/** Everything, each directory before what is in it. */
+export function layout({ links, services, initramfs }: Wanted): Entry[] {
+  const entries: Entry[] = [
+    { kind: "binary", path: BINARY },
+    { kind: "directory", path: "/usr/lib/xdevd" },
+    { kind: "directory", path: "/usr/lib/xdevd/plugins" },
+    { kind: "directory", path: "/etc/xdevd" },
+    { kind: "directory", path: "/etc/xdevd/plugins.d" },
+    configFile("/etc/xdevd/config.toml", TEXTS.config),
+  ];
+  if (links) {
+    for (const tool of TOOLS) {
+      entries.push({ kind: "link", path: `/usr/bin/${tool}`, target: "../sbin/xdevd" });
+    }
+  }
+  for (const service of services) entries.push(...serviceEntries(service));
+  if (initramfs.length > 0) {
+    entries.push(configFile("/etc/xdevd/initramfs.conf", TEXTS.initramfs));
+  }
+  for (const maker of initramfs) entries.push(...initramfsEntries(maker));
+  // Two services may share their options.
+  return entries.filter(({ path }, at) => entries.findIndex((other) => other.path === path) === at);
+}
+
+function serviceEntries(service: Service): Entry[] {
+  switch (service) {
+    case "systemd":
+      return [
+        file("/usr/lib/systemd/system/xdevd.service", TEXTS.systemd),
+        configFile("/etc/default/xdevd", TEXTS.defaults),
+      ];
+    case "openrc":
+      return [
+        { ...configFile("/etc/init.d/xdevd", TEXTS.openrc), mode: 0o755 },
+        configFile("/etc/conf.d/xdevd", TEXTS.defaults),
+        logRotation(),
+      ];
+    case "sysv":
+      return [
+        { ...configFile("/etc/init.d/xdevd", TEXTS.sysv), mode: 0o755 },
+        configFile("/etc/default/xdevd", TEXTS.defaults),
+        logRotation(),
+      ];
+  }
+}
+
+/** Where the log is a file. */
+function logRotation(): Entry {
+  return configFile("/etc/logrotate.d/xdevd", TEXTS.logrotate);
+}
+
+function initramfsEntries(maker: Initramfs): Entry[] {
+  switch (maker) {
+    case "initramfs-tools":
+      return [
+        file("/usr/share/initramfs-tools/hooks/xdevd", TEXTS.hook, 0o755),
+        file("/usr/share/initramfs-tools/scripts/local-premount/xdevd", TEXTS.script, 0o755),
+      ];
+    case "dracut":
+      return [
+        { kind: "directory", path: DRACUT },
+        file(`${DRACUT}/module-setup.sh`, TEXTS.dracutSetup, 0o755),
+        file(`${DRACUT}/xdevd-serve.sh`, TEXTS.dracutServe, 0o755),
+      ];
+  }
+}
+
+function file(path: string, text: string, mode = 0o644): Entry & { kind: "file" } {
+  return { kind: "file", path, text, mode, config: false };
+}
+
+function configFile(path: string, text: string): Entry & { kind: "file" } {
+  return { ...file(path, text), config: true };
+}

@@ -1,0 +1,46 @@
+/** `xdevd plugin bundle`: one file of a module and all it imports, with its manifest in front. */
+import * as contract from "../../contract/v1/plugin.ts";
+import {
+  checkContract,
+  checkManifest,
+  manifestInText,
+  manifestLine,
+} from "../../plugins/manifest.ts";
+import { checkOperations } from "../../plugins/host/guard.ts";
+import { systemFiles } from "../../platform/io/files.ts";
+import { bundleModule, provideModule, systemModules } from "../../platform/modules.ts";
+import { placeText } from "../../platform/io/place_files.ts";
+import { printTo } from "../../platform/self.ts";
+import { CommandError, ExitCode } from "../exit_codes.ts";
+
+/** What plugins import of xdevd, for a file that has to do without it. */
+const SHIM = `export const CONTRACT_VERSION = ${contract.CONTRACT_VERSION};
+export const CONTRACT_VERSIONS = ${JSON.stringify(contract.CONTRACT_VERSIONS)};
+export const definePlugin = (plugin) => plugin;
+`;
+
+/** Writes it. The module is run for its manifest: by its author, on the author's machine. */
+export async function bundlePlugin(file: string, output: string): Promise<number> {
+  provideModule("xdevd/plugin", { ...contract });
+  try {
+    const { default: plugin } = await systemModules.load(file);
+    if (typeof plugin !== "object" || plugin === null) {
+      throw new Error("it has no default export made by definePlugin");
+    }
+    // What is only in the first line (the sample, say) is kept.
+    const before = manifestInText(await systemFiles.readText(file));
+    const manifest = checkManifest({ ...before, ...plugin });
+    checkContract(manifest.api);
+    checkOperations(manifest.name, plugin);
+    const text = await bundleModule(file, SHIM, manifestLine({ ...manifest, carrier: "module" }));
+    placeText(output, text, 0o644);
+    printTo(
+      1,
+      `${output}: ${manifest.name} ${manifest.version}, ${(text.length / 1024).toFixed(1)} KiB\n`,
+    );
+  } catch (error) {
+    const message = (error as Error).message.split("\n")[0];
+    throw new CommandError(`cannot bundle ${file}: ${message}`);
+  }
+  return ExitCode.Success;
+}

@@ -1,0 +1,175 @@
+/** `xdevd request …`: devices that driver domains make themselves (docs/request-protocol.md). */
+import { printable } from "../../core/log/log.ts";
+import { printTo } from "../../platform/self.ts";
+import type { BuiltIn } from "../../plugins/host/host.ts";
+import type { RequestId } from "../../core/requests/protocol/paths.ts";
+import { resolveDomain } from "../../core/toolstack/domains.ts";
+import { ToolstackError } from "../../core/toolstack/error.ts";
+import { nameOfDomain, namesOf } from "../../core/toolstack/names.ts";
+import { readDevice } from "../../core/toolstack/list_devices.ts";
+import { awaitRequest, detachByRequest, releaseRequest } from "../../core/requests/toolstack/request.ts";
+import { type ListedRequest, listRequests, setUpRequests } from "../../core/requests/toolstack/setup.ts";
+import type { StoreClient } from "../../core/xenstore/client.ts";
+import { circumstances, describe } from "../device/describe.ts";
+import { devidOf } from "../device/detach.ts";
+import { frontendKindNamed } from "../device/kinds.ts";
+import type { DeviceOptions } from "../device/options.ts";
+import { type DeviceSession, printJson, say, withDevices } from "../device/session.ts";
+import { ExitCode } from "../exit_codes.ts";
+import { interruptible, printServed, requestDevice } from "./device.ts";
+
+/** Options of the commands that wait, as parsed. */
+export interface RequestCommandOptions extends DeviceOptions {
+  /** Seconds. */
+  readonly timeout: number;
+  readonly hold?: boolean;
+  readonly force?: boolean;
+}
+
+/** `xdevd request attach`. */
+export async function attachRequest(
+  device: string,
+  guest: string,
+  texts: readonly string[],
+  options: RequestCommandOptions,
+  builtIns: readonly BuiltIn[],
+): Promise<number> {
+  return await withDevices(options, async (session) => {
+    const frontendDomid = await resolveDomain(session.store, guest);
+    const around = await circumstances(session, frontendDomid, options);
+    const wanted = await describe(device, texts, around, options, builtIns);
+    for (const warning of wanted.warnings) say(warning);
+    const { timeout, hold = false } = options;
+    const served = await requestDevice(session, frontendDomid, wanted, { timeout, hold });
+    if (options.json) printServed(served, wanted.frontendKind);
+    return ExitCode.Success;
+  });
+}
+
+/** `xdevd request wait` and `release`. */
+export async function continueRequest(
+  what: "wait" | "release",
+  device: string,
+  guest: string,
+  which: string,
+  options: RequestCommandOptions,
+  builtIns: readonly BuiltIn[],
+): Promise<number> {
+  const frontendKind = await frontendKindNamed(device, options, builtIns);
+  return await withDevices(options, async (session) => {
+    const id = await namedRequest(session, frontendKind, guest, which);
+    const go = what === "wait" ? awaitRequest : releaseRequest;
+    const waits = { waiting: options.timeout * 1000 };
+    const served = await interruptible(true, (signal) => go(session.store, id, { signal, waits }));
+    if (options.json) printServed(served, frontendKind);
+    return ExitCode.Success;
+  });
+}
+
+/** `xdevd request detach`. */
+export async function detachRequest(
+  device: string,
+  guest: string,
+  which: string,
+  options: RequestCommandOptions,
+  builtIns: readonly BuiltIn[],
+): Promise<number> {
+  const frontendKind = await frontendKindNamed(device, options, builtIns);
+  return await withDevices(options, async (session) => {
+    const { store } = session;
+    const id = await namedRequest(session, frontendKind, guest, which);
+    const { frontendDomid, devid } = id;
+    const found = await readDevice(store, frontendDomid, frontendKind, devid);
+    const { force = false } = options;
+    await interruptible(true, (signal) => detachByRequest(store, id, { force, signal }));
+    if (options.json) {
+      printJson({ frontendKind, frontendDomid, devid, backend: found?.backend || null });
+    }
+    return ExitCode.Success;
+  });
+}
+
+/** `xdevd request setup`. */
+export async function setUp(domain: string, options: DeviceOptions): Promise<number> {
+  return await withDevices(options, async ({ store }) => {
+    await setUpRequests(store, await resolveDomain(store, domain));
+    return ExitCode.Success;
+  });
+}
+
+/** `xdevd request list`. */
+export async function listRequested(
+  domain: string | undefined,
+  options: DeviceOptions,
+): Promise<number> {
+  return await withDevices(options, async ({ store }) => {
+    const backend = domain === undefined ? undefined : await resolveDomain(store, domain);
+    const requests = await listRequests(store, backend);
+    if (options.json) printJson(requests.map(described));
+    else {
+      const names = await Promise.all(requests.map(({ id }) => namesOf(store, id)));
+      const width = Math.max("Request".length, ...names.map(({ device }) => device.length));
+      const head = ["Backend", "Request".padEnd(width), "Wanted", "State        ", "Result      "];
+      printTo(1, `${[...head, "Error"].join("  ")}\n`);
+      for (const [at, { id, online, report }] of requests.entries()) {
+        const { state, result, error } = report;
+        const cells = [
+          String(id.backendDomid).padEnd(7),
+          names[at]!.device.padEnd(width),
+          (online ? "yes" : "no").padEnd(6),
+          (state ?? "-").padEnd(13),
+          (result ?? "-").padEnd(12),
+          error ?? "",
+        ];
+        printTo(1, `${printable(cells.join("  ").trimEnd())}\n`);
+      }
+    }
+    return ExitCode.Success;
+  });
+}
+
+function described({ id, online, report }: ListedRequest): Record<string, unknown> {
+  const { state, result, error, pdev, device } = report;
+  return {
+    backendDomid: id.backendDomid,
+    frontendKind: id.kind,
+    frontendDomid: id.frontendDomid,
+    devid: id.devid,
+    online,
+    state,
+    kind: device?.kind ?? null,
+    hotplugStatus: result ?? null,
+    error: error ?? null,
+    pdev: pdev ?? null,
+  };
+}
+
+/** The request for a guest's device; undefined when there is none. */
+export async function findRequest(
+  store: StoreClient,
+  frontendKind: string,
+  frontendDomid: number,
+  devid: number,
+): Promise<RequestId | undefined> {
+  const requests = await listRequests(store);
+  return requests.find(({ id }) =>
+    id.kind === frontendKind && id.frontendDomid === frontendDomid && id.devid === devid
+  )?.id;
+}
+
+async function namedRequest(
+  session: DeviceSession,
+  frontendKind: string,
+  guest: string,
+  which: string,
+): Promise<RequestId> {
+  const frontendDomid = await resolveDomain(session.store, guest);
+  const devid = await devidOf(session, frontendDomid, frontendKind, which);
+  const id = await findRequest(session.store, frontendKind, frontendDomid, devid);
+  if (id !== undefined) return id;
+  throw new ToolstackError(
+    "no device",
+    `there is no request for a ${frontendKind} ${which} of ` +
+      await nameOfDomain(session.store, frontendDomid),
+  );
+}

@@ -1,0 +1,297 @@
+/** Runs a device's hotplug script: checks it, asks the store what it needs, runs it. */
+import type { DeviceId } from "../../xen/device_id.ts";
+import { checkScript, type ScriptPolicy } from "../../hotplug/path_rules.ts";
+import type { HelperLog } from "../../hotplug/helper_log.ts";
+import { runWithLastWords } from "../../hotplug/last_words.ts";
+import { NotStarted, type ScriptLimits } from "../../hotplug/run_script.ts";
+import {
+  BACKEND_BASE,
+  blockPasses,
+  networkPasses,
+  type ScriptAction,
+  type ScriptFamily,
+  type ScriptPass,
+  tapName,
+} from "../../hotplug/v1/convention.ts";
+import type { Log } from "../../log/log.ts";
+import type { DeviceNodes, DeviceScripts, DeviceSystem } from "../../../contract/v1/plugin.ts";
+import type { Clock, Files, Processes } from "../../../platform/types.ts";
+import type { StoreClient } from "../../xenstore/client.ts";
+import type { Activity } from "../activity.ts";
+import { COPY_BASE, copyOf, withCopy } from "../device/node_backup.ts";
+import type { HotplugDirectories } from "./hotplug_directory.ts";
+import { HotplugV2, type V2Undo } from "./scripts_v2.ts";
+import type { V2Settings } from "./scripts_v2_parts.ts";
+import { quote } from "../device/observe.ts";
+import { isScriptBegun, NO_SCRIPT, SCRIPT_BEGUN } from "../script_record.ts";
+
+/** How scripts are run. */
+export interface ScriptSettings {
+  readonly policy: ScriptPolicy;
+  readonly limits: ScriptLimits;
+  /** The PATH they get. */
+  readonly path: string;
+  /** More variables they get: what leads to the store, if it is not at its usual place. */
+  readonly environment: Readonly<Record<string, string>>;
+  /** What version 2 takes; without it, every script is one of version 1. */
+  readonly v2?: V2Settings;
+}
+
+/** What running takes. */
+export interface ScriptParts {
+  readonly store: StoreClient;
+  readonly clock: Clock;
+  readonly files: Files;
+  /** The same for scripts, which lie near. */
+  readonly scriptFiles?: Files;
+  readonly processes: Processes;
+  /** Where the causes are that Xen's helpers keep to themselves; without it, they stay there. */
+  readonly helperLog?: HelperLog;
+  readonly scripts: ScriptSettings;
+}
+
+/** Longest name of a network interface, in bytes (IFNAMSIZ - 1, linux/if.h). */
+const INTERFACE_NAME_MAX = 15;
+
+/** The scripts of one device. */
+export class HotplugScripts implements DeviceScripts {
+  readonly #id: DeviceId;
+  readonly #nodes: DeviceNodes;
+  readonly #system: DeviceSystem;
+  readonly #parts: ScriptParts;
+  readonly #log: Log;
+  readonly #undo: V2Undo;
+  readonly #environment: Readonly<Record<string, string>>;
+  readonly #activity: Activity;
+  readonly #v2: HotplugV2 | null;
+  /**
+   * What a script that was found safe is run as. It stays safe for as long as this object lives,
+   * which is one call of a plugin: only those who are trusted could have changed it.
+   */
+  readonly #programs = new Map<string, string>();
+  /** Nodes `type` and `gatewaydev` of the device, once they were found right. */
+  #network: readonly [type: "vif" | "vif_ioemu", gateway: string] | null = null;
+
+  /** @param environment more variables for the scripts */
+  constructor(
+    id: DeviceId,
+    nodes: DeviceNodes,
+    system: DeviceSystem,
+    parts: ScriptParts & { readonly hotplug: HotplugDirectories },
+    log: Log,
+    undo: V2Undo,
+    environment: Readonly<Record<string, string>>,
+    activity: Activity,
+  ) {
+    const { v2 } = parts.scripts;
+    this.#v2 = v2 === undefined ? null : new HotplugV2(
+      id,
+      nodes,
+      parts,
+      v2,
+      undo,
+      log,
+      environment,
+      activity,
+      (script) => this.#programOf(script),
+    );
+    this.#id = id;
+    this.#nodes = nodes;
+    this.#system = system;
+    this.#parts = parts;
+    this.#log = log;
+    this.#undo = undo;
+    this.#environment = environment;
+    this.#activity = activity;
+  }
+
+  async check(family: ScriptFamily, script: string): Promise<void> {
+    await this.#programOf(script);
+    if (family === "block") return;
+    await this.#networkPasses(script, "add");
+  }
+
+  /** @throws ScriptRefused */
+  async #programOf(script: string): Promise<string> {
+    const known = this.#programs.get(script);
+    if (known !== undefined) return known;
+    const { files, scriptFiles = files, scripts } = this.#parts;
+    const program = await checkScript(scriptFiles, script, scripts.policy);
+    this.#programs.set(script, program);
+    return program;
+  }
+
+  async version(script: string, signal: AbortSignal): Promise<1 | 2> {
+    return await this.#v2?.version(script, signal) ?? 1;
+  }
+
+  async usesVersion2(): Promise<boolean> {
+    return await this.#v2?.isUsed() ?? false;
+  }
+
+  async prepare(script: string, signal: AbortSignal): Promise<void> {
+    if (await this.version(script, signal) === 2) await this.#v2?.prepare(script, signal);
+  }
+
+  async run(
+    family: ScriptFamily,
+    script: string,
+    action: ScriptAction,
+    signal: AbortSignal,
+    nodes?: Readonly<Record<string, string>>,
+  ): Promise<void> {
+    const v2 = family === "block" ? this.#v2 : null;
+    if (v2 !== null && action === "add" && await v2.version(script, signal) === 2) {
+      return await v2.add(script, signal);
+    }
+    if (v2 !== null && action === "remove" && await v2.isUsed()) {
+      return await this.#keepingReason((reason) => v2.remove(script, signal, nodes, reason));
+    }
+    if (action === "remove" && !isScriptBegun(this.#undo.get())) {
+      return this.#log.info(`${script} was not run for it: nothing to undo`);
+    }
+    if (nodes === undefined) {
+      if (action === "add") return await this.#run(family, script, action, signal);
+      return await this.#keepingReason((reason) =>
+        this.#run(family, script, action, signal, undefined, reason)
+      );
+    }
+    await withCopy(
+      this.#parts.store,
+      this.#id,
+      nodes,
+      (directory) => this.#run(family, script, action, signal, nodes, undefined, directory),
+    );
+  }
+
+  async addOnCopy(
+    family: ScriptFamily,
+    script: string,
+    nodes: Readonly<Record<string, string>>,
+    signal: AbortSignal,
+  ): Promise<Readonly<Record<string, string>>> {
+    const { store } = this.#parts;
+    return await withCopy(store, this.#id, nodes, async (directory) => {
+      await this.#run(family, script, "add", signal, nodes, undefined, directory);
+      return changesOf(nodes, await copyOf(store, directory));
+    });
+  }
+
+  /**
+   * Why an add failed is worth more than why undoing it did, and a refusal is to be told from an
+   * error: the script may overwrite both.
+   * @param work gets the reason that is there already
+   */
+  async #keepingReason(work: (reason: string | undefined) => Promise<void>): Promise<void> {
+    const read = () =>
+      Promise.all(["hotplug-error", "hotplug-status"].map((name) => this.#nodes.read(name)));
+    const [reason, status] = await read();
+    try {
+      await work(reason);
+    } finally {
+      const [nowReason, nowStatus] = reason ? await read() : [];
+      // Emptied, or removed, is as the script would have it.
+      const kept = {
+        ...(reason && nowReason !== undefined && nowReason !== reason
+          ? { "hotplug-error": reason }
+          : {}),
+        ...(status && nowStatus && nowStatus !== status ? { "hotplug-status": status } : {}),
+      };
+      if (Object.keys(kept).length > 0) await this.#nodes.write(kept).catch(() => {});
+    }
+  }
+
+  /**
+   * @param reason what `hotplug-error` says already
+   * @param directory where the copy is, if it runs on one
+   */
+  async #run(
+    family: ScriptFamily,
+    script: string,
+    action: ScriptAction,
+    signal: AbortSignal,
+    nodes?: Readonly<Record<string, string>>,
+    reason?: string,
+    directory?: string,
+  ): Promise<void> {
+    const { scripts, store } = this.#parts;
+    const program = await this.#programOf(script);
+    const passes = family === "block"
+      ? blockPasses(this.#id, script, action, baseOf(nodes))
+      : await this.#networkPasses(script, action, nodes);
+    for (const [index, pass] of passes.entries()) {
+      if (action === "add" && index === 0) this.#undo.add(SCRIPT_BEGUN);
+      this.#log.debug(`runs ${program} ${pass.args.join(" ")}`);
+      const run = {
+        argv: [program, ...pass.args] as const,
+        env: { PATH: scripts.path, ...scripts.environment, ...this.#environment, ...pass.env },
+        limits: scripts.limits,
+        signal,
+        output: (line: string) => this.#log.info(`${program}: ${line}`),
+      };
+      const ended = this.#activity.begin(`script ${run.argv.join(" ")}`);
+      try {
+        await runWithLastWords(this.#parts, run, this.#log, async () => {
+          const words = directory === undefined
+            ? await this.#nodes.read("hotplug-error")
+            : await store.readVisible(`${directory}/hotplug-error`);
+          return words === reason ? undefined : words;
+        });
+      } catch (error) {
+        const isNothing = error instanceof NotStarted && action === "add" && index === 0;
+        if (isNothing) this.#undo.add(NO_SCRIPT);
+        throw error;
+      } finally {
+        ended();
+      }
+    }
+  }
+
+  /** @param copy what to go by in place of the device's nodes */
+  async #networkPasses(
+    script: string,
+    action: ScriptAction,
+    copy?: Readonly<Record<string, string>>,
+  ): Promise<ScriptPass[]> {
+    const [type, gatewayDevice] = copy === undefined
+      ? this.#network ??= checkNetwork(
+        ...await Promise.all([this.#nodes.read("type"), this.#nodes.read("gatewaydev")]),
+      )
+      : checkNetwork(copy["type"], copy["gatewaydev"]);
+    return networkPasses(this.#id, script, action, {
+      type,
+      gatewayDevice,
+      tapExists: type === "vif_ioemu" &&
+        await this.#system.exists(`/sys/class/net/${tapName(this.#id)}`),
+    }, baseOf(copy));
+  }
+}
+
+/** What is new or another one in a copy. */
+function changesOf(
+  before: Readonly<Record<string, string>>,
+  after: Readonly<Record<string, string>>,
+): Record<string, string> {
+  return Object.fromEntries(
+    Object.entries(after).filter(([name, value]) => before[name] !== value),
+  );
+}
+
+/** Where the script finds the nodes: those of the device, or a copy of them. */
+function baseOf(copy: Readonly<Record<string, string>> | undefined): string {
+  return copy === undefined ? BACKEND_BASE : COPY_BASE;
+}
+
+/** What a network script is told of nodes `type` and `gatewaydev`. @throws Error */
+function checkNetwork(
+  type: string | undefined,
+  gateway = "",
+): [type: "vif" | "vif_ioemu", gateway: string] {
+  if (type !== "vif" && type !== "vif_ioemu") {
+    throw new Error(`node type is ${quote(type)}; expected vif or vif_ioemu`);
+  }
+  if (gateway.length > INTERFACE_NAME_MAX || !/^[\w.:@-]*$/.test(gateway)) {
+    throw new Error(`node gatewaydev is ${quote(gateway)}; expected an interface name`);
+  }
+  return [type, gateway];
+}

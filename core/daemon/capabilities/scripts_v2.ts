@@ -1,0 +1,279 @@
+/** A device's version 2 hotplug script, as the daemon runs it for an attach and a detach. */
+import { backendPath, type DeviceId, relativeBackendPath } from "../../xen/device_id.ts";
+import { ScriptFailed } from "../../hotplug/run_script.ts";
+import { FRESH, type V2Record } from "../../hotplug/v2/record.ts";
+import type { V2Parts, V2Target } from "../../hotplug/v2/run.ts";
+import { V2Session } from "../../hotplug/v2/session.ts";
+import type { ScriptVersion } from "../../hotplug/v2/version.ts";
+import type { Log } from "../../log/log.ts";
+import type { DeviceNodes, Undo } from "../../../contract/v1/plugin.ts";
+import { domainPath } from "../../xenstore/paths.ts";
+import type { Activity } from "../activity.ts";
+import { COPY_BASE, withCopy } from "../device/node_backup.ts";
+import type { HotplugDirectories } from "./hotplug_directory.ts";
+import type { ScriptParts } from "./scripts.ts";
+import { v2Parts, type V2Settings } from "./scripts_v2_parts.ts";
+import { quote } from "../device/observe.ts";
+
+/** The undo record: how far it was, for the case that the store forgets. */
+export const V2_RECORD = "hotplug v2";
+const TARGET_RECORD = "hotplug target";
+
+type Progress = "asked" | "preparing" | "adding" | "done" | "no";
+
+/** Whether an undo record is that of a version 2 script's device. */
+export function isVersion2(undo: Undo): boolean {
+  const progress = undo[V2_RECORD];
+  return progress !== undefined && progress !== "no";
+}
+
+/** The undo record, as far as it is needed here. */
+export interface V2Undo {
+  get(): Undo;
+  add(more: Undo): void;
+}
+
+/** The script of one device. */
+export class HotplugV2 {
+  readonly #id: DeviceId;
+  readonly #nodes: DeviceNodes;
+  readonly #parts: ScriptParts;
+  readonly #v2: V2Settings;
+  readonly #hotplug: HotplugDirectories;
+  readonly #undo: V2Undo;
+  readonly #log: Log;
+  readonly #environment: Readonly<Record<string, string>>;
+  readonly #activity: Activity;
+  readonly #check: (script: string) => Promise<string>;
+
+  /** @param check what a script is run as; throws ScriptRefused when it is not safe */
+  constructor(
+    id: DeviceId,
+    nodes: DeviceNodes,
+    parts: ScriptParts & { readonly hotplug: HotplugDirectories },
+    v2: V2Settings,
+    undo: V2Undo,
+    log: Log,
+    environment: Readonly<Record<string, string>>,
+    activity: Activity,
+    check: (script: string) => Promise<string>,
+  ) {
+    this.#id = id;
+    this.#nodes = nodes;
+    this.#parts = parts;
+    this.#v2 = v2;
+    this.#hotplug = parts.hotplug;
+    this.#undo = undo;
+    this.#log = log;
+    this.#environment = environment;
+    this.#activity = activity;
+    this.#check = check;
+  }
+
+  /** Whether the device is, or is about to be, set up by a version 2 script. Runs nothing. */
+  async isUsed(): Promise<boolean> {
+    if (this.#progress !== undefined) return isVersion2(this.#undo.get());
+    return (await this.#hotplug.record(this.#id))?.attached === true;
+  }
+
+  /** Which version a script follows; it is asked if need be. */
+  async version(script: string, signal: AbortSignal): Promise<ScriptVersion> {
+    const path = await this.#check(script);
+    const version = await this.#v2.versions.find(path) ??
+      await this.#exclusively(signal, async (session) => {
+        const { record, target } = session;
+        if (record?.stage === "prepared" && target.script === path) return 2;
+        if (record !== null) await this.#discardOther(session);
+        const params = await this.#nodes.read("params") ?? "";
+        this.#note("asked");
+        const answer = await session.probe({ script: path, params }) ? 2 : 1;
+        await this.#v2.versions.learn(path, answer);
+        return answer;
+      });
+    // Whether it was just asked, or an earlier attach tells.
+    if (version === 1 && this.#progress === "asked") this.#note("no");
+    if (version === 2 && this.#progress === undefined) this.#note("asked");
+    return version;
+  }
+
+  /** Prepares the device, unless it was prepared before. */
+  async prepare(script: string, signal: AbortSignal): Promise<void> {
+    await this.#exclusively(signal, (session) => this.#prepare(session, script));
+  }
+
+  /** `prepare`, unless it was prepared before; then `add`, and the nodes that the daemon owes. */
+  async add(script: string, signal: AbortSignal): Promise<void> {
+    await this.#exclusively(signal, async (session) => {
+      await this.#prepare(session, script);
+      await session.add(backendPath(this.#id));
+      const { "physical-device": number, ...path } = await this.#result(session);
+      // The kernel's backend reads it so. Other kinds' do without.
+      if (this.#id.kind === "vbd" && !/^[0-9a-f]+:[0-9a-f]+$/i.test(number ?? "")) {
+        throw new ScriptFailed(
+          `${script} add: succeeded but physical-device is ${quote(number)}; ` +
+            "expected MAJ:MIN in hexadecimal",
+        );
+      }
+      await this.#nodes.write({ ...path, "hotplug-status": "connected" });
+    });
+  }
+
+  /**
+   * `remove` if it was added, then `unprepare` unless somebody else uses what is prepared.
+   * @param copy nodes to run it on, since the directory is gone
+   * @param reason what `hotplug-error` says already
+   * @throws Error with the first failure, when all was done
+   */
+  async remove(
+    script: string,
+    signal: AbortSignal,
+    copy: Readonly<Record<string, string>> | undefined,
+    reason?: string,
+  ): Promise<void> {
+    const failures: unknown[] = [];
+    const attempt = async (work: () => Promise<void>) => {
+      try {
+        await work();
+      } catch (error) {
+        signal.throwIfAborted();
+        failures.push(error);
+      }
+    };
+    await this.#exclusively(signal, async (session) => {
+      await this.#restoreLost(session, script);
+      const attached = session.record?.attached === true;
+      if (attached) await attempt(() => this.#withBackend(copy, (path) => session.remove(path)));
+      if (attached) await this.#restoreParams(session.target.params);
+      // Killed before that, an earlier one has left it to us.
+      else if (this.#progress === "adding") await this.#restoreParams(this.#recordedTarget);
+      await attempt(() => session.release());
+    }, reason);
+    if (this.#progress !== undefined) this.#note("done");
+    if (failures.length > 0) throw failures[0];
+  }
+
+  async #prepare(session: V2Session, script: string): Promise<void> {
+    const path = await this.#check(script);
+    const { record, target } = session;
+    // What the backend says may be the script's own doing by now.
+    const params = record?.attached ? target.params : await this.#nodes.read("params") ?? "";
+    if (record !== null && record.stage === "prepared") {
+      // Of an attach that nobody remembers.
+      if (record.attached) await session.remove(backendPath(this.#id));
+      if (target.script === path && target.params === params) {
+        return this.#log.info(`was prepared before by ${path}`);
+      }
+      await this.#discardOther(session);
+    }
+    await session.prepare({ script: path, params }, false);
+  }
+
+  /** @throws Error when it is in use */
+  async #discardOther(session: V2Session): Promise<void> {
+    const { record, target } = session;
+    if (record === null || record.stage === "probing") return;
+    const what = `${target.script} for ${JSON.stringify(target.params.slice(0, 200))}`;
+    if (record.local > 0) throw new Error(`it is attached locally, by ${what}`);
+    this.#log.warning(`was prepared by ${what}, which is another one: undoing that`);
+    await session.hold(false);
+    await session.release();
+  }
+
+  /** What the script has left; the path is ours to complete. */
+  async #result(session: V2Session): Promise<Record<string, string>> {
+    const [number, path, device] = await Promise.all([
+      this.#nodes.read("physical-device"),
+      this.#nodes.read("physical-device-path"),
+      session.device(),
+    ]);
+    return {
+      ...(number ? { "physical-device": number } : {}),
+      ...(!path && device ? { "physical-device-path": device } : {}),
+    };
+  }
+
+  /** The store has lost what the journal knows of. */
+  async #restoreLost(session: V2Session, script: string): Promise<void> {
+    const progress = this.#progress;
+    if (session.record !== null || progress === undefined) return;
+    if (progress !== "preparing" && progress !== "adding") return;
+    this.#log.warning("its hotplug directory is gone: undoing without what was in it");
+    const record: V2Record = progress === "adding"
+      ? { ...FRESH, stage: "prepared", attached: true }
+      : { ...FRESH, stage: "preparing" };
+    const path = await this.#check(script).catch(() => script);
+    await session.restore({ script: path, params: this.#recordedTarget }, record);
+  }
+
+  /** Scripts put the device's path there; who is to follow needs the target. */
+  async #restoreParams(params: string): Promise<void> {
+    try {
+      const now = await this.#nodes.read("params");
+      if (now !== undefined && now !== params) await this.#nodes.write({ params });
+    } catch (error) {
+      this.#log.debug(`its params are not restored: ${(error as Error).message}`);
+    }
+  }
+
+  async #withBackend(
+    copy: Readonly<Record<string, string>> | undefined,
+    work: (path: string) => Promise<void>,
+  ): Promise<void> {
+    if (copy === undefined) return await work(backendPath(this.#id));
+    const relative = relativeBackendPath(this.#id).replace(/^backend/, COPY_BASE);
+    const path = `${domainPath(this.#id.backendDomid)}/${relative}`;
+    await withCopy(this.#parts.store, this.#id, copy, () => work(path));
+  }
+
+  async #exclusively<T>(
+    signal: AbortSignal,
+    work: (session: V2Session) => Promise<T>,
+    reason?: string,
+  ): Promise<T> {
+    const parts = await v2Parts(
+      this.#id,
+      this.#parts,
+      this.#v2,
+      this.#hotplug,
+      this.#log,
+      this.#environment,
+    );
+    const known: V2Parts = {
+      ...parts,
+      knownError: () => reason,
+      begin: (what) => this.#activity.begin(what),
+      before: (action, target) => {
+        if (action === "prepare") this.#note("preparing", target);
+        if (action === "add") this.#note("adding", target);
+      },
+      forget: async () => {
+        if (this.#progress !== undefined && this.#progress !== "asked") this.#note("done");
+        await parts.forget();
+      },
+    };
+    const locked = this.#activity.begin("its hotplug directory, which a command has locked");
+    return await this.#v2.locks.run(
+      this.#id,
+      signal,
+      async () => {
+        locked();
+        return await work(await V2Session.open(known, signal));
+      },
+    ).finally(locked);
+  }
+
+  get #progress(): Progress | undefined {
+    return this.#undo.get()[V2_RECORD] as Progress | undefined;
+  }
+
+  get #recordedTarget(): string {
+    return String(this.#undo.get()[TARGET_RECORD] ?? "");
+  }
+
+  #note(progress: Progress, target?: V2Target): void {
+    this.#undo.add({
+      [V2_RECORD]: progress,
+      ...(target === undefined ? {} : { [TARGET_RECORD]: target.params }),
+    });
+  }
+}

@@ -1,0 +1,46 @@
+/** What the kernel's backend drivers tell through sysfs. */
+import type { DeviceId } from "../../xen/device_id.ts";
+import type { Clock, Files } from "../../../platform/types.ts";
+
+/** How often sysfs is looked at, in ms: it tells of nothing by itself. */
+const POLL_MS = 20;
+
+/** Directory of a backend that the kernel has registered (drivers/xen/xenbus). */
+export function kernelDevicePath(id: DeviceId): string {
+  return `/sys/bus/xen-backend/devices/${id.kind}-${id.frontendDomid}-${id.devid}`;
+}
+
+/**
+ * Waits until the kernel has unregistered a backend: blkback reports Closed before it lets go of
+ * its block device, which cannot be torn down until then.
+ * @param ms how long; 0 does not wait
+ * @throws Error when it has not by then, or nobody could tell
+ */
+export async function awaitKernelRelease(
+  files: Files,
+  clock: Clock,
+  id: DeviceId,
+  ms: number,
+): Promise<void> {
+  const end = clock.now() + ms;
+  const path = kernelDevicePath(id);
+  for (;;) {
+    const seen = await lookAt(files, path);
+    if (seen === null || ms === 0) return;
+    if (clock.now() >= end) {
+      throw new Error(`the kernel has not let go of it ${ms / 1000} s after it closed: ${seen}`);
+    }
+    await new Promise<void>((resolve) => clock.after(POLL_MS, resolve));
+  }
+}
+
+/** What there is of it; null when there is nothing. */
+async function lookAt(files: Files, path: string): Promise<string | null> {
+  try {
+    await files.stat(path);
+    return `${path} is still there, and what is behind it may be in use`;
+  } catch (error) {
+    const { code, message } = error as { code?: string; message: string };
+    return code === "ENOENT" || code === "ENOTDIR" ? null : `it cannot be seen: ${message}`;
+  }
+}

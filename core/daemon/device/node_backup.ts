@@ -1,0 +1,82 @@
+/**
+ * A copy of a device's nodes, for scripts that have to undo what they did for a directory that is
+ * gone: they read all they need from the store.
+ */
+import { type DeviceId, relativeBackendPath } from "../../xen/device_id.ts";
+import { absentOrHidden } from "../../xenstore/access.ts";
+import type { StoreClient } from "../../xenstore/client.ts";
+import { domainPath, parentPath } from "../../xenstore/paths.ts";
+import { both } from "../both.ts";
+import { TOKEN_NODE } from "./attach_id_node.ts";
+
+/** Where copies are, relative to the domain's home: below what every domain has for its own use. */
+export const COPY_BASE = "data/xdevd/backend";
+
+/** Most nodes that are copied, and most characters of them; a device has some 25, and 1 KiB. */
+const NODES_MAX = 64;
+const TEXT_MAX = 16 * 1024;
+
+/**
+ * The nodes of a backend directory, as far as they are to be kept; those below them are not.
+ * @param known what is known already, and not read again unless it is among `volatile`
+ */
+export async function copyOf(
+  store: StoreClient,
+  directory: string,
+  known: Readonly<Record<string, string>> = {},
+  volatile: readonly string[] = [],
+): Promise<Record<string, string>> {
+  const names = (await absentOrHidden(store.list(directory)) ?? []).slice(0, NODES_MAX);
+  const values = await Promise.all(names.map((name) => {
+    const value = Object.hasOwn(known, name) && !volatile.includes(name) ? known[name] : undefined;
+    return value ?? store.readVisible(`${directory}/${name}`);
+  }));
+  const copy: Record<string, string> = {};
+  let length = 0;
+  for (const [index, name] of names.entries()) {
+    const value = values[index];
+    if (value === undefined || name === TOKEN_NODE) continue;
+    length += name.length + value.length;
+    if (length > TEXT_MAX) break;
+    copy[name] = value;
+  }
+  return copy;
+}
+
+/**
+ * Runs `work` while the copy of a device is in the store.
+ * @param work is told where it is
+ * @throws Error when it cannot be put there; what `work` throws
+ */
+export async function withCopy<T>(
+  store: StoreClient,
+  id: DeviceId,
+  nodes: Readonly<Record<string, string>>,
+  work: (directory: string) => Promise<T>,
+): Promise<T> {
+  const directory = `${domainPath(id.backendDomid)}/${
+    relativeBackendPath(id).replace(/^backend/, COPY_BASE)
+  }`;
+  try {
+    await store.transaction(async (t) => {
+      await absentOrHidden(t.remove(directory));
+      for (const [name, value] of Object.entries(nodes)) {
+        await t.write(`${directory}/${name}`, value);
+      }
+    });
+  } catch (error) {
+    throw new Error(
+      `no copy of its nodes can be made for the script: ${(error as Error).message}`,
+    );
+  }
+  return await both(work(directory), () =>
+    store.transaction(async (t) => {
+      await absentOrHidden(t.remove(directory));
+      // The empty directories above it, up to `data`.
+      let above = parentPath(directory);
+      for (let level = 0; level < 4 && above !== null; level++, above = parentPath(above)) {
+        if ((await absentOrHidden(t.list(above)) ?? []).length > 0) break;
+        await absentOrHidden(t.remove(above));
+      }
+    }));
+}

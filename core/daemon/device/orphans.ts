@@ -1,0 +1,62 @@
+/**
+ * Scripts of an earlier daemon: they are in sessions of their own and go on when it is killed. What
+ * they were started for must not be touched before they have ended.
+ */
+import type { ProcessTable } from "../../../platform/linux/process_table.ts";
+import type { Clock } from "../../../platform/types.ts";
+
+/** The variable that marks all processes of an operation; its value is the operation's id. */
+export const OPERATION_VARIABLE = "XDEVD_OPERATION";
+
+/** How often processes are looked at that are waited for, in ms: nothing tells of their end. */
+const POLL_MS = 100;
+
+/** How long they have between TERM and KILL, in ms. */
+const KILL_GRACE_MS = 2_000;
+
+/** Finds and ends what still runs of operations. One look at all processes serves all waiters. */
+export class Orphans {
+  readonly #table: ProcessTable;
+  readonly #clock: Clock;
+  #look: Promise<Map<number, string>> | null = null;
+
+  constructor(table: ProcessTable, clock: Clock) {
+    this.#table = table;
+    this.#clock = clock;
+  }
+
+  /**
+   * Resolves when no process of the operation runs; after `ms` milliseconds they get TERM, then
+   * KILL. Gives up on what even that does not end within as long again.
+   * @returns whether they had to be ended
+   */
+  async ended(operation: string, ms: number): Promise<boolean> {
+    const start = this.#clock.now();
+    let signalled: "SIGTERM" | "SIGKILL" | null = null;
+    for (;;) {
+      const pids = await this.#pidsOf(operation);
+      if (pids.length === 0) return signalled !== null;
+      const late = this.#clock.now() - start - ms;
+      if (late >= 2 * KILL_GRACE_MS) {
+        throw new Error(`processes ${pids.join(", ")} of an earlier daemon do not end`);
+      }
+      const due = late < 0 ? null : late < KILL_GRACE_MS ? "SIGTERM" : "SIGKILL";
+      if (due !== null && due !== signalled) {
+        for (const pid of pids) this.#table.signal(pid, due);
+      }
+      signalled = due;
+      await new Promise<void>((resolve) => this.#clock.after(POLL_MS, resolve));
+    }
+  }
+
+  /** All operations of which processes run. */
+  async operations(): Promise<Set<string>> {
+    return new Set((await this.#table.withVariable(OPERATION_VARIABLE)).values());
+  }
+
+  async #pidsOf(operation: string): Promise<number[]> {
+    this.#look ??= this.#table.withVariable(OPERATION_VARIABLE).finally(() => this.#look = null);
+    const found = await this.#look;
+    return [...found].filter(([, value]) => value === operation).map(([pid]) => pid);
+  }
+}

@@ -1,0 +1,137 @@
+/** Removing a device as libxl does (libxl_device.c, `libxl__initiate_device_generic_remove`). */
+import { backendPath, type DeviceId, frontendPath } from "../xen/device_id.ts";
+import { parseState, XenbusState } from "../xen/states.ts";
+import { absentOrHidden } from "../xenstore/access.ts";
+import type { StoreClient } from "../xenstore/client.ts";
+import { DeadlineError } from "../xenstore/errors.ts";
+import { recordPath } from "./nodes/plan.ts";
+import { ToolstackError } from "./error.ts";
+import { namesOf } from "./names.ts";
+import { removeAndPrune } from "./prune.ts";
+
+/**
+ * What happens when the guest does not let go: the removal fails; it is forced; it is forced from
+ * the start (libxl_internal.h, `libxl__force`).
+ */
+export type Force = "off" | "auto" | "on";
+
+/** How long each wait may take, in ms: for the backend to close, and for its directory to go. */
+export interface RemovalWaits {
+  readonly closeMs: number;
+  readonly directoryMs: number;
+}
+
+/** LIBXL_DESTROY_TIMEOUT (libxl_internal.h), twice. */
+export const DEFAULT_REMOVAL_WAITS: RemovalWaits = { closeMs: 10_000, directoryMs: 10_000 };
+
+/**
+ * Removes a device and waits until its driver domain has let go of it.
+ * @param id null for a device that has no backend
+ * @throws ToolstackError `timeout` when the guest or the driver domain does not let go; forced, it is
+ *   gone from the store all the same when the error is thrown
+ */
+export async function removeDevice(
+  store: StoreClient,
+  id: DeviceId | null,
+  record: { readonly frontendDomid: number; readonly devid: number; readonly frontendKind: string },
+  force: Force,
+  waits: RemovalWaits = DEFAULT_REMOVAL_WAITS,
+): Promise<void> {
+  const { frontendKind } = record;
+  if (id === null) return await destroy(store, [recordPath(record, frontendKind)]);
+  const [back, front] = [backendPath(id), frontendPath(id, frontendKind)];
+  const paths = [front, recordPath(record, frontendKind), back];
+  let forced = force === "on";
+  while (await initiate(store, back, forced ? front : null)) {
+    try {
+      await awaitClosed(store, back, waits.closeMs);
+      await awaitGone(store, back, waits.directoryMs);
+      break;
+    } catch (error) {
+      if (!(error instanceof DeadlineError)) throw error;
+      if (!forced && force === "auto") {
+        forced = true;
+        continue;
+      }
+      if (forced) {
+        await destroy(store, paths);
+        const { device, driver } = await namesOf(store, id);
+        throw new ToolstackError(
+          "timeout",
+          `${device}: the driver domain, ${driver}, did not let go of it within ` +
+            `${waits.closeMs / 1000} s; its nodes were removed all the same`,
+        );
+      }
+      throw await late(store, id, back, waits);
+    }
+  }
+  await destroy(store, paths, back);
+}
+
+/** Tells the backend to close. @returns whether there is one */
+async function initiate(
+  store: StoreClient,
+  back: string,
+  frontend: string | null,
+): Promise<boolean> {
+  return await store.transaction(async (t) => {
+    const state = await t.readVisible(`${back}/state`);
+    if (state === undefined) return false;
+    if (frontend !== null) await removeAndPrune(t, frontend);
+    await t.write(`${back}/online`, "0");
+    if (state !== String(XenbusState.Closed)) {
+      await t.write(`${back}/state`, String(XenbusState.Closing));
+    }
+    return true;
+  });
+}
+
+/** Closed, or gone altogether: a driver domain may delete its directory any time after. */
+async function awaitClosed(store: StoreClient, back: string, timeoutMs: number): Promise<void> {
+  await store.waitUntil(
+    `${back}/state`,
+    (state) => state === undefined || state === String(XenbusState.Closed),
+    { timeoutMs },
+  );
+}
+
+async function awaitGone(store: StoreClient, back: string, timeoutMs: number): Promise<void> {
+  await store.waitUntil(back, (value) => value === undefined, { timeoutMs });
+}
+
+async function late(
+  store: StoreClient,
+  id: DeviceId,
+  back: string,
+  { closeMs, directoryMs }: RemovalWaits,
+): Promise<ToolstackError> {
+  const { device, guest, driver } = await namesOf(store, id);
+  const state = parseState(await store.readVisible(`${back}/state`) ?? "");
+  if (state !== XenbusState.Closed) {
+    return new ToolstackError(
+      "timeout",
+      `${device}: ${guest} did not let go of it within ${closeMs / 1000} s ` +
+        `(backend state ${state ?? "unknown"}): unmount it there, or use --force`,
+    );
+  }
+  return new ToolstackError(
+    "timeout",
+    `${device}: it is closed, but the daemon of ${driver} did not release it ` +
+      `within ${directoryMs / 1000} s: does it run? --force removes the nodes all the same`,
+  );
+}
+
+/**
+ * @param gone backend that has to be gone: if it is there, somebody else has removed the device, and
+ *   attached another one since
+ */
+async function destroy(
+  store: StoreClient,
+  paths: readonly string[],
+  gone?: string,
+): Promise<void> {
+  await store.transaction(async (t) => {
+    if (gone !== undefined && await absentOrHidden(t.read(`${gone}/state`)) !== undefined) return;
+    for (const path of paths) await removeAndPrune(t, path);
+  });
+}

@@ -1,0 +1,98 @@
+/** Processes of this machine, found by a variable of their environment (Linux's /proc). */
+import { list, readText } from "../io/file_calls.ts";
+import { sys } from "../kernel.ts";
+import { SIGNALS } from "../signals.ts";
+
+/** Finding and ending processes that are not our children (any more). */
+export interface ProcessTable {
+  /**
+   * Processes whose environment at their start had this variable, with its value. Children of
+   * such a process have it too, whatever session they are in. Without /proc: none.
+   */
+  withVariable(name: string): Promise<Map<number, string>>;
+  /**
+   * What tells a process from all others that have or had its number since the machine was started:
+   * the number and the time of its start, in clock ticks. Undefined when it has ended (also when
+   * nobody has waited for it yet), or there is no /proc.
+   */
+  identityOf(pid: number): Promise<string | undefined>;
+  /** Its program and arguments, as they are now; none when it has ended. */
+  commandLineOf(pid: number): Promise<string[]>;
+  /** Sends a signal; false when there is no such process. */
+  signal(pid: number, signal: "SIGHUP" | "SIGTERM" | "SIGKILL"): boolean;
+}
+
+/**
+ * From here on, what becomes of this process's descendants when their parents end is its own: they
+ * get it for a parent (prctl(2), PR_SET_CHILD_SUBREAPER).
+ */
+export function adoptOrphans(): void {
+  sys.prctl(PR_SET_CHILD_SUBREAPER, 1);
+}
+
+/** Pids of all that this process has started, and what those have; not of who has ended. */
+export function descendants(): number[] {
+  const parents = new Map<number, number>();
+  for (const entry of orElse(() => list("/proc"), [])) {
+    if (!/^\d+$/.test(entry)) continue;
+    const text = orElse(() => readText(`/proc/${entry}/stat`), "");
+    const [state = "Z", parent] = text.slice(text.lastIndexOf(")") + 2).split(" ");
+    if (!"ZX".includes(state)) parents.set(Number(entry), Number(parent));
+  }
+  const ours = new Set([sys.getpid()]);
+  // A parent's number may be the larger one.
+  for (let size = 0; size !== ours.size;) {
+    size = ours.size;
+    for (const [pid, parent] of parents) if (ours.has(parent)) ours.add(pid);
+  }
+  ours.delete(sys.getpid());
+  return [...ours];
+}
+
+/** linux/prctl.h */
+const PR_SET_CHILD_SUBREAPER = 36;
+
+/** The machine's processes. */
+export const systemProcessTable: ProcessTable = {
+  async withVariable(name) {
+    const found = new Map<number, string>();
+    const prefix = `${name}=`;
+    const own = String(sys.getpid());
+    for (const entry of orElse(() => list("/proc"), [])) {
+      if (!/^\d+$/.test(entry) || entry === own) continue;
+      let environment: string;
+      try {
+        environment = readText(`/proc/${entry}/environ`);
+      } catch {
+        // Ended meanwhile, or not ours to look at: then not ours at all.
+        continue;
+      }
+      const line = environment.split("\0").find((variable) => variable.startsWith(prefix));
+      if (line !== undefined) found.set(Number(entry), line.slice(prefix.length));
+    }
+    return found;
+  },
+  async identityOf(pid) {
+    const text = orElse(() => readText(`/proc/${pid}/stat`), "");
+    // The name in parentheses may have anything in it; what follows is numbers (proc(5)).
+    const [state, ...numbers] = text.slice(text.lastIndexOf(")") + 2).split(" ");
+    const start = numbers[18];
+    if (start === undefined || state === "Z" || state === "X") return undefined;
+    return `${pid}:${start}`;
+  },
+  async commandLineOf(pid) {
+    const text = orElse(() => readText(`/proc/${pid}/cmdline`), "");
+    return text === "" ? [] : text.replace(/\0$/, "").split("\0");
+  },
+  signal(pid, signal) {
+    return sys.kill(pid, SIGNALS[signal]) === 0;
+  },
+};
+
+function orElse<T>(look: () => T, otherwise: T): T {
+  try {
+    return look();
+  } catch {
+    return otherwise;
+  }
+}
