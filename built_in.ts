@@ -2,7 +2,7 @@
  * The plugins that are compiled in: all of ours. `npm run compile -- --with NAMES` puts another list
  * in this one's place.
  */
-import type { BuiltIn } from "./plugins/host/host.ts";
+import type { BuiltIn } from "./core/daemon/plugin/host.ts";
 import { manifest as generic } from "./backends/generic/manifest.ts";
 import { manifest as qemu } from "./backends/qemu/manifest.ts";
 import { manifest as vbd } from "./backends/vbd/manifest.ts";

@@ -1,6 +1,6 @@
 /** The command line. Commands load their code when they are used. */
 import { Command, CommanderError, InvalidArgumentError, Option } from "commander";
-import type { BuiltIn } from "../plugins/host/host.ts";
+import type { BuiltIn } from "../core/daemon/plugin/host.ts";
 import { DOMID_MAX, parseDomid } from "../core/xen/device_id.ts";
 import { DEFAULT_PATH } from "../core/hotplug/run_script.ts";
 import { DEFAULT_SCRIPT_DIRECTORY } from "../core/hotplug/path_rules.ts";
@@ -12,7 +12,7 @@ import { VERSION } from "../core/version.ts";
 import { seconds } from "./arguments.ts";
 import { addDevices } from "./device/program.ts";
 import type { DevdOptions } from "./devd/devd.ts";
-import { CommandError, ExitCode, statusOf } from "./exit_codes.ts";
+import { CommandError, ExitCode, statusOf } from "../core/exit_codes.ts";
 import type { XenstoredOptions } from "./xenstored/xenstored.ts";
 import { addHotplug } from "./hotplug/program.ts";
 import { errorPrefix, LOG_FORMATS } from "./devd/log_output.ts";

@@ -1,5 +1,5 @@
 /** `xdevd --version --json`. */
-import type { BuiltIn } from "../plugins/host/host.ts";
+import type { BuiltIn } from "../core/daemon/plugin/host.ts";
 import { BUILD } from "../core/build_info.ts";
 import { machineName, printTo, runtimeVersion } from "../platform/self.ts";
 import { VERSION } from "../core/version.ts";

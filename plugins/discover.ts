@@ -5,7 +5,7 @@ import {
   ManifestError,
   manifestInText,
   parseManifest,
-} from "./manifest.ts";
+} from "../core/daemon/plugin/manifest.ts";
 import type { PluginManifest } from "../contract/v1/plugin.ts";
 import { type Candidate, settingsOf } from "./select.ts";
 import type { Settings } from "./settings.ts";

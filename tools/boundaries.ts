@@ -73,19 +73,19 @@ export const FLOORS: readonly Floor[] = [
  * one that is no longer there, or no longer forbidden, has to go from here.
  */
 export const EXCEPTIONS: Readonly<Record<string, readonly string[]>> = {
-  "core/daemon/daemon.ts": ["plugins/registry.ts"],
+  "core/daemon/daemon.ts": ["core/daemon/plugin/registry.ts"],
   "core/daemon/device/device_actions.ts": [
-    "plugins/host/guard.ts",
-    "plugins/host/host.ts",
-    "plugins/manifest.ts",
+    "core/daemon/plugin/guard.ts",
+    "core/daemon/plugin/host.ts",
+    "core/daemon/plugin/manifest.ts",
   ],
-  "core/daemon/capabilities/device.ts": ["plugins/host/device_config.ts"],
+  "core/daemon/capabilities/device.ts": ["core/daemon/plugin/device_config.ts"],
   "core/daemon/capabilities/directories.ts": ["platform/system_error.ts"],
-  "core/daemon/devices.ts": ["plugins/host/host.ts", "plugins/manifest.ts", "plugins/registry.ts"],
+  "core/daemon/devices.ts": ["core/daemon/plugin/host.ts", "core/daemon/plugin/manifest.ts", "core/daemon/plugin/registry.ts"],
   "core/daemon/capabilities/hotplug_locks.ts": ["platform/io/flock.ts"],
   "core/daemon/journal/format.ts": ["platform/checksum.ts"],
-  "core/requests/driver/requests.ts": ["plugins/registry.ts"],
-  "core/daemon/system_parts.ts": [
+  "core/requests/driver/requests.ts": ["core/daemon/plugin/registry.ts"],
+  "machine/system_parts.ts": [
     "platform/linux/block_devices.ts",
     "platform/clock.ts",
     "platform/io/files.ts",
@@ -94,15 +94,15 @@ export const EXCEPTIONS: Readonly<Record<string, readonly string[]>> = {
     "platform/linux/process_table.ts",
     "platform/io/child.ts",
   ],
-  "simulation/demo/demo.ts": ["commands/connect.ts", "commands/exit_codes.ts"],
-  "simulation/demo/real_machine.ts": ["commands/exit_codes.ts"],
+  "simulation/demo/demo.ts": ["machine/connect.ts", "core/exit_codes.ts"],
+  "simulation/demo/real_machine.ts": ["core/exit_codes.ts"],
   "platform/linux/netlink/address.ts": ["contract/v1/ip_address.ts"],
   "platform/linux/netlink/route.ts": ["contract/v1/ip_address.ts"],
   "platform/linux/network_links.ts": [
     "contract/v1/interface_name.ts",
     "contract/v1/ip_address.ts",
   ],
-  "simulation/plugin_check/rig.ts": ["commands/connect.ts"],
+  "simulation/plugin_check/rig.ts": ["machine/connect.ts"],
 };
 
 /** Imports that close a circle, likewise. */

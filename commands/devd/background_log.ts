@@ -3,7 +3,7 @@ import { LogFile } from "../../platform/io/log_file.ts";
 import { UnsafeFile } from "../../platform/io/own_file.ts";
 import { printIfRoom } from "../../platform/self.ts";
 import { prepareLogDirectory } from "./daemon_files.ts";
-import { CommandError, ExitCode } from "../exit_codes.ts";
+import { CommandError, ExitCode } from "../../core/exit_codes.ts";
 
 /** Lines that are kept until there is a file. */
 const EARLY_MAX = 1000;

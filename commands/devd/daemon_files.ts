@@ -4,7 +4,7 @@ import { type LockedFile, lockFile } from "../../platform/io/flock.ts";
 import { systemFiles } from "../../platform/io/files.ts";
 import { UnsafeFile } from "../../platform/io/own_file.ts";
 import { effectiveUid } from "../../platform/self.ts";
-import { CommandError, ExitCode } from "../exit_codes.ts";
+import { CommandError, ExitCode } from "../../core/exit_codes.ts";
 
 /** What is said beside a place that cannot be used. */
 const OTHER_RUN_DIRECTORY = "--run-dir DIR names another place";

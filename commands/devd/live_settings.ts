@@ -1,6 +1,6 @@
 /** The configuration of a daemon that runs: what of it can be changed under way. */
 import type { VersionCache } from "../../core/hotplug/v2/version.ts";
-import type { PluginHost } from "../../plugins/host/host.ts";
+import type { PluginHost } from "../../core/daemon/plugin/host.ts";
 import type { PluginSettings, Settings } from "../../plugins/settings.ts";
 import { type Available, ownSettings } from "../plugin/set.ts";
 

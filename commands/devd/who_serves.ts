@@ -1,6 +1,6 @@
 /** Which plugin serves which kinds, in lines for people. */
-import type { PluginHost } from "../../plugins/host/host.ts";
-import type { PluginRegistry } from "../../plugins/registry.ts";
+import type { PluginHost } from "../../core/daemon/plugin/host.ts";
+import type { PluginRegistry } from "../../core/daemon/plugin/registry.ts";
 
 /** A line for all that are built in, and one for each file. */
 export function whoServes(registry: PluginRegistry): string[] {

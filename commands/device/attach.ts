@@ -5,7 +5,7 @@ import { checkScript, ScriptRefused } from "../../core/hotplug/path_rules.ts";
 import { openLog } from "../../core/log/log.ts";
 import { systemFiles } from "../../platform/io/files.ts";
 import { effectiveUid, printTo } from "../../platform/self.ts";
-import type { BuiltIn } from "../../plugins/host/host.ts";
+import type { BuiltIn } from "../../core/daemon/plugin/host.ts";
 import { awaitDevice, type WaitLevel } from "../../core/toolstack/await_device.ts";
 import { createDevice, withFreeDevid } from "../../core/toolstack/create.ts";
 import { ToolstackError } from "../../core/toolstack/error.ts";
@@ -22,7 +22,7 @@ import type { AttachOptions } from "./options.ts";
 import { type DeviceSession, printJson, say, untilTold, withDevices } from "./session.ts";
 import { printServed, requestDevice } from "../request/device.ts";
 import { whileServing } from "./serving.ts";
-import { CommandError, ExitCode } from "../exit_codes.ts";
+import { CommandError, ExitCode } from "../../core/exit_codes.ts";
 
 /** How long a driver domain that did not answer is waited for when its device is removed, in ms. */
 const CLEANUP_MS = 3_000;

@@ -2,7 +2,7 @@
 import { parseDomid } from "../../core/xen/device_id.ts";
 import { targetFiles } from "../../platform/io/files.ts";
 import { machineAbi, randomBytes } from "../../platform/self.ts";
-import type { BuiltIn } from "../../plugins/host/host.ts";
+import type { BuiltIn } from "../../core/daemon/plugin/host.ts";
 import { guestTypeOf, resolveDomain } from "../../core/toolstack/domains.ts";
 import {
   type Circumstances,
@@ -13,7 +13,7 @@ import {
 import { describableKind, deviceNamed } from "./kinds.ts";
 import type { AttachOptions, DeviceOptions } from "./options.ts";
 import type { DeviceSession } from "./session.ts";
-import { CommandError, ExitCode } from "../exit_codes.ts";
+import { CommandError, ExitCode } from "../../core/exit_codes.ts";
 
 /** A driver domain can see no names, and of guests only what they show it. */
 export async function guestDomid(

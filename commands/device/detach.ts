@@ -1,7 +1,7 @@
 /** `xdevd detach` and its kin. */
 import type { DeviceId } from "../../core/xen/device_id.ts";
 import { nickname } from "../../core/xen/device_label.ts";
-import type { BuiltIn } from "../../plugins/host/host.ts";
+import type { BuiltIn } from "../../core/daemon/plugin/host.ts";
 import { parseVdev } from "../../core/toolstack/specs/disk/vdev.ts";
 import { resolveDomain } from "../../core/toolstack/domains.ts";
 import { ToolstackError } from "../../core/toolstack/error.ts";
@@ -16,7 +16,7 @@ import type { DetachOptions } from "./options.ts";
 import { type DeviceSession, printJson, untilTold, withDevices } from "./session.ts";
 import { whileServing } from "./serving.ts";
 import { findRequest } from "../request/request.ts";
-import { CommandError, ExitCode } from "../exit_codes.ts";
+import { CommandError, ExitCode } from "../../core/exit_codes.ts";
 
 /** Largest devid of libxl, which is an int. */
 const DEVID_MAX = 0x7fffffff;

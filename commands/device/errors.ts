@@ -2,7 +2,7 @@
 import { ToolstackError, type ToolstackFault } from "../../core/toolstack/error.ts";
 import { pointAt, SpecError } from "../../core/toolstack/specs/spec_error.ts";
 import { ConnectionError, DeadlineError, isServerError, StoreError } from "../../core/xenstore/errors.ts";
-import { CommandError, ExitCode } from "../exit_codes.ts";
+import { CommandError, ExitCode } from "../../core/exit_codes.ts";
 
 const CODES: Readonly<Record<ToolstackFault, ExitCode>> = {
   "no domain": ExitCode.NoDomain,

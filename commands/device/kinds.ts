@@ -1,13 +1,13 @@
 /** What devices are called on the command line, and what that is in the store. */
 import { isKind, KIND_LENGTH_MAX } from "../../core/xen/device_id.ts";
-import type { BuiltIn } from "../../plugins/host/host.ts";
-import { frontendKindOf } from "../../plugins/manifest.ts";
-import type { PluginRegistry } from "../../plugins/registry.ts";
+import type { BuiltIn } from "../../core/daemon/plugin/host.ts";
+import { frontendKindOf } from "../../core/daemon/plugin/manifest.ts";
+import type { PluginRegistry } from "../../core/daemon/plugin/registry.ts";
 import { diskDryRun } from "../../core/toolstack/specs/disk/spec.ts";
 import { type DescribedKind, DEVICE_NAMES } from "../../core/toolstack/resolved_spec.ts";
 import { nicDryRun } from "../../core/toolstack/specs/nic/spec.ts";
 import { BUILT_IN_PARSERS, type BuiltInSpecs } from "../../core/toolstack/specs/registry.ts";
-import { CommandError, ExitCode } from "../exit_codes.ts";
+import { CommandError, ExitCode } from "../../core/exit_codes.ts";
 import { choosePlugins, makeRegistry, type PluginOptions } from "../plugin/set.ts";
 
 /** A device that needs no plugin to be described. */

@@ -13,7 +13,7 @@ import { nickname } from "../../core/xen/device_label.ts";
 import type { StoreClient } from "../../core/xenstore/client.ts";
 import type { DeviceOptions } from "./options.ts";
 import { printJson, say, withDevices } from "./session.ts";
-import { ExitCode } from "../exit_codes.ts";
+import { ExitCode } from "../../core/exit_codes.ts";
 
 /** What `xl`'s tables have of a kind besides what all have (xl_block.c, xl_nic.c, xl_vtpm.c). */
 interface Table {

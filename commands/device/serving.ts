@@ -3,10 +3,10 @@ import type { DeviceId } from "../../core/xen/device_id.ts";
 import { DEFAULT_TIMES } from "../../core/xen/times.ts";
 import { openLog } from "../../core/log/log.ts";
 import { systemClock } from "../../platform/clock.ts";
-import type { BuiltIn } from "../../plugins/host/host.ts";
+import type { BuiltIn } from "../../core/daemon/plugin/host.ts";
 import type { DeviceOptions } from "./options.ts";
 import type { DeviceSession } from "./session.ts";
-import { AlreadyServed, CommandError, ExitCode } from "../exit_codes.ts";
+import { AlreadyServed, CommandError, ExitCode } from "../../core/exit_codes.ts";
 import { choosePlugins } from "../plugin/set.ts";
 import { openServing, type Serving } from "../devd/serving.ts";
 

@@ -3,7 +3,7 @@ import { parseDomid } from "../../core/xen/device_id.ts";
 import { printable } from "../../core/log/log.ts";
 import { onTermination, printTo } from "../../platform/self.ts";
 import { absentOrHidden } from "../../core/xenstore/access.ts";
-import { type Connected, connectStore } from "../connect.ts";
+import { type Connected, connectStore } from "../../machine/connect.ts";
 import { asCommandError } from "./errors.ts";
 import type { DeviceOptions } from "./options.ts";
 import { logToStderr } from "../devd/log_output.ts";

@@ -5,7 +5,7 @@ import { systemFiles } from "../../platform/io/files.ts";
 import { ownBinary } from "../../platform/io/place_files.ts";
 import { printTo } from "../../platform/self.ts";
 import { VERSION } from "../../core/version.ts";
-import { CommandError, ExitCode } from "../exit_codes.ts";
+import { CommandError, ExitCode } from "../../core/exit_codes.ts";
 
 /** The command's options, as parsed. */
 export interface InstallOptions {

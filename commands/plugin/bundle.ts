@@ -5,13 +5,13 @@ import {
   checkManifest,
   manifestInText,
   manifestLine,
-} from "../../plugins/manifest.ts";
-import { checkOperations } from "../../plugins/host/guard.ts";
+} from "../../core/daemon/plugin/manifest.ts";
+import { checkOperations } from "../../core/daemon/plugin/guard.ts";
 import { systemFiles } from "../../platform/io/files.ts";
 import { bundleModule, provideModule, systemModules } from "../../platform/modules.ts";
 import { placeText } from "../../platform/io/place_files.ts";
 import { printTo } from "../../platform/self.ts";
-import { CommandError, ExitCode } from "../exit_codes.ts";
+import { CommandError, ExitCode } from "../../core/exit_codes.ts";
 
 /** What plugins import of xdevd, for a file that has to do without it. */
 const SHIM = `export const CONTRACT_VERSION = ${contract.CONTRACT_VERSION};

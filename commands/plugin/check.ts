@@ -15,7 +15,7 @@ import {
 } from "../../platform/self.ts";
 import { printable } from "../../core/log/log.ts";
 import type { FoundPlugin } from "../../plugins/discover.ts";
-import type { BuiltIn } from "../../plugins/host/host.ts";
+import type { BuiltIn } from "../../core/daemon/plugin/host.ts";
 import { clean, strangeLoops, takeGround } from "../../simulation/plugin_check/clean.ts";
 import { Keeper, type Outcome } from "../../simulation/plugin_check/keeper.ts";
 import {
@@ -26,7 +26,7 @@ import {
 } from "../../simulation/plugin_check/rig.ts";
 import type { Verdict } from "../../simulation/plugin_check/rule.ts";
 import { RULES } from "../../simulation/plugin_check/suite.ts";
-import { CommandError, ExitCode } from "../exit_codes.ts";
+import { CommandError, ExitCode } from "../../core/exit_codes.ts";
 import type { RulesOrder } from "./check_rules.ts";
 import { findPlugin } from "./list.ts";
 import type { Available, PluginOptions } from "./set.ts";

@@ -1,7 +1,7 @@
 /** `xdevd plugin check-rules`, which `plugin check` starts: runs rules, and reports how they went. */
 import { located, placeOf } from "../../plugins/host/place.ts";
-import { errorOf } from "../../plugins/host/guard.ts";
-import type { BuiltIn, PluginHost } from "../../plugins/host/host.ts";
+import { errorOf } from "../../core/daemon/plugin/guard.ts";
+import type { BuiltIn, PluginHost } from "../../core/daemon/plugin/host.ts";
 import { type CheckEvent, GO_ON } from "../../simulation/plugin_check/events.ts";
 import { type Isolation, sampleSettings } from "../../simulation/plugin_check/rig.ts";
 import { runSuite } from "../../simulation/plugin_check/suite.ts";
@@ -11,7 +11,7 @@ import { adoptOrphans } from "../../platform/linux/process_table.ts";
 import { freshModules } from "../../platform/modules.ts";
 import { keepOutputForReports, onUncaught, orders, report } from "../../platform/io/reporting_child.ts";
 import { exit } from "../../platform/self.ts";
-import { ExitCode } from "../exit_codes.ts";
+import { ExitCode } from "../../core/exit_codes.ts";
 import { findPlugin } from "./list.ts";
 import { makeHost, type PluginOptions } from "./set.ts";
 

@@ -3,10 +3,10 @@ import { printable } from "../../core/log/log.ts";
 import { sha256OfFile } from "../../platform/checksum.ts";
 import { absoluteFile, printTo } from "../../platform/self.ts";
 import type { FoundPlugin } from "../../plugins/discover.ts";
-import type { BuiltIn } from "../../plugins/host/host.ts";
+import type { BuiltIn } from "../../core/daemon/plugin/host.ts";
 import type { PluginManifest } from "../../contract/v1/plugin.ts";
 import { settingsOf } from "../../plugins/select.ts";
-import { CommandError, ExitCode } from "../exit_codes.ts";
+import { CommandError, ExitCode } from "../../core/exit_codes.ts";
 import { type Available, gatherPlugins, type PluginOptions, type PluginSet } from "./set.ts";
 
 /** Prints what there is. @returns Failure when something cannot be used or decided */

@@ -10,15 +10,15 @@ import otherModule from "../../plugins/templates/other.ts" with { type: "text" }
 import otherProgram from "../../plugins/templates/other.py" with { type: "text" };
 import protocol from "../../plugins/templates/protocol.py" with { type: "text" };
 import type { PluginManifest } from "../../contract/v1/plugin.ts";
-import type { BuiltIn } from "../../plugins/host/host.ts";
+import type { BuiltIn } from "../../core/daemon/plugin/host.ts";
 import {
   checkManifest,
   frontendKindOf,
   ManifestError,
   manifestInText,
   manifestLine,
-} from "../../plugins/manifest.ts";
-import { CommandError, ExitCode } from "../exit_codes.ts";
+} from "../../core/daemon/plugin/manifest.ts";
+import { CommandError, ExitCode } from "../../core/exit_codes.ts";
 
 /** What carries a plugin. */
 type Carrier = "module" | "process";

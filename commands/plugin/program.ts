@@ -1,6 +1,6 @@
 /** The command line of `xdevd plugin`, and the options that choose plugins. */
 import { type Command, InvalidArgumentError, Option } from "commander";
-import type { BuiltIn } from "../../plugins/host/host.ts";
+import type { BuiltIn } from "../../core/daemon/plugin/host.ts";
 import { PLUGIN_DIRECTORIES } from "../../plugins/discover.ts";
 import { DEFAULT_CONFIG } from "../../plugins/select.ts";
 import { isKind } from "../../core/xen/device_id.ts";

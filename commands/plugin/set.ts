@@ -9,10 +9,10 @@ import { effectiveUid } from "../../platform/self.ts";
 import { systemPipedChildren } from "../../platform/io/child.ts";
 import * as contract from "../../contract/v1/plugin.ts";
 import { type FoundPlugin, pluginAt, pluginsIn, type Rejected } from "../../plugins/discover.ts";
-import { type BuiltIn, builtInHost, type PluginHost } from "../../plugins/host/host.ts";
+import { type BuiltIn, builtInHost, type PluginHost } from "../../core/daemon/plugin/host.ts";
 import { moduleHost, type ModuleHostParts } from "../../plugins/host/module_host.ts";
 import { ProcessHost } from "../../plugins/host/process_host.ts";
-import { PluginRegistry } from "../../plugins/registry.ts";
+import { PluginRegistry } from "../../core/daemon/plugin/registry.ts";
 import {
   type Candidate,
   DEFAULT_CONFIG,
@@ -24,7 +24,7 @@ import { firstLine, NO_SETTINGS, parseSettings, type Settings } from "../../plug
 import { checkPluginFile } from "../../plugins/trust.ts";
 import { PLUGIN_DIRECTORIES } from "../../plugins/discover.ts";
 import { VERSION } from "../../core/version.ts";
-import { CommandError, ExitCode } from "../exit_codes.ts";
+import { CommandError, ExitCode } from "../../core/exit_codes.ts";
 
 /** Options of the command line that choose plugins. */
 export interface PluginOptions {

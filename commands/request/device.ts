@@ -13,7 +13,7 @@ import {
 } from "../../core/requests/toolstack/request.ts";
 import { requestDaemon } from "../../core/requests/toolstack/setup.ts";
 import { type DeviceSession, printJson } from "../device/session.ts";
-import { CommandError, ExitCode } from "../exit_codes.ts";
+import { CommandError, ExitCode } from "../../core/exit_codes.ts";
 
 /** How a device is asked for. */
 interface RequestManner {

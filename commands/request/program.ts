@@ -1,6 +1,6 @@
 /** The command line of `xdevd request`. */
 import type { Command, Option } from "commander";
-import type { BuiltIn } from "../../plugins/host/host.ts";
+import type { BuiltIn } from "../../core/daemon/plugin/host.ts";
 import { seconds } from "../arguments.ts";
 import { withCommonOptions } from "../device/program.ts";
 import type { DeviceOptions } from "../device/options.ts";

@@ -1,7 +1,7 @@
 /** `xdevd request …`: devices that driver domains make themselves (docs/request-protocol.md). */
 import { printable } from "../../core/log/log.ts";
 import { printTo } from "../../platform/self.ts";
-import type { BuiltIn } from "../../plugins/host/host.ts";
+import type { BuiltIn } from "../../core/daemon/plugin/host.ts";
 import type { RequestId } from "../../core/requests/protocol/paths.ts";
 import { resolveDomain } from "../../core/toolstack/domains.ts";
 import { ToolstackError } from "../../core/toolstack/error.ts";
@@ -15,7 +15,7 @@ import { devidOf } from "../device/detach.ts";
 import { frontendKindNamed } from "../device/kinds.ts";
 import type { DeviceOptions } from "../device/options.ts";
 import { type DeviceSession, printJson, say, withDevices } from "../device/session.ts";
-import { ExitCode } from "../exit_codes.ts";
+import { ExitCode } from "../../core/exit_codes.ts";
 import { interruptible, printServed, requestDevice } from "./device.ts";
 
 /** Options of the commands that wait, as parsed. */

@@ -16,8 +16,8 @@ import {
 } from "../../core/xenstore/errors.ts";
 import { locateStore, type StoreLocation } from "../../core/xenstore/locate.ts";
 import { Op } from "../../core/xenstore/operations.ts";
-import { openTransport } from "../connect.ts";
-import { CommandError, ExitCode } from "../exit_codes.ts";
+import { openTransport } from "../../machine/connect.ts";
+import { CommandError, ExitCode } from "../../core/exit_codes.ts";
 
 /** Where the test works, relative to the domain's home. */
 const ROOT = "data/xdevd-selftest";

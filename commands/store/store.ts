@@ -7,8 +7,8 @@ import { domainPath, joinPath } from "../../core/xenstore/paths.ts";
 import { printable } from "../../core/log/log.ts";
 import type { StoreClient } from "../../core/xenstore/client.ts";
 import { formatPermission, parsePermissions } from "../../core/xenstore/permissions.ts";
-import { connectStore } from "../connect.ts";
-import { CommandError, ExitCode, statusOf } from "../exit_codes.ts";
+import { connectStore } from "../../machine/connect.ts";
+import { CommandError, ExitCode, statusOf } from "../../core/exit_codes.ts";
 
 /** Something done with a store; returns the exit status. */
 export type StoreAction = (store: StoreClient) => Promise<number>;

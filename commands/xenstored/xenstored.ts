@@ -7,7 +7,7 @@ import { connectInProcess } from "../../simulation/xenstored/in_process.ts";
 import { type ListeningStore, listenStore, socketPath } from "../../simulation/xenstored/listen.ts";
 import { XenstoreServer } from "../../simulation/xenstored/server.ts";
 import { prepareSocketDirectory } from "../devd/daemon_files.ts";
-import { CommandError, ExitCode } from "../exit_codes.ts";
+import { CommandError, ExitCode } from "../../core/exit_codes.ts";
 
 /** The command's options, as parsed. */
 export interface XenstoredOptions {

@@ -14,7 +14,7 @@ import type { StoreClient, Watch } from "../xenstore/client.ts";
 import { isWithin } from "../xenstore/paths.ts";
 import type { Cancel, Clock } from "../../platform/types.ts";
 import { DEFAULT_TIMES, type LifecycleTimes } from "../xen/times.ts";
-import type { PluginRegistry } from "../../plugins/registry.ts";
+import type { PluginRegistry } from "./plugin/registry.ts";
 import { Devices, type DevicesParts } from "./devices.ts";
 import { Guests } from "./guests.ts";
 import { Requests, type RequestSettings } from "../requests/driver/requests.ts";

@@ -6,9 +6,9 @@ import type { LifecycleRules, LifecycleState, Phase } from "../lifecycle/machine
 import { Lane } from "./device_lane.ts";
 import type { Cancel } from "../../platform/types.ts";
 import { openLog } from "../log/log.ts";
-import type { PluginHost } from "../../plugins/host/host.ts";
-import { frontendKindOf } from "../../plugins/manifest.ts";
-import type { PluginRegistry } from "../../plugins/registry.ts";
+import type { PluginHost } from "./plugin/host.ts";
+import { frontendKindOf } from "./plugin/manifest.ts";
+import type { PluginRegistry } from "./plugin/registry.ts";
 import { type ActionParts, DeviceActions } from "./device/device_actions.ts";
 import { GuestNames } from "./guest_names.ts";
 import type { Part } from "./device/observe.ts";

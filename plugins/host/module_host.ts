@@ -1,11 +1,11 @@
 /** Carries a plugin that is a module: the daemon imports it. */
 import type { Modules } from "../../platform/modules.ts";
 import type { PluginManifest, PluginOperations } from "../../contract/v1/plugin.ts";
-import { checkContract, checkManifest, difference } from "../manifest.ts";
+import { checkContract, checkManifest, difference } from "../../core/daemon/plugin/manifest.ts";
 import { checkPluginFile, PluginRefused, type TrustParts } from "../trust.ts";
-import { checkOperations } from "./guard.ts";
+import { checkOperations } from "../../core/daemon/plugin/guard.ts";
 import { isMistake, located, placeOf, syntaxPlace } from "./place.ts";
-import type { PluginHost } from "./host.ts";
+import type { PluginHost } from "../../core/daemon/plugin/host.ts";
 
 /** What a module host needs. */
 export interface ModuleHostParts extends TrustParts {

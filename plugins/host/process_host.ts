@@ -5,12 +5,12 @@ import type { ProcessTable } from "../../platform/linux/process_table.ts";
 import type { PipedChild, PipedChildren } from "../../platform/io/child.ts";
 import type { Cancel, Clock } from "../../platform/types.ts";
 import type { Device, Findings, PluginManifest, PluginOperations } from "../../contract/v1/plugin.ts";
-import { checkContract } from "../manifest.ts";
+import { checkContract } from "../../core/daemon/plugin/manifest.ts";
 import type { Answer, Operation } from "../process/messages.ts";
 import { PluginSession } from "../process/session.ts";
 import { checkPluginFile, type TrustParts } from "../trust.ts";
-import { errorOf } from "./guard.ts";
-import type { PluginHost } from "./host.ts";
+import { errorOf } from "../../core/daemon/plugin/guard.ts";
+import type { PluginHost } from "../../core/daemon/plugin/host.ts";
 
 /** The variable that marks a plugin's process and its children. */
 export const PLUGIN_VARIABLE = "XDEVD_PLUGIN";

@@ -1,6 +1,6 @@
 /** What a process plugin may say (docs/plugin-protocol.md), checked. Pure. */
 import type { Busy } from "../../contract/v1/plugin.ts";
-import { isBusy } from "../host/busy.ts";
+import { isBusy } from "../../core/daemon/plugin/busy.ts";
 import { type Message, ProtocolFault } from "./frames.ts";
 
 /** Operations that a plugin can have. */

@@ -3,7 +3,7 @@ import { type Log, oneLine } from "../../core/log/log.ts";
 import type { PipedChild } from "../../platform/io/child.ts";
 import type { Cancel, ChildExit, Clock } from "../../platform/types.ts";
 import { CONTRACT_VERSIONS, type Device } from "../../contract/v1/plugin.ts";
-import { errorOf } from "../host/guard.ts";
+import { errorOf } from "../../core/daemon/plugin/guard.ts";
 import { LineAllowance, RequestAllowance } from "./allowance.ts";
 import { CallLocks, useCapability } from "./capabilities.ts";
 import { encodeFrame, FrameParser, type Message, ProtocolFault } from "./frames.ts";

@@ -1,6 +1,6 @@
 /** `xdevd demo`: a disk for a guest, from attach to detach, with everybody's part shown. */
-import { openTransport } from "../../commands/connect.ts";
-import { CommandError, ExitCode } from "../../commands/exit_codes.ts";
+import { openTransport } from "../../machine/connect.ts";
+import { CommandError, ExitCode } from "../../core/exit_codes.ts";
 import { backendPath, type DeviceId, frontendPath } from "../../core/xen/device_id.ts";
 import { systemClock } from "../../platform/clock.ts";
 import { systemFiles } from "../../platform/io/files.ts";

@@ -2,7 +2,7 @@
 import { systemFiles } from "../../platform/io/files.ts";
 import { systemProcesses } from "../../platform/io/child.ts";
 import { effectiveUid } from "../../platform/self.ts";
-import { CommandError } from "../../commands/exit_codes.ts";
+import { CommandError } from "../../core/exit_codes.ts";
 import type { Machine } from "./machine.ts";
 
 const SCRIPT = "/etc/xen/scripts/block";

@@ -5,8 +5,8 @@ import type { ActionParts } from "../../core/daemon/device/device_actions.ts";
 import { DeviceModels } from "../../core/daemon/capabilities/device_models.ts";
 import { DirectoryKeeper } from "../../core/daemon/capabilities/directories.ts";
 import { MemoryJournal } from "../../core/daemon/journal/memory.ts";
-import { systemParts } from "../../core/daemon/system_parts.ts";
-import { openTransport } from "../../commands/connect.ts";
+import { systemParts } from "../../machine/system_parts.ts";
+import { openTransport } from "../../machine/connect.ts";
 import { type Machine, simulatedMachine } from "../demo/machine.ts";
 import { backendPath, type DeviceId, frontendPath } from "../../core/xen/device_id.ts";
 import { callLimits, DEFAULT_TIMES } from "../../core/xen/times.ts";
@@ -22,9 +22,9 @@ import { type KernelEvents, SimulatedKernel } from "../kernel.ts";
 import { type DeviceSpec, SimulatedToolstack } from "../toolstack.ts";
 import { StoreClient } from "../../core/xenstore/client.ts";
 import type { PluginManifest } from "../../contract/v1/plugin.ts";
-import type { PluginHost } from "../../plugins/host/host.ts";
-import { frontendKindOf } from "../../plugins/manifest.ts";
-import { PluginRegistry } from "../../plugins/registry.ts";
+import type { PluginHost } from "../../core/daemon/plugin/host.ts";
+import { frontendKindOf } from "../../core/daemon/plugin/manifest.ts";
+import { PluginRegistry } from "../../core/daemon/plugin/registry.ts";
 import { changesBetween, type Inventory, takeInventory } from "./leftovers.ts";
 
 /** Domids of the simulated machine. */

@@ -1,10 +1,10 @@
 /** The conformance suite: every rule, one after the other. */
 import { systemClock } from "../../platform/clock.ts";
-import { checkContract } from "../../plugins/manifest.ts";
+import { checkContract } from "../../core/daemon/plugin/manifest.ts";
 import type { Device, PluginOperations } from "../../contract/v1/plugin.ts";
-import { errorOf } from "../../plugins/host/guard.ts";
-import type { PluginHost } from "../../plugins/host/host.ts";
-import { intercept } from "../../plugins/host/intercept.ts";
+import { errorOf } from "../../core/daemon/plugin/guard.ts";
+import type { PluginHost } from "../../core/daemon/plugin/host.ts";
+import { intercept } from "../../core/daemon/plugin/intercept.ts";
 import { placeOf } from "../../plugins/host/place.ts";
 import { FAULT_RULES } from "./rules_faults.ts";
 import { LIFE_RULES } from "./rules_life.ts";

@@ -1,7 +1,7 @@
 /** The vbd plugin: whose a loop device is, and what may not be shared. */
 import { beforeEach, describe, expect, test } from "bun:test";
 import vbd from "../../backends/vbd/plugin.ts";
-import { NO_SCRIPT } from "../../core/daemon/script_record.ts";
+import { NO_SCRIPT } from "../../core/daemon/capabilities/script_record.ts";
 import { FakeDevice, FakeMachine } from "../support/fake_device.ts";
 
 const FILE = "/images/disk";

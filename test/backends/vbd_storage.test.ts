@@ -4,7 +4,7 @@ import * as fc from "fast-check";
 import { formatUse, overlaps, parseUse } from "../../backends/vbd/extents.ts";
 import vbd from "../../backends/vbd/plugin.ts";
 import { identityOfNumber, numberOfIdentity, stackOf } from "../../backends/vbd/stack.ts";
-import { NO_SCRIPT } from "../../core/daemon/script_record.ts";
+import { NO_SCRIPT } from "../../core/daemon/capabilities/script_record.ts";
 import { FakeBlocks } from "../support/fake_blocks.ts";
 import { FakeDevice, FakeMachine } from "../support/fake_device.ts";
 import { FakeSysfs, type Thing } from "../support/fake_sysfs.ts";

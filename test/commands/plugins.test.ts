@@ -3,7 +3,7 @@ import { afterAll, beforeAll, describe, expect, test } from "bun:test";
 import { chmodSync, mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
-import { manifestLine } from "../../plugins/manifest.ts";
+import { manifestLine } from "../../core/daemon/plugin/manifest.ts";
 import { DaemonProcess, runProgram } from "../support/daemon_process.ts";
 import { type EmbeddedStore, startEmbeddedStore } from "../support/embedded_store.ts";
 import { HandMadeDevice, makeDomain } from "../support/hand_made.ts";

@@ -4,7 +4,7 @@ import * as fs from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import type { StoreClient } from "../../core/xenstore/client.ts";
-import { manifestLine } from "../../plugins/manifest.ts";
+import { manifestLine } from "../../core/daemon/plugin/manifest.ts";
 import { DaemonProcess, programCommand, runProgram, until } from "../support/daemon_process.ts";
 import { testManifest } from "../support/plugin_files.ts";
 import { type EmbeddedStore, startEmbeddedStore } from "../support/embedded_store.ts";

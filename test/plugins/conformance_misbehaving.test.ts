@@ -7,7 +7,7 @@ import { chmodSync, copyFileSync, mkdirSync, mkdtempSync, rmSync, writeFileSync 
 import { tmpdir } from "node:os";
 import { dirname, join } from "node:path";
 import { fileURLToPath } from "node:url";
-import { manifestLine } from "../../plugins/manifest.ts";
+import { manifestLine } from "../../core/daemon/plugin/manifest.ts";
 import { testManifest, writeProcessPlugin } from "../support/plugin_files.ts";
 import { checkBroken } from "./check_report.ts";
 

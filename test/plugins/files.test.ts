@@ -17,7 +17,7 @@ import { systemFiles } from "../../platform/io/files.ts";
 import * as contract from "../../contract/v1/plugin.ts";
 import { pluginAt, pluginsIn } from "../../plugins/discover.ts";
 import { moduleHost } from "../../plugins/host/module_host.ts";
-import { manifestLine } from "../../plugins/manifest.ts";
+import { manifestLine } from "../../core/daemon/plugin/manifest.ts";
 import { NO_SETTINGS, parseSettings } from "../../plugins/settings.ts";
 import { testManifest, writeProcessPlugin } from "../support/plugin_files.ts";
 

@@ -1,7 +1,7 @@
 /** What holds for every call of a plugin: it ends, and then it is over. */
 import { describe, expect, test } from "bun:test";
 import type { Device } from "../../contract/v1/plugin.ts";
-import { checkAnswer, errorOf, guardedCall } from "../../plugins/host/guard.ts";
+import { checkAnswer, errorOf, guardedCall } from "../../core/daemon/plugin/guard.ts";
 import { FakeClock } from "../support/fake_clock.ts";
 import { FakeDevice, FakeMachine } from "../support/fake_device.ts";
 

@@ -8,7 +8,7 @@ import {
   frontendKindOf,
   manifestInText,
   manifestLine,
-} from "../../plugins/manifest.ts";
+} from "../../core/daemon/plugin/manifest.ts";
 import { testManifest } from "../support/plugin_files.ts";
 
 describe("a manifest", () => {

@@ -6,10 +6,10 @@ import type {
   Holder,
   Undo,
 } from "../../contract/v1/plugin.ts";
-import { isScriptBegun, SCRIPT_BEGUN } from "../../core/daemon/script_record.ts";
+import { isScriptBegun, SCRIPT_BEGUN } from "../../core/daemon/capabilities/script_record.ts";
 import { FakeBlocks } from "./fake_blocks.ts";
 import { FakeLinks } from "./fake_links.ts";
-import { deviceConfig } from "../../plugins/host/device_config.ts";
+import { deviceConfig } from "../../core/daemon/plugin/device_config.ts";
 
 /** Undo records by device (`vbd/7/51712`). */
 export type UndoRecords = Map<

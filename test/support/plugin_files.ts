@@ -3,7 +3,7 @@ import { chmodSync, writeFileSync } from "node:fs";
 import { dirname, join } from "node:path";
 import { fileURLToPath } from "node:url";
 import type { PluginManifest } from "../../contract/v1/plugin.ts";
-import { manifestLine } from "../../plugins/manifest.ts";
+import { manifestLine } from "../../core/daemon/plugin/manifest.ts";
 
 const frames = join(dirname(fileURLToPath(import.meta.url)), "../../plugins/process/frames.ts");
 

@@ -1,5 +1,5 @@
 /** Store clients for tests. */
-import { openTransport } from "../../commands/connect.ts";
+import { openTransport } from "../../machine/connect.ts";
 import { systemClock } from "../../platform/clock.ts";
 import { type ClientOptions, StoreClient } from "../../core/xenstore/client.ts";
 

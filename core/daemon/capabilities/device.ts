@@ -11,7 +11,7 @@ import type {
   Undo,
 } from "../../../contract/v1/plugin.ts";
 import type { HelperLog } from "../../hotplug/helper_log.ts";
-import { deviceConfig } from "../../../plugins/host/device_config.ts";
+import { deviceConfig } from "../plugin/device_config.ts";
 import type { Clock, Files, Processes } from "../../../platform/types.ts";
 import { absentOrHidden } from "../../xenstore/access.ts";
 import type { StoreClient } from "../../xenstore/client.ts";

@@ -23,7 +23,7 @@ import type { HotplugDirectories } from "./hotplug_directory.ts";
 import { HotplugV2, type V2Undo } from "./scripts_v2.ts";
 import type { V2Settings } from "./scripts_v2_parts.ts";
 import { quote } from "../device/observe.ts";
-import { isScriptBegun, NO_SCRIPT, SCRIPT_BEGUN } from "../script_record.ts";
+import { isScriptBegun, NO_SCRIPT, SCRIPT_BEGUN } from "./script_record.ts";
 
 /** How scripts are run. */
 export interface ScriptSettings {

@@ -5,9 +5,9 @@ import { ABSENT, type Observation } from "../../lifecycle/observation.ts";
 import { FailedBefore, type LaneActions, Refused } from "../device_lane.ts";
 import { type Log, oneLine, printable } from "../../log/log.ts";
 import type { Device, Findings, PluginOperations, ProofOfSetup } from "../../../contract/v1/plugin.ts";
-import { busyOf, type CallLimits, checkAnswer, guardedCall } from "../../../plugins/host/guard.ts";
-import type { PluginHost } from "../../../plugins/host/host.ts";
-import { frontendKindOf, proofOf } from "../../../plugins/manifest.ts";
+import { busyOf, type CallLimits, checkAnswer, guardedCall } from "../plugin/guard.ts";
+import type { PluginHost } from "../plugin/host.ts";
+import { frontendKindOf, proofOf } from "../plugin/manifest.ts";
 import {
   cleanse,
   closeBackend,
@@ -17,14 +17,14 @@ import {
   requestClose,
   signalClosing,
 } from "./store_writer.ts";
-import { both } from "../both.ts";
+import { both } from "./both.ts";
 import { CHILD_RECORD, type ChildKeeper } from "../capabilities/children.ts";
 import { copyOf } from "./node_backup.ts";
 import type { AddReads, FirstReads, ReadAhead } from "./prefetch.ts";
 import { DEVICE_MODEL_RECORD, type DeviceModels } from "../capabilities/device_models.ts";
 import type { DirectoryKeeper } from "../capabilities/directories.ts";
 import { type ContextParts, deviceContext, HOTPLUG_RECORD } from "../capabilities/device.ts";
-import { FindingsLog, hasChanged, lossOf } from "../findings.ts";
+import { FindingsLog, hasChanged, lossOf } from "./findings.ts";
 import type { JournalEntry } from "../journal/entry.ts";
 import type { JournalStore } from "../journal/memory.ts";
 import { isVersion2 } from "../capabilities/scripts_v2.ts";
@@ -36,7 +36,7 @@ import { observationOf, oddityOf, type Part, reportOf } from "./observe.ts";
 import { OPERATION_VARIABLE, type Orphans } from "./orphans.ts";
 import { isHolding, type Releases, WAITS_RECORD, waitsFor } from "../releases.ts";
 import { sayDisconnected } from "../../requests/driver/farewell.ts";
-import { NO_SCRIPT } from "../script_record.ts";
+import { NO_SCRIPT } from "../capabilities/script_record.ts";
 import type { Slots } from "../slots.ts";
 import { Story } from "./story.ts";
 

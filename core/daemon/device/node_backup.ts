@@ -6,7 +6,7 @@ import { type DeviceId, relativeBackendPath } from "../../xen/device_id.ts";
 import { absentOrHidden } from "../../xenstore/access.ts";
 import type { StoreClient } from "../../xenstore/client.ts";
 import { domainPath, parentPath } from "../../xenstore/paths.ts";
-import { both } from "../both.ts";
+import { both } from "./both.ts";
 import { TOKEN_NODE } from "./attach_id_node.ts";
 
 /** Where copies are, relative to the domain's home: below what every domain has for its own use. */

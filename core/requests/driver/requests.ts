@@ -15,7 +15,7 @@ import { serve, type Serving } from "../protocol/serve.ts";
 import { absentOrHidden } from "../../xenstore/access.ts";
 import type { Watch } from "../../xenstore/client.ts";
 import { isWithin } from "../../xenstore/paths.ts";
-import type { PluginRegistry } from "../../../plugins/registry.ts";
+import type { PluginRegistry } from "../../daemon/plugin/registry.ts";
 import type { Devices } from "../../daemon/devices.ts";
 import { kernelDevicePath } from "../../daemon/device/kernel_release.ts";
 import { type RequestActions, RequestLane } from "./lane.ts";

@@ -3,7 +3,7 @@ import { describe, expect, test } from "bun:test";
 import { mkdtemp, rm } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
-import { openTransport } from "../../../commands/connect.ts";
+import { openTransport } from "../../../machine/connect.ts";
 import { listenUnix } from "../../../platform/io/listener.ts";
 import type { FileStatus } from "../../../platform/types.ts";
 import { ConnectionError } from "../../../core/xenstore/errors.ts";

@@ -2,9 +2,9 @@
  * What holds for every plugin, whatever carries it: a call ends when its time is up, whether the
  * plugin obeys or not, and a plugin whose call has ended can do nothing more with its device.
  */
-import { oneLine } from "../../core/log/log.ts";
-import type { Cancel, Clock } from "../../platform/types.ts";
-import type { Device, Findings, PluginOperations } from "../../contract/v1/plugin.ts";
+import { oneLine } from "../../log/log.ts";
+import type { Cancel, Clock } from "../../../platform/types.ts";
+import type { Device, Findings, PluginOperations } from "../../../contract/v1/plugin.ts";
 import { intercept } from "./intercept.ts";
 
 export { busyOf } from "./busy.ts";

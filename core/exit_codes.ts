@@ -1,4 +1,4 @@
-import { ConnectionError } from "../core/xenstore/errors.ts";
+import { ConnectionError } from "./xenstore/errors.ts";
 
 /** What the program's exit status means; documented in docs/cli.md. */
 export const ExitCode = {

@@ -1,8 +1,8 @@
 /** What checks have found: what is lost of a device that is set up, and what of it is worth a line. */
-import { XenbusState } from "../xen/states.ts";
-import { type Observation, wishOf } from "../lifecycle/observation.ts";
-import type { Log } from "../log/log.ts";
-import type { Findings, ProofOfSetup } from "../../contract/v1/plugin.ts";
+import { XenbusState } from "../../xen/states.ts";
+import { type Observation, wishOf } from "../../lifecycle/observation.ts";
+import type { Log } from "../../log/log.ts";
+import type { Findings, ProofOfSetup } from "../../../contract/v1/plugin.ts";
 
 /**
  * What the nodes of a device that is set up no longer say. `undone`: a backend that has yet to

@@ -9,7 +9,7 @@ import { ConnectionError, StoreError } from "../core/xenstore/errors.ts";
 import { locateStore, type StoreLocation } from "../core/xenstore/locate.ts";
 import { openSocket } from "../core/xenstore/open_socket.ts";
 import type { Transport } from "../core/xenstore/transport.ts";
-import { CommandError, ExitCode } from "./exit_codes.ts";
+import { CommandError, ExitCode } from "../core/exit_codes.ts";
 
 /** A connected client, and where its store is. */
 export interface Connected {

@@ -1,5 +1,5 @@
 /** Standing between a plugin and its device: every use of a capability passes by. Pure. */
-import type { Device } from "../../contract/v1/plugin.ts";
+import type { Device } from "../../../contract/v1/plugin.ts";
 
 /**
  * Called before each use of a capability, with its name as in docs/plugin-protocol.md

@@ -1,6 +1,6 @@
 /** What carries a plugin. */
-import type { BackendPlugin, PluginManifest, PluginOperations, Setting } from "../../contract/v1/plugin.ts";
-import { checkContract } from "../manifest.ts";
+import type { BackendPlugin, PluginManifest, PluginOperations, Setting } from "../../../contract/v1/plugin.ts";
+import { checkContract } from "./manifest.ts";
 
 /** A plugin, loaded or not. */
 export interface PluginHost {

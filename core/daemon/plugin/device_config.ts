@@ -1,5 +1,5 @@
 /** A device's configuration: texts from the store, made into values with errors worth reading. Pure. */
-import type { DeviceConfig, IntegerRange } from "../../contract/v1/plugin.ts";
+import type { DeviceConfig, IntegerRange } from "../../../contract/v1/plugin.ts";
 
 /** Longest value shown in an error, in characters. */
 const SHOWN_MAX = 80;

@@ -1,5 +1,5 @@
 /** Whether a device's version 1 script was begun, as its undo record has it. Pure. */
-import type { Undo } from "../../contract/v1/plugin.ts";
+import type { Undo } from "../../../contract/v1/plugin.ts";
 
 /** Its name in the undo record. */
 export const SCRIPT_RECORD = "hotplug script";

@@ -1,5 +1,5 @@
 /** What an `add` that is refused says structurally, whatever carries the plugin. Pure. */
-import type { Busy, HolderName } from "../../contract/v1/plugin.ts";
+import type { Busy, HolderName } from "../../../contract/v1/plugin.ts";
 
 /** Most devices that one is made to wait for. */
 const HOLDERS_MAX = 64;

@@ -1,5 +1,5 @@
 /** Which plugin serves which kind. */
-import type { PluginHost } from "./host/host.ts";
+import type { PluginHost } from "./host.ts";
 
 /** Finds the plugin of a kind. */
 export class PluginRegistry {

@@ -1,0 +1,43 @@
+/** The parts of a daemon that are the machine's, and the same for every daemon on it. */
+import { systemBlockDevices } from "../platform/linux/block_devices.ts";
+import { systemNetworkLinks } from "../platform/linux/network_links.ts";
+import { systemClock } from "../platform/clock.ts";
+import { nearFiles, targetFiles } from "../platform/io/files.ts";
+import { systemProcessTable } from "../platform/linux/process_table.ts";
+import { HelperLog } from "../core/hotplug/helper_log.ts";
+import { systemLogTails } from "../platform/io/log_tail.ts";
+import { systemProcesses } from "../platform/io/child.ts";
+import type { StoreClient } from "../core/xenstore/client.ts";
+import { ChildKeeper } from "../core/daemon/capabilities/children.ts";
+import type { ActionParts } from "../core/daemon/device/device_actions.ts";
+import { DeviceModels } from "../core/daemon/capabilities/device_models.ts";
+import { Exclusive } from "../core/daemon/capabilities/exclusive.ts";
+import { FirstReads } from "../core/daemon/device/prefetch.ts";
+import { HotplugDirectories } from "../core/daemon/capabilities/hotplug_directory.ts";
+import { Orphans } from "../core/daemon/device/orphans.ts";
+import { Releases } from "../core/daemon/releases.ts";
+import { Slots } from "../core/daemon/slots.ts";
+
+/** All but what differs: journal, directories, times, scripts. */
+export function systemParts(
+  store: StoreClient,
+): Omit<ActionParts, "journal" | "directories" | "calls" | "scripts"> {
+  return {
+    store,
+    clock: systemClock,
+    files: targetFiles,
+    scriptFiles: nearFiles,
+    processes: systemProcesses,
+    helperLog: new HelperLog(systemLogTails),
+    slots: new Slots(),
+    firstReads: new FirstReads(),
+    orphans: new Orphans(systemProcessTable, systemClock),
+    exclusive: new Exclusive(),
+    releases: new Releases(),
+    hotplug: new HotplugDirectories(store),
+    blocks: systemBlockDevices,
+    links: systemNetworkLinks,
+    children: new ChildKeeper(systemProcesses, systemProcessTable, systemClock),
+    deviceModels: new DeviceModels(store, systemProcesses, systemProcessTable, systemClock),
+  };
+}
