@@ -2,7 +2,13 @@
  * The backend drivers of a driver domain's kernel, as far as the store shows them: Linux's xenbus
  * core, blkback and netback (drivers/xen/xenbus, drivers/block/xen-blkback, drivers/net/xen-netback).
  */
-import { backendPath, backendRoot, type DeviceId, frontendPath, placeOf } from "../core/xen/device_id.ts";
+import {
+  backendPath,
+  backendRoot,
+  type DeviceId,
+  frontendPath,
+  placeOf,
+} from "../core/xen/device_id.ts";
 import { parseState, XenbusState } from "../core/xen/states.ts";
 import type { Clock } from "../platform/types.ts";
 import type { StoreClient, Watch } from "../core/xenstore/client.ts";

@@ -121,10 +121,12 @@ function placeOf(file: string, floors: readonly Floor[]): { floor: Floor; folder
   let found: { floor: Floor; folder: number } | null = null;
   let longest = 0;
   for (const floor of floors) {
-    for (const [folder, prefix] of floor.folders.entries()) {
-      if (!file.startsWith(prefix) || prefix.length <= longest) continue;
-      longest = prefix.length;
-      found = { floor, folder };
+    for (const [folder, prefixes] of floor.folders.entries()) {
+      for (const prefix of [prefixes].flat()) {
+        if (!file.startsWith(prefix) || prefix.length <= longest) continue;
+        longest = prefix.length;
+        found = { floor, folder };
+      }
     }
   }
   return found;

@@ -2,24 +2,20 @@
 import type { DeviceId } from "../../core/xen/device_id.ts";
 import { nickname } from "../../core/xen/device_label.ts";
 import type { BuiltIn } from "../../core/daemon/plugin/host.ts";
-import { parseVdev } from "../../core/toolstack/specs/disk/vdev.ts";
 import { resolveDomain } from "../../core/toolstack/domains.ts";
 import { ToolstackError } from "../../core/toolstack/error.ts";
 import { nameOfDomain, namesOf } from "../../core/toolstack/names.ts";
-import { listDevices, readDevice, recordNode } from "../../core/toolstack/list_devices.ts";
+import { listDevices, readDevice } from "../../core/toolstack/list_devices.ts";
 import { detachByRequest } from "../../core/requests/toolstack/request.ts";
 import { removeDevice } from "../../core/toolstack/remove.ts";
 import { quoted } from "../../core/log/quoted.ts";
-import { SpecError } from "../../core/toolstack/specs/spec_error.ts";
+import { devidOf } from "./devid.ts";
 import { frontendKindNamed } from "./kinds.ts";
 import type { DetachOptions } from "./options.ts";
 import { type DeviceSession, printJson, untilTold, withDevices } from "./session.ts";
 import { whileServing } from "./serving.ts";
 import { findRequest } from "../request/request.ts";
 import { CommandError, ExitCode } from "../../core/exit_codes.ts";
-
-/** Largest devid of libxl, which is an int. */
-const DEVID_MAX = 0x7fffffff;
 
 /**
  * Detaches a device.
@@ -64,39 +60,6 @@ export async function detach(
     if (options.json) printJson({ frontendKind, frontendDomid, devid, backend: found.backend });
     return ExitCode.Success;
   });
-}
-
-export async function devidOf(
-  { store }: DeviceSession,
-  frontendDomid: number,
-  frontendKind: string,
-  which: string,
-): Promise<number> {
-  if (/^(0|[1-9]\d{0,9})$/.test(which) && Number(which) <= DEVID_MAX) return Number(which);
-  if (frontendKind === "vbd") {
-    try {
-      return parseVdev(which);
-    } catch (error) {
-      if (error instanceof SpecError) throw new CommandError(error.message, ExitCode.Usage);
-      throw error;
-    }
-  }
-  if (frontendKind === "vif" && /^[\da-f]{2}(:[\da-f]{2}){5}$/i.test(which)) {
-    for (const device of await listDevices(store, frontendDomid, "vif")) {
-      // What the guest's directory says is the guest's word.
-      const mac = await recordNode(store, device, "mac");
-      if (mac?.toLowerCase() === which.toLowerCase()) return device.devid;
-    }
-    throw new ToolstackError(
-      "no device",
-      `${await nameOfDomain(store, frontendDomid)} has no network interface with address ${which}`,
-    );
-  }
-  const also = frontendKind === "vif" ? " or a MAC address" : "";
-  throw new CommandError(
-    `device ${JSON.stringify(which)}: expected a devid, a decimal number,${also || " of it"}`,
-    ExitCode.Usage,
-  );
 }
 
 async function missing(

@@ -1,7 +1,12 @@
 /** What the toolstack's commands can fail with, as exit statuses and lines for people. */
 import { ToolstackError, type ToolstackFault } from "../../core/toolstack/error.ts";
 import { pointAt, SpecError } from "../../core/toolstack/specs/spec_error.ts";
-import { ConnectionError, DeadlineError, isServerError, StoreError } from "../../core/xenstore/errors.ts";
+import {
+  ConnectionError,
+  DeadlineError,
+  isServerError,
+  StoreError,
+} from "../../core/xenstore/errors.ts";
 import { CommandError, ExitCode } from "../../core/exit_codes.ts";
 
 const CODES: Readonly<Record<ToolstackFault, ExitCode>> = {

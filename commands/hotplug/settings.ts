@@ -1,12 +1,13 @@
 /** What version 2 scripts are run with, the same in the daemon and in the commands. */
 import { HotplugLocks, lockDirectory } from "../../core/daemon/capabilities/hotplug_locks.ts";
-import type { V2Settings } from "../../core/daemon/capabilities/scripts_v2_parts.ts";
+import type { V2Settings } from "../../core/daemon/capabilities/script_parts.ts";
 import type { Orphans } from "../../core/daemon/device/orphans.ts";
 import { DEFAULT_SCRIPT_DIRECTORY } from "../../core/hotplug/path_rules.ts";
 import { v2Limits } from "../../core/hotplug/v2/convention.ts";
 import { type ForcedVersions, VersionCache } from "../../core/hotplug/v2/version.ts";
 import type { LifecycleTimes } from "../../core/xen/times.ts";
 import { systemClock } from "../../platform/clock.ts";
+import { lockFile } from "../../platform/io/flock.ts";
 import { systemFiles } from "../../platform/io/files.ts";
 
 /** What differs. */
@@ -25,7 +26,7 @@ export function v2Settings({ times, scripts, runDir, domid, orphans }: V2Choices
   return {
     limits: v2Limits(times),
     versions: new VersionCache(systemFiles, scripts, DEFAULT_SCRIPT_DIRECTORY),
-    locks: new HotplugLocks(systemFiles, systemClock, lockDirectory(runDir, domid)),
+    locks: new HotplugLocks(systemFiles, systemClock, lockDirectory(runDir, domid), lockFile),
     orphans,
     orphanMs: times.orphans,
   };

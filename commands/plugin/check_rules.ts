@@ -9,7 +9,12 @@ import { configureLog } from "../../core/log/log.ts";
 import { systemClock } from "../../platform/clock.ts";
 import { adoptOrphans } from "../../platform/linux/process_table.ts";
 import { freshModules } from "../../platform/modules.ts";
-import { keepOutputForReports, onUncaught, orders, report } from "../../platform/io/reporting_child.ts";
+import {
+  keepOutputForReports,
+  onUncaught,
+  orders,
+  report,
+} from "../../platform/io/reporting_child.ts";
 import { exit } from "../../platform/self.ts";
 import { ExitCode } from "../../core/exit_codes.ts";
 import { findPlugin } from "./list.ts";

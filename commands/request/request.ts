@@ -7,11 +7,19 @@ import { resolveDomain } from "../../core/toolstack/domains.ts";
 import { ToolstackError } from "../../core/toolstack/error.ts";
 import { nameOfDomain, namesOf } from "../../core/toolstack/names.ts";
 import { readDevice } from "../../core/toolstack/list_devices.ts";
-import { awaitRequest, detachByRequest, releaseRequest } from "../../core/requests/toolstack/request.ts";
-import { type ListedRequest, listRequests, setUpRequests } from "../../core/requests/toolstack/setup.ts";
+import {
+  awaitRequest,
+  detachByRequest,
+  releaseRequest,
+} from "../../core/requests/toolstack/request.ts";
+import {
+  type ListedRequest,
+  listRequests,
+  setUpRequests,
+} from "../../core/requests/toolstack/setup.ts";
 import type { StoreClient } from "../../core/xenstore/client.ts";
 import { circumstances, describe } from "../device/describe.ts";
-import { devidOf } from "../device/detach.ts";
+import { devidOf } from "../device/devid.ts";
 import { frontendKindNamed } from "../device/kinds.ts";
 import type { DeviceOptions } from "../device/options.ts";
 import { type DeviceSession, printJson, say, withDevices } from "../device/session.ts";

@@ -1,5 +1,6 @@
 /** Carries out what the lifecycle machine decides, for one device: its lane. */
 import type { Cancel, Clock } from "../../platform/types.ts";
+import { resumed, transition } from "../lifecycle/machine.ts";
 import {
   type Effect,
   INITIAL,
@@ -8,11 +9,9 @@ import {
   type LifecycleState,
   type Milestone,
   type Phase,
-  resumed,
   type Stage,
   type TimerName,
-  transition,
-} from "../lifecycle/machine.ts";
+} from "../lifecycle/state.ts";
 import type { Observation } from "../lifecycle/observation.ts";
 import { LOOKED_AT_FIRST } from "../lifecycle/table.ts";
 

@@ -2,7 +2,7 @@
 import { backendPath, type DeviceId } from "../xen/device_id.ts";
 import { deviceLabel } from "../xen/device_label.ts";
 import { DEFAULT_TIMES, type LifecycleTimes } from "../xen/times.ts";
-import type { LifecycleRules, LifecycleState, Phase } from "../lifecycle/machine.ts";
+import type { LifecycleRules, LifecycleState, Phase } from "../lifecycle/state.ts";
 import { Lane } from "./device_lane.ts";
 import type { Cancel } from "../../platform/types.ts";
 import { openLog } from "../log/log.ts";

@@ -1,7 +1,7 @@
 /** The lifecycle's diagram, made from its table. Pure. */
 import { DEFAULT_TIMES } from "../xen/times.ts";
-import { type Effect, INITIAL, type LifecycleEvent, type LifecycleRules } from "./machine.ts";
-import type { LifecycleState, Phase } from "./machine.ts";
+import { type Effect, INITIAL, type LifecycleEvent, type LifecycleRules } from "./state.ts";
+import type { LifecycleState, Phase } from "./state.ts";
 import { type Row, TABLE, TIMERS } from "./table.ts";
 
 /** One row, as one reads it. */

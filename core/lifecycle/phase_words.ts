@@ -1,5 +1,5 @@
 /** The phases of a device's life, in words for people. */
-import type { Phase } from "./machine.ts";
+import type { Phase } from "./state.ts";
 
 /** To be put behind a device's name. */
 export const PHASE_WORDS: Readonly<Record<Phase, string>> = {

@@ -19,7 +19,7 @@ import type {
   Phase,
   Stage,
   TimerName,
-} from "./machine.ts";
+} from "./state.ts";
 import { type Wish, wishOf } from "./observation.ts";
 
 /** Conditions, by the names under which the rows and the diagram know them. */

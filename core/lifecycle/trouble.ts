@@ -1,5 +1,5 @@
 /** What it means for people that an effect of the machine failed which has no event of its own. Pure. */
-import type { Effect } from "./machine.ts";
+import type { Effect } from "./state.ts";
 
 const WORDS: Partial<Record<Effect["do"], string>> = {
   "abort-add": "its setup cannot be stopped",

@@ -12,7 +12,12 @@ import { planP9, planPvcalls, planUsbctrl, planVkb, planVtpm } from "./nodes/oth
 import type { CreationPlan, ScriptedPlacement } from "./nodes/plan.ts";
 import { planDescribed, pluginParser } from "./specs/plugin_specs.ts";
 import { BUILT_IN_PARSERS, type BuiltInSpecs } from "./specs/registry.ts";
-import { type DeviceRequest, diskRequest, nicRequest, requestOfPlan } from "../requests/toolstack/plan.ts";
+import {
+  type DeviceRequest,
+  diskRequest,
+  nicRequest,
+  requestOfPlan,
+} from "../requests/toolstack/plan.ts";
 import { placeIn, SpecError } from "./specs/spec_error.ts";
 import type { GuestType } from "./domains.ts";
 

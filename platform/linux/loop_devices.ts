@@ -1,10 +1,5 @@
 /** Loop devices that are attached: looking at them, finding them, and detaching. */
-import type {
-  LoopBounds,
-  LoopDetached,
-  LoopDevice,
-  LoopUse,
-} from "../../contract/v1/block.ts";
+import type { LoopBounds, LoopDetached, LoopDevice, LoopUse } from "../../contract/v1/block.ts";
 import { diskSequence } from "./block_queries.ts";
 import { majorOf, minorOf } from "./device_numbers.ts";
 import type { Ioctl } from "./ioctl.ts";

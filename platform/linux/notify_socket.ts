@@ -2,7 +2,13 @@
 import { closeFile } from "../io/file_calls.ts";
 import { sys } from "../kernel.ts";
 import { must } from "../system_error.ts";
-import { AF_UNIX, MSG_DONTWAIT, MSG_NOSIGNAL, SOCK_CLOEXEC, unixAddress } from "../io/unix_address.ts";
+import {
+  AF_UNIX,
+  MSG_DONTWAIT,
+  MSG_NOSIGNAL,
+  SOCK_CLOEXEC,
+  unixAddress,
+} from "../io/unix_address.ts";
 
 // linux/net.h
 const SOCK_DGRAM = 2;

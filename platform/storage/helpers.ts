@@ -5,13 +5,7 @@ import type { Far } from "./far.ts";
 import { O_CLOEXEC, pathBytes } from "../io/file_calls.ts";
 import { sys } from "../kernel.ts";
 import { selfCommand } from "../self.ts";
-import {
-  decodeLine,
-  encodeLine,
-  linesOf,
-  type StorageAnswer,
-  type StorageCall,
-} from "./frames.ts";
+import { decodeLine, encodeLine, linesOf, type StorageAnswer, type StorageCall } from "./frames.ts";
 import { must, systemError } from "../system_error.ts";
 import type { Files } from "../types.ts";
 

@@ -4,7 +4,12 @@ import type { ControlGroup } from "../../platform/linux/control_group.ts";
 import type { ProcessTable } from "../../platform/linux/process_table.ts";
 import type { PipedChild, PipedChildren } from "../../platform/io/child.ts";
 import type { Cancel, Clock } from "../../platform/types.ts";
-import type { Device, Findings, PluginManifest, PluginOperations } from "../../contract/v1/plugin.ts";
+import type {
+  Device,
+  Findings,
+  PluginManifest,
+  PluginOperations,
+} from "../../contract/v1/plugin.ts";
 import { checkContract } from "../../core/daemon/plugin/manifest.ts";
 import type { Answer, Operation } from "../process/messages.ts";
 import { PluginSession } from "../process/session.ts";

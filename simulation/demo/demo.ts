@@ -5,7 +5,7 @@ import { backendPath, type DeviceId, frontendPath } from "../../core/xen/device_
 import { systemClock } from "../../platform/clock.ts";
 import { systemFiles } from "../../platform/io/files.ts";
 import { PHASE_WORDS, phaseNamed } from "../../core/lifecycle/phase_words.ts";
-import type { Phase } from "../../core/lifecycle/machine.ts";
+import type { Phase } from "../../core/lifecycle/state.ts";
 import { makeTemporaryDirectory } from "../../platform/io/place_files.ts";
 import { systemProcesses } from "../../platform/io/child.ts";
 import { printTo, selfCommand } from "../../platform/self.ts";

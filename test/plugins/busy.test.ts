@@ -1,8 +1,8 @@
 /** How a plugin says that what it needs is in use, by either carrier. */
 import { expect, test } from "bun:test";
-import { busyError } from "../../plugins/contract.ts";
-import { busyOf } from "../../plugins/host/busy.ts";
-import { errorOf } from "../../plugins/host/guard.ts";
+import { busyError } from "../../contract/v1/plugin.ts";
+import { busyOf } from "../../core/daemon/plugin/busy.ts";
+import { errorOf } from "../../core/daemon/plugin/guard.ts";
 import { ProtocolFault } from "../../plugins/process/frames.ts";
 import { parseMessage } from "../../plugins/process/messages.ts";
 

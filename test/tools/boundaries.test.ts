@@ -77,18 +77,18 @@ describe("refused", () => {
     ],
     [
       "an arrow up from folder to folder of the core, for a type",
-      { "core/device/planted.ts": 'export type { Effect } from "../lifecycle/machine.ts";' },
-      "core/device/planted.ts:1: may not import core/lifecycle/machine.ts: what is of core may import " +
+      { "core/xen/planted.ts": 'export type { Effect } from "../lifecycle/state.ts";' },
+      "core/xen/planted.ts:1: may not import core/lifecycle/state.ts: what is of core may import " +
       "the folders of its own before it, contract, types of platform",
     ],
     [
       "an import at run time",
-      { "core/log/planted.ts": 'export const later = () => import("../cli/program.ts");' },
+      { "core/log/planted.ts": 'export const later = () => import("../../commands/program.ts");' },
       "core/log/planted.ts:1: may not import commands/program.ts",
     ],
     [
       "a type taken from within an expression",
-      { "backends/planted.ts": 'export type Id = import("../core/device/id.ts").DeviceId;' },
+      { "backends/planted.ts": 'export type Id = import("../core/xen/device_id.ts").DeviceId;' },
       "backends/planted.ts:1: may not import core/xen/device_id.ts: what is of backends may import",
     ],
     [
@@ -98,19 +98,18 @@ describe("refused", () => {
     ],
     [
       "more than types of the platform",
-      { "core/device/planted.ts": 'export { systemFiles } from "../platform/files.ts";' },
-      "core/device/planted.ts:1: may not import platform/io/files.ts",
+      { "core/xen/planted.ts": 'export { systemFiles } from "../../platform/io/files.ts";' },
+      "core/xen/planted.ts:1: may not import platform/io/files.ts",
     ],
     [
       "a circle, of a type and an import at run time",
       {
-        "core/device/first.ts":
-          'import type { Second } from "./second.ts";\nexport type A = Second;',
-        "core/device/second.ts": 'export type Second = 1;\nexport const a = import("./third.ts");',
-        "core/device/third.ts": 'export * from "./first.ts";',
+        "core/xen/first.ts": 'import type { Second } from "./second.ts";\nexport type A = Second;',
+        "core/xen/second.ts": 'export type Second = 1;\nexport const a = import("./third.ts");',
+        "core/xen/third.ts": 'export * from "./first.ts";',
       },
-      "a circle of imports: core/device/first.ts → core/device/second.ts → core/device/third.ts → " +
-      "core/device/first.ts\n",
+      "a circle of imports: core/xen/first.ts → core/xen/second.ts → core/xen/third.ts → " +
+      "core/xen/first.ts\n",
     ],
     [
       "a file of no floor, in a folder that is not checked",
@@ -127,7 +126,7 @@ describe("refused", () => {
 
   test.each([
     ["EXCEPTIONS", "core/xen/device_id.ts", "core/xen/states.ts"],
-    ["CIRCLES", "core/xen/device_id.ts", "core/device/none.ts"],
+    ["CIRCLES", "core/xen/device_id.ts", "core/xen/none.ts"],
   ])("one of the %s that is not needed", (name, from, to) => {
     const path = join(copy, "tools/boundaries.ts");
     const text = fs.readFileSync(path, "utf8");
@@ -152,8 +151,8 @@ describe("refused", () => {
   ])("%s", (_, text) => {
     const deno = join(root, "node_modules/.bin/deno");
     const result = withPlanted(
-      { "core/device/planted.ts": text },
-      () => run([deno, "lint", "core/device/planted.ts"]),
+      { "core/xen/planted.ts": text },
+      () => run([deno, "lint", "core/xen/planted.ts"]),
     );
     expect(result.text).toMatch(/xdevd\/(imports-by-name|runtime-at-the-edge)/);
     expect(result.exitCode).toBe(1);
@@ -162,7 +161,7 @@ describe("refused", () => {
 
 test("types of the platform may be seen by the core", () => {
   const planted = {
-    "core/device/planted.ts": 'import type { Files } from "../platform/types.ts";\n' +
+    "core/xen/planted.ts": 'import type { Files } from "../../platform/types.ts";\n' +
       "export type Planted = Files;",
   };
   expect(withPlanted(planted, checkImports)).toEqual({ exitCode: 0, text: "" });

@@ -1,7 +1,6 @@
 /** Directories that a device's plugin may use, below the daemon's own. */
 import type { DeviceDirectories } from "../../../contract/v1/plugin.ts";
 import { type DeviceId, deviceName } from "../../xen/device_id.ts";
-import { hasCode } from "../../../platform/system_error.ts";
 import type { Files } from "../../../platform/types.ts";
 
 const MODE = 0o700;
@@ -53,7 +52,7 @@ export class DirectoryKeeper {
     return this.#names ??= this.#files.list(this.#base).then(
       (names) => new Set(names),
       (error) => {
-        if (hasCode(error, "ENOENT")) return new Set<string>();
+        if ((error as { code?: unknown }).code === "ENOENT") return new Set<string>();
         this.#names = null;
         throw error;
       },

@@ -3,23 +3,28 @@
  * processes. A lock ends with the process that holds it.
  */
 import { type DeviceId, deviceName } from "../../xen/device_id.ts";
-import { lockFile } from "../../../platform/io/flock.ts";
+import type { LockedFile } from "../../../platform/io/flock.ts";
 import type { Clock, Files } from "../../../platform/types.ts";
 
 /** How often a lock is tried that somebody else holds, in ms: nothing tells when it is free. */
 const POLL_MS = 20;
+
+/** Creates a file and locks it; null when somebody else has. @throws SystemError */
+export type LockFile = (path: string, mode: number) => Promise<LockedFile | null>;
 
 /** Locks of devices, as files. */
 export class HotplugLocks {
   readonly #files: Files;
   readonly #clock: Clock;
   readonly #directory: string;
+  readonly #lockFile: LockFile;
 
   /** @param directory absolute; made when it is first needed */
-  constructor(files: Files, clock: Clock, directory: string) {
+  constructor(files: Files, clock: Clock, directory: string, lockFile: LockFile) {
     this.#files = files;
     this.#clock = clock;
     this.#directory = directory;
+    this.#lockFile = lockFile;
   }
 
   /**
@@ -31,7 +36,7 @@ export class HotplugLocks {
     const path = `${this.#directory}/${deviceName(id).replaceAll("/", "-")}.lock`;
     for (;;) {
       signal.throwIfAborted();
-      const lock = await lockFile(path, 0o600);
+      const lock = await this.#lockFile(path, 0o600);
       if (lock !== null) {
         try {
           return await work();

@@ -1,9 +1,8 @@
 /** Runs a device's hotplug script: checks it, asks the store what it needs, runs it. */
 import type { DeviceId } from "../../xen/device_id.ts";
-import { checkScript, type ScriptPolicy } from "../../hotplug/path_rules.ts";
-import type { HelperLog } from "../../hotplug/helper_log.ts";
+import { checkScript } from "../../hotplug/path_rules.ts";
 import { runWithLastWords } from "../../hotplug/last_words.ts";
-import { NotStarted, type ScriptLimits } from "../../hotplug/run_script.ts";
+import { NotStarted } from "../../hotplug/run_script.ts";
 import {
   BACKEND_BASE,
   blockPasses,
@@ -15,40 +14,13 @@ import {
 } from "../../hotplug/v1/convention.ts";
 import type { Log } from "../../log/log.ts";
 import type { DeviceNodes, DeviceScripts, DeviceSystem } from "../../../contract/v1/plugin.ts";
-import type { Clock, Files, Processes } from "../../../platform/types.ts";
-import type { StoreClient } from "../../xenstore/client.ts";
 import type { Activity } from "../activity.ts";
 import { COPY_BASE, copyOf, withCopy } from "../device/node_backup.ts";
 import type { HotplugDirectories } from "./hotplug_directory.ts";
+import type { ScriptParts } from "./script_parts.ts";
 import { HotplugV2, type V2Undo } from "./scripts_v2.ts";
-import type { V2Settings } from "./scripts_v2_parts.ts";
 import { quote } from "../device/observe.ts";
 import { isScriptBegun, NO_SCRIPT, SCRIPT_BEGUN } from "./script_record.ts";
-
-/** How scripts are run. */
-export interface ScriptSettings {
-  readonly policy: ScriptPolicy;
-  readonly limits: ScriptLimits;
-  /** The PATH they get. */
-  readonly path: string;
-  /** More variables they get: what leads to the store, if it is not at its usual place. */
-  readonly environment: Readonly<Record<string, string>>;
-  /** What version 2 takes; without it, every script is one of version 1. */
-  readonly v2?: V2Settings;
-}
-
-/** What running takes. */
-export interface ScriptParts {
-  readonly store: StoreClient;
-  readonly clock: Clock;
-  readonly files: Files;
-  /** The same for scripts, which lie near. */
-  readonly scriptFiles?: Files;
-  readonly processes: Processes;
-  /** Where the causes are that Xen's helpers keep to themselves; without it, they stay there. */
-  readonly helperLog?: HelperLog;
-  readonly scripts: ScriptSettings;
-}
 
 /** Longest name of a network interface, in bytes (IFNAMSIZ - 1, linux/if.h). */
 const INTERFACE_NAME_MAX = 15;

@@ -11,8 +11,8 @@ import { domainPath } from "../../xenstore/paths.ts";
 import type { Activity } from "../activity.ts";
 import { COPY_BASE, withCopy } from "../device/node_backup.ts";
 import type { HotplugDirectories } from "./hotplug_directory.ts";
-import type { ScriptParts } from "./scripts.ts";
-import { v2Parts, type V2Settings } from "./scripts_v2_parts.ts";
+import type { ScriptParts, V2Settings } from "./script_parts.ts";
+import { v2Parts } from "./scripts_v2_parts.ts";
 import { quote } from "../device/observe.ts";
 
 /** The undo record: how far it was, for the case that the store forgets. */

@@ -1,23 +1,10 @@
 /** What version 2 scripts are run with, by the daemon and by the commands. */
 import type { DeviceId } from "../../xen/device_id.ts";
-import type { V2Limits } from "../../hotplug/v2/convention.ts";
 import type { V2Parts } from "../../hotplug/v2/run.ts";
-import type { VersionCache } from "../../hotplug/v2/version.ts";
 import type { Log } from "../../log/log.ts";
 import type { HotplugDirectories } from "./hotplug_directory.ts";
-import type { HotplugLocks } from "./hotplug_locks.ts";
-import type { ScriptParts } from "./scripts.ts";
-import { OPERATION_VARIABLE, type Orphans } from "../device/orphans.ts";
-
-/** What version 2 takes besides; without it, every script is one of version 1. */
-export interface V2Settings {
-  readonly limits: V2Limits;
-  readonly versions: VersionCache;
-  readonly locks: HotplugLocks;
-  readonly orphans: Orphans;
-  /** How long scripts of a process that was killed may go on before they are ended, in ms. */
-  readonly orphanMs: number;
-}
+import type { ScriptParts, V2Settings } from "./script_parts.ts";
+import { OPERATION_VARIABLE } from "../device/orphans.ts";
 
 /** What a device's script is run with, wherever it is run from. */
 export async function v2Parts(

@@ -1,10 +1,15 @@
 /** What the lane of one device does in the world: the store, the journal, the plugin, the kernel. */
 import { backendPath, type DeviceId, deviceName, frontendPath } from "../../xen/device_id.ts";
-import type { LifecycleState, Milestone, Phase, Stage } from "../../lifecycle/machine.ts";
+import type { LifecycleState, Milestone, Phase, Stage } from "../../lifecycle/state.ts";
 import { ABSENT, type Observation } from "../../lifecycle/observation.ts";
 import { FailedBefore, type LaneActions, Refused } from "../device_lane.ts";
 import { type Log, oneLine, printable } from "../../log/log.ts";
-import type { Device, Findings, PluginOperations, ProofOfSetup } from "../../../contract/v1/plugin.ts";
+import type {
+  Device,
+  Findings,
+  PluginOperations,
+  ProofOfSetup,
+} from "../../../contract/v1/plugin.ts";
 import { busyOf, type CallLimits, checkAnswer, guardedCall } from "../plugin/guard.ts";
 import type { PluginHost } from "../plugin/host.ts";
 import { frontendKindOf, proofOf } from "../plugin/manifest.ts";

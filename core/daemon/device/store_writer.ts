@@ -1,5 +1,10 @@
 /** What the daemon itself writes into a backend directory. */
-import { backendPath, type DeviceId, frontendPath, relativeBackendPath } from "../../xen/device_id.ts";
+import {
+  backendPath,
+  type DeviceId,
+  frontendPath,
+  relativeBackendPath,
+} from "../../xen/device_id.ts";
 import { parseState, XenbusState } from "../../xen/states.ts";
 import { isWeak } from "../../hotplug/last_words.ts";
 import { oneLine } from "../../log/log.ts";

@@ -1,6 +1,6 @@
 /** What the log tells of a device's life besides what goes wrong: how long it took, and why so long. */
 import { stateName, XenbusState } from "../../xen/states.ts";
-import type { LifecycleState, Phase } from "../../lifecycle/machine.ts";
+import type { LifecycleState, Phase } from "../../lifecycle/state.ts";
 import { wishOf } from "../../lifecycle/observation.ts";
 import type { Log } from "../../log/log.ts";
 import type { Cancel, Clock } from "../../../platform/types.ts";

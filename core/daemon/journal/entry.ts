@@ -1,6 +1,6 @@
 /** What the journal holds of one device: what undoing needs, and how far it was. Pure. */
 import type { DeviceId } from "../../xen/device_id.ts";
-import type { Stage } from "../../lifecycle/machine.ts";
+import type { Stage } from "../../lifecycle/state.ts";
 import type { Undo } from "../../../contract/v1/plugin.ts";
 
 /** A record; the newest one of a device counts. */

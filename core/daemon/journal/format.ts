@@ -11,9 +11,9 @@
  */
 import { Packr } from "msgpackr/pack";
 import { type DeviceId, deviceName, DOMID_MAX, isKind } from "../../xen/device_id.ts";
-import type { Stage } from "../../lifecycle/machine.ts";
+import type { Stage } from "../../lifecycle/state.ts";
 import type { Undo } from "../../../contract/v1/plugin.ts";
-import { crc32 } from "../../../platform/checksum.ts";
+import { crc32 } from "./crc32.ts";
 import type { JournalEntry } from "./entry.ts";
 
 /** Version of the format; a reader takes no other. */

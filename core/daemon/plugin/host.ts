@@ -1,5 +1,10 @@
 /** What carries a plugin. */
-import type { BackendPlugin, PluginManifest, PluginOperations, Setting } from "../../../contract/v1/plugin.ts";
+import type {
+  BackendPlugin,
+  PluginManifest,
+  PluginOperations,
+  Setting,
+} from "../../../contract/v1/plugin.ts";
 import { checkContract } from "./manifest.ts";
 
 /** A plugin, loaded or not. */

@@ -1,6 +1,10 @@
 /** Manifests: what a plugin file says of itself, readable without running it. Pure. */
 import { isKind, KIND_LENGTH_MAX } from "../../xen/device_id.ts";
-import { CONTRACT_VERSIONS, type PluginManifest, type ProofOfSetup } from "../../../contract/v1/plugin.ts";
+import {
+  CONTRACT_VERSIONS,
+  type PluginManifest,
+  type ProofOfSetup,
+} from "../../../contract/v1/plugin.ts";
 
 /** A manifest is no manifest; the message says what is wrong, in one line. */
 export class ManifestError extends Error {

@@ -1,6 +1,6 @@
 /** What the driver domain sees of a request. */
 import { backendPath, type DeviceId } from "../../xen/device_id.ts";
-import type { Phase } from "../../lifecycle/machine.ts";
+import type { Phase } from "../../lifecycle/state.ts";
 import type { DevicePlace, DriverSeen } from "../protocol/driver_machine.ts";
 import { REQUEST_MARK } from "../protocol/nodes.ts";
 import { backendKindsFor, claimPath, type RequestId, requestPath } from "../protocol/paths.ts";

@@ -5,7 +5,7 @@ import { V2Session } from "../../hotplug/v2/session.ts";
 import type { Log } from "../../log/log.ts";
 import type { Serving } from "../protocol/serve.ts";
 import type { HotplugDirectories } from "../../daemon/capabilities/hotplug_directory.ts";
-import type { ScriptParts } from "../../daemon/capabilities/scripts.ts";
+import type { ScriptParts } from "../../daemon/capabilities/script_parts.ts";
 import { v2Parts } from "../../daemon/capabilities/scripts_v2_parts.ts";
 
 /** What preparing takes. */

@@ -16,7 +16,7 @@ function stream(fd: 1 | 2) {
   };
 }
 
-const process = {
+const standIn = {
   argv: [program.command[0], "main", ...program.args],
   execArgv: [],
   env: program.environment,
@@ -29,4 +29,4 @@ const process = {
   on() {},
 };
 
-export default process;
+export default standIn;

@@ -1,7 +1,10 @@
 /** The device models of guests, on made-up processes and the embedded store. */
 import { afterEach, beforeEach, describe, expect, test } from "bun:test";
 import * as fc from "fast-check";
-import { type DeviceModelContext, DeviceModels } from "../../../core/daemon/capabilities/device_models.ts";
+import {
+  type DeviceModelContext,
+  DeviceModels,
+} from "../../../core/daemon/capabilities/device_models.ts";
 import { type DeviceId, deviceName } from "../../../core/xen/device_id.ts";
 import { configureLog } from "../../../core/log/log.ts";
 import { systemClock } from "../../../platform/clock.ts";

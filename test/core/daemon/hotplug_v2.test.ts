@@ -21,6 +21,7 @@ import { DEFAULT_TIMES } from "../../../core/xen/times.ts";
 import { openLog } from "../../../core/log/log.ts";
 import { Activity } from "../../../core/daemon/activity.ts";
 import { systemClock } from "../../../platform/clock.ts";
+import { lockFile } from "../../../platform/io/flock.ts";
 import { systemFiles } from "../../../platform/io/files.ts";
 import type { ChildSpec } from "../../../platform/types.ts";
 import { createDomainHome } from "../../../simulation/domains.ts";
@@ -180,7 +181,7 @@ describe("version 2, with its caller killed", () => {
       const v2 = {
         limits: v2Limits(DEFAULT_TIMES),
         versions: new VersionCache(systemFiles, new Map(), "/etc/xen/scripts"),
-        locks: new HotplugLocks(systemFiles, systemClock, join(directory, "locks")),
+        locks: new HotplugLocks(systemFiles, systemClock, join(directory, "locks"), lockFile),
         orphans: new Orphans(
           {
             withVariable: async () => new Map(),

@@ -9,7 +9,12 @@ import { MemoryJournal } from "../../../core/daemon/journal/memory.ts";
 import { Orphans } from "../../../core/daemon/device/orphans.ts";
 import { systemParts } from "../../../machine/system_parts.ts";
 import { TOKEN_NODE } from "../../../core/daemon/device/attach_id_node.ts";
-import { backendPath, backendRoot, type DeviceId, frontendPath } from "../../../core/xen/device_id.ts";
+import {
+  backendPath,
+  backendRoot,
+  type DeviceId,
+  frontendPath,
+} from "../../../core/xen/device_id.ts";
 import { DEFAULT_LIMITS } from "../../../core/hotplug/run_script.ts";
 import { callLimits, DEFAULT_TIMES } from "../../../core/xen/times.ts";
 import { StoreClient } from "../../../core/xenstore/client.ts";

@@ -1,6 +1,6 @@
 /** Random walks through the world of `world.ts`. */
 import * as fc from "fast-check";
-import type { LifecycleRules } from "../../../core/lifecycle/machine.ts";
+import type { LifecycleRules } from "../../../core/lifecycle/state.ts";
 import { ABSENT } from "../../../core/lifecycle/observation.ts";
 import type { Row } from "../../../core/lifecycle/table.ts";
 import { DeviceWorld, Violation } from "./world.ts";

@@ -5,18 +5,17 @@
  * invariants (`docs/lifecycle.md` names them).
  */
 import { DEFAULT_TIMES } from "../../../core/xen/times.ts";
+import { resumed, transition } from "../../../core/lifecycle/machine.ts";
 import {
   type Effect,
   INITIAL,
   type LifecycleEvent,
   type LifecycleRules,
   type LifecycleState,
-  resumed,
   type Stage,
   type Step,
   type TimerName,
-  transition,
-} from "../../../core/lifecycle/machine.ts";
+} from "../../../core/lifecycle/state.ts";
 import { ABSENT, type Observation, wishOf } from "../../../core/lifecycle/observation.ts";
 import { LOOKED_AT_FIRST, type Row } from "../../../core/lifecycle/table.ts";
 import type { XenbusState } from "../../../core/xen/states.ts";

@@ -5,7 +5,13 @@ import { decodeCall } from "../../../../commands/store/tools/call.ts";
 import { getopt } from "../../../../commands/store/tools/getopt.ts";
 import { layoutOf, line } from "../../../../commands/store/tools/ls.ts";
 import { MODES, toolCalled } from "../../../../commands/store/tools/tool_called.ts";
-import { atoi, fromBytes, sanitise, toBytes, unsanitise } from "../../../../commands/store/tools/values.ts";
+import {
+  atoi,
+  fromBytes,
+  sanitise,
+  toBytes,
+  unsanitise,
+} from "../../../../commands/store/tools/values.ts";
 
 test("a tool is called by a link's name, or by the first argument", () => {
   expect(toolCalled("/usr/bin/xenstore-read", ["/a"])).toEqual({

@@ -1,5 +1,5 @@
 /** Entries and records for the journal's tests. */
-import { crc32 } from "../../../../platform/checksum.ts";
+import { crc32 } from "../../../../core/daemon/journal/crc32.ts";
 import type { JournalEntry } from "../../../../core/daemon/journal/entry.ts";
 
 export const HEADER = { domid: 1, bootId: "11111111-2222" };

@@ -5,7 +5,11 @@ import { readFileSync } from "node:fs";
 import { join } from "node:path";
 import { REQUEST_DIAGRAMS, requestMermaid } from "../../../../core/requests/protocol/diagram.ts";
 import { requestDocument } from "../../../../core/requests/protocol/documentation.ts";
-import { DRIVER_NODES, ERROR_MAX, REQUEST_NODES } from "../../../../core/requests/protocol/nodes.ts";
+import {
+  DRIVER_NODES,
+  ERROR_MAX,
+  REQUEST_NODES,
+} from "../../../../core/requests/protocol/nodes.ts";
 import {
   claimPath,
   claimRoot,

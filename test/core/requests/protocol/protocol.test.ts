@@ -1,7 +1,10 @@
 /** The request protocol, in every interleaving of one device's actors, with crashes anywhere. */
 import { describe, expect, test } from "bun:test";
 import { DRIVER, DRIVER_TABLE } from "../../../../core/requests/protocol/driver_machine.ts";
-import { TOOLSTACK, TOOLSTACK_TABLE } from "../../../../core/requests/protocol/toolstack_machine.ts";
+import {
+  TOOLSTACK,
+  TOOLSTACK_TABLE,
+} from "../../../../core/requests/protocol/toolstack_machine.ts";
 import { type Circumstances, explore, RULES } from "./explore.ts";
 import type { Rules, WiderSeen } from "./world.ts";
 

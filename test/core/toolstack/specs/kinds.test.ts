@@ -14,7 +14,11 @@ import {
   resolveUsbctrl,
   USBCTRL_FIELDS,
 } from "../../../../core/toolstack/specs/kinds/usbctrl.ts";
-import { formatVirtio, parseVirtio, VIRTIO_FIELDS } from "../../../../core/toolstack/specs/kinds/virtio.ts";
+import {
+  formatVirtio,
+  parseVirtio,
+  VIRTIO_FIELDS,
+} from "../../../../core/toolstack/specs/kinds/virtio.ts";
 import { formatVkb, parseVkb, VKB_FIELDS } from "../../../../core/toolstack/specs/kinds/vkb.ts";
 import {
   formatVtpm,

@@ -1,6 +1,10 @@
 /** Random disk specifications: concatenations of what the grammar knows, and of what it does not. */
 import * as fc from "fast-check";
-import { DISK_FLAGS, DISK_KEYS, DISK_PREFIXES } from "../../../../../core/toolstack/specs/disk/lexer.ts";
+import {
+  DISK_FLAGS,
+  DISK_KEYS,
+  DISK_PREFIXES,
+} from "../../../../../core/toolstack/specs/disk/lexer.ts";
 
 const keys = [...DISK_KEYS, "target", "colour", "max-files", "grant_usage", "Format", "x"];
 const values = [

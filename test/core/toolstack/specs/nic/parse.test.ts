@@ -5,7 +5,11 @@ import { NIC_COLO_KEYS } from "../../../../../core/toolstack/specs/nic/colo.ts";
 import { parseMac, randomMac } from "../../../../../core/toolstack/specs/nic/mac.ts";
 import { parseNic, parseNicConfig } from "../../../../../core/toolstack/specs/nic/parse.ts";
 import { bytesPerInterval, formatRate } from "../../../../../core/toolstack/specs/nic/rate.ts";
-import { formatNic, nicDryRun, type NicSpec } from "../../../../../core/toolstack/specs/nic/spec.ts";
+import {
+  formatNic,
+  nicDryRun,
+  type NicSpec,
+} from "../../../../../core/toolstack/specs/nic/spec.ts";
 import { pointAt, SpecError } from "../../../../../core/toolstack/specs/spec_error.ts";
 import { faultOf, specErrorOf } from "../../errors.ts";
 import { item, mac, rate } from "./soups.ts";

@@ -2,7 +2,7 @@
 import { expect, test } from "bun:test";
 import * as fc from "fast-check";
 import * as zlib from "node:zlib";
-import { crc32 } from "../../platform/checksum.ts";
+import { crc32 } from "../../../../core/daemon/journal/crc32.ts";
 
 test("it is that of IEEE 802.3: the check value of 123456789", () => {
   expect(crc32(new TextEncoder().encode("123456789"))).toBe(0xcbf43926);
