@@ -88,7 +88,7 @@ describe("the log", () => {
         `${TIME} info    ${label}${block}: two`,
         `${TIME} info    ${label}${block}: lines`,
         `${TIME} info    ${label}connected after ${LASTS}: on /dev/loop99`,
-        `${TIME} info    ${label}detach: the toolstack asks for it \\(backend state 6 \\(Closed\\)\\)`,
+        `${TIME} info    ${label}detach: the toolstack asks for it \\(backend state \\d \\(\\w+\\)\\)`,
         `${TIME} info    ${label}${block}: two`,
         `${TIME} info    ${label}${block}: lines`,
         `${TIME} info    ${label}removed after ${LASTS}`,

@@ -3,7 +3,7 @@
  * store and on Debian's.
  */
 import { afterAll, beforeAll, describe, expect, test } from "bun:test";
-import { chmod, chown, mkdir, mkdtemp, rm, symlink, writeFile } from "node:fs/promises";
+import { chmod, chown, mkdir, mkdtemp, readdir, rm, symlink, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import type { StoreClient } from "../../core/xenstore/client.ts";
@@ -240,13 +240,14 @@ export function badInput(name: string, startStore: () => Promise<StoreUnderTest>
     async function works(): Promise<void> {
       const path = await script(
         "result",
-        'echo "$XENBUS_PATH $1" >> "$(dirname "$0")/../results"; sleep 0.1; exit 0',
+        'echo "$XENBUS_PATH $1" >> "$(dirname "$0")/../results"; sleep 0.3; exit 0',
       );
       const good = device();
       await good.create({ script: path });
-      // As if the script had written it: it has no tools for that here.
-      await good.write("physical-device", "7:0");
       await good.write("state", "2");
+      await daemon.says(new RegExp(`vbd/7/${good.id.devid}\\)?: wanted`));
+      // As if the script had written it: it has no tools for that here.
+      await good.write("physical-device", await someDisk());
       await daemon.says(new RegExp(`vbd/7/${good.id.devid}\\)?: connected`));
       await good.detach();
       await good.gone();
@@ -255,6 +256,16 @@ export function badInput(name: string, startStore: () => Promise<StoreUnderTest>
       expect(results).toContain(`${relative} add\n${relative} remove\n`);
     }
   });
+}
+
+/** A block device of this machine that nobody takes away: no loop device. */
+async function someDisk(): Promise<string> {
+  for (const name of await readdir("/sys/block")) {
+    if (/^(loop|nbd|zram)/.test(name)) continue;
+    const [major, minor] = (await Bun.file(`/sys/block/${name}/dev`).text()).trim().split(":");
+    return `${Number(major).toString(16)}:${Number(minor).toString(16)}`;
+  }
+  return "7:0";
 }
 
 function ended(pid: number): boolean {

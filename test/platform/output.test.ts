@@ -12,7 +12,7 @@ const SIZE = 1024 * 1024;
 const platform = new URL("../../platform", import.meta.url).pathname;
 
 const prelude = `
-  const out = await import("${platform}/output.ts");
+  const out = await import("${platform}/io/output.ts");
   (await import("${platform}/kernel.ts")).sys.fcntl(1, ${F_SETFL}, ${fs.constants.O_NONBLOCK});
 `;
 

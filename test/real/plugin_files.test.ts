@@ -123,7 +123,7 @@ if (requireReal("plugin files on loop devices", needs)) {
       );
       expect(stderr).toBe("");
       const daemon = await start(join(directory, name));
-      const device = await attach({ size: "8" });
+      const device = await attach({ params: "4" });
       await daemon.says(/vbd\/7\/51712\): attach/);
       await device.detach();
       await device.gone();

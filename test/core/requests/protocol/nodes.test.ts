@@ -34,7 +34,7 @@ const NODES = {
 
 describe("the document", () => {
   test("docs/request-protocol.md is up to date (else: npm run docs)", () => {
-    const path = join(import.meta.dir, "..", "..", "..", "docs", "request-protocol.md");
+    const path = join(import.meta.dir, "..", "..", "..", "..", "docs", "request-protocol.md");
     expect(readFileSync(path, "utf8")).toBe(requestDocument());
   });
 
