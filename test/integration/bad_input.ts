@@ -243,7 +243,8 @@ export function badInput(name: string, startStore: () => Promise<StoreUnderTest>
         'echo "$XENBUS_PATH $1" >> "$(dirname "$0")/../results"; sleep 0.3; exit 0',
       );
       const good = device();
-      await good.create({ script: path });
+      // A disk of this machine's that is in use here.
+      await good.create({ script: path, mode: "w!" });
       await good.write("state", "2");
       await daemon.says(new RegExp(`vbd/7/${good.id.devid}\\)?: wanted`));
       // As if the script had written it: it has no tools for that here.
