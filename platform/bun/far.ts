@@ -3,8 +3,9 @@ import * as fs from "node:fs/promises";
 import { open } from "node:fs";
 import { promisify } from "node:util";
 import type { Far } from "../storage/far.ts";
-import { nearFiles } from "../io/near_files.ts";
 import { KINDS } from "../io/file_calls.ts";
+import { checkNothingMounted } from "../linux/mount_table.ts";
+import { hasCode } from "../system_error.ts";
 import type { FileStatus } from "../types.ts";
 
 interface Stats {
@@ -61,7 +62,14 @@ export const far: Far = {
     },
     list: (path) => fs.readdir(path),
     rename: (from, to) => fs.rename(from, to),
-    // The runtime's own does not stop at what is mounted.
-    remove: (path) => nearFiles.remove(path),
+    async remove(path) {
+      try {
+        if ((await fs.lstat(path)).isDirectory()) checkNothingMounted(path);
+      } catch (error) {
+        if (hasCode(error, "ENOENT", "ENOTDIR")) return;
+        throw error;
+      }
+      await fs.rm(path, { recursive: true, force: true });
+    },
   },
 };

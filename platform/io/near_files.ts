@@ -1,6 +1,6 @@
 /** Files that lie near: the kernel's, the root's, the daemon's own. All is answered at once. */
-import { mountsWithin } from "../linux/mount_table.ts";
-import { hasCode, systemError } from "../system_error.ts";
+import { checkNothingMounted } from "../linux/mount_table.ts";
+import { hasCode } from "../system_error.ts";
 import type { Files } from "../types.ts";
 import * as calls from "./file_calls.ts";
 
@@ -34,16 +34,7 @@ export const nearFiles: Files = {
  */
 function remove(path: string): void {
   try {
-    if (calls.linkStatusOf(path).kind === "directory") {
-      const [mounted] = mountsWithin(path);
-      if (mounted !== undefined) {
-        const { type, source, point } = mounted;
-        throw systemError(
-          "EBUSY",
-          `${path} is not removed: ${type} ${source} is mounted at ${point}`,
-        );
-      }
-    }
+    if (calls.linkStatusOf(path).kind === "directory") checkNothingMounted(path);
   } catch (error) {
     if (hasCode(error, "ENOENT", "ENOTDIR")) return;
     throw error;

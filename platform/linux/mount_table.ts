@@ -1,6 +1,7 @@
 /** The mounts that this process sees, and undoing them. */
 import { pathBytes, readText, realPath } from "../io/file_calls.ts";
 import { sys } from "../kernel.ts";
+import { systemError } from "../system_error.ts";
 
 /** A mount. */
 export interface MountEntry {
@@ -36,6 +37,21 @@ export function mountsWithin(directory: string): MountEntry[] {
   }`;
   return readMountTable().filter(({ point }) =>
     point === canonical || point.startsWith(`${canonical === "/" ? "" : canonical}/`)
+  );
+}
+
+/**
+ * To be called before a directory is removed with all that is in it: what is mounted there may be a
+ * guest's disk, or the machine's own files.
+ * @throws SystemError `EBUSY` when something is mounted at it or below it
+ */
+export function checkNothingMounted(directory: string): void {
+  const [mounted] = mountsWithin(directory);
+  if (mounted === undefined) return;
+  const { type, source, point } = mounted;
+  throw systemError(
+    "EBUSY",
+    `${directory} is not removed: ${type} ${source} is mounted at ${point}`,
   );
 }
 
