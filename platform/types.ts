@@ -1,9 +1,8 @@
 /**
  * What xdevd needs from the machine it runs on, and nothing else.
  *
- * Only `platform` touches the runtime (`node:` modules, `Bun`); a lint rule says so. Everything
- * above works with these few interfaces, which keeps the tests deterministic and the way open to a
- * smaller runtime.
+ * Only `platform/bun` touches the runtime (`node:` modules, `Bun`); a lint rule says so. Everything
+ * above `platform` works with these few interfaces, which keeps the tests deterministic.
  */
 
 /** A connected, ordered, reliable stream of bytes (a unix socket, or the two ends of a test pipe). */

@@ -33,7 +33,7 @@ const build = join(root, "build");
 /** Tests of the machine itself. */
 const machineLane =
   /^test\/(real\/(?!xenstore|hotplug_v2\.|specs|nodes|conformance)|plugins\/(conformance|hostile)|docs\/commands)/;
-/** What `bun test` takes for a test file, but for `contract_spec.ts` and the like. */
+/** What `bun test` takes for a test file, but for `resolved_spec.ts` and the like. */
 const testFile = /([._]test|\.spec)\.[cm]?[jt]sx?$/;
 const longTestFile = /\.more\.test\.[cm]?[jt]sx?$/;
 /** Not the project's own files: .gitignore's directories. */

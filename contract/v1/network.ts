@@ -2,7 +2,7 @@
  * The part of the plugin contract for network interfaces: a capability that some plugins get besides
  * their device. All of it is asynchronous and plain data, so that it can cross a process boundary.
  *
- * Interface names are those of `contract_interface_name.ts`. What fails throws a {@link LinkError}.
+ * Interface names are those of `interface_name.ts`. What fails throws a {@link LinkError}.
  */
 
 /** A failure of the network, with its symbolic name. */

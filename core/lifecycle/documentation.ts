@@ -12,7 +12,7 @@ export function lifecycleDocument(): string {
   );
   return `# The life of a device
 
-Made from \`core/lifecycle/table.ts\` and \`constants.ts\` by \`npm run docs\`; a test fails when it is out of
+Made from \`core/lifecycle/table.ts\` and \`core/xen/times.ts\` by \`npm run docs\`; a test fails when it is out of
 date. \`xdevd lifecycle --format mermaid|dot|svg\` prints the diagram; [lifecycle.svg](lifecycle.svg) is it.
 
 \`\`\`mermaid

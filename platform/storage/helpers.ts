@@ -1,4 +1,4 @@
-/** Storage helpers, as seen by who asks them (see `storage_server.ts`). */
+/** Storage helpers, as seen by who asks them (see `server.ts`). */
 import type { BlockDevices } from "../../contract/v1/block.ts";
 import { type PipedChild, systemPipedChildren } from "../io/child.ts";
 import type { Far } from "./far.ts";
