@@ -126,7 +126,7 @@ function learn(state: LifecycleState, event: LifecycleEvent): LifecycleState {
   switch (event.type) {
     case "seen": {
       const [before, now] = [state.observation.token, event.observation.token];
-      return { ...state, observation: event.observation, anew: before !== null && now === null };
+      return { ...state, observation: event.observation, anew: before !== null && now !== before };
     }
     case "close":
       return { ...state, asked: true };

@@ -212,7 +212,7 @@ export interface LifecycleState {
   readonly phase: Phase;
   /** The newest look at the store. */
   readonly observation: Observation;
-  /** Whether the directory bore a mark at the look before, and has none now: it is another one. */
+  /** Whether the directory bore a mark at the look before, and not that one now: it is another one. */
   readonly anew: boolean;
   /** Whether an `add` may hold something that only `remove` gives back. */
   readonly acquired: boolean;

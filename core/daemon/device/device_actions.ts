@@ -1,7 +1,7 @@
 /** What the lane of one device does in the world: the store, the journal, the plugin, the kernel. */
 import { backendPath, type DeviceId, deviceName, frontendPath } from "../../xen/device_id.ts";
 import type { LifecycleState, Milestone, Phase, Stage } from "../../lifecycle/state.ts";
-import { ABSENT, type Observation } from "../../lifecycle/observation.ts";
+import { ABSENT, type Observation, wishOf } from "../../lifecycle/observation.ts";
 import { FailedBefore, type LaneActions, Refused } from "../device_lane.ts";
 import { type Log, oneLine, printable } from "../../log/log.ts";
 import type {
@@ -29,6 +29,7 @@ import type { AddReads, FirstReads, ReadAhead } from "./prefetch.ts";
 import { DEVICE_MODEL_RECORD, type DeviceModels } from "../capabilities/device_models.ts";
 import type { DirectoryKeeper } from "../capabilities/directories.ts";
 import { type ContextParts, deviceContext, HOTPLUG_RECORD } from "../capabilities/device.ts";
+import { ServerError } from "../../xenstore/errors.ts";
 import { FindingsLog, hasChanged, lossOf } from "./findings.ts";
 import type { JournalEntry } from "../journal/entry.ts";
 import type { JournalStore } from "../journal/memory.ts";
@@ -176,17 +177,11 @@ export class DeviceActions implements LaneActions {
 
   async observe(): Promise<Observation> {
     await this.#pause;
-    const { reading, nodes } = await this.#look();
+    const { reading, nodes } = await this.#provenLook();
     const oddity = oddityOf(reading);
     if (oddity !== null && oddity !== this.#lastOddity) this.#log.warning(oddity);
     this.#lastOddity = oddity;
-    const observation = observationOf(
-      reading,
-      this.#id,
-      this.#frontendKind,
-      this.#proof,
-      this.#isNew && this.#provingNodes.some((name) => nodes.get(name)),
-    );
+    const observation = this.#observationOf({ reading, nodes });
     this.#isNew = false;
     const isLost = lossOf(observation, this.#proof) !== null;
     if (isLost && hasChanged(this.#seen, observation)) {
@@ -197,6 +192,48 @@ export class DeviceActions implements LaneActions {
     this.#story.observed(observation);
     if (nodes.size > 0) this.#keepAhead(observation.token, nodes);
     return observation;
+  }
+
+  #observationOf({ reading, nodes }: Look): Observation {
+    return observationOf(
+      reading,
+      this.#id,
+      this.#frontendKind,
+      this.#proof,
+      this.#isNew && this.#provingNodes.some((name) => nodes.get(name)),
+    );
+  }
+
+  /**
+   * A look whose parts are all of one directory, as far as that matters. A directory that is deleted
+   * and made anew between two answers gives parts of both; only its mark shows that it was the same
+   * all the while. So what would be refused or adopted is marked, and looked at again.
+   */
+  async #provenLook(): Promise<Look> {
+    let look = await this.#look();
+    if (!this.#needsProof(look)) return look;
+    while (this.#needsProof(look)) {
+      try {
+        await this.#markToLook();
+      } catch (error) {
+        // What cannot be marked cannot be harmed either.
+        if (error instanceof ServerError) return look;
+        throw error;
+      }
+      look = await this.#looks.all(this.#nextToken, this.#isNew ? this.#provingNodes : []);
+    }
+    // Of one that is adopted they are still needed.
+    if (!this.#observationOf(look).served) await this.#parts.directories.remove(this.#id);
+    return look;
+  }
+
+  /** Whether what the look says would be acted upon for good, and no mark shows that it is so. */
+  #needsProof(look: Look): boolean {
+    if (this.#token !== null) return false;
+    const seen = this.#observationOf(look);
+    if (seen.token !== null && seen.token === this.#nextToken) return false;
+    const wish = wishOf(seen);
+    return wish === "refused" || seen.served && (wish === "present" || wish === "idle");
   }
 
   async #look(): Promise<Look> {
@@ -220,8 +257,16 @@ export class DeviceActions implements LaneActions {
   }
 
   async mark(): Promise<void> {
+    // It may have been marked so as to be looked at.
+    if (this.#nextToken !== null && this.#seen.token === this.#nextToken) return;
     const token = crypto.randomUUID();
     this.#nextToken = await this.#writeMark(token, []) ? token : null;
+  }
+
+  async #markToLook(): Promise<void> {
+    const token = crypto.randomUUID();
+    const marked = await writeToken(this.#parts.store, this.#id, token, []);
+    this.#nextToken = marked === null ? null : token;
   }
 
   async record(again: boolean): Promise<string | null> {
@@ -455,10 +500,12 @@ export class DeviceActions implements LaneActions {
 
   async #adopt(signal: AbortSignal): Promise<string> {
     const known = this.#entry;
-    const token = known?.token || crypto.randomUUID();
+    const marked = this.#knownMark;
+    const token = marked ?? crypto.randomUUID();
     if (known === undefined || known.token === "") {
+      this.#nextToken = null;
       this.#put({ stage: "connected", token, operation: null });
-      await writeToken(this.#parts.store, this.#id, token, []);
+      if (marked === null) await writeToken(this.#parts.store, this.#id, token, []);
     }
     // Of others, the kernel deletes the node with what it stands for.
     const isMute = this.#seen.report === "none" && this.#proof.includes("state");

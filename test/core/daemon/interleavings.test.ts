@@ -88,6 +88,11 @@ const RUNS = {
     [["create", 0], ["quiet", 0], ["cut", 0]],
     // It is replaced between two answers of the look that is to judge.
     [["create", 0], ["quiet", 0], ["pass", 2], ["serve", 0]],
+    // It is deleted, and made anew, while the first look at it is being answered.
+    ...[0, 2].map((answers) => [
+      ...[["quiet", 0], ["create", 0], ["deliver", 0], ["serve", 1], ["delete", 0]],
+      ...[["serve", answers], ["deliver", 0], ["create", 0], ["deliver", 2], ["ready", 0]],
+    ]),
   ] as [string, number][][]).flatMap((steps) =>
     [true, false].flatMap((waits) =>
       STANDINGS.map((standing): [Play] => [[waits, standing, steps]])
@@ -141,6 +146,51 @@ test.each([
     RUNS,
   );
 }, 60_000);
+
+const TORN = [true, false].flatMap((waits) =>
+  STANDINGS.flatMap((standing) =>
+    [{ "hotplug-status": "connected" }, { "frontend-id": "8" }].map((
+      first,
+    ): [boolean, Standing, Record<string, string>] => [waits, standing, first])
+  )
+);
+
+test.each(TORN)(
+  "one in the place of what would be adopted or refused is set up (%p, %s, %j)",
+  async (waits, standing, first) => {
+    // Whichever answers the first one gives, to a look, or to what follows from it.
+    for (let answers = 0; answers < 24; answers++) {
+      for (const between of [0, 1, 2]) {
+        configureLog("error", () => {});
+        const world = new SteppedWorld(waits, standing);
+        await world.begin();
+        await world.quiet();
+        await world.create(2, first);
+        await world.deliver(9);
+        for (let answer = 0; answer < answers; answer++) {
+          await world.serve(1);
+          await world.deliver(9);
+        }
+        if (between > 0) await world.deleteBackend();
+        await world.serve(between);
+        await world.create(2);
+        await world.rest();
+        const { phase, status, error, mark, held } = await world.outcome();
+        expect({ answers, between, phase, status, error, held }).toEqual({
+          answers,
+          between,
+          phase: "connected",
+          status: "connected",
+          error: undefined,
+          held: mark!,
+        });
+        expect(world.faults).toEqual([]);
+        await world.end();
+      }
+    }
+  },
+  60_000,
+);
 
 test("one that takes another's place while that waits has its whole time", async () => {
   configureLog("error", () => {});

@@ -209,8 +209,8 @@ export class SteppedWorld {
     await this.#clock.advance(ms);
   }
 
-  /** Creates the device, in place of another one, if there is one, in the same transaction. */
-  async create(state: number): Promise<void> {
+  /** Creates the device, in place of another one, if there is one, in the same transaction. @param more nodes */
+  async create(state: number, more: Record<string, string> = {}): Promise<void> {
     await this.#dom0.transaction(async (t) => {
       await t.removeOptional(this.#back);
       await t.makeDirectory(this.#back);
@@ -228,7 +228,13 @@ export class SteppedWorld {
           access: "read",
         }]);
       }
-      const nodes = { frontend: this.#front, "frontend-id": "7", online: "1", params: "x" };
+      const nodes = {
+        frontend: this.#front,
+        "frontend-id": "7",
+        online: "1",
+        params: "x",
+        ...more,
+      };
       for (const [name, value] of Object.entries({ ...nodes, state: String(state) })) {
         await t.write(`${this.#back}/${name}`, value);
       }

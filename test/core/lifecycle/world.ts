@@ -534,6 +534,7 @@ export class DeviceWorld {
       case "mark":
         // It may fail.
         if (this.directory === null || this.full) return;
+        if (this.#nextToken !== null && this.state.observation.token === this.#nextToken) return;
         this.#nextToken = `t${++this.#tokens}`;
         this.seen = { ...this.seen, token: this.#nextToken };
         return;
