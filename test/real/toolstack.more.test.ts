@@ -30,6 +30,8 @@ setDefaultTimeout(60_000);
 
 const DRIVER = 1;
 const GUEST = 7;
+/** Has the disk that the guest is refused. */
+const OTHER = 8;
 const XVDA = 51712;
 
 /** docs/cli.md. */
@@ -58,12 +60,13 @@ if (requireReal("the toolstack's commands", { packages: [...xenstoredPackages], 
     let before: string;
 
     beforeAll(async () => {
-      store = await startXenstored({ domains: [DRIVER, GUEST] });
+      store = await startXenstored({ domains: [DRIVER, GUEST, OTHER] });
       dom0 = await connectTo(store.socketPath(0));
-      for (const domid of [0, DRIVER, GUEST]) await makeDomain(dom0, domid);
+      for (const domid of [0, DRIVER, GUEST, OTHER]) await makeDomain(dom0, domid);
       await dom0.write(`/local/domain/${GUEST}/name`, "web");
+      await dom0.write(`/local/domain/${OTHER}/name`, "mail");
       await dom0.write(`/local/domain/${DRIVER}/name`, "disks");
-      await dom0.write(`/libxl/${GUEST}/type`, "pv");
+      for (const domid of [GUEST, OTHER]) await dom0.write(`/libxl/${domid}/type`, "pv");
       directory = fs.mkdtempSync(join(tmpdir(), "xdevd-toolstack-"));
       fs.writeFileSync(
         join(directory, "config.toml"),
@@ -208,6 +211,62 @@ if (requireReal("the toolstack's commands", { packages: [...xenstoredPackages], 
         /^xdevd: web: xvda .*cannot set it up .*missing.* does not exist/,
         ...["block-attach", "web", disk(missing)] as const,
       );
+    });
+
+    /** Far below what it waits for otherwise; the driver domain keeps a backend open for 60 s. */
+    const PROMPT_MS = 20_000;
+
+    async function isRefused(...args: string[]): Promise<void> {
+      const began = performance.now();
+      const stderr = await fails(
+        CODES.setupFailed,
+        /^xdevd: web: xvda .*cannot set it up \(hotplug-status busy\): .*cannot be shared/m,
+        ...["block-attach", "web", ...args, "--timeout", "50"] as const,
+      );
+      expect(stderr).toContain(`vbd/${OTHER}/${XVDA}`);
+      expect(performance.now() - began).toBeLessThan(PROMPT_MS);
+      expect(await dom0.exists(`/local/domain/${GUEST}/device/vbd/${XVDA}`)).toBeFalse();
+      expect(await dom0.exists(`/libxl/${GUEST}/device/vbd/${XVDA}`)).toBeFalse();
+    }
+
+    test.each([[[]], [["--wait", "connected"]]])(
+      "a disk that another guest has is refused at once, with the reason (%j)",
+      async (wait) => {
+        const path = image();
+        await succeeds("block-attach", "mail", disk(path));
+        await isRefused(disk(path), ...wait);
+        expect(await dom0.exists(backend(DRIVER))).toBeFalse();
+        await succeeds("block-detach", "mail", "xvda", "--force");
+        // What it was refused for is gone, and so is the refusal.
+        await succeeds("block-attach", "web", disk(path));
+        await succeeds("block-detach", "web", "xvda", "--force");
+      },
+    );
+
+    test("so it is where domain 0 is the backend, or a driver domain serves one device", async () => {
+      const path = image();
+      await succeeds("block-attach", "mail", `vdev=xvda,target=${path}`);
+      await isRefused(`vdev=xvda,target=${path}`);
+      expect(await dom0.exists(backend(0))).toBeFalse();
+      await succeeds("block-detach", "mail", "xvda", "--force");
+
+      await succeeds("block-attach", "mail", disk(path));
+      await daemon.stop();
+      const began = performance.now();
+      const serve = runProgram([
+        ...["block-attach", String(GUEST), `vdev=xvda,target=${path}`, "--serve"],
+        ...["--timeout", "50", "--store", store.socketPath(DRIVER), ...serving()],
+      ]);
+      await isRefused(disk(path));
+      const { code, stdout, stderr } = await serve;
+      expect({ code, stdout, stderr }).toEqual({
+        code: CODES.setupFailed,
+        stdout: "",
+        stderr: expect.stringMatching(/cannot set it up \(hotplug-status busy\).*cannot be shared/),
+      });
+      expect(performance.now() - began).toBeLessThan(PROMPT_MS);
+      daemon = await startDaemon(DRIVER);
+      await succeeds("block-detach", "mail", "xvda", "--force");
     });
 
     test("a driver domain that does not answer", async () => {
