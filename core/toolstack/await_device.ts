@@ -91,7 +91,7 @@ export async function awaitDevice(
 
 /** Whether it failed without a reason, or with one that may yet be completed. */
 function isUnexplained({ status, error }: Look): boolean {
-  return status === "error" && (!error || isWeak(error));
+  return (status === "error" || status === "busy") && (!error || isWeak(error));
 }
 
 /** Waits a moment for a better reason. */

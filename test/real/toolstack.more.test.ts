@@ -411,6 +411,13 @@ if (requireReal("the toolstack's commands", { packages: [...xenstoredPackages], 
       const missing = await request("attach", "disk", "web", disk(join(directory, "missing")));
       expect(missing.code).toBe(CODES.setupFailed);
       expect(missing.stderr).toMatch(/there is no ".*missing" in this driver domain/);
+      await succeeds("block-attach", "mail", disk(path));
+      const began = performance.now();
+      const busy = await request("attach", "disk", "web", disk(path), "--timeout", "50");
+      expect(busy.code).toBe(CODES.setupFailed);
+      expect(busy.stderr).toMatch(/^xdevd: web: xvda .*cannot be shared.*vbd\/8\/51712/);
+      expect(performance.now() - began).toBeLessThan(PROMPT_MS);
+      await succeeds("block-detach", "mail", "xvda", "--force");
       const none = await request("detach", "disk", "web", "xvda");
       expect(none.code).toBe(CODES.noDevice);
       // What setup has granted.

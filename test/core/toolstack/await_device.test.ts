@@ -39,6 +39,20 @@ describe("a disk that its script calls connected", () => {
     );
   });
 
+  test.each(["error", "busy"])(
+    "and then %s is told with the reason that follows",
+    async (status) => {
+      const waiting = awaitDevice(store, disk, "vbd", "hotplug", 10_000);
+      waiting.catch(() => {});
+      await write({ "hotplug-status": status });
+      await Promise.race([waiting, Bun.sleep(20)]);
+      await write({ "hotplug-error": "vbd/8/51712 has it" });
+      await expect(waiting).rejects.toThrow(
+        new RegExp(`cannot set it up .hotplug-status ${status}.: vbd/8/51712 has it`),
+      );
+    },
+  );
+
   test("but has no device for is a failure when the time is up", async () => {
     await expect(awaitDevice(store, disk, "vbd", "hotplug", 50))
       .rejects.toThrow(/says that it is set up, but named no device for it within/);
