@@ -19,13 +19,13 @@ import { LOOKED_AT_FIRST } from "../lifecycle/table.ts";
 export interface LaneActions {
   /** Reads the device's nodes. */
   observe(): Promise<Observation>;
-  /** Marks the directory for the attach that is to come, as far as there is one. */
+  /** Gives the directory the id of the attach that is to come, as far as there is one. */
   mark(): Promise<void>;
   /**
-   * Writes the journal's record of an attach that begins, and marks the directory unless the last
-   * look found the mark there; returns the mark, or null when there is no directory. When it
-   * rejects, nothing must have been acquired.
-   * @param again for the directory that is marked already
+   * Writes the journal's record of an attach that begins, and the attach id into the directory unless
+   * the last look found it there. When it rejects, nothing must have been acquired.
+   * @returns the attach id, or null when there is no directory
+   * @param again for the directory that has its attach id already
    */
   record(again: boolean): Promise<string | null>;
   /** Brings the journal's record up to date. @param busy it waits for what it was refused for */
@@ -44,14 +44,14 @@ export interface LaneActions {
   /** Undoes what `add` did, also when it failed half way. Must not assume anything to be there. */
   remove(signal: AbortSignal): Promise<void>;
   /**
-   * Learns what `remove` will need, of a device set up under an earlier daemon, and marks it if it
-   * is not marked; returns the mark, or null when that could not be done.
+   * Learns what `remove` will need, of a device set up under an earlier daemon, and gives it an attach
+   * id if it has none; returns that, or null when that could not be done.
    */
   adopt(signal: AbortSignal): Promise<string | null>;
   /** Resolves when what the last `add` was refused for may be free. @throws the signal's reason */
   awaitRelease(signal: AbortSignal): Promise<void>;
-  /** Removes from the directory what an undone add has left there, but for its mark if that is kept. */
-  cleanse(keepMark: boolean): Promise<void>;
+  /** Removes from the directory what an undone add has left there; the attach id unless it is kept. */
+  cleanse(keepAttachId: boolean): Promise<void>;
   /**
    * Why a device that is set up can no longer work, or why it has to be set up anew; neither when
    * all is well.
@@ -163,7 +163,7 @@ export class Lane {
 
   /** Takes up a device that the journal knows. To be called before anything else. */
   resume(
-    record: { stage: Stage; token: string | null; error: string | null; busy: boolean },
+    record: { stage: Stage; attachId: string | null; error: string | null; busy: boolean },
   ): void {
     const { state, effects } = resumed(record, this.#rules);
     this.#state = state;
@@ -453,8 +453,8 @@ export class Lane {
   async #record(again: boolean): Promise<void> {
     let event: LifecycleEvent;
     try {
-      const token = await this.#actions.record(again);
-      event = token === null ? { type: "record-missed" } : { type: "recorded", token };
+      const attachId = await this.#actions.record(again);
+      event = attachId === null ? { type: "record-missed" } : { type: "recorded", attachId };
     } catch (error) {
       event = { type: "record-failed", error: message(error) };
     }
@@ -465,11 +465,11 @@ export class Lane {
   }
 
   async #adopt(): Promise<void> {
-    let token: string | null = null;
+    let attachId: string | null = null;
     try {
-      token = await this.#actions.adopt(new AbortController().signal);
+      attachId = await this.#actions.adopt(new AbortController().signal);
     } finally {
-      this.#dispatch({ type: "adopted", token });
+      this.#dispatch({ type: "adopted", attachId });
     }
   }
 

@@ -147,7 +147,7 @@ export class Devices {
       const { lane } = this.#open(entry.id, plugin);
       lane.resume({
         stage: entry.stage,
-        token: entry.token || null,
+        attachId: entry.token || null,
         error: entry.error,
         busy: entry.undo[WAITS_RECORD] !== undefined,
       });

@@ -22,13 +22,13 @@ const TOLD_MAX = 8;
 export function resumed(
   record: {
     readonly stage: Stage;
-    readonly token: string | null;
+    readonly attachId: string | null;
     readonly error: string | null;
     readonly busy: boolean;
   },
   rules: LifecycleRules,
 ): Step {
-  const { stage, token, error, busy } = record;
+  const { stage, attachId, error, busy } = record;
   const acquired = stage !== "failed" && stage !== "removed";
   return {
     // The earlier daemon has told of it.
@@ -36,7 +36,7 @@ export function resumed(
       ...INITIAL,
       phase: "recovering",
       stage,
-      token,
+      attachId,
       error,
       told: error === null ? [] : [error],
       busy,
@@ -125,15 +125,15 @@ function rowsOf(
 function learn(state: LifecycleState, event: LifecycleEvent): LifecycleState {
   switch (event.type) {
     case "seen": {
-      const [before, now] = [state.observation.token, event.observation.token];
+      const [before, now] = [state.observation.attachId, event.observation.attachId];
       return { ...state, observation: event.observation, anew: before !== null && now !== before };
     }
     case "close":
       return { ...state, asked: true };
     case "adopted":
-      return state.acquired ? { ...state, token: event.token ?? state.token } : state;
+      return state.acquired ? { ...state, attachId: event.attachId ?? state.attachId } : state;
     case "recorded":
-      return { ...state, token: event.token };
+      return { ...state, attachId: event.attachId };
     default:
       return state;
   }

@@ -15,8 +15,8 @@ export interface Observation {
   readonly served: boolean;
   /** What `hotplug-status` says: that it has succeeded, that it has failed, or neither. */
   readonly report: "connected" | "failed" | "none";
-  /** The mark that ours left in the directory; null without one, or if none is expected. */
-  readonly token: string | null;
+  /** The attach id of the directory; null without one, or if none is expected. */
+  readonly attachId: string | null;
   /** Why the directory must not be served (it contradicts its own path, say), or null. */
   readonly fault: string | null;
 }
@@ -29,7 +29,7 @@ export const ABSENT: Observation = {
   frontendPresent: false,
   served: false,
   report: "none",
-  token: null,
+  attachId: null,
   fault: null,
 };
 

@@ -12,7 +12,7 @@ export type Phase =
   | "recovered"
   /** Waiting for the kernel backend to reach InitWait. */
   | "waiting"
-  /** The journal is being told, and the directory marked, before anything is acquired. */
+  /** The journal is being told, and the directory given its attach id, before anything is acquired. */
   | "recording"
   /** The plugin's `add` runs. */
   | "adding"
@@ -77,13 +77,13 @@ export type LifecycleEvent =
   | { readonly type: "close" }
   /** No process of an earlier daemon's operation runs any more. */
   | { readonly type: "orphans-gone" }
-  /** The journal knows, and the directory bears the token. */
-  | { readonly type: "recorded"; readonly token: string }
+  /** The journal knows, and the directory has the attach id. */
+  | { readonly type: "recorded"; readonly attachId: string }
   | { readonly type: "record-failed"; readonly error: string }
-  /** There was no directory any more to be marked. */
+  /** There was no directory any more to be given an attach id. */
   | { readonly type: "record-missed" }
-  /** The token of a device that was set up before, null if it could not be marked. */
-  | { readonly type: "adopted"; readonly token: string | null }
+  /** The attach id of a device that was set up before, null if it could not be given one. */
+  | { readonly type: "adopted"; readonly attachId: string | null }
   | { readonly type: "add-done" }
   /** @property late it came after `abort-add`, and may be no more than what follows from that */
   | { readonly type: "add-failed"; readonly error: string; readonly late?: boolean }
@@ -137,12 +137,12 @@ export type Effect =
   /** Waits for processes of an earlier daemon, and ends them after `ms`: `orphans-gone`. */
   | { readonly do: "await-orphans"; readonly ms: number }
   /**
-   * Marks the directory with the token that `record` is going to use: what need not be done when
+   * Gives the directory the attach id that `record` is going to use: what need not be done when
    * the kernel backend waits. A failure only means that `record` has to do it.
    */
   | { readonly do: "mark" }
   /**
-   * Writes the journal's record, and the token unless it was seen there: `recorded`,
+   * Writes the journal's record, and the attach id unless it was seen there: `recorded`,
    * `record-failed`, `record-missed`.
    * @property again for the same directory: what is known of it stays, but for the record
    */
@@ -176,7 +176,7 @@ export type Effect =
   /**
    * Removes from the directory what an undone `add` has left there, since another one follows: also
    * from one that took the place of the first, since a script may have met it half way.
-   * @property keep the mark stays
+   * @property keep the attach id stays
    */
   | { readonly do: "cleanse"; readonly keep?: boolean }
   /**
@@ -212,14 +212,14 @@ export interface LifecycleState {
   readonly phase: Phase;
   /** The newest look at the store. */
   readonly observation: Observation;
-  /** Whether the directory bore a mark at the look before, and not that one now: it is another one. */
+  /** Whether the directory had an attach id at the look before, and not that one now: it is another one. */
   readonly anew: boolean;
   /** Whether an `add` may hold something that only `remove` gives back. */
   readonly acquired: boolean;
   /** Whether that `add` has succeeded. */
   readonly complete: boolean;
-  /** The mark that the directory of this very attach bears, null if none is known. */
-  readonly token: string | null;
+  /** The attach id of the directory, null if none is known. */
+  readonly attachId: string | null;
   /** Of a device known from the journal: how far it was. */
   readonly stage: Stage | null;
   /** Whether the toolstack has had its time to see Closed. */
@@ -247,7 +247,7 @@ export const INITIAL: LifecycleState = {
   anew: false,
   acquired: false,
   complete: false,
-  token: null,
+  attachId: null,
   stage: null,
   held: false,
   asked: false,

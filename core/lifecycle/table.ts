@@ -49,14 +49,14 @@ export const guards = {
   },
   served: (state: LifecycleState): boolean => state.observation.served,
   /** There is a directory, but not the one that was set up: it was deleted and made anew. */
-  replaced: ({ token, observation }: LifecycleState): boolean =>
-    token !== null && observation.present && observation.token !== token,
+  replaced: ({ attachId, observation }: LifecycleState): boolean =>
+    attachId !== null && observation.present && observation.attachId !== attachId,
   /** It is another directory than at the look before, and none that is to be removed. */
   anew: ({ anew, observation }: LifecycleState): boolean =>
     anew && !["gone", "closing", "removal"].includes(wishOf(observation)),
   /** It failed before anything was done, and now could be served: what was wrong is no more. */
-  mended: ({ token, asked, observation }: LifecycleState): boolean =>
-    token === null && !asked && wishOf(observation) === "present",
+  mended: ({ attachId, asked, observation }: LifecycleState): boolean =>
+    attachId === null && !asked && wishOf(observation) === "present",
   /** The guest's directory is gone, and with it whoever could close it. */
   abandoned: ({ observation }: LifecycleState): boolean =>
     observation.present && !observation.frontendPresent,
@@ -253,7 +253,7 @@ const fresh = () => ({
   acquired: false,
   complete: false,
   held: false,
-  token: null,
+  attachId: null,
   stage: null,
   error: null,
   evicted: false,
@@ -476,14 +476,14 @@ export const TABLE: readonly Row[] = [
     on: "recorded",
     to: "waiting",
     effects: (...args) => [drop, ...startWaiting(...args)],
-    set: () => ({ token: null }),
+    set: () => ({ attachId: null }),
   },
   {
     from: ["recording"],
     on: "record-missed",
     to: "waiting",
     effects: (...args) => [drop, ...startWaiting(...args)],
-    set: () => ({ token: null }),
+    set: () => ({ attachId: null }),
   },
   {
     from: ["recording"],
@@ -491,7 +491,7 @@ export const TABLE: readonly Row[] = [
     to: "failed",
     tells: failed("error"),
     effects: (_, event) => [drop, ...fail(errorOf(event))],
-    set: () => ({ token: null }),
+    set: () => ({ attachId: null }),
   },
 
   // Setting up.

@@ -162,7 +162,7 @@ if (requireReal("native mode against Debian's block script", needs)) {
         heldValues: (name) => valuesIn(undoRecords, name),
         useHotplug: () => {},
       }, {
-        token: null,
+        attachId: null,
         activity: new Activity(systemClock),
         environment: {},
         copy: {},

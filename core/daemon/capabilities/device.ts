@@ -22,7 +22,7 @@ import type { Exclusive } from "./exclusive.ts";
 import type { HotplugDirectories } from "./hotplug_directory.ts";
 import { HotplugScripts } from "./scripts.ts";
 import type { ScriptSettings } from "./script_parts.ts";
-import { readToken } from "../device/attach_id.ts";
+import { readAttachId } from "../device/attach_id.ts";
 import { backendNodes, ownNodes } from "./plugin_nodes.ts";
 import { visible } from "../device/observe.ts";
 
@@ -65,8 +65,8 @@ export const HOTPLUG_RECORD = "hotplug directory";
 
 /** One call of a plugin. */
 export interface Call {
-  /** The mark that the directory has to bear to be this device's; null: any will do. */
-  readonly token: string | null;
+  /** The attach id that the directory must have to be this device's; null: any will do. */
+  readonly attachId: string | null;
   readonly activity: Activity;
   /** Variables that all child processes get. */
   readonly environment: Readonly<Record<string, string>>;
@@ -94,16 +94,16 @@ export function deviceContext(
   const { store } = parts;
   const directory = backendPath(id);
   const frontend = frontendPath(id, call.frontendKind);
-  const nodes = backendNodes(store, directory, call.token, call.first);
+  const nodes = backendNodes(store, directory, call.attachId, call.first);
   const system = deviceSystem(parts, call.environment, call.activity);
   return {
     id,
     nodes,
     hotplug: ownNodes(store, () => parts.hotplug.of(id), () => undo.useHotplug()),
     async config() {
-      const present = call.token === null
+      const present = call.attachId === null
         ? await visible(store, directory)
-        : await readToken(store, id) === call.token;
+        : await readAttachId(store, id) === call.attachId;
       return deviceConfig(present ? await copyOf(store, directory) : call.copy);
     },
     frontend: {

@@ -6,7 +6,7 @@ import { ArgumentError } from "../../xenstore/errors.ts";
 import { isWithin, joinPath, pathFault } from "../../xenstore/paths.ts";
 import type { AddReads } from "../device/prefetch.ts";
 import { visible } from "../device/observe.ts";
-import { TOKEN_NODE } from "../device/attach_id_node.ts";
+import { ATTACH_ID_NODE } from "../device/attach_id_node.ts";
 
 /** @throws ArgumentError unless the name is that of a node below the directory */
 function pathBelow(directory: string, name: string): string {
@@ -22,20 +22,20 @@ function pathBelow(directory: string, name: string): string {
 
 /**
  * The nodes of a backend directory.
- * @param token the mark it must bear; null: any will do
- * @param first what may have been read already of a directory that bears that mark
+ * @param attachId the attach id that it must have; null: any will do
+ * @param first what may have been read already of a directory that has it
  */
 export function backendNodes(
   store: StoreClient,
   directory: string,
-  token: string | null,
+  attachId: string | null,
   first?: AddReads,
 ): DeviceNodes {
   /** Whether the directory is there, and is the one that is meant. */
   const isOurs = async (access: NodeAccess): Promise<boolean> =>
-    token === null
+    attachId === null
       ? await visible(access, directory)
-      : await access.readVisible(`${directory}/${TOKEN_NODE}`) === token;
+      : await access.readVisible(`${directory}/${ATTACH_ID_NODE}`) === attachId;
   let check: Promise<boolean> | null = null;
   /** Asked behind all that is read in this turn, and once for all of it. */
   const checkBehind = (): Promise<boolean> =>
@@ -110,7 +110,7 @@ export function ownNodes(
 
 function pathsOf(directory: string, nodes: Readonly<Record<string, string>>): [string, string][] {
   return Object.entries(nodes).map(([name, value]) => {
-    if (name === TOKEN_NODE) {
+    if (name === ATTACH_ID_NODE) {
       throw new ArgumentError(`invalid node name ${JSON.stringify(name)}: it is the daemon's own`);
     }
     return [pathBelow(directory, name), value];

@@ -36,8 +36,8 @@ import type { JournalStore } from "../journal/memory.ts";
 import { isVersion2 } from "../capabilities/scripts_v2.ts";
 import { awaitKernelRelease } from "./kernel_release.ts";
 import { Activity } from "../activity.ts";
-import { type Look, Looks } from "./reader.ts";
-import { readToken, writeToken } from "./attach_id.ts";
+import { DeviceReader, type Look } from "./reader.ts";
+import { readAttachId, writeAttachId } from "./attach_id.ts";
 import { observationOf, oddityOf, type Part, reportOf } from "./observe.ts";
 import { OPERATION_VARIABLE, type Orphans } from "./orphans.ts";
 import { isHolding, type Releases, WAITS_RECORD, waitsFor } from "../releases.ts";
@@ -122,15 +122,15 @@ export class DeviceActions implements LaneActions {
   /** What the last add waits for, if it was refused. */
   #waitsFor: string | null = null;
   #lastOddity: string | null = null;
-  /** The mark of the attach that is to come, once it was written. */
-  #nextToken: string | null = null;
+  /** The id of the attach that is to come, once it was written. */
+  #nextAttachId: string | null = null;
   /** It was not looked at yet. */
   #isNew = true;
   /** The last look. */
   #seen: Observation = ABSENT;
-  /** What was read besides at the last look, or when the directory was marked. */
+  /** What was read besides at the last look, or when the directory got its attach id. */
   #ahead: ReadAhead | null = null;
-  readonly #looks: Looks;
+  readonly #looks: DeviceReader;
   /** Why the script of the add that runs fails, as far as it has said. */
   #words: string | null = null;
   /** From the record of an add to its end: what changes meanwhile is told by events. */
@@ -161,7 +161,7 @@ export class DeviceActions implements LaneActions {
     this.#findings = new FindingsLog(log);
     this.#activity = new Activity(parts.clock);
     this.#story = new Story(parts.clock, log, this.#activity);
-    this.#looks = new Looks(parts.store, id, this.#frontendKind);
+    this.#looks = new DeviceReader(parts.store, id, this.#frontendKind);
   }
 
   /** To be told, before the lane is, of what an event says that has changed. */
@@ -190,7 +190,7 @@ export class DeviceActions implements LaneActions {
     if (!this.#isAdding) this.#settled = observation;
     this.#seen = observation;
     this.#story.observed(observation);
-    if (nodes.size > 0) this.#keepAhead(observation.token, nodes);
+    if (nodes.size > 0) this.#keepAhead(observation.attachId, nodes);
     return observation;
   }
 
@@ -206,88 +206,90 @@ export class DeviceActions implements LaneActions {
 
   /**
    * A look whose parts are all of one directory, as far as that matters. A directory that is deleted
-   * and made anew between two answers gives parts of both; only its mark shows that it was the same
-   * all the while. So what would be refused or adopted is marked, and looked at again.
+   * and made anew between two answers gives parts of both; only its attach id shows that it was the
+   * same all the while. So what would be refused or adopted is given one, and looked at again.
    */
   async #provenLook(): Promise<Look> {
     let look = await this.#look();
     if (!this.#needsProof(look)) return look;
     while (this.#needsProof(look)) {
       try {
-        await this.#markToLook();
+        await this.#proveDirectory();
       } catch (error) {
-        // What cannot be marked cannot be harmed either.
+        // What we may not write to, we cannot harm either.
         if (error instanceof ServerError) return look;
         throw error;
       }
-      look = await this.#looks.all(this.#nextToken, this.#isNew ? this.#provingNodes : []);
+      look = await this.#looks.all(this.#nextAttachId, this.#isNew ? this.#provingNodes : []);
     }
     // Of one that is adopted they are still needed.
     if (!this.#observationOf(look).served) await this.#parts.directories.remove(this.#id);
     return look;
   }
 
-  /** Whether what the look says would be acted upon for good, and no mark shows that it is so. */
+  /** Whether what the look says would be acted upon for good, and no attach id shows that it is so. */
   #needsProof(look: Look): boolean {
-    if (this.#token !== null) return false;
+    if (this.#attachId !== null) return false;
     const seen = this.#observationOf(look);
-    if (seen.token !== null && seen.token === this.#nextToken) return false;
+    if (seen.attachId !== null && seen.attachId === this.#nextAttachId) return false;
     const wish = wishOf(seen);
     return wish === "refused" || seen.served && (wish === "present" || wish === "idle");
   }
 
   async #look(): Promise<Look> {
-    const token = this.#token;
-    if (token !== null) {
-      return this.#isAdding ? await this.#looks.changes(token) : await this.#looks.since(token);
+    const attachId = this.#attachId;
+    if (attachId !== null) {
+      return this.#isAdding
+        ? await this.#looks.changes(attachId)
+        : await this.#looks.since(attachId);
     }
-    if (this.#nextToken === null) {
+    if (this.#nextAttachId === null) {
       return await this.#looks.all(null, this.#isNew ? this.#provingNodes : []);
     }
     // What `add` is going to ask for, if the next thing is an add.
-    return await this.#looks.since(this.#nextToken, this.#namesAhead);
+    return await this.#looks.since(this.#nextAttachId, this.#namesAhead);
   }
 
   get #namesAhead(): readonly string[] {
     return this.#parts.firstReads.namesOf(this.#id.kind);
   }
 
-  #keepAhead(token: string | null, nodes: ReadAhead["nodes"]): void {
-    this.#ahead = token === null ? null : { token, at: this.#parts.clock.now(), nodes };
+  #keepAhead(attachId: string | null, nodes: ReadAhead["nodes"]): void {
+    this.#ahead = attachId === null ? null : { attachId, at: this.#parts.clock.now(), nodes };
   }
 
   async mark(): Promise<void> {
-    // It may have been marked so as to be looked at.
-    if (this.#nextToken !== null && this.#seen.token === this.#nextToken) return;
-    const token = crypto.randomUUID();
-    this.#nextToken = await this.#writeMark(token, []) ? token : null;
+    // It may have one already, given so as to be looked at.
+    if (this.#nextAttachId !== null && this.#seen.attachId === this.#nextAttachId) return;
+    const attachId = crypto.randomUUID();
+    this.#nextAttachId = await this.#writeAttachId(attachId, []) ? attachId : null;
   }
 
-  async #markToLook(): Promise<void> {
-    const token = crypto.randomUUID();
-    const marked = await writeToken(this.#parts.store, this.#id, token, []);
-    this.#nextToken = marked === null ? null : token;
+  async #proveDirectory(): Promise<void> {
+    const attachId = crypto.randomUUID();
+    const marked = await writeAttachId(this.#parts.store, this.#id, attachId, []);
+    this.#nextAttachId = marked === null ? null : attachId;
   }
 
   async record(again: boolean): Promise<string | null> {
-    const known = again ? this.#token : this.#nextToken;
-    const marked = known !== null && known === this.#seen.token;
-    const token = marked ? known : crypto.randomUUID();
+    const known = again ? this.#attachId : this.#nextAttachId;
+    const marked = known !== null && known === this.#seen.attachId;
+    const attachId = marked ? known : crypto.randomUUID();
     // It is of this attach, and of no other.
-    this.#nextToken = null;
+    this.#nextAttachId = null;
     this.#put({
       stage: "adding",
-      token,
+      token: attachId,
       operation: crypto.randomUUID(),
       error: null,
       undo: NO_SCRIPT,
       nodes: {},
     });
-    // What `add`, which comes next, is going to ask for: of the directory that is marked.
-    if (!marked && !await this.#writeMark(token, this.#namesAhead)) return null;
-    if (!await this.#looks.stillMarked(token)) return null;
+    // What `add`, which comes next, is going to ask for: of the directory that has this attach id.
+    if (!marked && !await this.#writeAttachId(attachId, this.#namesAhead)) return null;
+    if (!await this.#looks.stillMarked(attachId)) return null;
     this.#beginAdding();
-    return token;
+    return attachId;
   }
 
   #beginAdding(): void {
@@ -309,14 +311,14 @@ export class DeviceActions implements LaneActions {
   }
 
   /** Also removes what an earlier attach may have left in files. @param names to be read ahead */
-  async #writeMark(token: string, names: readonly string[]): Promise<boolean> {
+  async #writeAttachId(attachId: string, names: readonly string[]): Promise<boolean> {
     const [nodes] = await Promise.all([
-      writeToken(this.#parts.store, this.#id, token, names),
+      writeAttachId(this.#parts.store, this.#id, attachId, names),
       this.#parts.directories.remove(this.#id),
     ]);
     if (nodes === null) return false;
-    this.#looks.marked(token);
-    if (names.length > 0) this.#keepAhead(token, nodes);
+    this.#looks.marked(attachId);
+    if (names.length > 0) this.#keepAhead(attachId, nodes);
     return true;
   }
 
@@ -385,7 +387,7 @@ export class DeviceActions implements LaneActions {
 
   /** @throws Error when its nodes say that it has failed */
   async #publishSuccess(): Promise<void> {
-    const said = await publishSuccess(this.#parts.store, this.#id, this.#token);
+    const said = await publishSuccess(this.#parts.store, this.#id, this.#attachId);
     if (said === null) return;
     if (reportOf(said.status) === "failed") {
       throw new Error(
@@ -441,12 +443,12 @@ export class DeviceActions implements LaneActions {
     const { store } = this.#parts;
     const directory = backendPath(this.#id);
     try {
-      const [words, status, token] = await Promise.all([
+      const [words, status, attachId] = await Promise.all([
         store.readVisible(`${directory}/hotplug-error`),
         store.readVisible(`${directory}/hotplug-status`),
-        readToken(store, this.#id),
+        readAttachId(store, this.#id),
       ]);
-      if (token !== this.#token) return null;
+      if (attachId !== this.#attachId) return null;
       if (words) return printable(words);
       return status === "error" || status === "busy" ? `hotplug-status is ${status}` : null;
     } catch (error) {
@@ -461,7 +463,7 @@ export class DeviceActions implements LaneActions {
       // directory is gone.
       let copied: Promise<unknown> | null = null;
       const cancel = this.#parts.clock.after(COPY_AFTER_MS, () => copied = this.#copy());
-      const ahead = this.#ahead?.token === this.#token ? this.#ahead : null;
+      const ahead = this.#ahead?.attachId === this.#attachId ? this.#ahead : null;
       const first = this.#parts.firstReads.open(this.#id.kind, this.#parts.clock, ahead);
       try {
         await this.#call(signal, (plugin, device, signal) => plugin.add(device, signal), first);
@@ -500,17 +502,17 @@ export class DeviceActions implements LaneActions {
 
   async #adopt(signal: AbortSignal): Promise<string> {
     const known = this.#entry;
-    const marked = this.#knownMark;
-    const token = marked ?? crypto.randomUUID();
+    const marked = this.#knownAttachId;
+    const attachId = marked ?? crypto.randomUUID();
     if (known === undefined || known.token === "") {
-      this.#nextToken = null;
-      this.#put({ stage: "connected", token, operation: null });
-      if (marked === null) await writeToken(this.#parts.store, this.#id, token, []);
+      this.#nextAttachId = null;
+      this.#put({ stage: "connected", token: attachId, operation: null });
+      if (marked === null) await writeAttachId(this.#parts.store, this.#id, attachId, []);
     }
     // Of others, the kernel deletes the node with what it stands for.
     const isMute = this.#seen.report === "none" && this.#proof.includes("state");
     if (isMute && this.#proof.includes("status")) {
-      await publishSuccess(this.#parts.store, this.#id, token);
+      await publishSuccess(this.#parts.store, this.#id, attachId);
     }
     if (!this.#isCopied) await this.#copy();
     try {
@@ -518,7 +520,7 @@ export class DeviceActions implements LaneActions {
     } catch (error) {
       this.#log.warning(`the plugin cannot adopt it: ${(error as Error).message}`);
     }
-    return token;
+    return attachId;
   }
 
   async check(): Promise<Findings> {
@@ -555,33 +557,33 @@ export class DeviceActions implements LaneActions {
     // It does so first.
     if (!isOld) return {};
     const { store } = this.#parts;
-    const said = await this.#writes(publishSuccess(store, this.#id, this.#knownMark));
+    const said = await this.#writes(publishSuccess(store, this.#id, this.#knownAttachId));
     if (said === null || reportOf(said.status) !== "none") return {};
     return { mended: [...mended, "hotplug-status was removed or changed: written again"] };
   }
 
   async signalClosing(): Promise<void> {
-    await this.#writes(signalClosing(this.#parts.store, this.#id, this.#knownMark));
+    await this.#writes(signalClosing(this.#parts.store, this.#id, this.#knownAttachId));
   }
 
-  async cleanse(keepMark: boolean): Promise<void> {
-    this.#nextToken = null;
+  async cleanse(keepAttachId: boolean): Promise<void> {
+    this.#nextAttachId = null;
     const { results = [] } = this.#plugin.manifest;
-    const mark = keepMark ? this.#knownMark : null;
-    await this.#writes(cleanse(this.#parts.store, this.#id, results, mark));
+    const kept = keepAttachId ? this.#knownAttachId : null;
+    await this.#writes(cleanse(this.#parts.store, this.#id, results, kept));
   }
 
   async requestClose(): Promise<void> {
-    await this.#writes(requestClose(this.#parts.store, this.#id, this.#knownMark));
+    await this.#writes(requestClose(this.#parts.store, this.#id, this.#knownAttachId));
   }
 
   async publishError(error: string, busy: boolean): Promise<void> {
-    await this.#writes(publishError(this.#parts.store, this.#id, error, this.#knownMark, busy));
+    await this.#writes(publishError(this.#parts.store, this.#id, error, this.#knownAttachId, busy));
   }
 
   async closeBackend(): Promise<void> {
     await this.#writes(
-      closeBackend(this.#parts.store, this.#id, this.#knownMark, this.#seen.online === true),
+      closeBackend(this.#parts.store, this.#id, this.#knownAttachId, this.#seen.online === true),
     );
   }
 
@@ -593,8 +595,8 @@ export class DeviceActions implements LaneActions {
   async deleteDirectory(another: boolean): Promise<string | null> {
     const { store } = this.#parts;
     await sayDisconnected(store, this.#id);
-    const mark = another ? null : this.#token;
-    return await this.#writes(deleteDirectory(store, this.#id, this.#frontendKind, mark));
+    const attachId = another ? null : this.#attachId;
+    return await this.#writes(deleteDirectory(store, this.#id, this.#frontendKind, attachId));
   }
 
   async keepNodes(): Promise<void> {
@@ -631,14 +633,15 @@ export class DeviceActions implements LaneActions {
     this.#story.end();
   }
 
-  /** The mark of this attach's directory; null if it never had one. */
-  get #token(): string | null {
+  /** The attach id of the directory; null if it never had one. */
+  get #attachId(): string | null {
     return this.#entry?.token || null;
   }
 
-  /** The mark of the directory that was seen last, also of one that waits; null if that has none of ours. */
-  get #knownMark(): string | null {
-    return this.#token ?? (this.#seen.token === this.#nextToken ? this.#nextToken : null);
+  /** The attach id of the directory that was seen last, also of one that waits; null if it has none of ours. */
+  get #knownAttachId(): string | null {
+    return this.#attachId ??
+      (this.#seen.attachId === this.#nextAttachId ? this.#nextAttachId : null);
   }
 
   get #entry(): JournalEntry | undefined {
@@ -678,7 +681,7 @@ export class DeviceActions implements LaneActions {
     try {
       const nodes = await copyOf(store, backendPath(this.#id), known, volatile);
       // Of this attach's directory, and not of one that took its place.
-      if (await readToken(store, this.#id) !== this.#token) return null;
+      if (await readAttachId(store, this.#id) !== this.#attachId) return null;
       this.#put({ nodes });
       return nodes;
     } catch (error) {
@@ -700,7 +703,7 @@ export class DeviceActions implements LaneActions {
 
   /** What marks the device's processes. */
   get #mark(): string {
-    return `${this.#name}/${this.#token ?? ""}`;
+    return `${this.#name}/${this.#attachId ?? ""}`;
   }
 
   /** Names of the processes that serve it. */
@@ -784,7 +787,7 @@ export class DeviceActions implements LaneActions {
         })),
       heldValues: (name) => journal.values(name),
     }, {
-      token: this.#token,
+      attachId: this.#attachId,
       activity: this.#activity,
       environment,
       ...(first === undefined ? {} : { first }),

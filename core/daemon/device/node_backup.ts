@@ -7,7 +7,7 @@ import { absentOrHidden } from "../../xenstore/access.ts";
 import type { StoreClient } from "../../xenstore/client.ts";
 import { domainPath, parentPath } from "../../xenstore/paths.ts";
 import { both } from "./both.ts";
-import { TOKEN_NODE } from "./attach_id_node.ts";
+import { ATTACH_ID_NODE } from "./attach_id_node.ts";
 
 /** Where copies are, relative to the domain's home: below what every domain has for its own use. */
 export const COPY_BASE = "data/xdevd/backend";
@@ -35,7 +35,7 @@ export async function copyOf(
   let length = 0;
   for (const [index, name] of names.entries()) {
     const value = values[index];
-    if (value === undefined || name === TOKEN_NODE) continue;
+    if (value === undefined || name === ATTACH_ID_NODE) continue;
     length += name.length + value.length;
     if (length > TEXT_MAX) break;
     copy[name] = value;

@@ -3,23 +3,23 @@ import { backendPath, type DeviceId, frontendPath } from "../../xen/device_id.ts
 import { parseState, XenbusState } from "../../xen/states.ts";
 import { ABSENT, type Observation } from "../../lifecycle/observation.ts";
 import type { ProofOfSetup } from "../../../contract/v1/plugin.ts";
-import { TOKEN_NODE } from "./attach_id_node.ts";
+import { ATTACH_ID_NODE } from "./attach_id_node.ts";
 import { type NodeAccess } from "../../xenstore/access.ts";
 
 /** The nodes that are looked at. */
 const NODES = ["state", "online", "frontend-id", "frontend", "hotplug-status"] as const;
 
-/** What is read of a device: nodes, its mark, and whether the guest's directory and its own exist. */
-export type Part = typeof NODES[number] | "mark" | "guest" | "directory";
+/** What is read of a device: nodes, its attach id, and whether the guest's directory and its own exist. */
+export type Part = typeof NODES[number] | "attach-id" | "guest" | "directory";
 
 /** In the order of reading. */
-export const ALL_PARTS: readonly Part[] = [...NODES, "mark", "guest", "directory"];
+export const ALL_PARTS: readonly Part[] = [...NODES, "attach-id", "guest", "directory"];
 
 /**
  * What an event for a path at or below a device's directory may have changed: parts of it,
  * everything, or nothing that is looked at. Whatever deletes or makes the directory has an event of
- * its own: for the directory, or for one of the nodes without which it is no device. The mark is the
- * daemon's own.
+ * its own: for the directory, or for one of the nodes without which it is no device. The attach id
+ * is the daemon's own.
  */
 export function changedBy(path: string, directory: string): Part | "all" | null {
   if (!path.startsWith(`${directory}/`)) return "all";
@@ -54,7 +54,7 @@ export async function readParts(
   nodes.catch(() => {});
   const present = async (path: string) => await visible(store, path) ? "" : undefined;
   const read = (part: Part) => {
-    if (part === "mark") return textOf(TOKEN_NODE);
+    if (part === "attach-id") return textOf(ATTACH_ID_NODE);
     if (part === "guest") return present(frontendPath(id, frontendKind));
     return part === "directory" ? present(directory) : textOf(part);
   };
@@ -98,7 +98,7 @@ export function observationOf(
     served: report === "connected" || proof.includes("state") && state === XenbusState.Connected ||
       hasResult && report === "none" && (state ?? 0) >= XenbusState.InitWait,
     report,
-    token: reading.mark ?? null,
+    attachId: reading["attach-id"] ?? null,
     fault: identityFault(id, reading, frontendPath(id, frontendKind)),
   };
 }

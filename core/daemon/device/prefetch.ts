@@ -10,9 +10,9 @@ const NAMES_MAX = 16;
 /** How old what was read ahead may be, in ms: an answer that is waited for may take as long. */
 const AGE_MAX_MS = 5;
 
-/** What was read ahead, of a directory that bears a certain mark. */
+/** What was read ahead, of a directory that has a certain attach id. */
 export interface ReadAhead {
-  readonly token: string;
+  readonly attachId: string;
   /** When it came, by the clock. */
   readonly at: number;
   readonly nodes: ReadonlyMap<string, string | undefined>;

@@ -1,21 +1,24 @@
 /**
- * Looks at one device. Once it is marked, only what the store says has changed is read again: a new
- * device has an event for each of its nodes, and to read all of them each time would take longer than
- * its script takes to start.
+ * Reads one device. Once its directory has an attach id, only what the store says has changed is read
+ * again: a new device has an event for each of its nodes, and to read all of them each time would take
+ * longer than its script takes to start.
  */
 import type { DeviceId } from "../../xen/device_id.ts";
 import type { NodeAccess } from "../../xenstore/access.ts";
-import { readToken } from "./attach_id.ts";
+import { readAttachId } from "./attach_id.ts";
 import { ALL_PARTS, type Part, type Reading, readParts } from "./observe.ts";
 
 /** Of what decides whether an add goes on, the parts that have an event each. */
 const DECISIVE: readonly Part[] = ["state", "online", "guest"];
 
 const MARKED = ALL_PARTS.filter((part) => part !== "directory");
-const NODES_AND_GUEST = MARKED.filter((part) => part !== "mark");
+const NODES_AND_GUEST = MARKED.filter((part) => part !== "attach-id");
 
-/** Read with each look at a marked directory: the one proves the rest, and no event tells of the other. */
-const WITNESSES: readonly Part[] = ["mark", "guest"];
+/**
+ * Read each time, of a directory that has an attach id: that proves the rest, and of the guest's
+ * directory no event tells.
+ */
+const WITNESSES: readonly Part[] = ["attach-id", "guest"];
 
 const NOTHING: Look["nodes"] = new Map();
 
@@ -27,7 +30,7 @@ export interface Look {
 }
 
 /** The looks at one device, with what the last one has read. */
-export class Looks {
+export class DeviceReader {
   readonly #store: NodeAccess;
   readonly #id: DeviceId;
   readonly #frontendKind: string;
@@ -35,7 +38,7 @@ export class Looks {
   readonly #changed = new Set<Part>(ALL_PARTS);
   /** How often everything may have changed. */
   #replacements = 0;
-  /** Nothing was read since it was marked. */
+  /** Nothing was read since it was given its attach id. */
   #justMarked = false;
 
   constructor(store: NodeAccess, id: DeviceId, frontendKind: string) {
@@ -52,24 +55,24 @@ export class Looks {
   }
 
   /**
-   * Whether the directory bears a mark that it was given after the last look. It is asked for only
-   * where an event has said meanwhile that the directory is another one, or gone.
+   * Whether the directory still has an attach id that it was given after the last look. It is asked for
+   * only where an event has said meanwhile that the directory is another one, or gone.
    * @throws StoreError when the store cannot be asked
    */
-  async stillMarked(token: string): Promise<boolean> {
+  async stillMarked(attachId: string): Promise<boolean> {
     if (!this.#changed.has("directory")) return true;
     for (let known = -1; known !== this.#replacements;) {
       known = this.#replacements;
-      if (await readToken(this.#store, this.#id) !== token) return false;
+      if (await readAttachId(this.#store, this.#id) !== attachId) return false;
     }
     return true;
   }
 
-  /** To be told that the directory was found, and marked. */
-  marked(token: string): void {
+  /** To be told that the directory was found, and given an attach id. */
+  marked(attachId: string): void {
     if (this.#last === null) return;
-    this.#last = { ...this.#last, mark: token, directory: "" };
-    this.#changed.delete("mark");
+    this.#last = { ...this.#last, "attach-id": attachId, directory: "" };
+    this.#changed.delete("attach-id");
     this.#justMarked = true;
   }
 
@@ -79,8 +82,8 @@ export class Looks {
   }
 
   /**
-   * Reads everything; the mark only where one is expected.
-   * @param expected the mark that the directory must bear, if it is known
+   * Reads everything; the attach id only where one is expected.
+   * @param expected the attach id that the directory must have, if it is known
    * @param names of other nodes to be read with that
    * @throws StoreError when the store cannot be asked
    */
@@ -88,10 +91,10 @@ export class Looks {
     this.#changed.delete("directory");
     const parts = expected === null ? NODES_AND_GUEST : MARKED;
     const { reading, nodes } = await this.#read(parts, names);
-    const mark = expected === null ? undefined : reading.mark;
-    // Of one that is set up, its mark shows that it is there; of another, its state does.
-    const isThere = expected === null ? reading.state !== undefined : mark === expected;
-    this.#last = { ...reading, mark, directory: isThere ? "" : undefined };
+    const found = expected === null ? undefined : reading["attach-id"];
+    // Of one that is set up, its attach id shows that it is there; of another, its state does.
+    const isThere = expected === null ? reading.state !== undefined : found === expected;
+    this.#last = { ...reading, "attach-id": found, directory: isThere ? "" : undefined };
     if (isThere) return { reading: this.#last, nodes };
     // Behind the rest: deleted while that was read, it would pass for one that is not ours.
     return { ...await this.#read(["directory"], []), nodes };
@@ -99,13 +102,13 @@ export class Looks {
 
   /**
    * Reads what has changed since the last look, and whether it is still the directory with this
-   * mark; everything when the directory itself has changed, or bears another one.
+   * attach id; everything when the directory itself has changed, or has another one.
    * @param names of other nodes to be read if the state, on which an add depends, is read
    * @throws StoreError when the store cannot be asked
    */
-  async since(token: string, names: readonly string[] = []): Promise<Look> {
-    if (this.#changed.has("directory") || this.#last?.mark !== token) {
-      return await this.all(token, names);
+  async since(attachId: string, names: readonly string[] = []): Promise<Look> {
+    if (this.#changed.has("directory") || this.#last?.["attach-id"] !== attachId) {
+      return await this.all(attachId, names);
     }
     if (this.#justMarked && this.#changed.size === 0) {
       this.#justMarked = false;
@@ -113,16 +116,18 @@ export class Looks {
     }
     const parts = ALL_PARTS.filter((part) => this.#changed.has(part) || WITNESSES.includes(part));
     const look = await this.#read(parts, parts.includes("state") ? names : []);
-    return look.reading.mark === token ? look : await this.all(token, names);
+    return look.reading["attach-id"] === attachId ? look : await this.all(attachId, names);
   }
 
   /**
    * Reads what has changed since the last look, as far as it decides whether an add goes on;
-   * everything when the directory itself has changed, or the last look's had another mark.
+   * everything when the directory itself has changed, or the last look's had another attach id.
    * @throws StoreError when the store cannot be asked
    */
-  async changes(token: string): Promise<Look> {
-    if (this.#changed.has("directory") || this.#last?.mark !== token) return await this.all(token);
+  async changes(attachId: string): Promise<Look> {
+    if (this.#changed.has("directory") || this.#last?.["attach-id"] !== attachId) {
+      return await this.all(attachId);
+    }
     return await this.#read(DECISIVE.filter((part) => this.#changed.has(part)), []);
   }
 

@@ -10,10 +10,10 @@ import { isWeak } from "../../hotplug/last_words.ts";
 import { oneLine } from "../../log/log.ts";
 import { absentOrHidden, type NodeAccess } from "../../xenstore/access.ts";
 import type { StoreClient } from "../../xenstore/client.ts";
-import { readToken } from "./attach_id.ts";
+import { readAttachId } from "./attach_id.ts";
 import { reportOf, visible } from "./observe.ts";
 import { prune } from "../prune.ts";
-import { TOKEN_NODE } from "./attach_id_node.ts";
+import { ATTACH_ID_NODE } from "./attach_id_node.ts";
 
 /** Longest `hotplug-error`, in characters. The guest can read it: short, and no secrets. */
 const ERROR_MAX = 512;
@@ -21,20 +21,20 @@ const ERROR_MAX = 512;
 /**
  * Removes what an undone add has left, so that scripts do not take the device for set up.
  * `hotplug-status` is emptied where it exists, as the toolstack creates it for some kinds.
- * @param keptMark the mark that stays, and without which nothing is done; null: it is removed, too
+ * @param kept the attach id that stays, and without which nothing is done; null: it is removed, too
  */
 export async function cleanse(
   store: StoreClient,
   id: DeviceId,
   results: readonly string[],
-  keptMark: string | null = null,
+  kept: string | null = null,
 ): Promise<void> {
   const directory = backendPath(id);
   await store.transaction(async (t) => {
     if (!await visible(t, directory)) return;
-    if (keptMark !== null && !await isMarked(t, id, keptMark)) return;
-    const mark = keptMark === null ? [TOKEN_NODE] : [];
-    for (const name of [...results, "hotplug-error", ...mark]) {
+    if (kept !== null && !await hasAttachId(t, id, kept)) return;
+    const own = kept === null ? [ATTACH_ID_NODE] : [];
+    for (const name of [...results, "hotplug-error", ...own]) {
       await absentOrHidden(t.remove(`${directory}/${name}`));
     }
     const status = `${directory}/hotplug-status`;
@@ -48,23 +48,25 @@ async function kernelError(store: NodeAccess, id: DeviceId): Promise<string | un
   return await store.readVisible(path);
 }
 
-/** Whether there is a directory, and it bears this mark (null: any will do). */
-async function isMarked(t: NodeAccess, id: DeviceId, token: string | null): Promise<boolean> {
-  return token === null ? await visible(t, backendPath(id)) : await readToken(t, id) === token;
+/** Whether there is a directory, and it has this attach id (null: any will do). */
+async function hasAttachId(t: NodeAccess, id: DeviceId, attachId: string | null): Promise<boolean> {
+  return attachId === null
+    ? await visible(t, backendPath(id))
+    : await readAttachId(t, id) === attachId;
 }
 
 /**
  * Asks for removal as a toolstack does (libxl_device.c, `libxl__initiate_device_generic_remove`).
- * @param token the mark that the directory must bear; null if it never had one
+ * @param attachId the attach id that the directory must have; null if it never had one
  */
 export async function requestClose(
   store: StoreClient,
   id: DeviceId,
-  token: string | null,
+  attachId: string | null,
 ): Promise<void> {
   const directory = backendPath(id);
   await store.transaction(async (t) => {
-    if (!await isMarked(t, id, token)) return;
+    if (!await hasAttachId(t, id, attachId)) return;
     const state = await t.readVisible(`${directory}/state`);
     if (state === undefined) return;
     await t.write(`${directory}/online`, "0");
@@ -82,12 +84,12 @@ export async function publishError(
   store: StoreClient,
   id: DeviceId,
   error: string,
-  token: string | null,
+  attachId: string | null,
   busy = false,
 ): Promise<void> {
   const directory = backendPath(id);
   await store.transaction(async (t) => {
-    if (!await isMarked(t, id, token)) return;
+    if (!await hasAttachId(t, id, attachId)) return;
     const status = await t.readOptional(`${directory}/hotplug-status`);
     const words = await t.readOptional(`${directory}/hotplug-error`);
     if (!words || isWeak(words) && !isWeak(error)) {
@@ -109,11 +111,11 @@ export async function publishError(
 export async function publishSuccess(
   store: StoreClient,
   id: DeviceId,
-  token: string | null,
+  attachId: string | null,
 ): Promise<{ readonly status: string | undefined; readonly error: string } | null> {
   const directory = backendPath(id);
   return await store.transaction(async (t) => {
-    if (!await isMarked(t, id, token)) return null;
+    if (!await hasAttachId(t, id, attachId)) return null;
     const status = await t.readVisible(`${directory}/hotplug-status`);
     const report = reportOf(status);
     if (report === "connected") return null;
@@ -126,11 +128,11 @@ export async function publishSuccess(
 export async function signalClosing(
   store: StoreClient,
   id: DeviceId,
-  token: string | null,
+  attachId: string | null,
 ): Promise<void> {
   const path = `${backendPath(id)}/state`;
   await store.transaction(async (t) => {
-    if (!await isMarked(t, id, token)) return;
+    if (!await hasAttachId(t, id, attachId)) return;
     const state = parseState(await t.readVisible(path) ?? "");
     if (state === XenbusState.Closing || state === XenbusState.Closed) return;
     await t.write(path, String(XenbusState.Closing));
@@ -139,20 +141,20 @@ export async function signalClosing(
 
 /**
  * Takes a backend to Closing and then to Closed, as its kernel driver would.
- * @param wanted whether it was when it was seen: by that, one that never had a mark is told from the
- * next one in its place
+ * @param wanted whether it was when it was seen: by that, one that never had an attach id is told from
+ * the next one in its place
  */
 export async function closeBackend(
   store: StoreClient,
   id: DeviceId,
-  token: string | null,
+  attachId: string | null,
   wanted?: boolean,
 ): Promise<void> {
   for (const next of [XenbusState.Closing, XenbusState.Closed]) {
     // In a transaction, since a plain write would bring a deleted directory back.
     await store.transaction(async (t) => {
-      if (!await isMarked(t, id, token)) return;
-      if (token === null && wanted !== undefined) {
+      if (!await hasAttachId(t, id, attachId)) return;
+      if (attachId === null && wanted !== undefined) {
         if ((await t.readVisible(`${backendPath(id)}/online`) === "1") !== wanted) return;
       }
       const path = `${backendPath(id)}/state`;
@@ -168,18 +170,18 @@ export async function closeBackend(
 /**
  * Deletes a backend directory, and the empty directories above it as far as that is permitted (a
  * driver domain usually may not).
- * @param token the mark it must bear, null if it never had one
+ * @param attachId the attach id that it must have; null if it never had one
  * @returns null, or why it was not deleted
  */
 export async function deleteDirectory(
   store: StoreClient,
   id: DeviceId,
   frontendKind: string,
-  token: string | null,
+  attachId: string | null,
 ): Promise<string | null> {
   const directory = backendPath(id);
   return await store.transaction(async (t) => {
-    if (await visible(t, directory) && !await isMarked(t, id, token)) {
+    if (await visible(t, directory) && !await hasAttachId(t, id, attachId)) {
       return "it is another one by now";
     }
     const online = await t.readVisible(`${directory}/online`);

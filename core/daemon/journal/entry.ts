@@ -6,7 +6,7 @@ import type { Undo } from "../../../contract/v1/plugin.ts";
 /** A record; the newest one of a device counts. */
 export interface JournalEntry {
   readonly id: DeviceId;
-  /** The mark that the device's backend directory bears; empty if it never had one. */
+  /** The attach id of the device's backend directory; empty if it never had one. */
   readonly token: string;
   readonly stage: Stage;
   /** What marks the processes of the operation under way; null when none is. */

@@ -8,7 +8,7 @@ import { DirectoryKeeper } from "../../../core/daemon/capabilities/directories.t
 import { MemoryJournal } from "../../../core/daemon/journal/memory.ts";
 import { Orphans } from "../../../core/daemon/device/orphans.ts";
 import { systemParts } from "../../../machine/system_parts.ts";
-import { TOKEN_NODE } from "../../../core/daemon/device/attach_id_node.ts";
+import { ATTACH_ID_NODE } from "../../../core/daemon/device/attach_id_node.ts";
 import {
   backendPath,
   backendRoot,
@@ -148,7 +148,7 @@ export class SteppedWorld {
         const mark = this.#journal.entries()[0]?.token ?? "";
         if (mark === "") this.faults.push("added without a record");
         this.held = mark;
-        const there = this.#server.tree.get(`${this.#back}/${TOKEN_NODE}`)?.value;
+        const there = this.#server.tree.get(`${this.#back}/${ATTACH_ID_NODE}`)?.value;
         // All that has happened is known to it.
         if (life().stream.isQuiet && new TextDecoder().decode(there) !== mark) {
           this.faults.push("added for a directory that is known to be another, or gone");
@@ -297,7 +297,7 @@ export class SteppedWorld {
     const [record] = this.#journal.entries();
     return {
       phase: this.#life!.daemon.devices.stateOf(this.#id)?.phase ?? "unknown",
-      mark: await this.#dom0.readOptional(`${this.#back}/${TOKEN_NODE}`),
+      mark: await this.#dom0.readOptional(`${this.#back}/${ATTACH_ID_NODE}`),
       status: await this.#dom0.readOptional(`${this.#back}/hotplug-status`),
       error: await this.#dom0.readOptional(`${this.#back}/hotplug-error`),
       exists: await this.#dom0.exists(this.#back),

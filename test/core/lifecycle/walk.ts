@@ -314,7 +314,7 @@ function wanted(world: DeviceWorld): void {
   rest(world);
   if (world.directory === null || world.state.asked) return;
   const before = world.state;
-  const failed = before.phase === "failed" && (before.token !== null || before.acquired);
+  const failed = before.phase === "failed" && (before.attachId !== null || before.acquired);
   world.change({ online: true, state: 2, frontendPresent: true, fault: null });
   rest(world);
   const { phase, error } = world.state;
@@ -326,7 +326,7 @@ function wanted(world: DeviceWorld): void {
   demand(phase === "connected", `wanted, but ${phase}`);
   demand(world.held && world.succeeded, "connected, but nothing is set up");
   demand(world.journal?.stage === "connected", "connected, but the journal does not know");
-  demand(world.journal?.token === world.seen.token, "connected, but it is another directory");
+  demand(world.journal?.attachId === world.seen.attachId, "connected, but it is another directory");
 }
 
 /** Another directory of the same name, while who knows what is under way. */
@@ -334,7 +334,7 @@ function replaced(world: DeviceWorld): void {
   if (world.state.asked) return;
   // What is not marked cannot be told apart: not yet, or never, since it was seen closed first.
   if (world.journal === null) { while (world.perform()); }
-  if (world.journal?.token === null) return;
+  if (world.journal?.attachId === null) return;
   world.nuke();
   world.create();
   world.change({ state: 2 });
@@ -342,7 +342,7 @@ function replaced(world: DeviceWorld): void {
   const { phase } = world.state;
   demand(phase === "connected", `replaced, but ${phase}`);
   demand(world.held && world.succeeded, "connected, but nothing is set up");
-  demand(world.journal?.token === world.seen.token, "connected, but it is another directory");
+  demand(world.journal?.attachId === world.seen.attachId, "connected, but it is another directory");
 }
 
 /** Set up, if nothing is in the way. */
@@ -383,7 +383,7 @@ function unplugged(world: DeviceWorld, variant: number): void {
 /** The kernel has made its device anew, say; then it is set up anew, if it is wanted. */
 function undoneBehindOurBack(world: DeviceWorld, variant: number): void {
   if (!setUp(world)) return;
-  const { token } = world.seen;
+  const { attachId } = world.seen;
   if (variant % 2 === 0) {
     world.change({ online: false, state: 5 });
     rest(world, false);
@@ -395,7 +395,7 @@ function undoneBehindOurBack(world: DeviceWorld, variant: number): void {
   rest(world);
   demand(world.state.phase === "connected", `undone, but ${world.state.phase}`);
   demand(world.held && world.succeeded, "connected, but nothing is set up");
-  demand(world.seen.token !== token, "undone, and not set up anew");
+  demand(world.seen.attachId !== attachId, "undone, and not set up anew");
   const said = world.reports.filter((text) => text.includes("it is made anew")).length;
   demand(said === 1, `undone, and it is said ${said} times`);
 }
@@ -518,7 +518,7 @@ function inUse(world: DeviceWorld, variant: number): void {
   }
   demand(world.state.phase === "connected", `${way}, but ${world.state.phase}`);
   demand(world.held && world.succeeded, "connected, but nothing is set up");
-  demand(world.journal?.token === world.seen.token, "connected, but it is another directory");
+  demand(world.journal?.attachId === world.seen.attachId, "connected, but it is another directory");
 }
 
 /** It shared what it may not share any longer. */
@@ -606,7 +606,7 @@ function cannotBeDeleted(world: DeviceWorld): void {
 /** The toolstack, or the guest, is gone for a moment only. */
 function thoughtBetterOf(world: DeviceWorld): void {
   if (!setUp(world)) return;
-  const { token } = world.seen;
+  const { attachId } = world.seen;
   const glance = () => {
     world.look();
     while (world.perform());
@@ -622,7 +622,7 @@ function thoughtBetterOf(world: DeviceWorld): void {
     rest(world);
   }
   demand(world.state.phase === "connected", `wanted again, but ${world.state.phase}`);
-  demand(world.seen.token === token && world.held, "wanted again, but it was set up anew");
+  demand(world.seen.attachId === attachId && world.held, "wanted again, but it was set up anew");
 }
 
 /** Set up by a daemon without a journal, its guest dead, and removed before we did anything. */

@@ -65,7 +65,7 @@ const FRAGILE: ReadonlySet<Effect["do"]> = new Set<Effect["do"]>([
 interface Entry {
   readonly stage: Stage;
   readonly busy: boolean;
-  readonly token: string | null;
+  readonly attachId: string | null;
   readonly error: string | null;
 }
 
@@ -114,8 +114,8 @@ export class DeviceWorld {
   #hung = false;
   #kernelAwaited = false;
   #orphansAwaited = false;
-  #tokens = 0;
-  #nextToken: string | null = null;
+  #attachIds = 0;
+  #nextAttachId: string | null = null;
   /** This daemon has undone it, and nothing was done since. */
   #undone = false;
   /** What was set up is no more, and nothing was set up since. */
@@ -153,7 +153,7 @@ export class DeviceWorld {
   look(): void {
     if (this.#queue.length > 0) return;
     const isAwaited = this.#awaited !== null && this.#awaited.directory === this.directory;
-    if (isAwaited && this.seen.token !== null) this.#awaited!.marked = true;
+    if (isAwaited && this.seen.attachId !== null) this.#awaited!.marked = true;
     this.#feed({ type: "seen", observation: this.seen });
   }
 
@@ -367,7 +367,7 @@ export class DeviceWorld {
     this.#orphansAwaited = false;
     this.#releaseAwaited = false;
     this.#patienceOver = false;
-    this.#nextToken = null;
+    this.#nextAttachId = null;
     this.state = INITIAL;
     this.#forgive();
     if (this.journal !== null) this.#take(resumed(this.journal, this.#rules));
@@ -416,13 +416,13 @@ export class DeviceWorld {
   /** What else a person is to be told of: what could not be waited for, or is done by force. */
   #checkTold(event: LifecycleEvent, { state, effects }: Step): void {
     const before = this.state.phase;
-    const { phase, held, error, token, observation } = state;
+    const { phase, held, error, attachId, observation } = state;
     const isNew = phase !== before;
     if (isNew && phase === "failed" && (before === "absent" || before === "waiting")) {
       this.#expect(error!);
     }
     const byForce = isNew && phase === "settling" && held && !observation.present;
-    const isAnother = token !== null && observation.token !== token;
+    const isAnother = attachId !== null && observation.attachId !== attachId;
     const anew = isNew && phase === "redoing" && before !== "aborting" &&
       (before !== "closing" || isAnother);
     const late = event.type === "destroy-expired" ||
@@ -464,10 +464,10 @@ export class DeviceWorld {
   }
 
   /** What must not lead from one phase to another. */
-  #checkStep({ phase, observation, token, asked }: LifecycleState): void {
+  #checkStep({ phase, observation, attachId, asked }: LifecycleState): void {
     const before = this.state.phase;
     const wish = wishOf(observation);
-    const replaced = token !== null && observation.present && observation.token !== token;
+    const replaced = attachId !== null && observation.present && observation.attachId !== attachId;
     if (phase === "redoing" && before !== phase && !replaced) {
       const unwanted = ["gone", "closing", "removal", "dead"].includes(wish);
       check(!unwanted, "undone to start anew, and nobody wants it");
@@ -487,9 +487,9 @@ export class DeviceWorld {
 
   /** What a dead daemon had achieved stays, as long as it is wanted. */
   #checkRecovery({ phase, observation }: LifecycleState): void {
-    const { stage, token } = this.journal ?? {};
+    const { stage, attachId } = this.journal ?? {};
     const wish = wishOf(observation);
-    const same = token === observation.token;
+    const same = attachId === observation.attachId;
     if (same && stage === "undoing" && wish !== "gone") {
       check(phase === "undoing", "what had failed is tried again");
     }
@@ -497,7 +497,7 @@ export class DeviceWorld {
       check(phase !== "redoing", "undone although nobody can tell what is wanted");
     }
     if (wish !== "present" && wish !== "idle") return;
-    if (token !== observation.token) return;
+    if (attachId !== observation.attachId) return;
     const stays = stage === "connected" || (stage === "adding" && observation.served);
     if (stays) check(phase === "connected", "what was set up before is undone");
     const is = this.journal?.busy === true ? "busy" : "failed";
@@ -534,25 +534,27 @@ export class DeviceWorld {
       case "mark":
         // It may fail.
         if (this.directory === null || this.full) return;
-        if (this.#nextToken !== null && this.state.observation.token === this.#nextToken) return;
-        this.#nextToken = `t${++this.#tokens}`;
-        this.seen = { ...this.seen, token: this.#nextToken };
+        if (this.#nextAttachId !== null && this.state.observation.attachId === this.#nextAttachId) {
+          return;
+        }
+        this.#nextAttachId = `t${++this.#attachIds}`;
+        this.seen = { ...this.seen, attachId: this.#nextAttachId };
         return;
       case "record": {
         const { again = false } = effect;
-        const known = again ? this.journal?.token ?? null : this.#nextToken;
-        const marked = known !== null && this.state.observation.token === known;
-        const token = marked ? known : `t${++this.#tokens}`;
-        this.#nextToken = null;
+        const known = again ? this.journal?.attachId ?? null : this.#nextAttachId;
+        const marked = known !== null && this.state.observation.attachId === known;
+        const attachId = marked ? known : `t${++this.#attachIds}`;
+        this.#nextAttachId = null;
         if (this.full || this.#trips()) {
           return this.#feed({ type: "record-failed", error: this.#cause("the journal is full") });
         }
         // What was seen to be marked may be gone or another one by now.
         if (!marked && this.directory === null) return this.#feed({ type: "record-missed" });
         check(again || this.journal === null, "a record is written over that of another life");
-        this.journal = { stage: "adding", token, error: null, busy: false };
-        if (!marked) this.seen = { ...this.seen, token };
-        return this.#feed({ type: "recorded", token });
+        this.journal = { stage: "adding", attachId, error: null, busy: false };
+        if (!marked) this.seen = { ...this.seen, attachId };
+        return this.#feed({ type: "recorded", attachId });
       }
       case "note":
         if (effect.stage === "undoing" || effect.stage === "removing") {
@@ -560,7 +562,7 @@ export class DeviceWorld {
           check(!done && !this.#undone, "undone twice");
         }
         this.journal = {
-          token: this.journal?.token ?? null,
+          attachId: this.journal?.attachId ?? null,
           error: effect.error ?? this.journal?.error ?? null,
           stage: effect.stage,
           busy: effect.busy ?? false,
@@ -602,19 +604,19 @@ export class DeviceWorld {
         this.leaving = this.running?.call === "remove";
         return;
       case "adopt": {
-        const token = this.journal?.token ?? `t${++this.#tokens}`;
-        if (this.journal?.token === undefined || this.journal.token === null) {
-          this.journal = { stage: "connected", token, error: null, busy: false };
-          this.seen = { ...this.seen, token };
+        const attachId = this.journal?.attachId ?? `t${++this.#attachIds}`;
+        if (this.journal?.attachId === undefined || this.journal.attachId === null) {
+          this.journal = { stage: "connected", attachId, error: null, busy: false };
+          this.seen = { ...this.seen, attachId };
         }
-        return this.#feed({ type: "adopted", token });
+        return this.#feed({ type: "adopted", attachId });
       }
       case "cleanse":
         check(this.running === null && this.orphan === null, "cleansed while a call runs");
         if (effect.keep) {
           if (!this.#isOurs()) return;
           this.seen = { ...this.seen, served: false };
-        } else this.seen = { ...this.seen, served: false, token: null };
+        } else this.seen = { ...this.seen, served: false, attachId: null };
         return;
       case "await-release":
         if (this.state.phase !== "busy") return;
@@ -666,23 +668,23 @@ export class DeviceWorld {
 
   /** The actions change no other directory than the one they are meant for. */
   #isOurs(): boolean {
-    const token = this.journal?.token ?? null;
-    return this.directory !== null && (token === null || token === this.seen.token);
+    const attachId = this.journal?.attachId ?? null;
+    return this.directory !== null && (attachId === null || attachId === this.seen.attachId);
   }
 
   /** As `deleteDirectory` does: not when it is wanted again, or another one. */
   #delete(another: boolean): void {
     const { directory, seen } = this;
     if (directory !== null) {
-      const token = another ? null : this.journal?.token ?? null;
-      if (token !== null && seen.token !== token) {
+      const attachId = another ? null : this.journal?.attachId ?? null;
+      if (attachId !== null && seen.attachId !== attachId) {
         return this.#feed({ type: "delete-refused", error: "another one" });
       }
       if (seen.online === true && seen.frontendPresent) {
         return this.#feed({ type: "delete-refused", error: "wanted again" });
       }
       const goesOn = this.#rules.removesWithoutDirectory || this.leaving ||
-        seen.token !== this.journal?.token;
+        seen.attachId !== this.journal?.attachId;
       const early = goesOn && this.running?.call === "remove" || this.#owed;
       check(
         early || this.legacy || !this.#mayHold(),

@@ -1,7 +1,7 @@
-/** Marking a directory: never one that is not there, whatever the domain is permitted. */
+/** Writing an attach id: never into a directory that is not there, whatever the domain is permitted. */
 import { beforeEach, describe, expect, test } from "bun:test";
-import { writeToken } from "../../../core/daemon/device/attach_id.ts";
-import { TOKEN_NODE } from "../../../core/daemon/device/attach_id_node.ts";
+import { writeAttachId } from "../../../core/daemon/device/attach_id.ts";
+import { ATTACH_ID_NODE } from "../../../core/daemon/device/attach_id_node.ts";
 import { backendPath, backendRoot, type DeviceId } from "../../../core/xen/device_id.ts";
 import { StoreClient } from "../../../core/xenstore/client.ts";
 import { connectInProcess } from "../../../simulation/xenstored/in_process.ts";
@@ -35,7 +35,7 @@ describe.each([
 ])("for %s", (_, domid, mayMake) => {
   const id: DeviceId = { backendDomid: domid, kind: "vbd", frontendDomid: 7, devid: 51712 };
   const directory = backendPath(id);
-  const mark = `${directory}/${TOKEN_NODE}`;
+  const mark = `${directory}/${ATTACH_ID_NODE}`;
   let store: StoreClient;
 
   beforeEach(async () => {
@@ -54,21 +54,21 @@ describe.each([
   }
 
   test.each([[[]], [["script", "params"]]])("there is none: %j", async (names) => {
-    expect(await writeToken(store, id, "mark", names)).toBeNull();
+    expect(await writeAttachId(store, id, "mark", names)).toBeNull();
     expect(await dom0.exists(directory)).toBeFalse();
   });
 
   test("it is marked, and what else is asked for is read", async () => {
     await makeDevice({ script: "block", state: "1" });
-    const nodes = await writeToken(store, id, "mark", ["script", "params"]);
+    const nodes = await writeAttachId(store, id, "mark", ["script", "params"]);
     expect([...nodes!]).toEqual([["script", "block"], ["params", undefined]]);
     expect(await dom0.readText(mark)).toBe("mark");
   });
 
   test("one that has a mark already, and not the nodes that are asked for, stays", async () => {
-    await makeDevice({ [TOKEN_NODE]: "older", online: "1" });
+    await makeDevice({ [ATTACH_ID_NODE]: "older", online: "1" });
     for (const names of [[], ["script"]]) {
-      expect(await writeToken(store, id, "mark", names)).not.toBeNull();
+      expect(await writeAttachId(store, id, "mark", names)).not.toBeNull();
       expect(await dom0.readText(mark)).toBe("mark");
     }
     expect(await dom0.readText(`${directory}/online`)).toBe("1");
@@ -80,7 +80,7 @@ test("one that may be read and not written is an error, and is not taken for abs
   const store = await connect(DRIVER);
   await dom0.write(`${backendPath(id)}/state`, "1");
   for (const names of [[], ["state"]]) {
-    await expect(writeToken(store, id, "mark", names)).rejects.toThrow("EACCES: WRITE");
+    await expect(writeAttachId(store, id, "mark", names)).rejects.toThrow("EACCES: WRITE");
   }
 });
 
@@ -88,7 +88,7 @@ test("nothing stays of what was made above a directory that was brought back", a
   const id: DeviceId = { backendDomid: DRIVER, kind: "vbd", frontendDomid: 7, devid: 51712 };
   await dom0.makeDirectory(backendRoot(DRIVER));
   await dom0.setPermissions(backendRoot(DRIVER), [{ domid: DRIVER, access: "none" }]);
-  await writeToken(await connect(DRIVER), id, "mark", []);
+  await writeAttachId(await connect(DRIVER), id, "mark", []);
   expect(await dom0.list(backendRoot(DRIVER))).toEqual([]);
 });
 
@@ -119,6 +119,6 @@ test("all that it takes is asked for before the first answer comes", async () =>
     },
   });
   order.length = 0;
-  await writeToken(store, id, "mark", ["state", "script"]);
+  await writeAttachId(store, id, "mark", ["state", "script"]);
   expect(order.lastIndexOf("asked")).toBeLessThan(order.indexOf("answered"));
 });

@@ -12,7 +12,7 @@ beforeEach(() => {
 });
 
 function ahead(nodes: Record<string, string | undefined>): ReadAhead {
-  return { token: "t", at: clock.now(), nodes: new Map(Object.entries(nodes)) };
+  return { attachId: "t", at: clock.now(), nodes: new Map(Object.entries(nodes)) };
 }
 
 describe("what is read ahead", () => {

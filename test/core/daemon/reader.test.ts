@@ -1,6 +1,6 @@
 /** Looks at a device: what is read again, and what is not. */
 import { beforeEach, describe, expect, test } from "bun:test";
-import { Looks } from "../../../core/daemon/device/reader.ts";
+import { DeviceReader } from "../../../core/daemon/device/reader.ts";
 import { changedBy } from "../../../core/daemon/device/observe.ts";
 import { backendPath, type DeviceId, frontendPath } from "../../../core/xen/device_id.ts";
 import { type NodeAccess } from "../../../core/xenstore/access.ts";
@@ -33,7 +33,7 @@ const WHOLE = [
 ];
 
 let nodes: Nodes;
-let looks: Looks;
+let reader: DeviceReader;
 
 beforeEach(async () => {
   nodes = new Nodes();
@@ -42,139 +42,142 @@ beforeEach(async () => {
   for (const [name, value] of Object.entries({ ...own, "xdevd-attach": "mark" })) {
     nodes.values.set(`${BACKEND}/${name}`, value);
   }
-  looks = new Looks(nodes as unknown as NodeAccess, ID, "vbd");
-  await looks.all("mark");
+  reader = new DeviceReader(nodes as unknown as NodeAccess, ID, "vbd");
+  await reader.all("mark");
   nodes.asked = [];
 });
 
 describe("a look while a device is being added", () => {
   test("asks for nothing when no event has come", async () => {
-    expect((await looks.changes("mark")).reading.state).toBe("2");
+    expect((await reader.changes("mark")).reading.state).toBe("2");
     expect(nodes.asked).toEqual([]);
   });
 
   test("asks for what has changed, and knows the rest", async () => {
     nodes.values.set(`${BACKEND}/state`, "5");
-    looks.changed("state");
-    const { reading } = await looks.changes("mark");
+    reader.changed("state");
+    const { reading } = await reader.changes("mark");
     expect(nodes.asked).toEqual(["state"]);
-    expect([reading.state, reading.online, reading.mark]).toEqual(["5", "1", "mark"]);
+    expect([reading.state, reading.online, reading["attach-id"]]).toEqual(["5", "1", "mark"]);
   });
 
   test("leaves what does not decide whether it goes on to the next whole look", async () => {
-    for (const part of ["frontend", "frontend-id", "hotplug-status"] as const) looks.changed(part);
-    await looks.changes("mark");
+    for (const part of ["frontend", "frontend-id", "hotplug-status"] as const) reader.changed(part);
+    await reader.changes("mark");
     expect(nodes.asked).toEqual([]);
   });
 
   test("sees that the guest's directory is gone", async () => {
     nodes.values.delete(FRONTEND);
-    looks.changed("guest");
-    expect((await looks.changes("mark")).reading.guest).toBeUndefined();
+    reader.changed("guest");
+    expect((await reader.changes("mark")).reading.guest).toBeUndefined();
     expect(nodes.asked).toEqual(["guest"]);
-    expect(looks.sawGuest).toBeFalse();
+    expect(reader.sawGuest).toBeFalse();
   });
 
   test("asks for everything when the directory was deleted or made", async () => {
-    looks.changed("all");
-    await looks.changes("mark");
+    reader.changed("all");
+    await reader.changes("mark");
     expect(nodes.asked).toEqual(WHOLE);
   });
 
   test("asks for everything when the last look was at a directory with another mark", async () => {
-    await looks.changes("another");
+    await reader.changes("another");
     expect(nodes.asked).toEqual([...WHOLE, "directory"]);
   });
 
   test("asks once more for what changes while it is asked for", async () => {
-    looks.changed("state");
+    reader.changed("state");
     nodes.onRead = () => {
-      looks.changed("state");
+      reader.changed("state");
       nodes.onRead = () => {};
     };
-    await looks.changes("mark");
-    await looks.changes("mark");
-    await looks.changes("mark");
+    await reader.changes("mark");
+    await reader.changes("mark");
+    await reader.changes("mark");
     expect(nodes.asked).toEqual(["state", "state"]);
   });
 
   test("asks for everything after one that failed", async () => {
     nodes.broken = true;
-    looks.changed("state");
-    await expect(looks.changes("mark")).rejects.toThrow("EIO");
+    reader.changed("state");
+    await expect(reader.changes("mark")).rejects.toThrow("EIO");
     nodes.broken = false;
     nodes.asked = [];
-    await looks.changes("mark");
+    await reader.changes("mark");
     expect(nodes.asked).toEqual(WHOLE);
   });
 
   test("knows a mark that was written since", async () => {
-    looks.marked("new");
-    expect((await looks.changes("new")).reading.mark).toBe("new");
+    reader.marked("new");
+    expect((await reader.changes("new")).reading["attach-id"]).toBe("new");
     expect(nodes.asked).toEqual([]);
   });
 });
 
 describe("a look at a marked directory", () => {
   test("asks for the mark and for the guest when no event has come", async () => {
-    expect((await looks.since("mark", ["params"])).reading.state).toBe("2");
+    expect((await reader.since("mark", ["params"])).reading.state).toBe("2");
     expect(nodes.asked).toEqual(["xdevd-attach", "guest"]);
   });
 
   test("asks for what has changed, the mark behind it, and for the rest if it is the state", async () => {
     nodes.values.set(`${BACKEND}/state`, "4").set(`${BACKEND}/params`, "/disk");
-    looks.changed("state");
-    const { reading, nodes: others } = await looks.since("mark", ["params"]);
+    reader.changed("state");
+    const { reading, nodes: others } = await reader.since("mark", ["params"]);
     expect(nodes.asked).toEqual(["params", "state", "xdevd-attach", "guest"]);
     expect([reading.state, reading.online, others.get("params")]).toEqual(["4", "1", "/disk"]);
   });
 
   test("asks for everything when the directory was deleted or made", async () => {
-    looks.changed("all");
-    await looks.since("mark");
+    reader.changed("all");
+    await reader.since("mark");
     expect(nodes.asked).toEqual(WHOLE);
   });
 
   test("asks for everything when the mark is another one, or gone", async () => {
     nodes.values.set(`${BACKEND}/xdevd-attach`, "another").set(`${BACKEND}/state`, "1");
-    expect((await looks.since("mark")).reading).toMatchObject({ mark: "another", state: "1" });
+    expect((await reader.since("mark")).reading).toMatchObject({
+      "attach-id": "another",
+      state: "1",
+    });
     expect(nodes.asked).toEqual(["xdevd-attach", "guest", ...WHOLE, "directory"]);
   });
 
   test("sees that the guest's directory is gone, without an event", async () => {
     nodes.values.delete(FRONTEND);
-    expect((await looks.since("mark")).reading.guest).toBeUndefined();
+    expect((await reader.since("mark")).reading.guest).toBeUndefined();
   });
 
   test("asks for nothing when it was just marked, and no event has come; once", async () => {
-    looks = new Looks(nodes as unknown as NodeAccess, ID, "vbd");
-    await looks.all(null);
+    reader = new DeviceReader(nodes as unknown as NodeAccess, ID, "vbd");
+    await reader.all(null);
     nodes.asked = [];
-    looks.marked("new");
+    reader.marked("new");
     nodes.values.set(`${BACKEND}/xdevd-attach`, "new");
-    expect((await looks.since("new", ["params"])).reading).toMatchObject({ mark: "new" });
+    expect((await reader.since("new", ["params"])).reading).toMatchObject({ "attach-id": "new" });
     expect(nodes.asked).toEqual([]);
-    await looks.since("new");
+    await reader.since("new");
     expect(nodes.asked).toEqual(["xdevd-attach", "guest"]);
   });
 
   test("asks for what has changed while it was marked", async () => {
-    looks.marked("mark");
-    looks.changed("state");
-    await looks.since("mark");
+    reader.marked("mark");
+    reader.changed("state");
+    await reader.since("mark");
     expect(nodes.asked).toEqual(["state", "xdevd-attach", "guest"]);
   });
 
   test("knows nothing of one that was not marked", async () => {
-    await looks.all(null);
+    await reader.all(null);
     nodes.asked = [];
-    await looks.since("mark");
+    await reader.since("mark");
     expect(nodes.asked).toEqual(WHOLE);
   });
 });
 
 test("a whole look asks for everything, whatever was told", async () => {
-  await looks.all("mark", ["params"]);
+  await reader.all("mark", ["params"]);
   expect(nodes.asked.toSorted()).toEqual([...WHOLE, "params"].toSorted());
 });
 
@@ -184,7 +187,10 @@ describe("whether there is a directory", () => {
 
   test("is asked behind the rest when the mark is not there", async () => {
     drop("xdevd-attach");
-    expect((await looks.all("mark")).reading).toMatchObject({ directory: "", mark: undefined });
+    expect((await reader.all("mark")).reading).toMatchObject({
+      directory: "",
+      "attach-id": undefined,
+    });
     expect(nodes.asked).toEqual([...WHOLE, "directory"]);
   });
 
@@ -192,16 +198,19 @@ describe("whether there is a directory", () => {
     nodes.onRead = (path) => {
       if (path.endsWith("/hotplug-status")) nodes.values.clear();
     };
-    expect((await looks.all("mark")).reading.directory).toBeUndefined();
+    expect((await reader.all("mark")).reading.directory).toBeUndefined();
   });
 
   test("needs no asking of one that nobody has marked, if it has a state", async () => {
     const unmarked = WHOLE.filter((name) => name !== "xdevd-attach");
-    expect((await looks.all(null)).reading).toMatchObject({ directory: "", mark: undefined });
+    expect((await reader.all(null)).reading).toMatchObject({
+      directory: "",
+      "attach-id": undefined,
+    });
     expect(nodes.asked).toEqual(unmarked);
     drop("state");
     nodes.asked = [];
-    expect((await looks.all(null)).reading.directory).toBe("");
+    expect((await reader.all(null)).reading.directory).toBe("");
     expect(nodes.asked).toEqual([...unmarked, "directory"]);
   });
 });
