@@ -12,7 +12,7 @@ import { ChildKeeper } from "../core/daemon/capabilities/children.ts";
 import type { ActionParts } from "../core/daemon/device/device_actions.ts";
 import { DeviceModels } from "../core/daemon/capabilities/device_models.ts";
 import { Exclusive } from "../core/daemon/capabilities/exclusive.ts";
-import { FirstReads } from "../core/daemon/device/prefetch.ts";
+import { Prefetch } from "../core/daemon/device/prefetch.ts";
 import { HotplugDirectories } from "../core/daemon/capabilities/hotplug_directory.ts";
 import { Orphans } from "../core/daemon/device/orphans.ts";
 import { Releases } from "../core/daemon/releases.ts";
@@ -30,7 +30,7 @@ export function systemParts(
     processes: systemProcesses,
     helperLog: new HelperLog(systemLogTails),
     slots: new Slots(),
-    firstReads: new FirstReads(),
+    prefetch: new Prefetch(),
     orphans: new Orphans(systemProcessTable, systemClock),
     exclusive: new Exclusive(),
     releases: new Releases(),

@@ -1,7 +1,7 @@
 /** Block devices served by the kernel (blkback), set up by the hotplug script the backend names. */
 import { definePlugin, type Device } from "../../contract/v1/plugin.ts";
 import { natively, tellWanted } from "../shared/wanted.ts";
-import { goesNative, likelyNative } from "../shared/way.ts";
+import { goesNative, likelyNative } from "../shared/native_choice.ts";
 import { manifest } from "./manifest.ts";
 import { addNative, askNative, isNative, removeNative } from "./native.ts";
 import { checkDisk, recordDisk } from "./check.ts";

@@ -1,6 +1,6 @@
 /** What is known of this plugin before it is loaded. */
 import type { PluginManifest } from "../../contract/v1/plugin.ts";
-import { NATIVE_SETTING } from "../shared/way.ts";
+import { NATIVE_SETTING } from "../shared/native_choice.ts";
 
 export const manifest: PluginManifest = {
   name: "vif",

@@ -1,7 +1,7 @@
 /** Network interfaces served by the kernel (netback), set up by the script the backend names. */
 import { definePlugin, type Device } from "../../contract/v1/plugin.ts";
 import { natively, tellWanted } from "../shared/wanted.ts";
-import { goesNative, likelyNative } from "../shared/way.ts";
+import { goesNative, likelyNative } from "../shared/native_choice.ts";
 import { checkInterface } from "./check.ts";
 import { followBridge } from "./follow.ts";
 import { addNative, isNative, modeOfScript, removeNative, type VifMode } from "./native.ts";

@@ -15,11 +15,11 @@ import { requestDaemon } from "../../core/requests/toolstack/setup.ts";
 import { type CreationPlan, creationSteps } from "../../core/toolstack/nodes/plan.ts";
 import { formatPermission } from "../../core/xenstore/permissions.ts";
 import { DeadlineError } from "../../core/xenstore/errors.ts";
-import { circumstances, describe, guestDomid } from "./describe.ts";
+import { describe, guestDomid, specContext } from "./describe.ts";
 import { asCommandError } from "./errors.ts";
 import { deviceNamed } from "./kinds.ts";
 import type { AttachOptions } from "./options.ts";
-import { type DeviceSession, printJson, say, untilTold, withDevices } from "./session.ts";
+import { type DeviceSession, printJson, say, untilTerminated, withDevices } from "./session.ts";
 import { printServed, requestDevice } from "../request/device.ts";
 import { whileServing } from "./serving.ts";
 import { CommandError, ExitCode } from "../../core/exit_codes.ts";
@@ -53,8 +53,8 @@ export async function attach(
   }
   return await withDevices(options, async (session) => {
     const frontendDomid = await guestDomid(session, guest, options);
-    const around = await circumstances(session, frontendDomid, options);
-    const wanted = await describe(device, texts, around, options, builtIns);
+    const context = await specContext(session, frontendDomid, options);
+    const wanted = await describe(device, texts, context, options, builtIns);
     for (const warning of wanted.warnings) say(warning);
     if (options.dryRun) {
       printPlan(wanted.plan(wanted.devid ?? 0));
@@ -151,7 +151,7 @@ class Attach {
         const level = here && wait === "created" ? "hotplug" : wait;
         // Only the toolstack's domain can make devices: elsewhere it is waited for.
         if (ownDomid === 0) await this.#create(plan, id, level);
-        else await untilTold((told) => Promise.race([this.#awaitCreation(id, level), told]));
+        else await untilTerminated((told) => Promise.race([this.#awaitCreation(id, level), told]));
       },
     );
   }
@@ -160,7 +160,7 @@ class Attach {
   async #create(plan: CreationPlan, id: DeviceId, level: WaitLevel): Promise<void> {
     const { store } = this.#session;
     const { frontendKind } = plan;
-    await untilTold(async (told) => {
+    await untilTerminated(async (told) => {
       await createDevice(store, plan);
       try {
         await Promise.race([awaitDevice(store, id, frontendKind, level, this.#left()), told]);

@@ -5,8 +5,8 @@ import { machineAbi, randomBytes } from "../../platform/self.ts";
 import type { BuiltIn } from "../../core/daemon/plugin/host.ts";
 import { guestTypeOf, resolveDomain } from "../../core/toolstack/domains.ts";
 import {
-  type Circumstances,
   describedDevice,
+  type SpecContext,
   type WantedDevice,
   wantedDevice,
 } from "../../core/toolstack/resolved_spec.ts";
@@ -33,11 +33,11 @@ export async function guestDomid(
 }
 
 /** What a device of a guest is planned with. */
-export async function circumstances(
+export async function specContext(
   { store, ownDomid }: DeviceSession,
   frontendDomid: number,
   { serve, scripts }: Pick<AttachOptions, "serve" | "scripts">,
-): Promise<Circumstances> {
+): Promise<SpecContext> {
   const guestType = await guestTypeOf(store, frontendDomid);
   return {
     frontendDomid,
@@ -63,11 +63,11 @@ export async function circumstances(
 export async function describe(
   device: string,
   texts: readonly string[],
-  around: Circumstances,
+  context: SpecContext,
   options: DeviceOptions,
   builtIns: readonly BuiltIn[],
 ): Promise<WantedDevice> {
   const named = deviceNamed(device);
-  if (named !== null) return await wantedDevice(named.device, texts, around);
-  return await describedDevice(await describableKind(device, options, builtIns), texts, around);
+  if (named !== null) return await wantedDevice(named.device, texts, context);
+  return await describedDevice(await describableKind(device, options, builtIns), texts, context);
 }

@@ -12,7 +12,7 @@ import { quoted } from "../../core/log/quoted.ts";
 import { devidOf } from "./devid.ts";
 import { frontendKindNamed } from "./kinds.ts";
 import type { DetachOptions } from "./options.ts";
-import { type DeviceSession, printJson, untilTold, withDevices } from "./session.ts";
+import { type DeviceSession, printJson, untilTerminated, withDevices } from "./session.ts";
 import { whileServing } from "./serving.ts";
 import { findRequest } from "../request/request.ts";
 import { CommandError, ExitCode } from "../../core/exit_codes.ts";
@@ -42,7 +42,7 @@ export async function detach(
     const waits = { closeMs, directoryMs: closeMs };
     const record = { frontendDomid, devid, frontendKind };
     const remove = (id: DeviceId | null) =>
-      untilTold((told) =>
+      untilTerminated((told) =>
         Promise.race([removeDevice(store, id, record, options.force, waits), told])
       );
     const { id } = found;

@@ -35,7 +35,7 @@ export async function withDevices<T>(
  * Does work that is to end in good order when this process is told to end (TERM, INT).
  * @param work gets a promise that is rejected then, once; a second signal changes nothing
  */
-export async function untilTold<T>(work: (told: Promise<never>) => Promise<T>): Promise<T> {
+export async function untilTerminated<T>(work: (told: Promise<never>) => Promise<T>): Promise<T> {
   const { promise, reject } = Promise.withResolvers<never>();
   promise.catch(() => {});
   const ignore = onTermination((signal) => reject(new Error(`${signal}: given up`)));

@@ -18,7 +18,7 @@ import {
   setUpRequests,
 } from "../../core/requests/toolstack/setup.ts";
 import type { StoreClient } from "../../core/xenstore/client.ts";
-import { circumstances, describe } from "../device/describe.ts";
+import { describe, specContext } from "../device/describe.ts";
 import { devidOf } from "../device/devid.ts";
 import { frontendKindNamed } from "../device/kinds.ts";
 import type { DeviceOptions } from "../device/options.ts";
@@ -44,8 +44,8 @@ export async function attachRequest(
 ): Promise<number> {
   return await withDevices(options, async (session) => {
     const frontendDomid = await resolveDomain(session.store, guest);
-    const around = await circumstances(session, frontendDomid, options);
-    const wanted = await describe(device, texts, around, options, builtIns);
+    const context = await specContext(session, frontendDomid, options);
+    const wanted = await describe(device, texts, context, options, builtIns);
     for (const warning of wanted.warnings) say(warning);
     const { timeout, hold = false } = options;
     const served = await requestDevice(session, frontendDomid, wanted, { timeout, hold });

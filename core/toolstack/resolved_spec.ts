@@ -22,7 +22,7 @@ import { placeIn, SpecError } from "./specs/spec_error.ts";
 import type { GuestType } from "./domains.ts";
 
 /** What a plan is made with besides the specification. */
-export interface Circumstances {
+export interface SpecContext {
   readonly frontendDomid: number;
   readonly guestType: GuestType;
   readonly scriptDirectory: string;
@@ -58,20 +58,20 @@ export interface DescribedKind {
   readonly specs: DeviceSpecs;
 }
 
-type Maker<Spec> = (spec: Spec, around: Circumstances) => Promise<WantedDevice>;
+type Maker<Spec> = (spec: Spec, context: SpecContext) => Promise<WantedDevice>;
 
 const MAKERS: { readonly [Device in keyof BuiltInSpecs]: Maker<BuiltInSpecs[Device]> } = {
   disk: wantedDisk,
-  async vif({ nic, warnings }, around) {
-    const mac = nic.mac ?? randomMac(around.randomBytes(3));
-    const type = chooseNicType(nic, around.guestType, true);
+  async vif({ nic, warnings }, context) {
+    const mac = nic.mac ?? randomMac(context.randomBytes(3));
+    const type = chooseNicType(nic, context.guestType, true);
     const described = await wanted(
       "vif",
       nic,
-      around,
+      context,
       (placement) => planNic(nic, { ...placement, mac, type }),
     );
-    const { frontendDomid } = around;
+    const { frontendDomid } = context;
     const { backendDomid } = described;
     return {
       ...described,
@@ -79,16 +79,16 @@ const MAKERS: { readonly [Device in keyof BuiltInSpecs]: Maker<BuiltInSpecs[Devi
       request: (devid) => nicRequest(nic, { frontendDomid, backendDomid, devid, mac, type }),
     };
   },
-  async vtpm(spec, around) {
-    const uuid = spec.uuid ?? randomUuid(around.randomBytes(16));
-    return await wanted("vtpm", spec, around, (placement) => planVtpm(uuid, placement));
+  async vtpm(spec, context) {
+    const uuid = spec.uuid ?? randomUuid(context.randomBytes(16));
+    return await wanted("vtpm", spec, context, (placement) => planVtpm(uuid, placement));
   },
-  p9: (spec, around) => wanted("9pfs", spec, around, (placement) => planP9(spec, placement)),
-  pvcalls: (spec, around) => wanted("pvcalls", spec, around, planPvcalls),
-  vkb: (spec, around) => wanted("vkbd", spec, around, (placement) => planVkb(spec, placement)),
-  usbctrl(spec, around) {
-    const resolved = resolveUsbctrl(spec, { type: around.guestType, usbback: true });
-    return wanted("vusb", spec, around, (placement) => planUsbctrl(resolved, placement));
+  p9: (spec, context) => wanted("9pfs", spec, context, (placement) => planP9(spec, placement)),
+  pvcalls: (spec, context) => wanted("pvcalls", spec, context, planPvcalls),
+  vkb: (spec, context) => wanted("vkbd", spec, context, (placement) => planVkb(spec, placement)),
+  usbctrl(spec, context) {
+    const resolved = resolveUsbctrl(spec, { type: context.guestType, usbback: true });
+    return wanted("vusb", spec, context, (placement) => planUsbctrl(resolved, placement));
   },
   virtio() {
     const category = "virtio devices cannot be added to a running guest";
@@ -108,22 +108,22 @@ export const DEVICE_NAMES = Object.keys(MAKERS) as (keyof BuiltInSpecs)[];
 export async function wantedDevice<Device extends keyof BuiltInSpecs>(
   device: Device,
   texts: readonly string[],
-  around: Circumstances,
+  context: SpecContext,
 ): Promise<WantedDevice> {
-  return await MAKERS[device](BUILT_IN_PARSERS[device].parse(texts), around);
+  return await MAKERS[device](BUILT_IN_PARSERS[device].parse(texts), context);
 }
 
 /** The same for a kind that a plugin describes. @throws SpecError */
 export async function describedDevice(
   { kind, frontendKind, specs }: DescribedKind,
   texts: readonly string[],
-  around: Circumstances,
+  context: SpecContext,
 ): Promise<WantedDevice> {
   const description = pluginParser(kind, specs).parse(texts);
   return await wanted(
     frontendKind,
     description,
-    around,
+    context,
     (placement) => planDescribed(description, kind, frontendKind, placement),
   );
 }
@@ -131,7 +131,7 @@ export async function describedDevice(
 async function wanted(
   frontendKind: string,
   spec: { readonly backend?: string; readonly devid?: number; readonly script?: string },
-  { frontendDomid, scriptDirectory, resolveBackend }: Circumstances,
+  { frontendDomid, scriptDirectory, resolveBackend }: SpecContext,
   plan: (placement: ScriptedPlacement) => CreationPlan,
 ): Promise<WantedDevice> {
   const backendDomid = await resolveBackend(spec.backend || undefined);
@@ -147,19 +147,19 @@ async function wanted(
   };
 }
 
-async function wantedDisk(disk: DiskSpec, around: Circumstances): Promise<WantedDevice> {
+async function wantedDisk(disk: DiskSpec, context: SpecContext): Promise<WantedDevice> {
   const devid = parseVdev(disk.vdev);
-  const { guestType: guest, protocol } = around;
-  const described = await wanted("vbd", { ...disk, devid }, around, () => {
+  const { guestType: guest, protocol } = context;
+  const described = await wanted("vbd", { ...disk, devid }, context, () => {
     throw new Error("a disk has a plan of its own");
   });
   const { backendDomid } = described;
   const target = backendDomid === 0 && disk.target
-    ? { target: await around.kindOfTarget(disk.target) }
+    ? { target: await context.kindOfTarget(disk.target) }
     : {};
   const chosen = chooseDiskBackend(disk, { backendDomid, guest, running: true, ...target });
   if (chosen === "standalone") throw new Error("a standalone backend cannot be added");
-  const { frontendDomid, scriptDirectory } = around;
+  const { frontendDomid, scriptDirectory } = context;
   return {
     ...described,
     request: () =>

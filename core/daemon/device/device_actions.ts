@@ -25,7 +25,7 @@ import {
 import { both } from "./both.ts";
 import { CHILD_RECORD, type ChildKeeper } from "../capabilities/children.ts";
 import { copyOf } from "./node_backup.ts";
-import type { AddReads, FirstReads, ReadAhead } from "./prefetch.ts";
+import type { AddReads, Prefetch, ReadAhead } from "./prefetch.ts";
 import { DEVICE_MODEL_RECORD, type DeviceModels } from "../capabilities/device_models.ts";
 import type { DirectoryKeeper } from "../capabilities/directories.ts";
 import { type ContextParts, deviceContext, HOTPLUG_RECORD } from "../capabilities/device.ts";
@@ -41,7 +41,7 @@ import { readAttachId, writeAttachId } from "./attach_id.ts";
 import { observationOf, oddityOf, type Part, reportOf } from "./observe.ts";
 import { OPERATION_VARIABLE, type Orphans } from "./orphans.ts";
 import { isHolding, type Releases, WAITS_RECORD, waitsFor } from "../releases.ts";
-import { sayDisconnected } from "../../requests/driver/farewell.ts";
+import { publishDisconnected } from "../../requests/driver/disconnected.ts";
 import { NO_SCRIPT } from "../capabilities/script_record.ts";
 import type { Slots } from "../slots.ts";
 import { Story } from "./story.ts";
@@ -68,7 +68,7 @@ export interface ActionParts extends ContextParts {
   readonly deviceModels: DeviceModels;
   readonly directories: DirectoryKeeper;
   readonly calls: CallLimits;
-  readonly firstReads: FirstReads;
+  readonly prefetch: Prefetch;
   /** Told when a device has been looked at first. */
   onSeen?(id: DeviceId): void;
   /** Told after each change of a device's phase, and when nothing is left of it. */
@@ -251,7 +251,7 @@ export class DeviceActions implements LaneActions {
   }
 
   get #namesAhead(): readonly string[] {
-    return this.#parts.firstReads.namesOf(this.#id.kind);
+    return this.#parts.prefetch.namesOf(this.#id.kind);
   }
 
   #keepAhead(attachId: string | null, nodes: ReadAhead["nodes"]): void {
@@ -464,7 +464,7 @@ export class DeviceActions implements LaneActions {
       let copied: Promise<unknown> | null = null;
       const cancel = this.#parts.clock.after(COPY_AFTER_MS, () => copied = this.#copy());
       const ahead = this.#ahead?.attachId === this.#attachId ? this.#ahead : null;
-      const first = this.#parts.firstReads.open(this.#id.kind, this.#parts.clock, ahead);
+      const first = this.#parts.prefetch.open(this.#id.kind, this.#parts.clock, ahead);
       try {
         await this.#call(signal, (plugin, device, signal) => plugin.add(device, signal), first);
       } finally {
@@ -594,7 +594,7 @@ export class DeviceActions implements LaneActions {
 
   async deleteDirectory(another: boolean): Promise<string | null> {
     const { store } = this.#parts;
-    await sayDisconnected(store, this.#id);
+    await publishDisconnected(store, this.#id);
     const attachId = another ? null : this.#attachId;
     return await this.#writes(deleteDirectory(store, this.#id, this.#frontendKind, attachId));
   }

@@ -19,7 +19,7 @@ export interface ReadAhead {
 }
 
 /** What the adds of one plugin ask for first, by kind. */
-export class FirstReads {
+export class Prefetch {
   readonly #names = new Map<string, readonly string[]>();
 
   /** What is worth reading ahead. */

@@ -1,14 +1,14 @@
 /** Reading ahead what a plugin is going to ask for. */
 import { beforeEach, describe, expect, test } from "bun:test";
-import { FirstReads, type ReadAhead } from "../../../core/daemon/device/prefetch.ts";
+import { Prefetch, type ReadAhead } from "../../../core/daemon/device/prefetch.ts";
 import { FakeClock } from "../../support/fake_clock.ts";
 
 let clock: FakeClock;
-let reads: FirstReads;
+let reads: Prefetch;
 
 beforeEach(() => {
   clock = new FakeClock();
-  reads = new FirstReads();
+  reads = new Prefetch();
 });
 
 function ahead(nodes: Record<string, string | undefined>): ReadAhead {

@@ -8,7 +8,7 @@ import {
 } from "./spec.ts";
 
 /** What has to be known besides the specification. */
-export interface DiskCircumstances {
+export interface DiskContext {
   /** Domid of the backend: what is in another domain cannot be looked at. */
   readonly backendDomid: number;
   readonly guest: "pv" | "pvh" | "hvm";
@@ -25,7 +25,7 @@ const TRIED: readonly DiskBackendType[] = ["phy", "qdisk", "tap", "standalone"];
  * The backend of a disk.
  * @throws SpecError when there is none for it, or not the one that was asked for
  */
-export function chooseDiskBackend(disk: DiskSpec, where: DiskCircumstances): DiskBackendType {
+export function chooseDiskBackend(disk: DiskSpec, where: DiskContext): DiskBackendType {
   const specification = disk.specification ?? "xen";
   if (specification === "virtio" && where.running) {
     throw fault("Hotplug isn't supported for specification virtio", "specification", "virtio", [
@@ -63,7 +63,7 @@ function refusal(
   type: DiskBackendType,
   disk: DiskSpec,
   specification: DiskSpecification,
-  where: DiskCircumstances,
+  where: DiskContext,
 ): string | null {
   if ((specification === "virtio") !== (type === "standalone")) {
     return `is not for specification ${specification}`;

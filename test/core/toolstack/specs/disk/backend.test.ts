@@ -2,17 +2,17 @@
 import { expect, test } from "bun:test";
 import {
   chooseDiskBackend,
-  type DiskCircumstances,
+  type DiskContext,
 } from "../../../../../core/toolstack/specs/disk/backend.ts";
 import { parseDisk } from "../../../../../core/toolstack/specs/disk/parse.ts";
 import { faultOf } from "../../errors.ts";
 
-const elsewhere: DiskCircumstances = { backendDomid: 3, guest: "pv", running: true };
-const here: DiskCircumstances = { ...elsewhere, backendDomid: 0, target: "block device" };
-const hvm: DiskCircumstances = { ...elsewhere, guest: "hvm" };
-const starting: DiskCircumstances = { ...elsewhere, running: false };
+const elsewhere: DiskContext = { backendDomid: 3, guest: "pv", running: true };
+const here: DiskContext = { ...elsewhere, backendDomid: 0, target: "block device" };
+const hvm: DiskContext = { ...elsewhere, guest: "hvm" };
+const starting: DiskContext = { ...elsewhere, running: false };
 
-test.each<[string, DiskCircumstances, string]>([
+test.each<[string, DiskContext, string]>([
   ["vdev=xvda,target=/no/such", elsewhere, "phy"],
   ["vdev=xvda,target=/x", here, "phy"],
   ["vdev=xvda,target=/x", { ...here, target: "file" }, "phy"],
@@ -33,7 +33,7 @@ test.each<[string, DiskCircumstances, string]>([
   expect<string>(chooseDiskBackend(parseDisk(text), where)).toBe(backend);
 });
 
-test.each<[string, DiskCircumstances, string]>([
+test.each<[string, DiskContext, string]>([
   ["backendtype=phy,format=qcow2,vdev=xvda,target=/x", elsewhere, "backendtype=phy"],
   ["backendtype=qdisk,script=s,vdev=xvda,target=/x", elsewhere, "backendtype=qdisk"],
   ["backendtype=phy,vdev=xvda,target=/x", { ...here, target: "other" }, "backendtype=phy"],

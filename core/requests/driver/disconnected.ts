@@ -9,7 +9,7 @@ import type { StoreClient } from "../../xenstore/client.ts";
  * Says `hotplug-status`=`disconnected` in both places: whoever watches the backend directory sees it
  * before that goes, whoever watches the request needs no more.
  */
-export async function sayDisconnected(store: StoreClient, device: DeviceId): Promise<void> {
+export async function publishDisconnected(store: StoreClient, device: DeviceId): Promise<void> {
   const directory = backendPath(device);
   const request = requestPath({ ...device, kind: requestKindOf(device.kind) });
   // Devices without a request are the rule: one read for them.

@@ -10,13 +10,13 @@ export const NATIVE_SETTING =
 const STOCK = "/etc/xen/scripts";
 
 /** How the last device of each kind was set up. */
-const lastWays = new Map<string, boolean>();
+const lastChoices = new Map<string, boolean>();
 
 /** What {@link goesNative} is going to say, by the setting and the last device of the kind. */
 export function likelyNative({ id, settings }: Device): boolean {
   const setting = settings["native"] ?? "auto";
   if (setting === "always" || setting === "never") return setting === "always";
-  return lastWays.get(id.kind) ?? false;
+  return lastChoices.get(id.kind) ?? false;
 }
 
 /**
@@ -30,7 +30,7 @@ export async function goesNative(
   isKnown: (name: string) => boolean,
 ): Promise<boolean> {
   const native = await decide(device, script, isKnown);
-  lastWays.set(device.id.kind, native);
+  lastChoices.set(device.id.kind, native);
   return native;
 }
 

@@ -1,7 +1,7 @@
 /** By script, or without: what the administrator says, and what the machine has. */
 import { describe, expect, test } from "bun:test";
 import vif from "../../backends/vif/plugin.ts";
-import { goesNative } from "../../backends/shared/way.ts";
+import { goesNative } from "../../backends/shared/native_choice.ts";
 import { FakeDevice, FakeMachine } from "../support/fake_device.ts";
 import type { Setting } from "../../contract/v1/plugin.ts";
 
