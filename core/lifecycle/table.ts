@@ -227,6 +227,9 @@ function fail(error: string): Effect[] {
   return [{ do: "publish-error", error }, closeBackend];
 }
 
+/** Why it must not be served. */
+const refusal: Teller = ({ observation }) => ({ level: "error", text: observation.fault ?? "" });
+
 const publish = (_: LifecycleState, event: LifecycleEvent, __: LifecycleRules): Effect[] => [
   { do: "publish-error", error: errorOf(event) },
 ];
@@ -283,7 +286,7 @@ export const TABLE: readonly Row[] = [
     on: "seen",
     when: ["refused"],
     to: "failed",
-    tells: (state) => ({ level: "error", text: state.observation.fault ?? "" }),
+    tells: refusal,
     effects: (state) => fail(state.observation.fault ?? ""),
   },
   {
@@ -645,6 +648,15 @@ export const TABLE: readonly Row[] = [
     to: "waiting",
     effects: () => [drop],
     set: fresh,
+  },
+  // Another one in its place, of which nobody knows yet why it fails.
+  {
+    from: ["failed"],
+    on: "seen",
+    when: ["refused", "anew"],
+    to: "failed",
+    tells: refusal,
+    effects: (state) => fail(state.observation.fault ?? ""),
   },
   {
     from: ["failed"],

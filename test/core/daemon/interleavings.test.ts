@@ -192,6 +192,26 @@ test.each(TORN)(
   60_000,
 );
 
+test.each(STANDINGS)(
+  "each that is refused is told why, also in another's place (%s)",
+  async (who) => {
+    const lines: string[] = [];
+    configureLog("error", (line) => lines.push(line));
+    const world = new SteppedWorld(true, who);
+    await world.begin();
+    for (const domid of ["8", "9"]) {
+      await world.create(2, { "frontend-id": domid });
+      await world.rest();
+      const { phase, status, error } = await world.outcome();
+      const why = `node frontend-id is "${domid}"; its path says 7`;
+      expect({ phase, status, error }).toEqual({ phase: "failed", status: "error", error: why });
+      expect(lines.filter((line) => line.includes(why))).toHaveLength(1);
+    }
+    await world.end();
+  },
+  10_000,
+);
+
 test("one that takes another's place while that waits has its whole time", async () => {
   configureLog("error", () => {});
   const world = new SteppedWorld(true, "may not make");
@@ -208,6 +228,29 @@ test("one that takes another's place while that waits has its whole time", async
   const { phase, status } = await world.outcome();
   expect({ phase, status }).toEqual({ phase: "failed", status: "error" });
   await world.end();
+}, 10_000);
+
+test("so has one that takes it while what would be refused is looked at", async () => {
+  for (let answers = 0; answers < 24; answers++) {
+    configureLog("error", () => {});
+    const world = new SteppedWorld(true, "may not make");
+    await world.begin();
+    await world.create(1);
+    await world.quiet();
+    await world.pass(200);
+    await world.create(1, { "frontend-id": "8" });
+    await world.deliver(9);
+    for (let answer = 0; answer < answers; answer++) {
+      await world.serve(1);
+      await world.deliver(9);
+    }
+    await world.create(1);
+    await world.quiet();
+    await world.pass(200);
+    await world.quiet();
+    expect((await world.outcome()).phase).toBe("waiting");
+    await world.end();
+  }
 }, 10_000);
 
 test("what may not be written is given up, and not tried without end", async () => {

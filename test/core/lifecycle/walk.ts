@@ -703,6 +703,11 @@ function wrong(world: DeviceWorld): void {
   rest(world);
   demand(world.state.phase === "failed", `wrong, but ${world.state.phase}`);
   demand(world.published === "it is wrong", "wrong, and nobody knows");
+  world.nuke();
+  world.create();
+  world.change({ state: 2, fault: "so is this" });
+  rest(world);
+  demand(world.published === "so is this", "another one is wrong, and nobody knows");
   world.change({ state: 2, fault: null });
   rest(world);
   demand(world.state.phase === "connected", `mended, but ${world.state.phase}`);

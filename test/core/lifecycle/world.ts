@@ -154,7 +154,17 @@ export class DeviceWorld {
     if (this.#queue.length > 0) return;
     const isAwaited = this.#awaited !== null && this.#awaited.directory === this.directory;
     if (isAwaited && this.seen.attachId !== null) this.#awaited!.marked = true;
+    this.#prove();
     this.#feed({ type: "seen", observation: this.seen });
+  }
+
+  /** What would be refused is given an attach id first, unless it has one. */
+  #prove(): void {
+    const { seen, journal } = this;
+    if (journal?.attachId != null || wishOf(seen) !== "refused") return;
+    if (seen.attachId !== null && seen.attachId === this.#nextAttachId) return;
+    this.#nextAttachId = `t${++this.#attachIds}`;
+    this.seen = { ...seen, attachId: this.#nextAttachId };
   }
 
   /** Performs the next effect that is due. */
@@ -418,7 +428,8 @@ export class DeviceWorld {
     const before = this.state.phase;
     const { phase, held, error, attachId, observation } = state;
     const isNew = phase !== before;
-    if (isNew && phase === "failed" && (before === "absent" || before === "waiting")) {
+    const failsAnew = phase === before && error !== this.state.error;
+    if (phase === "failed" && (before === "absent" || before === "waiting" || failsAnew)) {
       this.#expect(error!);
     }
     const byForce = isNew && phase === "settling" && held && !observation.present;
