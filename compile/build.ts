@@ -103,7 +103,7 @@ function unparsed(module: string, name: string): Bun.BunPlugin {
 }
 
 /** `built_in.ts`, with these only. */
-function builtInsSource(chosen: readonly string[]): string {
+export function builtInsSource(chosen: readonly string[]): string {
   const lines = chosen.map((name, index) =>
     `import { manifest as m${index} } from "./backends/${name}/manifest.ts";`
   );

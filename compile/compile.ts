@@ -8,6 +8,7 @@ import { build, commit } from "./build.ts";
 import { check } from "./check/check.ts";
 import { chosenTargets } from "./chosen_targets.ts";
 import { writeBill, writeChecksums } from "./papers.ts";
+import { buildSmall } from "./small/link.ts";
 import { TARGETS } from "./targets.ts";
 
 const names = builtIns.map(({ manifest }) => manifest.name);
@@ -23,7 +24,8 @@ Makes dist/xdevd, for this machine; with plugins, each backend as a file of its 
   --all              all of these
   --check            build again, compare, and run what can be run here (with --target or --all)
   --with NAME,…      only these backends are built in: ${names.join(", ")}; or none
-  --outfile FILE     in place of dist/xdevd
+  --small            dist/xdevd-small instead: static, without a runtime to ship (needs apt and gcc)
+  --outfile FILE     in place of dist/xdevd, or of dist/xdevd-small
   --outdir DIR       in place of dist or dist/plugins
   --help             this
 `;
@@ -35,6 +37,7 @@ const { values, positionals } = commandLine("compile", help, {
     with: { type: "string" },
     target: { type: "string" },
     all: { type: "boolean" },
+    small: { type: "boolean" },
     check: { type: "boolean" },
   },
   allowPositionals: true,
@@ -61,6 +64,15 @@ async function bundleAll(outdir: string) {
 
 async function compile() {
   const plugins = chosenPlugins();
+  if (values.small) {
+    for (const option of ["all", "target", "check", "outdir"] as const) {
+      if (values[option] !== undefined) usage(`--${option}: expected without --small`);
+    }
+    const outfile = values.outfile ?? "dist/xdevd-small";
+    await buildSmall({ outfile, plugins });
+    report(outfile, plugins);
+    return;
+  }
   if (values.all && values.target !== undefined) usage("--all: expected without --target");
   const targets = values.all
     ? TARGETS

@@ -182,9 +182,13 @@ const checks: Readonly<Record<string, Check>> = {
     const waiting = mine.waitUntil(`${ROOT}/soon`, (value) => value === "now", {
       timeoutMs: PATIENCE_MS,
     });
-    await other.write(`${ROOT}/soon`, "not yet");
-    await other.write(`${ROOT}/soon`, "now");
-    return `${await waiting}`;
+    const writing = async () => {
+      await other.write(`${ROOT}/soon`, "not yet");
+      await other.write(`${ROOT}/soon`, "now");
+    };
+    // Together: when the store is gone both fail, and neither may be left unhandled.
+    const [value] = await Promise.all([waiting, writing()]);
+    return `${value}`;
   },
 
   async "a long listing"({ mine }) {

@@ -25,10 +25,10 @@ export function parseIp(text: string): IpNetwork | null {
 export function formatAddress({ bytes }: Pick<IpNetwork, "bytes">): string {
   if (bytes.length === 4) return bytes.join(".");
   const groups = Array.from(
-    { length: 8 },
-    (_, index) => (bytes[2 * index]! << 8 | bytes[2 * index + 1]!).toString(16),
+    { length: GROUPS },
+    (_, index) => bytes[2 * index]! << 8 | bytes[2 * index + 1]!,
   );
-  return new URL(`http://[${groups.join(":")}]`).hostname.slice(1, -1);
+  return shortest(groups);
 }
 
 /** `address/bits`. */
@@ -49,20 +49,46 @@ function bytesOf4(text: string): number[] | null {
   return parts.length === 4 && parts.every(isByte) ? parts.map(Number) : null;
 }
 
-/** The URL parser knows all ways to write one and gives the shortest back. */
+/** RFC 4291, 2.2: groups, `::` in place of one or more of zeros, and IPv4 in place of the last two. */
 function bytesOf6(text: string): number[] | null {
-  let short: string;
-  try {
-    short = new URL(`http://[${text}]`).hostname.slice(1, -1);
-  } catch {
-    return null;
+  const [head = "", tail, more] = text.split("::");
+  if (more !== undefined) return null;
+  const left = groupsOf(head, tail === undefined);
+  const right = groupsOf(tail ?? "", true);
+  if (left === null || right === null) return null;
+  const missing = GROUPS - left.length - right.length;
+  if (tail === undefined ? missing !== 0 : missing < 1) return null;
+  const zeros = Array.from({ length: missing }, () => 0);
+  return [...left, ...zeros, ...right].flatMap((group) => [group >> 8, group & 0xff]);
+}
+
+const GROUPS = 8;
+
+/** @param atEnd whether IPv4 may follow */
+function groupsOf(text: string, atEnd: boolean): number[] | null {
+  if (text === "") return [];
+  const groups: number[] = [];
+  const parts = text.split(":");
+  for (const [index, part] of parts.entries()) {
+    const isLast = atEnd && index === parts.length - 1;
+    const four = isLast && part.includes(".") ? bytesOf4(part) : null;
+    if (four !== null) groups.push(four[0]! << 8 | four[1]!, four[2]! << 8 | four[3]!);
+    else if (/^[0-9a-fA-F]{1,4}$/.test(part)) groups.push(parseInt(part, 16));
+    else return null;
   }
-  const [head = "", tail] = short.split("::");
-  const left = head === "" ? [] : head.split(":");
-  const right = tail === undefined || tail === "" ? [] : tail.split(":");
-  const zeros = Array.from({ length: 8 - left.length - right.length }, () => "0");
-  return [...left, ...zeros, ...right].flatMap((group) => {
-    const number = parseInt(group, 16);
-    return [number >> 8, number & 0xff];
-  });
+  return groups;
+}
+
+/** RFC 5952, 4: without leading zeros, the first of the longest runs of two or more zeros as `::`. */
+function shortest(groups: readonly number[]): string {
+  let run = { start: 0, length: 1 };
+  for (let start = 0; start < groups.length; start++) {
+    let length = 0;
+    while (groups[start + length] === 0) length++;
+    if (length > run.length) run = { start, length };
+  }
+  const texts = groups.map((group) => group.toString(16));
+  if (run.length === 1) return texts.join(":");
+  const end = run.start + run.length;
+  return `${texts.slice(0, run.start).join(":")}::${texts.slice(end).join(":")}`;
 }

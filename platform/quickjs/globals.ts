@@ -51,6 +51,11 @@ const crypto = {
 };
 define("crypto", crypto);
 
+// Libraries ask V8 for it; the engine's errors have their stack from the start.
+if (!("captureStackTrace" in Error)) {
+  Object.defineProperty(Error, "captureStackTrace", { value: () => {}, configurable: true });
+}
+
 for (const name of ["dispose", "asyncDispose"]) {
   if (!(name in Symbol)) {
     Object.defineProperty(Symbol, name, { value: Symbol(`Symbol.${name}`) });

@@ -316,10 +316,19 @@ static JSValue sys_dup2(JSContext *c, JSValueConst self, int n, JSValueConst *v)
   return answer(c, dup2(from, to));
 }
 
+/*
+ * SIG_DFL or SIG_IGN, by the kernel's own call: the C library keeps some signals to itself, and takes no
+ * orders for them. The kernel's structure is four longs at most, and the mask of 64 signals.
+ */
+static int set_action(int number, unsigned long action) {
+  const unsigned long structure[8] = {action};
+  return syscall(SYS_rt_sigaction, number, structure, NULL, (size_t)8);
+}
+
 static JSValue sys_ignore(JSContext *c, JSValueConst self, int n, JSValueConst *v) {
   int number;
   if (small_integer(c, v[0], &number)) return JS_EXCEPTION;
-  return answer(c, signal(number, SIG_IGN) == SIG_ERR ? -1 : 0);
+  return answer(c, set_action(number, (unsigned long)SIG_IGN));
 }
 
 /* getsockopt(fd, level, name, memory): how many bytes it wrote */
@@ -461,8 +470,7 @@ struct child {
 
 /* In the child, which shares this memory until its program runs: nothing here may allocate. */
 static int become(const struct child *child) {
-  struct sigaction plain = {.sa_handler = SIG_DFL};
-  for (int number = 1; number < NSIG; number++) sigaction(number, &plain, NULL);
+  for (int number = 1; number < NSIG; number++) set_action(number, (unsigned long)SIG_DFL);
   sigset_t none;
   sigemptyset(&none);
   sigprocmask(SIG_SETMASK, &none, NULL);
@@ -607,15 +615,17 @@ static JSValue host_limit(JSContext *c, JSValueConst self, int n, JSValueConst *
   return JS_UNDEFINED;
 }
 
-/* bounded(fn): calls it; that its time is up can be caught like any other error of its */
+/*
+ * bounded(fn): calls it, with the whole time for itself, and as much for the caller after it; that its
+ * time is up can be caught like any other error of its
+ */
 static JSValue host_bounded(JSContext *c, JSValueConst self, int n, JSValueConst *v) {
+  begin_run();
   JSValue result = JS_Call(c, v[0], JS_UNDEFINED, 0, NULL);
+  begin_run();
   if (!JS_IsException(result)) return result;
   JSValue error = JS_GetException(c);
-  if (JS_IsUncatchableError(c, error)) {
-    JS_SetUncatchableError(c, error, 0);
-    begin_run();
-  }
+  if (JS_IsUncatchableError(c, error)) JS_SetUncatchableError(c, error, 0);
   return JS_Throw(c, error);
 }
 
@@ -733,10 +743,14 @@ static JSModuleDef *load(JSContext *c, const char *name, void *unused) {
 static JSValue host_module(JSContext *c, JSValueConst self, int n, JSValueConst *v) {
   uint8_t *at;
   size_t size;
-  if (memory(c, v[0], &at, &size)) return JS_EXCEPTION;
-  if (size == 0 || at[size - 1] != 0) return JS_ThrowTypeError(c, "a NUL is expected at the end");
+  /* First: making a text of it may run code, which may detach the memory. */
   const char *name = JS_ToCString(c, v[1]);
   if (name == NULL) return JS_EXCEPTION;
+  int is_memory = memory(c, v[0], &at, &size) == 0;
+  if (!is_memory || size == 0 || at[size - 1] != 0) {
+    JS_FreeCString(c, name);
+    return is_memory ? JS_ThrowTypeError(c, "a NUL is expected at the end") : JS_EXCEPTION;
+  }
   /* A name of ours would be taken for a part of the program. */
   JSValue module = part_of(name) != NULL
     ? JS_ThrowReferenceError(c, "%s is a name of the program's own", name)
@@ -808,7 +822,11 @@ static JSValue host_object(JSContext *c, char **argv) {
 }
 
 int main(int argc, char **argv) {
+  /* A reader that has gone, and a file that may not grow, are errors of a call. */
   signal(SIGPIPE, SIG_IGN);
+  signal(SIGXFSZ, SIG_IGN);
+  /* The other runtime keeps it to itself, so nobody above takes it: it must not end a daemon here. */
+  signal(SIGPWR, SIG_IGN);
   JSRuntime *rt = JS_NewRuntime();
   JSContext *c = rt == NULL ? NULL : JS_NewContext(rt);
   if (c == NULL) {
@@ -817,6 +835,8 @@ int main(int argc, char **argv) {
   }
   JS_SetGCThreshold(rt, LOADING_THRESHOLD);
   JS_SetMaxStackSize(rt, STACK_SIZE);
+  /* Atomics.wait, for a moment's pause. */
+  JS_SetCanBlock(rt, 1);
   JS_SetHostPromiseRejectionTracker(rt, on_rejection, NULL);
   JS_SetInterruptHandler(rt, is_over, NULL);
   JS_SetModuleLoaderFunc(rt, normalize, load, NULL);

@@ -2,6 +2,7 @@
 import { closeFile, O_RDONLY, openFile, readOpen } from "../io/file_calls.ts";
 import type { Modules } from "../module_loader.ts";
 import { host } from "./host.ts";
+import { bounded } from "./run_limit.ts";
 
 /** The host has the one name that a plugin may import: `xdevd/plugin`, a part of the program. */
 export function provideModule(_name: string, _exports: Record<string, unknown>): void {}
@@ -11,13 +12,17 @@ const SIZE_MAX = 16 * 1024 * 1024;
 
 let loads = 0;
 
+/** @throws Error that says what to do */
+function refuseTypeScript(file: string): void {
+  if (!/\.[cm]?tsx?$/.test(file)) return;
+  throw new Error(
+    `${file} is TypeScript, which this small binary does not run: bundle it with the full one, ` +
+      "xdevd-full plugin bundle",
+  );
+}
+
 function readModule(file: string): Uint8Array {
-  if (/\.[cm]?tsx?$/.test(file)) {
-    throw new Error(
-      `${file} is TypeScript, which this small binary does not run: bundle it with the full one, ` +
-        "xdevd-full plugin bundle",
-    );
-  }
+  refuseTypeScript(file);
   const fd = openFile(file, O_RDONLY);
   try {
     const bytes = readOpen(fd, SIZE_MAX);
@@ -30,20 +35,36 @@ function readModule(file: string): Uint8Array {
 }
 
 async function run(file: string, name: string): Promise<Record<string, unknown>> {
-  const [end, namespace] = host.bounded(() => host.module(readModule(file), name));
-  try {
+  const text = readModule(file);
+  const namespace = await bounded(async () => {
+    const [end, names] = host.module(text, name);
     await end;
-  } catch (error) {
-    throw host.catchable(error);
-  }
-  return namespace as Record<string, unknown>;
+    return names as Record<string, unknown>;
+  });
+  const plugin = namespace["default"];
+  if (typeof plugin !== "object" || plugin === null) return namespace;
+  return { ...namespace, default: boundedPlugin(plugin) };
+}
+
+/** The same plugin, none of whose operations runs for longer than it may. */
+function boundedPlugin(plugin: object): object {
+  const operations = Object.entries(plugin).map(([name, value]) => [
+    name,
+    typeof value === "function"
+      ? (...args: unknown[]) => bounded(() => value.apply(plugin, args))
+      : value,
+  ]);
+  return Object.fromEntries(operations);
 }
 
 /** The engine's. */
 export const systemModules: Modules = {
   isBuiltIn: () => false,
   load: (file) => run(file, file),
-  importsOf: (_, text) => importsOf(text),
+  importsOf(file, text) {
+    refuseTypeScript(file);
+    return importsOf(text);
+  },
 };
 
 /** As {@link systemModules}, but modules run anew each time. */

@@ -114,6 +114,9 @@ function bind(fd: number, path: string): void {
     if (address === null) throw systemError("ENAMETOOLONG", `ENAMETOOLONG: bind ${path}`);
     const to = address;
     must(() => sys.bind(fd, to), `bind ${path}`);
+  } catch (error) {
+    // Which of several sockets it was, as the other runtime says it.
+    throw Object.assign(error as Error, { address: path });
   } finally {
     if (directory >= 0) closeFile(directory);
   }

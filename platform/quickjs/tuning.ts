@@ -1,6 +1,7 @@
 /** What is tuned for the engine: little, since it has neither threads nor machine code. */
 import { host } from "./host.ts";
 import { program } from "./program.ts";
+import { limitRuns } from "./run_limit.ts";
 
 /** How much a daemon may allocate before garbage is looked for, in bytes. */
 const THRESHOLD = 512 * 1024;
@@ -13,8 +14,12 @@ export function environmentWithSettings(): Record<string, string | undefined> {
 /** Nothing is to be done. */
 export function tuneBeforeStart(_args: readonly string[]): void {}
 
-/** What the start has left is collected; from here on garbage is looked for often, since there is little. */
+/**
+ * What the start has left is collected; from here on garbage is looked for often, since there is little,
+ * and nothing runs for ever.
+ */
 export async function tuneAfterStart(): Promise<void> {
+  limitRuns();
   await collectObjects();
   host.threshold(THRESHOLD);
 }

@@ -141,7 +141,14 @@ function importsOf({ modules }: ModuleHostParts, file: string, text: string): st
 }
 
 function resolve(from: string, specifier: string): string {
-  return decodeURIComponent(new URL(specifier, `file://${from}`).pathname);
+  // As a URL: what follows ? or # is no part of the path.
+  const path = decodeURIComponent(specifier.replace(/[?#].*$/s, ""));
+  const parts = path.startsWith("/") ? [] : from.split("/").slice(0, -1);
+  for (const part of path.split("/")) {
+    if (part === "..") parts.pop();
+    else if (part !== "" && part !== ".") parts.push(part);
+  }
+  return `/${parts.filter((part) => part !== "").join("/")}`;
 }
 
 function firstLine(error: unknown): string {

@@ -85,8 +85,10 @@ test("also while it waits for the store, and the lock is not its own yet", async
   try {
     const taken = () => {
       const status = fs.readFileSync(`/proc/${daemon.pid}/status`, "utf8");
-      // USR1 is number 10.
-      return (BigInt(`0x${/^SigCgt:\s*(\S+)/m.exec(status)![1]}`) >> 9n & 1n) === 1n;
+      // USR1 is number 10: caught, or held back and read from a descriptor.
+      return [/^SigCgt:\s*(\S+)/m, /^SigBlk:\s*(\S+)/m].some((field) =>
+        (BigInt(`0x${field.exec(status)![1]}`) >> 9n & 1n) === 1n
+      );
     };
     await until(taken, () => "it never took a signal");
     for (const signal of ["HUP", "USR1", "USR2", "QUIT", "ALRM"]) send(daemon.pid, signal);

@@ -68,12 +68,13 @@ export class HandMadeDevice {
   }
 
   /** Waits for a value of a backend node. @throws Error that shows the whole directory */
-  async reaches(name: string, value: string | RegExp): Promise<void> {
+  async reaches(name: string, value: string | RegExp, patienceMs?: number): Promise<void> {
     const fits = (text: string | undefined) =>
       typeof value === "string" ? text === value : text !== undefined && value.test(text);
     await until(
       async () => fits(await this.read(name)),
       async () => `${name} never became ${value}: ${JSON.stringify(await this.nodes())}`,
+      patienceMs,
     );
   }
 

@@ -1,0 +1,49 @@
+/** The small binary: the engine, the host in C and the program's parts, in one static file. */
+import { mkdirSync, rmSync, statSync, writeFileSync } from "node:fs";
+import { join, resolve } from "node:path";
+import type { BuildInfo } from "../../core/build_info.ts";
+import { placeMade } from "../../platform/io/place_files.ts";
+import { builtInsSource, commit } from "../build.ts";
+import { engine } from "./engine.ts";
+import { makeParts, partsHeader } from "./parts.ts";
+import { ENGINE_VERSION } from "./pinned.ts";
+
+/** What to build. */
+export interface SmallOrder {
+  readonly outfile: string;
+  /** Names of the backends that are built in. */
+  readonly plugins: readonly string[];
+  /** The module that runs, in place of `main.ts`: for tests of the host. */
+  readonly main?: string;
+}
+
+/**
+ * Builds it, for this machine.
+ * @returns the files that went into it, relative to the current directory
+ * @throws Error that says why not; one line when something that it needs is missing
+ */
+export async function buildSmall({ outfile, plugins, main = "main.ts" }: SmallOrder) {
+  const info: BuildInfo = { commit: commit(), target: "linux-x64-small" };
+  const replaced = {
+    "built_in.ts": builtInsSource(plugins),
+    "core/build_info.ts": `export const BUILD = ${JSON.stringify(info)};`,
+    "platform/quickjs/engine_version.ts": `export const ENGINE = "${ENGINE_VERSION}";`,
+  };
+  const made = engine();
+  const work = resolve(`build/small/work.${process.pid}`);
+  rmSync(work, { recursive: true, force: true });
+  mkdirSync(work, { recursive: true });
+  try {
+    const parts = await makeParts(made, main, replaced, work);
+    const { directory, names } = parts;
+    const sizes = names.map((name) => statSync(join(directory, name)).size);
+    writeFileSync(join(directory, "parts.h"), partsHeader(parts, sizes));
+    const host = resolve("platform/quickjs/host.c");
+    await placeMade(resolve(outfile), (temporary) => {
+      made.link(host, temporary, directory, [directory]);
+    });
+    return parts.inputs;
+  } finally {
+    rmSync(work, { recursive: true, force: true });
+  }
+}

@@ -1,0 +1,142 @@
+/** The program's parts: modules that are loaded when they are needed, each as bytecode. */
+import { mkdirSync, readdirSync } from "node:fs";
+import { basename, join, resolve } from "node:path";
+import { build, type OnLoadResult, type Plugin } from "esbuild";
+import { run } from "../check/foreign.ts";
+import type { Engine } from "./engine.ts";
+
+/** Files that the small binary has another of, in `platform/quickjs`. */
+const FACADES = ["kernel", "runtime", "modules", "tuning", "storage"];
+
+/** What the command line's library imports of Node, and the file that stands in for it. */
+const NODE_STAND_INS: Readonly<Record<string, string>> = {
+  "node:child_process": "rest",
+  "node:events": "events",
+  "node:fs": "rest",
+  "node:path": "rest",
+  "node:process": "process",
+};
+
+const platform = resolve("platform");
+
+/** The parts that `host.c` starts with, or gives to plugins. */
+const ENTRIES = {
+  globals: join(platform, "quickjs/globals.ts"),
+  plugin: resolve("contract/v1/plugin.ts"),
+};
+
+/** What is in the binary. */
+export interface Parts {
+  /** Their names, sorted; each is a file of bytecode in the directory. */
+  readonly names: readonly string[];
+  readonly directory: string;
+  /** The files that went into them, relative to the current directory. */
+  readonly inputs: readonly string[];
+}
+
+/**
+ * Makes them.
+ * @param main the module that runs
+ * @param replaced what stands in place of modules, by the path of these, relative to here
+ * @param work an empty directory, which gets everything
+ * @throws Error that says why not
+ */
+export async function makeParts(
+  engine: Engine,
+  main: string,
+  replaced: Readonly<Record<string, string>>,
+  work: string,
+): Promise<Parts> {
+  const modules = join(work, "modules");
+  const directory = join(work, "parts");
+  mkdirSync(directory, { recursive: true });
+  const { metafile } = await build({
+    entryPoints: { ...ENTRIES, main: resolve(main) },
+    absWorkingDir: process.cwd(),
+    outdir: modules,
+    bundle: true,
+    splitting: true,
+    format: "esm",
+    platform: "neutral",
+    // What the engine lacks of this is lowered.
+    target: "es2023",
+    supported: { "top-level-await": true },
+    mainFields: ["module", "main"],
+    conditions: ["import", "browser"],
+    charset: "utf8",
+    legalComments: "none",
+    minifySyntax: true,
+    logLevel: "silent",
+    chunkNames: "[name]-[hash]",
+    metafile: true,
+    plugins: [standIns(replaced)],
+  });
+  const names = readdirSync(modules).filter((name) => name.endsWith(".js")).sort();
+  const compiler = join(work, "compiler");
+  engine.link(resolve("compile/small/parts.c"), compiler, work, []);
+  run([compiler, modules, directory, ...names]);
+  return { names, directory, inputs: Object.keys(metafile.inputs) };
+}
+
+/** What is another file, another text, or not there at all in this binary. */
+function standIns(replaced: Readonly<Record<string, string>>): Plugin {
+  const texts = new Map(Object.entries(replaced).map(([path, text]) => [resolve(path), text]));
+  return {
+    name: "small",
+    setup(builder) {
+      builder.onResolve({ filter: /\.ts$/ }, ({ resolveDir, path }) => {
+        const full = resolve(resolveDir, path);
+        const name = FACADES.find((facade) => full === join(platform, `${facade}.ts`));
+        return name === undefined ? undefined : { path: join(platform, "quickjs", `${name}.ts`) };
+      });
+      builder.onResolve({ filter: /^(node|bun):|^bun$/ }, ({ path, importer }) => {
+        const name = NODE_STAND_INS[path];
+        if (name !== undefined && /\/node_modules\/commander\//.test(importer)) {
+          return { path: join(platform, "quickjs/node", `${name}.ts`) };
+        }
+        return { errors: [{ text: `${importer} imports ${path}, which the small binary lacks` }] };
+      });
+      builder.onResolve({ filter: /^@viz-js\/viz$/ }, ({ path }) => ({ path, namespace: "none" }));
+      builder.onLoad({ filter: /.*/, namespace: "none" }, () => drawingRefused());
+      builder.onLoad({ filter: /\.ts$/ }, ({ path }) => {
+        const contents = texts.get(path);
+        return contents === undefined
+          ? undefined
+          : { contents, loader: "ts", resolveDir: resolve(path, "..") };
+      });
+    },
+  };
+}
+
+function drawingRefused(): OnLoadResult {
+  const why = "this small binary does not draw: use the full one, xdevd-full";
+  return {
+    contents: `export const instance = () => Promise.reject(new Error(${JSON.stringify(why)}));`,
+    loader: "js",
+  };
+}
+
+/** The C text that `host.c` takes the parts from; the assembler finds them in their directory. */
+export function partsHeader({ names }: Parts, sizes: readonly number[]): string {
+  let at = 0;
+  const rows = names.map((name, index) => {
+    const start = at;
+    at += sizes[index]!;
+    return `  {"${basename(name)}", all_parts + ${start}, all_parts + ${at}},`;
+  });
+  return [
+    "struct part { const char *name; const uint8_t *start, *end; };",
+    '#define GLOBALS_PART "globals.js"',
+    '#define MAIN_PART "main.js"',
+    '#define PLUGIN_PART "plugin.js"',
+    '__asm__(".section .rodata\\nall_parts:\\n"',
+    ...names.map((name) => `  ".incbin \\"${name}\\"\\n"`),
+    '  ".byte 0\\n.previous");',
+    "extern const uint8_t all_parts[];",
+    "static const struct part parts[] = {",
+    ...rows,
+    "  {0},",
+    "};",
+    "",
+  ].join("\n");
+}
