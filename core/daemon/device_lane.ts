@@ -128,8 +128,9 @@ export class Lane {
   #chain: Promise<void> = Promise.resolve();
   /** Effects queued and not done: what was read before they are done may be out of date. */
   #unfinished = 0;
-  /** Effects ever queued. */
+  /** Effects ever queued, and phases ever entered. */
   #effects = 0;
+  #moves = 0;
   #dirty = false;
   #looking = false;
   #checking = false;
@@ -265,7 +266,7 @@ export class Lane {
       await this.#chain;
       this.#dirty = false;
       const over = [...this.#over];
-      const effects = this.#effects;
+      const [effects, moves] = [this.#effects, this.#moves];
       let observation: Observation;
       try {
         observation = await this.#actions.observe();
@@ -273,8 +274,9 @@ export class Lane {
         this.#actions.report("warning", `its nodes cannot be read: ${message(error)}`);
         continue;
       }
-      // What was decided or done meanwhile is not in it yet: look once more when that is done.
-      if (this.#unfinished > 0 || this.#effects !== effects) {
+      // What was decided, done or came to an end meanwhile is not in it yet: look once more when that is
+      // done.
+      if (this.#unfinished > 0 || this.#effects !== effects || this.#moves !== moves) {
         this.#dirty = true;
         continue;
       }
@@ -301,6 +303,7 @@ export class Lane {
     if (state.phase !== "absent") this.#forgettable = false;
     const before = this.#state.phase;
     if (state.phase !== before) {
+      this.#moves++;
       this.#since = this.#clock.now();
       this.#actions.report("debug", `${event.type}: ${before} → ${state.phase}`);
     }

@@ -1,0 +1,56 @@
+/** What a lane does with a look that was under way while something happened. */
+import { expect, test } from "bun:test";
+import { Lane, type LaneActions } from "../../../core/daemon/device_lane.ts";
+import type { Observation } from "../../../core/lifecycle/observation.ts";
+import { XenbusState } from "../../../core/xen/states.ts";
+import { DEFAULT_TIMES } from "../../../core/xen/times.ts";
+import { FakeClock } from "../../support/fake_clock.ts";
+
+const before: Observation = {
+  present: true,
+  online: true,
+  state: XenbusState.InitWait,
+  frontendPresent: true,
+  served: false,
+  report: "none",
+  attachId: "an-attach",
+  fault: null,
+};
+const after: Observation = { ...before, served: true, report: "connected" };
+
+const settled = () => new Promise((resolve) => setTimeout(resolve, 5));
+
+test("a look that began before an earlier daemon's script had ended does not decide", async () => {
+  const done: string[] = [];
+  const looks: ((seen: Observation) => void)[] = [];
+  const orphans = Promise.withResolvers<void>();
+  const actions = new Proxy({}, {
+    get: (_, name: string) => () => {
+      if (name === "observe") return new Promise<Observation>((resolve) => looks.push(resolve));
+      if (name === "awaitOrphans") return orphans.promise;
+      if (name !== "report" && name !== "changed") done.push(name);
+      return Promise.resolve(name === "adopt" ? "an-attach" : undefined);
+    },
+  }) as LaneActions;
+  const rules = {
+    times: DEFAULT_TIMES,
+    waitsForBackend: true,
+    servedByQemu: false,
+    removesWithoutDirectory: false,
+  };
+  const lane = new Lane(actions, rules, new FakeClock(), () => {});
+  lane.resume({ stage: "adding", attachId: "an-attach", error: null, busy: false });
+  lane.touch();
+  await settled();
+  expect(looks).toHaveLength(1);
+  // The script says that it has connected the device, and ends; the store's answer is older.
+  orphans.resolve();
+  await settled();
+  looks[0]!(before);
+  await settled();
+  expect([lane.state.phase, done]).toEqual(["recovered", []]);
+  looks[1]!(after);
+  await settled();
+  expect(lane.state.phase).toBe("connected");
+  expect(done).toEqual(["note", "adopt"]);
+});
