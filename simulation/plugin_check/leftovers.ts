@@ -1,5 +1,7 @@
 /** What there is on the machine that a plugin could have made, to tell what it left behind. */
 import { descendants, type ProcessTable } from "../../platform/linux/process_table.ts";
+import { selfCommand } from "../../platform/self.ts";
+import { STORAGE_COMMAND } from "../../platform/storage/helpers.ts";
 import { allLinks } from "../../platform/linux/network_links.ts";
 import { readMountTable } from "../../platform/linux/mount_table.ts";
 import type { Files } from "../../platform/types.ts";
@@ -90,8 +92,16 @@ async function addProcesses(
   ]);
   const pids = new Set([...marked].filter(([, found]) => found === value).map(([pid]) => pid));
   // Without a mark, but of our making; a program that is the plugin is none of what it leaves.
-  for (const pid of ours) if (!plugins.has(pid)) pids.add(pid);
+  for (const pid of ours) {
+    if (!plugins.has(pid) && !await isStorageHelper(table, pid)) pids.add(pid);
+  }
   for (const pid of pids) things.set(`process ${pid}`, "");
+}
+
+/** One that this program itself keeps, to ask storage; see `platform/storage`. */
+async function isStorageHelper(table: ProcessTable, pid: number): Promise<boolean> {
+  const words = await table.commandLineOf(pid);
+  return words.join("\0") === [...selfCommand(), STORAGE_COMMAND].join("\0");
 }
 
 async function addLoops(

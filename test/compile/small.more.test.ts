@@ -73,6 +73,15 @@ test("what it lacks is refused in one line that names the full one", () => {
   }
 });
 
+test(
+  "`plugin check` finds no fault with our own, and no leftover in its own storage helper",
+  () => {
+    const { stdout } = run(binary, "plugin", "check", "vbd");
+    expect(stdout).toMatch(/^\d+ passed, 0 failed \(built-in\)$/m);
+  },
+  150_000,
+);
+
 test("its decoder, C and all, gives what the runtime's own does", async () => {
   const sweeper = join(directory, "sweep");
   await buildSmall({ outfile: sweeper, plugins: [], main: "test/compile/sweep_small.ts" });
