@@ -36,7 +36,7 @@ describe("a plugin that", () => {
     const { text, failed } = await checkBroken(join(own, `${name}.ts`), ...only);
     expect(text).toMatch(expected);
     // What it does late may come when the rule has ended, on a busy machine.
-    if (name === "rejects_later") expect(failed).toBeGreaterThan(0);
+    if (name.endsWith("_later")) expect(failed).toBeGreaterThan(0);
     else expect(failed).toBe(3);
   });
 
