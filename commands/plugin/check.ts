@@ -4,6 +4,7 @@ import { systemFiles } from "../../platform/io/files.ts";
 import { enterNamespaces } from "../../platform/linux/namespaces.ts";
 import { makeLink, systemNetworkLinks } from "../../platform/linux/network_links.ts";
 import { adoptOrphans } from "../../platform/linux/process_table.ts";
+import { makeTemporaryDirectory } from "../../platform/io/place_files.ts";
 import { startReportingChild } from "../../platform/io/reporting_child.ts";
 import {
   commandLine,
@@ -78,8 +79,7 @@ export async function checkPlugin(
     for (const link of ["lo", RIG_BRIDGE]) await systemNetworkLinks.setUp(link);
   }
   await adoptOrphans();
-  const directory = `${environment("TMPDIR") ?? "/tmp"}/xdevd-check-${processId()}`;
-  await systemFiles.makeDirectory(directory, 0o700);
+  const directory = makeTemporaryDirectory("xdevd-check-");
   const groups = `xdevd-check-${processId()}-`;
   const ground = await takeGround(directory, groups, isolation);
   const print = (text: string) => options.json || printTo(1, text);
