@@ -3,12 +3,22 @@ import { describe, expect, test } from "bun:test";
 import * as fc from "fast-check";
 import { ABSENT, type Observation, wishOf } from "../../../core/lifecycle/observation.ts";
 import { guards, type Row, TABLE } from "../../../core/lifecycle/table.ts";
-import { walk, walks } from "./walk.ts";
+import { walk, walks, type WalkStep } from "./walk.ts";
 
 describe("lifecycle machine", () => {
   test("random walks of four devices of two guests keep the invariants, and come to an end", () => {
     fc.assert(fc.property(walks, (some) => walk(some)), { numRuns: 40_000 });
   }, 60_000);
+
+  test("a patience that ends while it is about to be stopped says nothing of the next directory", () => {
+    const actions = ["take", "create:3", "run", "finishBadly", "performAll", "finish", "run", "nuke"];
+    const next = ["look", "create:3", "timer", "run", "finishBadly"];
+    const steps = [...actions, ...next].map((each) => {
+      const [action, value] = each.split(":");
+      return { action: action as WalkStep["action"], device: 0, value: Number(value ?? 0) };
+    });
+    walk({ steps, ending: "gone" });
+  });
 
   test("a table that lacks any of its rows does not keep them", () => {
     const survivors = TABLE.filter((row) => {

@@ -291,10 +291,10 @@ export class DeviceWorld {
     if (isLookedAt && this.#queue.length > 0) return false;
     this.#timers.delete(timer);
     const { phase } = this.state;
-    if (timer === "patience" && phase !== "busy") this.#patienceOver = true;
     if (isLookedAt) this.look();
     const isStopped = this.#queue.some((each) => each.do === "stop-timer" && each.timer === timer);
     if (isStopped || isLookedAt && this.state.phase !== phase) return true;
+    if (timer === "patience" && phase !== "busy") this.#patienceOver = true;
     this.#feed({ type: `${timer}-expired` });
     return true;
   }
