@@ -69,8 +69,11 @@ if (requireReal("interfaces that are kept", needs)) {
     afterEach(async () => {
       await device.nuke();
       const isHeld = daemon.running && /vif\/7\/0\): (connected|was set up)/.test(daemon.log);
-      if (isHeld) await daemon.says(/vif\/7\/0\): removed/);
-      await daemon.stop();
+      try {
+        if (isHeld) await daemon.says(/vif\/7\/0\): removed/);
+      } finally {
+        await daemon.stop();
+      }
       // What it has not come to undo is none of the next one's business.
       fs.rmSync(join(directory, "run"), { recursive: true, force: true });
       for (const link of ["guest", "up0", "br0", "br1"]) {

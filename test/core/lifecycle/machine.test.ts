@@ -11,7 +11,16 @@ describe("lifecycle machine", () => {
   }, 60_000);
 
   test("a patience that ends while it is about to be stopped says nothing of the next directory", () => {
-    const actions = ["take", "create:3", "run", "finishBadly", "performAll", "finish", "run", "nuke"];
+    const actions = [
+      "take",
+      "create:3",
+      "run",
+      "finishBadly",
+      "performAll",
+      "finish",
+      "run",
+      "nuke",
+    ];
     const next = ["look", "create:3", "timer", "run", "finishBadly"];
     const steps = [...actions, ...next].map((each) => {
       const [action, value] = each.split(":");
