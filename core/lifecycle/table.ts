@@ -41,6 +41,8 @@ export const guards = {
   unwanted: wants("gone", "closing", "removal", "dead"),
   /** To be served, or kept for a guest that may come back. */
   wanted: wants("present", "idle"),
+  /** Nobody has asked for its end, whether or not its nodes make sense. */
+  undisputed: wants("present", "idle", "refused"),
   /** The backend can be set up now. Initialised and Connected count: a fast backend passes 2 by. */
   ready: (state: LifecycleState, rules: LifecycleRules): boolean => {
     const { observation } = state;
@@ -812,7 +814,7 @@ export const TABLE: readonly Row[] = [
   {
     from: ["connected"],
     on: "evicted",
-    when: ["wanted"],
+    when: ["undisputed"],
     to: "connected",
     tells: failed("error"),
     effects: (_, event) => [{ do: "publish-error", error: errorOf(event), busy: true }],
@@ -832,7 +834,7 @@ export const TABLE: readonly Row[] = [
   {
     from: ["connected", "waiting"],
     on: "seen",
-    when: ["wanted", "asked"],
+    when: ["undisputed", "asked"],
     to: "closing",
     effects: (...args) => [{ do: "request-close" }, ...limitClosing(...args)],
   },

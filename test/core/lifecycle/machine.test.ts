@@ -3,7 +3,16 @@ import { describe, expect, test } from "bun:test";
 import * as fc from "fast-check";
 import { ABSENT, type Observation, wishOf } from "../../../core/lifecycle/observation.ts";
 import { guards, type Row, TABLE } from "../../../core/lifecycle/table.ts";
-import { walk, walks, type WalkStep } from "./walk.ts";
+import { type Ending, type Walk, walk, walks, type WalkStep } from "./walk.ts";
+
+/** A walk of one device; each step is an action, and a value after a colon if that matters. */
+function scripted(actions: readonly string[], ending: Ending): Walk {
+  const steps = actions.map((each) => {
+    const [action, value = "0"] = each.split(":");
+    return { action: action as WalkStep["action"], device: 0, value: Number(value) };
+  });
+  return { steps, ending };
+}
 
 describe("lifecycle machine", () => {
   test("random walks of four devices of two guests keep the invariants, and come to an end", () => {
@@ -11,22 +20,12 @@ describe("lifecycle machine", () => {
   }, 60_000);
 
   test("a patience that ends while it is about to be stopped says nothing of the next directory", () => {
-    const actions = [
-      "take",
-      "create:3",
-      "run",
-      "finishBadly",
-      "performAll",
-      "finish",
-      "run",
-      "nuke",
-    ];
-    const next = ["look", "create:3", "timer", "run", "finishBadly"];
-    const steps = [...actions, ...next].map((each) => {
-      const [action, value] = each.split(":");
-      return { action: action as WalkStep["action"], device: 0, value: Number(value ?? 0) };
-    });
-    walk({ steps, ending: "gone" });
+    const first = ["take", "create:3", "run", "finishBadly", "performAll", "finish", "run", "nuke"];
+    walk(scripted([...first, "look", "create:3", "timer", "run", "finishBadly"], "gone"));
+  });
+
+  test("a device that is to be closed is closed, though its nodes make no sense by then", () => {
+    walk(scripted(["create:7", "run", "fault", "finish", "evict"], "wanted"));
   });
 
   test("a table that lacks any of its rows does not keep them", () => {
