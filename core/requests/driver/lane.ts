@@ -43,7 +43,8 @@ export class RequestLane {
   /** Events of things that took long, in the order in which they came. */
   readonly #events: DriverEvent[] = [];
   #due = false;
-  #working: Promise<void> | null = null;
+  #isWorking = false;
+  #working: Promise<void> = Promise.resolve();
   #operation: { abort: AbortController; ended: Promise<void> } | null = null;
   #cancelAgain: Cancel | null = null;
   #stopped = false;
@@ -62,8 +63,9 @@ export class RequestLane {
   /** Something may have changed. */
   touch(): void {
     this.#due = true;
-    if (this.#working !== null || this.#stopped) return;
-    this.#working = this.#work().finally(() => this.#working = null);
+    if (this.#isWorking || this.#stopped) return;
+    this.#isWorking = true;
+    this.#working = this.#work();
   }
 
   /** Does nothing more; what runs is ended, for the next daemon to undo or take over. */
@@ -75,6 +77,7 @@ export class RequestLane {
     await this.#working;
   }
 
+  /** Never rejects. Its end and the last look at `#due` are one step: no touch gets lost. */
   async #work(): Promise<void> {
     while ((this.#due || this.#events.length > 0) && !this.#stopped) {
       try {
@@ -87,13 +90,14 @@ export class RequestLane {
         this.#due = false;
         await this.#see();
       } catch (error) {
-        if (this.#stopped) return;
+        if (this.#stopped) break;
         this.#log.warning(`the request: ${(error as Error).message}`);
         // Whatever was half done, the store tells.
         if (this.#operation === null) this.#phase = "unknown";
         this.#again(RETRY_MS);
       }
     }
+    this.#isWorking = false;
   }
 
   async #see(): Promise<void> {
@@ -102,7 +106,11 @@ export class RequestLane {
     );
     this.#look = look;
     const { state, device, claimed } = look.seen;
-    if (this.#phase === "unknown" && state === null && !claimed) return this.#onForgotten();
+    if (this.#phase === "unknown" && state === null && !claimed) {
+      // Whoever is touched goes on: there must not be two lanes for one request.
+      if (!this.#due) this.#onForgotten();
+      return;
+    }
     if (this.#phase === "unknown" && state === "new" && !claimed) {
       if (device !== "none") this.#again(AGAIN_MS);
       await this.#judge(look);
