@@ -1,6 +1,7 @@
 /** The event loop of Bun. */
 import { signalName } from "../signals.ts";
 import type { Sources } from "../sources.ts";
+import { openReader } from "./reader.ts";
 import { sys } from "./sys.ts";
 
 // asm-generic/fcntl.h
@@ -8,8 +9,7 @@ const F_DUPFD_CLOEXEC = 1030;
 
 /** See {@link Sources}. */
 export const sources: Sources = {
-  // The runtime waits for it without a timer, which it has for each socket of its own.
-  openReader: (fd) => Bun.file(fd).stream().getReader(),
+  openReader,
 
   listen(path, accept) {
     const listener = Bun.listen({
