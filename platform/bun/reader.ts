@@ -15,9 +15,12 @@ type Chunk = Awaited<ReturnType<DescriptorReader["read"]>>;
  * Reads a descriptor. Bun 1.4.5 now and then leaves a descriptor's one-shot epoll event disarmed after
  * it has fired, with bytes unread: whoever waits for them would wait for ever. So a read that waits
  * while there is something to read is begun anew, with a reader of its own.
+ * @param open makes Bun's reader; another one in tests
  */
-export function openReader(fd: number): DescriptorReader {
+export function openReader(fd: number, open: typeof bunReader = bunReader): DescriptorReader {
   let inner = open(fd);
+  /** What was asked of it and has not come. */
+  let awaited: Promise<Chunk> | null = null;
   let timer: ReturnType<typeof setTimeout> | undefined;
   return {
     read: () => {
@@ -29,9 +32,12 @@ export function openReader(fd: number): DescriptorReader {
       };
       const begin = () => {
         const reader = inner;
-        reader.read().then((chunk) => {
-          // One that was given up says at most that it is over.
+        const asked = awaited ??= reader.read();
+        asked.then((chunk) => {
+          // One that was given up mostly says that it is over; what it has read after all comes first,
+          // and what the new one reads is for the next call.
           if (reader !== inner && chunk.done || isOver) return;
+          if (reader === inner) awaited = null;
           end();
           resolve(chunk);
         }, (error) => {
@@ -50,6 +56,7 @@ export function openReader(fd: number): DescriptorReader {
               if (hasInput(fd)) {
                 const stalled = inner;
                 inner = open(fd);
+                awaited = null;
                 stalled.cancel().catch(() => {});
                 begin();
               }
@@ -70,7 +77,7 @@ export function openReader(fd: number): DescriptorReader {
   };
 }
 
-function open(fd: number) {
+function bunReader(fd: number): DescriptorReader {
   return Bun.file(fd).stream().getReader();
 }
 

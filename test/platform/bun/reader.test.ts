@@ -1,0 +1,75 @@
+/** Bun's reader, when it loses a wake-up: planted here, since only load shows the real one. */
+import { expect, test } from "bun:test";
+import { closeSync, writeSync } from "node:fs";
+import { openReader } from "../../../platform/bun/reader.ts";
+import { sys } from "../../../platform/bun/sys.ts";
+import type { DescriptorReader } from "../../../platform/sources.ts";
+
+// asm-generic/fcntl.h
+const O_CLOEXEC = 0o2000000;
+const O_NONBLOCK = 0o4000;
+
+const text = ({ value }: { value?: Uint8Array | undefined }) => new TextDecoder().decode(value);
+
+/** A pipe, both of whose ends are closed afterwards. */
+async function withPipe(work: (reader: number, write: (text: string) => void) => Promise<void>) {
+  const ends = new Int32Array(2);
+  expect(sys.pipe(new Uint8Array(ends.buffer), O_CLOEXEC | O_NONBLOCK)).toBe(0);
+  try {
+    await work(ends[0]!, (text) => void writeSync(ends[1]!, text));
+  } finally {
+    for (const end of ends) closeSync(end);
+  }
+}
+
+/** The first reader never says anything, unless it is told to by `says`. */
+function stalling() {
+  const stalled = Promise.withResolvers<{ done: boolean; value?: Uint8Array }>();
+  let count = 0;
+  const open = (fd: number): DescriptorReader => {
+    if (count++ > 0) return Bun.file(fd).stream().getReader();
+    return { read: () => stalled.promise, cancel: () => Promise.resolve() };
+  };
+  return {
+    open,
+    says: (text: string) => stalled.resolve({ done: false, value: Buffer.from(text) }),
+  };
+}
+
+test("a read that waits while there is something to read is begun anew", async () => {
+  await withPipe(async (fd, write) => {
+    const reader = openReader(fd, stalling().open);
+    const first = reader.read();
+    write("one");
+    expect(text(await first)).toBe("one");
+    const second = reader.read();
+    write("two");
+    expect(text(await second)).toBe("two");
+    await reader.cancel();
+  });
+});
+
+test("what the one that was given up has read after all is lost no more than what follows", async () => {
+  await withPipe(async (fd, write) => {
+    const { open, says } = stalling();
+    let opened = 0;
+    const reader = openReader(fd, (fd) => {
+      if (++opened === 2) says("zero ");
+      return open(fd);
+    });
+    const first = reader.read();
+    write("one");
+    const second = first.then(() => reader.read());
+    expect([text(await first), text(await second)].sort()).toEqual(["one", "zero "]);
+    await reader.cancel();
+  });
+});
+
+test("one that waits, and is cancelled, is over", async () => {
+  await withPipe(async (fd) => {
+    const reader = openReader(fd);
+    const waiting = reader.read();
+    await reader.cancel();
+    expect((await waiting).done).toBeTrue();
+  });
+});
