@@ -36,6 +36,38 @@ export class Prefetch {
   }
 }
 
+/** What is read ahead for the next add of one device. */
+export class DevicePrefetch {
+  readonly #prefetch: Prefetch | undefined;
+  readonly #kind: string;
+  readonly #clock: Clock;
+  #ahead: ReadAhead | null = null;
+
+  /** @param prefetch without it, nothing is read ahead */
+  constructor(prefetch: Prefetch | undefined, kind: string, clock: Clock) {
+    this.#prefetch = prefetch;
+    this.#kind = kind;
+    this.#clock = clock;
+  }
+
+  /** What is worth reading ahead. */
+  get names(): readonly string[] {
+    return this.#prefetch?.namesOf(this.#kind) ?? [];
+  }
+
+  /** To be told of what was read of a directory that has this attach id. */
+  keep(attachId: string, nodes: ReadAhead["nodes"]): void {
+    this.#ahead = { attachId, at: this.#clock.now(), nodes };
+  }
+
+  /** The reads of an add for the directory that has this attach id. */
+  open(attachId: string | null): AddReads {
+    const ahead = this.#ahead?.attachId === attachId ? this.#ahead : null;
+    return this.#prefetch?.open(this.#kind, this.#clock, ahead) ??
+      new AddReads(this.#clock, null, () => {});
+  }
+}
+
 /** What leaves a device's nodes as they were when it was made ready. */
 const HARMLESS: ReadonlySet<string> = new Set(["nodes.read", "recordUndo", "scripts.check"]);
 

@@ -1,6 +1,7 @@
 /** What a lane does with a look that was under way while something happened. */
 import { expect, test } from "bun:test";
-import { Lane, type LaneActions } from "../../../core/daemon/device_lane.ts";
+import { Lane } from "../../../core/daemon/device_lane.ts";
+import type { LaneActions } from "../../../core/daemon/lane_actions.ts";
 import type { Observation } from "../../../core/lifecycle/observation.ts";
 import { XenbusState } from "../../../core/xen/states.ts";
 import { DEFAULT_TIMES } from "../../../core/xen/times.ts";

@@ -1,0 +1,175 @@
+/** Calls one device's plugin: in its turn, with a time limit, and with the device as it may see it. */
+import type { Device, PluginOperations } from "../../../contract/v1/plugin.ts";
+import type { Phase } from "../../lifecycle/state.ts";
+import type { Log } from "../../log/log.ts";
+import type { DeviceId } from "../../xen/device_id.ts";
+import type { Activity } from "../activity.ts";
+import type { ChildKeeper } from "../capabilities/children.ts";
+import { type ContextParts, deviceContext, HOTPLUG_RECORD } from "../capabilities/device.ts";
+import { DEVICE_MODEL_RECORD, type DeviceModels } from "../capabilities/device_models.ts";
+import type { DirectoryKeeper } from "../capabilities/directories.ts";
+import type { JournalStore } from "../journal/memory.ts";
+import { type CallLimits, guardedCall } from "../plugin/guard.ts";
+import type { PluginHost } from "../plugin/host.ts";
+import type { Slots } from "../slots.ts";
+import { both } from "./both.ts";
+import type { DeviceRecord } from "./device_record.ts";
+import { Holders } from "./holders.ts";
+import type { AddReads } from "./prefetch.ts";
+
+/** What calls are made of. */
+export interface CallParts extends ContextParts {
+  readonly journal: JournalStore;
+  readonly slots: Slots;
+  readonly children: ChildKeeper;
+  readonly deviceModels: DeviceModels;
+  readonly directories: DirectoryKeeper;
+  readonly calls: CallLimits;
+}
+
+/** Whose plugin is called. */
+export interface Called {
+  readonly id: DeviceId;
+  readonly plugin: PluginHost;
+  readonly frontendKind: string;
+  readonly record: DeviceRecord;
+  readonly activity: Activity;
+  readonly log: Log;
+  /** To be called when the device should be checked at once. */
+  onTrouble(): void;
+  /** Where another device is in its life, if it is known. */
+  phaseOf(id: DeviceId): Phase | undefined;
+}
+
+/** What a call does with the plugin. */
+export type Use<T> = (
+  plugin: PluginOperations,
+  device: Device,
+  signal: AbortSignal,
+) => Promise<T>;
+
+/** The calls of one device, and what the daemon keeps for it beside them. */
+export class PluginCaller {
+  readonly #called: Called;
+  readonly #parts: CallParts;
+  readonly #holders: Holders;
+
+  constructor(called: Called, parts: CallParts) {
+    this.#called = called;
+    this.#parts = parts;
+    this.#holders = new Holders(called.id, parts.journal, (other) => called.phaseOf(other));
+  }
+
+  /** Calls the plugin, which is loaded if need be. @param reads of an add */
+  async call<T>(signal: AbortSignal, use: Use<T>, reads?: AddReads): Promise<T> {
+    const { clock, calls: limits } = this.#parts;
+    const { id, plugin } = this.#called;
+    const directories = this.#parts.directories.open(id);
+    try {
+      return await guardedCall(
+        plugin.manifest.name,
+        (timeLeft) => this.#device(timeLeft, directories, reads),
+        async (device, signal) => await use(await plugin.operations(), device, signal),
+        signal,
+        { clock, limits, onUse: (capability) => reads?.used(capability) },
+      );
+    } finally {
+      await directories.end();
+    }
+  }
+
+  /** Does what takes one of the slots. */
+  async inSlot(signal: AbortSignal, work: () => Promise<void>): Promise<void> {
+    const { activity, id } = this.#called;
+    const admitted = activity.begin("its turn: as many operations run as may");
+    const release = await this.#parts.slots.acquire(id.frontendDomid, signal).finally(admitted);
+    try {
+      await work();
+    } finally {
+      release();
+    }
+  }
+
+  /**
+   * Undoes the device: what its plugin did, and what the daemon holds for it. Of these, each is tried
+   * whatever becomes of the others.
+   */
+  async remove(signal: AbortSignal): Promise<void> {
+    const { children, directories, hotplug } = this.#parts;
+    const { id, record } = this.#called;
+    const called = this.call(signal, (plugin, device, signal) => plugin.remove(device, signal));
+    await both(called, async () => {
+      const stopped = record.childNames.length > 0
+        ? children.stopAll(record.mark)
+        : Promise.resolve();
+      await both(stopped, async () => {
+        if (record.undo[DEVICE_MODEL_RECORD]) await this.#deviceModel.release();
+      });
+    });
+    await directories.remove(id);
+    if (record.undo[HOTPLUG_RECORD]) await hotplug.remove(id);
+  }
+
+  /** How one of the processes that serve it has ended; null while all run. */
+  async endedChild(): Promise<string | null> {
+    const { record } = this.#called;
+    for (const name of record.childNames) {
+      const end = await this.#parts.children.endOf(record.mark, name);
+      if (end !== null) return end;
+    }
+    return null;
+  }
+
+  /** The guest's QEMU, as this device sees it. */
+  get #deviceModel(): Device["deviceModel"] {
+    const { journal, deviceModels, scripts } = this.#parts;
+    const { id, record } = this.#called;
+    return deviceModels.of({
+      id,
+      path: scripts.path,
+      environment: scripts.environment,
+      undo: () => record.undo,
+      record: (more) => record.addUndo(more),
+      devices: () => journal.entries(),
+      onTrouble: () => this.#called.onTrouble(),
+    });
+  }
+
+  #device(
+    timeLeft: () => number,
+    directories: Device["directories"],
+    reads: AddReads | undefined,
+  ): Device {
+    const { id, plugin, record, log, activity, frontendKind } = this.#called;
+    const { children, scripts } = this.#parts;
+    const addUndo = (more: Device["undo"]) => record.addUndo(more, reads?.seen);
+    return deviceContext(id, this.#parts, log, {
+      get: () => record.undo,
+      add: addUndo,
+      useHotplug: () => {
+        if (!record.undo[HOTPLUG_RECORD]) addUndo({ [HOTPLUG_RECORD]: true });
+      },
+      heldElsewhere: (name, value, by) => this.#holders.any(name, value, by),
+      holders: (name, value, by) => this.#holders.of(name, value, by),
+      heldValues: (name) => this.#holders.values(name),
+    }, {
+      attachId: record.attachId,
+      activity,
+      environment: record.environment,
+      ...(reads === undefined ? {} : { first: reads }),
+      copy: record.nodes,
+      timeLeft,
+      frontendKind,
+      settings: plugin.settings,
+      directories,
+      deviceModel: this.#deviceModel,
+      children: children.of({
+        mark: record.mark,
+        path: scripts.path,
+        log,
+        record: (name, value) => addUndo({ [name]: value }),
+        onExit: () => this.#called.onTrouble(),
+      }),
+    });
+  }
+}
