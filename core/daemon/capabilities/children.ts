@@ -20,8 +20,6 @@ const POLL_MS = 20;
 /** How much is shown of the last line that one printed, in characters. */
 const SAID_MAX = 300;
 
-const NAME = /^[A-Za-z0-9-]{1,32}$/;
-
 /** A process of this daemon's. */
 interface Running {
   readonly child: Child;
@@ -59,14 +57,7 @@ export class ChildKeeper {
 
   /** The processes of one device. */
   of(context: ChildrenContext): DeviceChildren {
-    const key = (name: string) => {
-      if (!NAME.test(name)) {
-        throw new Error(
-          `process name ${JSON.stringify(name)}; expected letters, digits and -, at most 32`,
-        );
-      }
-      return `${context.mark}/${name}`;
-    };
+    const key = (name: string) => `${context.mark}/${name}`;
     return {
       start: async (name, argv) => await this.#start(key(name), name, argv, context),
       running: async (name) => await this.#isRunning(key(name)),
@@ -102,9 +93,6 @@ export class ChildKeeper {
     { path, log, record, onExit }: ChildrenContext,
   ): Promise<void> {
     if (await this.#isRunning(key)) return;
-    if (!argv[0].startsWith("/")) {
-      throw new Error(`process ${name}: ${argv[0]} is not an absolute path`);
-    }
     record(CHILD_RECORD + name, argv.join(" "));
     this.#ended.delete(key);
     let said = "";

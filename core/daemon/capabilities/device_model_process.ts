@@ -59,7 +59,6 @@ export class ModelProcess {
     base: Readonly<Record<string, string>>,
     output: (line: string) => void,
   ): Promise<ModelProcess> {
-    if (!argv[0].startsWith("/")) throw new Error(`${argv[0]} is not an absolute path`);
     let qemu: ModelProcess | null = null;
     let said = "";
     const child = await parts.processes.start({

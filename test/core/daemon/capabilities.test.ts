@@ -313,7 +313,7 @@ describe("children", () => {
   });
 
   test.each([
-    ["no path", ["sleep", "1"], /process x: sleep is not an absolute path/],
+    ["no path", ["sleep", "1"], /"sleep" is not an absolute path/],
     ["no program", ["/bin/none"], /process x: \/bin\/none cannot be started/],
   ])("%s", async (_, argv, reason) => {
     world.recorder.within = async (call, { children }) => {
