@@ -31,6 +31,7 @@ export class ServerConnection implements Caller {
   /** Waiting events, by path and token; equal ones are sent once. */
   readonly #waitingEvents = new Set<string>();
   #backlogBytes = 0;
+  #flushing = false;
   #closed = false;
 
   /** @param coalesce whether an event equal to one that still waits is dropped */
@@ -94,12 +95,16 @@ export class ServerConnection implements Caller {
     this.#send(encodeMessage({ type: Op.ERROR, reqId, txId, payload: nulTerminated(code) }));
   }
 
-  /** Sends a watch event, unless an equal one waits or it would be too long. */
+  /**
+   * Sends a watch event, unless an equal one waits or it would be too long. All that one request
+   * causes waits until it has been done, so equal events of one change are one event. Those of
+   * special nodes count each.
+   */
   event(path: string, watch: ServerWatch): void {
     const payload = nulTerminated(path.slice(watch.relative), watch.token);
     if (payload.length > PAYLOAD_MAX) return;
     const message = encodeMessage({ type: Op.WATCH_EVENT, reqId: 0, txId: 0, payload });
-    if (this.#coalesce && this.#stream.queued > 0) {
+    if (this.#coalesce && !path.startsWith("@")) {
       const key = String.fromCharCode(...payload);
       if (this.#waitingEvents.has(key)) return;
       this.#waitingEvents.add(key);
@@ -109,6 +114,7 @@ export class ServerConnection implements Caller {
 
   close(): void {
     if (this.#closed) return;
+    if (this.#stream.queued === 0) this.#flush();
     this.#closed = true;
     this.#stream.close();
   }
@@ -117,8 +123,17 @@ export class ServerConnection implements Caller {
     if (this.#closed) return;
     this.#backlog.push(message);
     this.#backlogBytes += message.length;
-    if (this.#stream.queued === 0) this.#flush();
+    if (this.#stream.queued === 0) this.#flushSoon();
     else if (this.#backlogBytes > BACKLOG_MAX) this.close();
+  }
+
+  #flushSoon(): void {
+    if (this.#flushing) return;
+    this.#flushing = true;
+    queueMicrotask(() => {
+      this.#flushing = false;
+      if (!this.#closed) this.#flush();
+    });
   }
 
   #flush(): void {

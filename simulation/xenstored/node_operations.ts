@@ -8,7 +8,7 @@ import type { Node } from "./node.ts";
 import { unsignedInt } from "./numbers.ts";
 import { exceeds, nodeSize } from "./quotas.ts";
 import { find, type Right } from "./rights.ts";
-import { addChild, change, descendants, removeChild } from "./tree.ts";
+import { addChild, change, removeTree } from "./tree.ts";
 
 const NOTHING = new Uint8Array(0);
 
@@ -151,23 +151,15 @@ export function checkSize(
 export function remove(call: Call): Answer {
   const path = pathArgument(call, onlyString(call));
   const view = viewOf(call);
-  let node: Node;
   try {
-    node = find(view, path, call.connection, "write");
+    find(view, path, call.connection, "write");
   } catch (error) {
     const missing = error instanceof Failure && error.code === "ENOENT";
     if (missing && view.get(parentPath(path) ?? "/") !== undefined) return DONE;
     throw error;
   }
   require(path !== "/", "EINVAL");
-  const inner = descendants(view, path).map((child) => [child, view.get(child)!] as const);
   // Inner nodes first: whoever watches one of them is told of its own path.
-  for (const [child, was] of inner) {
-    view.drop(child);
-    announce(call, child, true, was);
-  }
-  view.drop(path);
-  removeChild(view, path);
-  announce(call, path, false, node);
+  removeTree(view, path, (at, node) => announce(call, at, at !== path, node));
   return DONE;
 }

@@ -52,11 +52,12 @@ export function setPermissions(call: Call): Answer {
 
 /**
  * Who hears of domains. An owner other than domain 0 may even give that away. 4.17 refuses with
- * whatever errno is left over from before (EINVAL and ENOENT were seen); these are the names meant.
+ * whatever errno is left over from before: ENOENT for an unknown name, as a rule. For a guest that may
+ * not, that is nothing at times, and 4.17 dies of it; EACCES is what is meant.
  */
 function setSpecialPermissions(call: Call, name: string, permissions: NodePermission[]): Answer {
   const { connection, store } = call;
-  require(name === "@introduceDomain" || name === "@releaseDomain", "EINVAL");
+  require(name === "@introduceDomain" || name === "@releaseDomain", "ENOENT");
   const special: SpecialName = name;
   require(grants(store.special[special], connection, "own"), "EACCES");
   store.special[special] = permissions;

@@ -7,7 +7,7 @@ import type { ServerConnection } from "./connection.ts";
 import type { Node, NodePermission } from "./node.ts";
 import { DEFAULT_QUOTAS, type Quotas } from "./quotas.ts";
 import { grants } from "./rights.ts";
-import { descendants, removeChild, Tree } from "./tree.ts";
+import { descendants, removeTree, Tree, withoutDomain } from "./tree.ts";
 
 /** How a store behaves. */
 export interface ServerOptions {
@@ -126,10 +126,16 @@ export class Store {
   /**
    * Sends the events of one change to those who watch it and may know of it.
    * @param exact whether only watches on this very path are concerned (it went with its parent)
-   * @param node the node as it is, or was before it was removed
+   * @param node the node as it is, or was just before it was removed; undefined if it is known no
+   *   more, and then only those hear of it that `before` lets read it
    * @param before its permissions before they were changed, if they were
    */
-  fire(path: string, exact: boolean, node: Node, before?: readonly NodePermission[]): void {
+  fire(
+    path: string,
+    exact: boolean,
+    node: Node | undefined,
+    before?: readonly NodePermission[],
+  ): void {
     for (const connection of this.connections) {
       const watches = exact ? connection.watches.on(path) : connection.watches.above(path);
       if (watches.length === 0 || !this.#maySee(connection, path, node, before)) continue;
@@ -148,11 +154,12 @@ export class Store {
   #maySee(
     connection: ServerConnection,
     path: string,
-    node: Node,
+    node: Node | undefined,
     before: readonly NodePermission[] | undefined,
   ): boolean {
-    if (grants(node.permissions, connection, "read")) return true;
     if (before !== undefined && grants(before, connection, "read")) return true;
+    if (node === undefined) return false;
+    if (grants(node.permissions, connection, "read")) return true;
     const parent = this.tree.get(parentPath(path) ?? "/");
     return parent !== undefined && grants(parent.permissions, connection, "read");
   }
@@ -170,20 +177,13 @@ export class Store {
 
   /** Nodes that die with their owner are announced like any removal, and before `@releaseDomain`. */
   #forgetOwner(domid: number): void {
-    for (const [path, node] of [...this.tree.entries()]) {
-      if (this.tree.get(path) !== node) continue;
+    for (const path of ["/", ...descendants(this.tree, "/")]) {
+      const node = this.tree.get(path);
+      if (node === undefined) continue;
       if (node.permissions[0]?.domid === domid) {
-        for (const child of descendants(this.tree, path)) {
-          const was = this.tree.get(child)!;
-          this.tree.drop(child);
-          this.fire(child, true, was);
-        }
-        this.tree.drop(path);
-        removeChild(this.tree, path);
-        this.fire(path, false, node);
+        removeTree(this.tree, path, (at, was) => this.fire(at, at !== path, was));
       } else if (node.permissions.some((entry) => entry.domid === domid)) {
-        const permissions = withoutDomain(node.permissions, domid);
-        this.tree.put(path, { value: node.value, children: node.children, permissions });
+        this.tree.ignoreDomain(path, domid);
       }
     }
     for (const name of ["@introduceDomain", "@releaseDomain"] as const) {
@@ -193,9 +193,4 @@ export class Store {
       );
     }
   }
-}
-
-/** A permission list in which the entries of a domain are ignored. */
-function withoutDomain(permissions: readonly NodePermission[], domid: number): NodePermission[] {
-  return permissions.map((entry) => entry.domid === domid ? { ...entry, ignored: true } : entry);
 }

@@ -15,16 +15,16 @@ interface Access {
   modified: boolean;
   /** Whether its change is announced at the commit, and to whom: only to watches on this very path? */
   announce: "no" | "exact" | "below";
-  /** The node before it was removed, for the permission filter of its events. */
-  last: Node | undefined;
 }
 
-/** An event that a commit causes. */
-export interface Announcement {
-  readonly path: string;
-  readonly exact: boolean;
-  readonly node: Node;
-}
+/** Tells of one node that a commit has just changed. */
+export type Announce = (
+  path: string,
+  /** Whether only watches on this very path are concerned. */
+  exact: boolean,
+  /** The node as the transaction saw it first, if it existed. */
+  before: Node | undefined,
+) => void;
 
 /** Remembers every node looked at with its generation; commits only if none has moved since. */
 export class ServerTransaction implements NodeView {
@@ -32,6 +32,13 @@ export class ServerTransaction implements NodeView {
   readonly #tree: Tree;
   readonly #limit: number;
   readonly #seen = new Map<string, Access>();
+  /**
+   * Domains that have become or ceased to be the owner of a node here, and how many nodes more each
+   * owns if this is committed; 0 or fewer is possible.
+   */
+  readonly owners = new Map<number, number>();
+  /** Whether a node was created here, be it there any more or not. */
+  created = false;
   /** A quota was hit: the commit will fail with this. */
   broken: string | null = null;
 
@@ -48,13 +55,18 @@ export class ServerTransaction implements NodeView {
 
   put(path: string, node: Omit<Node, "generation" | "shared">): void {
     const access = this.#access(path);
+    if (access.node === undefined) this.created = true;
+    if (access.node?.permissions !== node.permissions) {
+      this.#count(access.node, -1);
+      this.#count(node, 1);
+    }
     access.node = { ...node, generation: access.generation, shared: true };
     access.modified = true;
   }
 
   drop(path: string): void {
     const access = this.#access(path);
-    access.last = access.node;
+    this.#count(access.node, -1);
     access.node = undefined;
     access.modified = true;
   }
@@ -70,35 +82,27 @@ export class ServerTransaction implements NodeView {
     if (this.broken !== null) throw new Failure(this.broken);
   }
 
-  /** How many nodes more a domain owns when this is committed; negative for fewer. */
-  gainedBy(domid: number): number {
-    const owns = (node: Node | undefined) => node?.permissions[0]?.domid === domid ? 1 : 0;
-    let gained = 0;
-    for (const { first, node } of this.#seen.values()) gained += owns(node) - owns(first);
-    return gained;
-  }
-
   /**
-   * Applies everything to the live tree.
-   * @returns what to announce, in the order in which the paths were first looked at
+   * Applies everything to the live tree, node by node, in the order in which the paths were first
+   * looked at. Each change is told at once, as the C daemon does it: who may know of it depends on
+   * what the tree is like between this node and the next.
    * @throws Failure EAGAIN when a node that was looked at has changed
    */
-  commit(): Announcement[] {
+  commit(announce: Announce): void {
     for (const [path, { generation }] of this.#seen) {
       if ((this.#tree.get(path)?.generation ?? 0) !== generation) throw new Failure("EAGAIN");
     }
-    const announcements: Announcement[] = [];
     for (const [path, access] of this.#seen) {
-      if (access.modified) {
-        if (access.node === undefined) this.#tree.drop(path);
-        else this.#tree.put(path, { ...access.node, children: new Set(access.node.children) });
-      }
-      const node = access.node ?? access.last;
-      if (access.announce !== "no" && node !== undefined) {
-        announcements.push({ path, exact: access.announce === "exact", node });
-      }
+      if (!access.modified) continue;
+      if (access.node === undefined) this.#tree.drop(path);
+      else this.#tree.put(path, { ...access.node, children: new Set(access.node.children) });
+      if (access.announce !== "no") announce(path, access.announce === "exact", access.first);
     }
-    return announcements;
+  }
+
+  #count(node: Pick<Node, "permissions"> | undefined, change: 1 | -1): void {
+    const owner = node?.permissions[0]?.domid;
+    if (owner !== undefined) this.owners.set(owner, (this.owners.get(owner) ?? 0) + change);
   }
 
   #access(path: string): Access {
@@ -116,7 +120,6 @@ export class ServerTransaction implements NodeView {
         node,
         modified: false,
         announce: "no",
-        last: undefined,
       };
       this.#seen.set(path, access);
     }

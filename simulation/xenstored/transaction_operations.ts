@@ -33,19 +33,26 @@ export function endTransaction(call: Call): Answer {
   connection.transactions.delete(transaction.id);
   if (how === "T") {
     transaction.checkWhole();
-    checkNodes(call, transaction);
-    for (const { path, exact, node } of transaction.commit()) store.fire(path, exact, node);
+    checkOwners(call, transaction);
+    transaction.commit((path, exact, before) =>
+      store.fire(path, exact, store.tree.get(path), before?.permissions)
+    );
   }
   return DONE;
 }
 
 /**
  * What a transaction creates counts only when it is committed, and then 4.17 does not let the limit
- * be reached, whereas a node created outside may reach it. It looks before it looks for conflicts.
+ * be reached, whereas a node created outside may reach it. It looks before it looks for conflicts, and
+ * also finds out that an owner has died meanwhile.
+ * @throws Failure ENOSPC, ENOMEM
  */
-function checkNodes({ connection, store }: Call, transaction: ServerTransaction): void {
+function checkOwners({ connection, store }: Call, transaction: ServerTransaction): void {
   const { nodes: limit } = store.quotas;
-  if (connection.privileged || limit === 0) return;
-  const gained = transaction.gainedBy(connection.domid);
-  require(gained <= 0 || store.tree.ownedBy(connection.domid) + gained < limit, "ENOSPC");
+  const counts = transaction.created && !connection.privileged && limit !== 0;
+  for (const [domid, gained] of transaction.owners) {
+    require(store.domains.has(domid), "ENOMEM");
+    const full = domid !== 0 && store.tree.ownedBy(domid) + gained >= limit;
+    require(!counts || !full, "ENOSPC");
+  }
 }

@@ -34,6 +34,20 @@ export class Tree implements NodeView {
     this.#nodes.set(path, { value, permissions, children, generation, shared: false });
   }
 
+  /**
+   * Has the entries of a domain that has died ignored. To transactions that is no change: the C
+   * daemon finds it out anew whenever it reads a node.
+   */
+  ignoreDomain(path: string, domid: number): void {
+    const node = this.#nodes.get(path);
+    if (node === undefined) return;
+    const { value, children, generation } = node;
+    const permissions = withoutDomain(node.permissions, domid);
+    // A transaction that holds on to the old object holds on to its children, too.
+    const own = node.shared ? new Set(children) : children;
+    this.#nodes.set(path, { value, permissions, children: own, generation, shared: false });
+  }
+
   drop(path: string): void {
     this.#count(this.#nodes.get(path), -1);
     this.#nodes.delete(path);
@@ -51,11 +65,14 @@ export class Tree implements NodeView {
     if (owned === 0) this.#owned.delete(owner);
     else this.#owned.set(owner, owned);
   }
+}
 
-  /** All paths and nodes, in no particular order. */
-  entries(): IterableIterator<[string, Node]> {
-    return this.#nodes.entries();
-  }
+/** A permission list in which the entries of a domain are ignored. */
+export function withoutDomain(
+  permissions: readonly NodePermission[],
+  domid: number,
+): NodePermission[] {
+  return permissions.map((entry) => entry.domid === domid ? { ...entry, ignored: true } : entry);
 }
 
 /** Replaces some properties of an existing node. */
@@ -93,6 +110,28 @@ function changeChildren(
   const children = node.shared ? new Set(node.children) : node.children;
   edit(children, baseName(path));
   change(view, parent, node, { children });
+}
+
+/**
+ * Removes a node with all below it, innermost first: children before their parents.
+ * @param removed told each node that is gone, as it was; its parent is still there
+ */
+export function removeTree(
+  view: NodeView,
+  path: string,
+  removed: (path: string, node: Node) => void,
+): void {
+  // The C daemon looks at the parent before it looks below: that is the order of a commit's events.
+  view.get(parentPath(path) ?? "/");
+  const walk = (at: string): void => {
+    const node = view.get(at);
+    if (node === undefined) return;
+    for (const name of node.children) walk(joinPath(at, name));
+    view.drop(at);
+    removed(at, node);
+  };
+  walk(path);
+  removeChild(view, path);
 }
 
 /** Paths of a node's descendants, children first in their order, each followed by its own. */

@@ -1,15 +1,20 @@
 /** WATCH, UNWATCH, RESET_WATCHES. */
 import { toText } from "../../core/xenstore/codec.ts";
-import { domainPath } from "../../core/xenstore/paths.ts";
+import { absolutePath, domainPath } from "../../core/xenstore/paths.ts";
 import { type Answer, type Call, DONE, pathArgument, strings } from "./call.ts";
 import { require } from "./failure.ts";
 import type { ServerWatch } from "./watches.ts";
 
-/** What WATCH and UNWATCH name: a watch, be it registered or not. */
-function watchArguments(call: Call): ServerWatch {
+/** The path and the token that WATCH and UNWATCH name. @throws Failure EINVAL */
+function watchArguments(call: Call): { text: string; token: Uint8Array } {
   const [pathBytes, token, ...more] = strings(call);
   require(pathBytes !== undefined && token !== undefined && more.length === 0, "EINVAL");
-  const text = toText(pathBytes);
+  return { text: toText(pathBytes), token };
+}
+
+/** A watch that can be registered. @throws Failure EINVAL */
+function newWatch(call: Call): ServerWatch {
+  const { text, token } = watchArguments(call);
   if (text.startsWith("@")) {
     const { pathLength } = call.store.quotas;
     require(pathLength === 0 || text.length <= pathLength, "EINVAL");
@@ -23,7 +28,7 @@ function watchArguments(call: Call): ServerWatch {
 /** Registers a watch: first the acknowledgement, then its first event. */
 export function watch(call: Call): Answer {
   const { connection, store } = call;
-  const wanted = watchArguments(call);
+  const wanted = newWatch(call);
   require(!connection.watches.has(wanted), "EEXIST");
   if (!connection.privileged) {
     const { watches: limit } = store.quotas;
@@ -36,9 +41,11 @@ export function watch(call: Call): Answer {
   return { ...DONE, after: () => connection.event(added.path, added) };
 }
 
-/** Ends a watch. */
+/** Ends a watch. Whether its path is one that can be watched is not asked. */
 export function unwatch(call: Call): Answer {
-  require(call.connection.watches.remove(watchArguments(call)), "ENOENT");
+  const { text, token } = watchArguments(call);
+  const path = absolutePath(text, domainPath(call.connection.domid));
+  require(call.connection.watches.remove({ path, token }), "ENOENT");
   return DONE;
 }
 

@@ -43,7 +43,7 @@ export class Watches {
   }
 
   /** Ends the one with this path and token. @returns false when there is none */
-  remove({ path, token }: ServerWatch): boolean {
+  remove({ path, token }: Pick<ServerWatch, "path" | "token">): boolean {
     const here = this.#byPath.get(path) ?? [];
     const index = indexOf(here, token);
     if (index < 0) return false;

@@ -115,9 +115,14 @@ export class RawConnection {
    * that were caused before; identical ones in a row count once, as a server may merge them.
    */
   async events(): Promise<string[]> {
+    return (await this.allEvents()).filter((line, at, all) => line !== all[at - 1]);
+  }
+
+  /** As {@link events}, with those that are equal. */
+  async allEvents(): Promise<string[]> {
     await this.ask(Op.READ, "/\0");
     const events = this.order.splice(0).filter((line) => line.startsWith("event "));
-    return events.map((line) => line.slice(6)).filter((line, at, all) => line !== all[at - 1]);
+    return events.map((line) => line.slice(6));
   }
 
   /** Resolves when the server has closed the connection. @throws Error when it does not */

@@ -7,6 +7,7 @@ import { afterAll, afterEach, beforeAll, describe } from "bun:test";
 import type { Bench, ServerUnderTest } from "./bench.ts";
 import { domains } from "./domains.ts";
 import { framing } from "./framing.ts";
+import { hearers } from "./hearers.ts";
 import { nodes } from "./nodes.ts";
 import { permissions } from "./permissions.ts";
 import { quotas } from "./quotas.ts";
@@ -71,6 +72,7 @@ export function conformance(name: string, start: () => Promise<ServerUnderTest>)
     permissions(bench);
     transactions(bench);
     watches(bench);
+    hearers(bench);
     domains(bench);
     quotas(bench);
   });
