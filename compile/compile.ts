@@ -4,28 +4,33 @@ import { join, resolve } from "node:path";
 import { commandLine, refuse } from "../tools/command_line.ts";
 import { bundlePlugin } from "../commands/plugin/bundle.ts";
 import { builtIns } from "../built_in.ts";
-import { build, commit } from "./build.ts";
-import { check } from "./check/check.ts";
+import { type Binary, fileName, FULL, SMALL } from "./binaries.ts";
+import { check, type Made } from "./check/check.ts";
 import { chosenTargets } from "./chosen_targets.ts";
 import { writeBill, writeChecksums } from "./papers.ts";
-import { buildSmall } from "./small/link.ts";
-import { TARGETS } from "./targets.ts";
+import type { Order } from "./sources.ts";
+import { MissingPart } from "./small/missing.ts";
+import { type Target, TARGETS } from "./targets.ts";
 
 const names = builtIns.map(({ manifest }) => manifest.name);
 
 const help = `npm run compile [-- OPTIONS]
 npm run compile -- plugins [--outdir DIR]
 
-Makes dist/xdevd, for this machine; with plugins, each backend as a file of its own
-(dist/plugins/vbd.js). The status is 1 if that fails, 2 for a wrong command line.
+Makes two binaries for this machine: dist/xdevd, small and static, which is what to copy, and
+dist/xdevd-full with the runtime of the tests, for TypeScript plugins and drawings. The small one
+needs apt and gcc (npm run setup -- --system); where one is missing, the full one is made, and a
+line says why. With plugins, each backend is a file of its own (dist/plugins/vbd.js). The status
+is 1 if that fails, 2 for a wrong command line.
 
-  --target TARGET,…  dist/xdevd-TARGET instead, each with a bill of materials, and SHA256SUMS:
-    ${TARGETS.map(({ name }) => name).join(", ")}
+  --small            only the small one; it fails where something is missing
+  --full             only the full one
+  --target TARGET,…  dist/xdevd-TARGET and dist/xdevd-full-TARGET instead, each with a bill of
+                     materials, and SHA256SUMS: ${TARGETS.map(({ name }) => name).join(", ")}
   --all              all of these
   --check            build again, compare, and run what can be run here (with --target or --all)
   --with NAME,…      only these backends are built in: ${names.join(", ")}; or none
-  --small            dist/xdevd-small instead: static, without a runtime to ship (needs apt and gcc)
-  --outfile FILE     in place of dist/xdevd, or of dist/xdevd-small
+  --outfile FILE     in place of dist/xdevd or dist/xdevd-full (with --small or --full)
   --outdir DIR       in place of dist or dist/plugins
   --help             this
 `;
@@ -38,6 +43,7 @@ const { values, positionals } = commandLine("compile", help, {
     target: { type: "string" },
     all: { type: "boolean" },
     small: { type: "boolean" },
+    full: { type: "boolean" },
     check: { type: "boolean" },
   },
   allowPositionals: true,
@@ -64,43 +70,60 @@ async function bundleAll(outdir: string) {
 
 async function compile() {
   const plugins = chosenPlugins();
-  if (values.small) {
-    for (const option of ["all", "target", "check", "outdir"] as const) {
-      if (values[option] !== undefined) usage(`--${option}: expected without --small`);
-    }
-    const outfile = values.outfile ?? "dist/xdevd-small";
-    await buildSmall({ outfile, plugins });
-    report(outfile, plugins);
-    return;
-  }
-  if (values.all && values.target !== undefined) usage("--all: expected without --target");
-  const targets = values.all
-    ? TARGETS
-    : values.target === undefined
-    ? []
-    : chosenTargets("compile", values.target);
-  if (targets.length === 0) {
-    for (const option of ["check", "outdir"] as const) {
-      if (values[option] !== undefined) usage(`--${option}: expected with --all or --target`);
-    }
-    const outfile = values.outfile ?? "dist/xdevd";
-    await build({ outfile, plugins, target: null });
-    report(outfile, plugins);
-    return;
-  }
-  if (values.outfile !== undefined) {
-    usage("--outfile: expected without --all and --target; --outdir is for those");
-  }
+  const targets = chosen();
   const outdir = values.outdir ?? "dist";
+  const made: Made[] = [];
   const files: string[] = [];
   for (const target of targets) {
-    const outfile = join(outdir, `xdevd-${target.name}`);
-    const inputs = await build({ outfile, plugins, target });
-    files.push(outfile, writeBill(outfile, inputs, target, plugins, commit()));
-    report(outfile, plugins);
+    for (const binary of wanted()) {
+      const outfile = values.outfile ??
+        join(outdir, target === null ? binary.name : fileName(binary, target));
+      const inputs = await buildOrSay(binary, { outfile, plugins, target });
+      if (inputs === null) continue;
+      report(outfile, plugins);
+      if (target === null) continue;
+      files.push(outfile, writeBill(binary, outfile, inputs, target, plugins));
+      made.push({ binary, target });
+    }
   }
-  console.log(writeChecksums(files));
-  if (values.check) await check(targets, plugins, outdir);
+  if (files.length > 0) console.log(writeChecksums(files));
+  if (values.check) await check(made, plugins, outdir);
+}
+
+/** For what; null is this machine, for a file of a shorter name. */
+function chosen(): readonly (Target | null)[] {
+  if (values.all && values.target !== undefined) usage("--all: expected without --target");
+  if (values.small && values.full) usage("--small --full: expected one of them, or none for both");
+  if (values.all || values.target !== undefined) {
+    if (values.outfile !== undefined) {
+      usage("--outfile: expected without --all and --target; --outdir is for those");
+    }
+    return values.target === undefined ? TARGETS : chosenTargets("compile", values.target);
+  }
+  if (values.check) usage("--check: expected with --all or --target");
+  if (values.outfile !== undefined) {
+    if (values.outdir !== undefined) usage("--outfile: expected without --outdir");
+    if (wanted().length > 1) {
+      usage("--outfile: expected with --small or --full; --outdir is for both");
+    }
+  }
+  return [null];
+}
+
+function wanted(): readonly Binary[] {
+  return values.small ? [SMALL] : values.full ? [FULL] : [SMALL, FULL];
+}
+
+/** @returns the files that went in; null when it lacks something, and another one is made besides */
+async function buildOrSay(binary: Binary, order: Order): Promise<readonly string[] | null> {
+  try {
+    return await binary.build(order);
+  } catch (error) {
+    if (!(error instanceof MissingPart)) throw error;
+    if (wanted().length === 1) throw new Error(`${order.outfile}: ${error.message}`);
+    console.error(`compile: ${order.outfile} is not made: ${error.message}`);
+    return null;
+  }
 }
 
 function chosenPlugins(): string[] {

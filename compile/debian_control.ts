@@ -5,7 +5,8 @@ export interface Description {
   readonly name: string;
   /** Debian's name of the machine, or `all`. */
   readonly architecture: string;
-  readonly depends: string;
+  /** Null: it needs nothing. */
+  readonly depends: string | null;
   /** Further fields. */
   readonly fields: Readonly<Record<string, string>>;
   /** One line, without an article or a full stop. */
@@ -32,7 +33,7 @@ export function control(description: Description, build: Build): string {
     Architecture: architecture,
     Maintainer: build.maintainer,
     "Installed-Size": String(build.kilobytes),
-    Depends: depends,
+    ...(depends === null ? {} : { Depends: depends }),
     ...fields,
     Section: "admin",
     Priority: "optional",

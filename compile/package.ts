@@ -12,32 +12,31 @@ import { type Entry, layout } from "../commands/install/layout.ts";
 import { placeMade } from "../platform/io/place_files.ts";
 import { MANIFEST_PATH } from "../commands/install/manifest.ts";
 import { commandLine } from "../tools/command_line.ts";
-import { build, commit } from "./build.ts";
+import { type Binary, FULL, SMALL } from "./binaries.ts";
 import { chosenTargets } from "./chosen_targets.ts";
 import { control, type Description } from "./debian_control.ts";
 import { run } from "./check/foreign.ts";
 import { writeBill } from "./papers.ts";
+import { commit } from "./sources.ts";
 import { type Target, TARGETS } from "./targets.ts";
-
-const ARCHITECTURES: Readonly<Record<string, string>> = {
-  "linux-x64": "amd64",
-  "linux-arm64": "arm64",
-};
 
 const help = `npm run package [-- OPTIONS]
 
-Makes Debian packages: xdevd, and xdevd-xenstore-tools, whose links stand in for Debian's
-xenstore-utils. Needs dpkg-deb. DEBFULLNAME and DEBEMAIL name the maintainer; the same commit gives
-the same bytes. The status is 1 if that fails, 2 for a wrong command line.
+Makes Debian packages: xdevd, which is the small binary; xdevd-full, which is the full one and can take
+its place; and xdevd-xenstore-tools, whose links stand in for Debian's xenstore-utils. Needs dpkg-deb,
+and what npm run compile -- --small needs. DEBFULLNAME and DEBEMAIL name the maintainer; the same
+commit gives the same bytes. The status is 1 if that fails, 2 for a wrong command line.
 
-  --target TARGET,…  for these machines (${Object.keys(ARCHITECTURES).join(", ")}; default: all)
+  --target TARGET,…  for these machines (${
+  TARGETS.map(({ name }) => name).join(", ")
+}; default: all)
   --outdir DIR       in place of dist
   --help             this
 `;
 
 const { values } = commandLine("package", help, {
   options: {
-    target: { type: "string", default: Object.keys(ARCHITECTURES).join(",") },
+    target: { type: "string", default: TARGETS.map(({ name }) => name).join(",") },
     outdir: { type: "string", default: "dist" },
   },
 });
@@ -46,48 +45,73 @@ const { DEBFULLNAME = "xdevd developers", DEBEMAIL = "xdevd@example.org" } = pro
 const maintainer = `${DEBFULLNAME} <${DEBEMAIL}>`;
 const epoch = process.env["SOURCE_DATE_EPOCH"] ?? commitTime();
 
-const targets = chosenTargets(
-  "package",
-  values.target,
-  TARGETS.filter(({ name }) => name in ARCHITECTURES),
-);
+const targets = chosenTargets("package", values.target);
+
+/** What differs between the two. */
+const ABOUT = {
+  small: {
+    depends: null,
+    other: FULL.name,
+    summary: "device daemon for Xen driver domains",
+    text: [
+      "Serves disks, network interfaces and other devices of a Xen driver domain",
+      'to guests, in place of "xl devd": it needs nothing of Xen\'s toolstack, runs',
+      "its hotplug scripts where they are, and does their work itself elsewhere.",
+    ],
+  },
+  full: {
+    depends: "libc6 (>= 2.17)",
+    other: SMALL.name,
+    summary: "device daemon for Xen driver domains, with plugins in TypeScript",
+    text: [
+      "Serves disks, network interfaces and other devices of a Xen driver domain",
+      'to guests, in place of "xl devd". The package xdevd does the same, and is far',
+      "smaller; this one brings the runtime that runs plugins in TypeScript as they",
+      "are, bundles them, and draws.",
+    ],
+  },
+} as const;
 
 try {
   fs.mkdirSync(values.outdir, { recursive: true });
-  for (const target of targets) await packageFor(target);
+  for (const target of targets) {
+    for (const binary of [SMALL, FULL]) await packageFor(binary, target);
+  }
   await packageTools();
 } catch (error) {
   console.error(`package: ${(error as Error).message}`);
   process.exit(1);
 }
 
-async function packageFor(target: Target): Promise<void> {
-  const architecture = ARCHITECTURES[target.name]!;
+async function packageFor(binary: Binary, target: Target): Promise<void> {
+  const { depends, other, summary, text } = ABOUT[binary.size];
   await inScratch(async (root) => {
-    const binary = join(root, "..", "xdevd");
+    const outfile = join(root, "..", "xdevd");
     const plugins = builtIns.map((builtIn) => builtIn.manifest.name);
-    const inputs = await build({ outfile: binary, plugins, target });
+    const inputs = await binary.build({ outfile, plugins, target });
     const entries = layout({
       links: false,
       services: ["systemd", "sysv"],
       initramfs: ["initramfs-tools", "dracut"],
+      compiles: binary === FULL,
     });
-    await install({ root, entries, binary, version: manifest.version });
+    await install({ root, entries, binary: outfile, version: manifest.version });
     fs.rmSync(join(root, MANIFEST_PATH));
-    const sbom = writeBill(binary, inputs, target, plugins, commit());
-    put(root, "usr/share/doc/xdevd/sbom.cdx.json", fs.readFileSync(sbom));
+    const sbom = writeBill(binary, outfile, inputs, target, plugins);
+    put(root, `usr/share/doc/${binary.name}/sbom.cdx.json`, fs.readFileSync(sbom));
     put(root, "usr/share/man/man8/xdevd.8.gz", zipped(fs.readFileSync("packaging/xdevd.8")));
     await finish(root, {
-      name: "xdevd",
-      architecture,
-      depends: "libc6 (>= 2.17)",
-      fields: { Recommends: "kmod", Suggests: "xen-utils-common" },
-      summary: "device daemon for Xen driver domains",
-      text: [
-        "Serves disks, network interfaces and other devices of a Xen driver domain",
-        'to guests, in place of "xl devd": it needs nothing of Xen\'s toolstack, runs',
-        "its hotplug scripts where they are, and does their work itself elsewhere.",
-      ],
+      name: binary.name,
+      architecture: target.debian,
+      depends,
+      fields: {
+        Recommends: "kmod",
+        Suggests: "xen-utils-common",
+        Conflicts: other,
+        Replaces: other,
+      },
+      summary,
+      text,
     }, entries);
   });
 }
@@ -107,7 +131,7 @@ function packageTools(): Promise<void> {
     await finish(root, {
       name: "xdevd-xenstore-tools",
       architecture: "all",
-      depends: `xdevd (>= ${manifest.version})`,
+      depends: [SMALL, FULL].map(({ name }) => `${name} (>= ${manifest.version})`).join(" | "),
       fields: {
         Provides: "xenstore-utils",
         Conflicts: "xenstore-utils",
@@ -150,7 +174,7 @@ async function finish(
   if (config.length > 0) {
     put(root, "DEBIAN/conffiles", config.map(({ path }) => `${path}\n`).join(""));
   }
-  if (name === "xdevd") {
+  if (architecture !== "all") {
     for (const script of ["postinst", "prerm", "postrm"]) {
       put(root, `DEBIAN/${script}`, fs.readFileSync(meta(script)), 0o755);
     }

@@ -4,28 +4,41 @@ import { readFileSync } from "node:fs";
 import { basename, dirname, join } from "node:path";
 import { placeText } from "../platform/io/place_files.ts";
 import manifest from "../package.json" with { type: "json" };
-import { bill, type BundledPackage, packagesOf } from "./sbom.ts";
-import { RUNTIME_VERSION, type Target } from "./targets.ts";
-
-/**
- * The licence of the runtime and what is linked into it, as its makers state it
- * (https://bun.com/docs/project/licensing): its own code, and JavaScriptCore with WebKit's parts.
- */
-const RUNTIME_LICENCE = "MIT AND LGPL-2.1-only";
+import type { Binary } from "./binaries.ts";
+import { bill, type Component, packagesOf } from "./sbom.ts";
+import { commit } from "./sources.ts";
+import type { Target } from "./targets.ts";
 
 /** Writes the bill of materials of a binary beside it; returns its name. */
 export function writeBill(
+  binary: Binary,
   outfile: string,
   inputs: readonly string[],
   target: Target,
   plugins: readonly string[],
-  commit: string | null,
 ): string {
+  const subject = {
+    name: binary.name,
+    version: manifest.version,
+    target: target.name,
+    commit: commit(),
+    licence: manifest.license,
+    sha256: sha256(outfile),
+    plugins,
+  };
+  const all = [...binary.parts(target), ...npmPackages(inputs)];
+  const file = `${outfile}.cdx.json`;
+  placeText(file, `${JSON.stringify(bill(subject, all), null, 2)}\n`, 0o644);
+  return file;
+}
+
+/** Of these files, those of npm. @throws Error when one is not as package-lock.json has it */
+function npmPackages(inputs: readonly string[]): Component[] {
   const lock = JSON.parse(readFileSync("package-lock.json", "utf8")).packages as Record<
     string,
     { version: string; integrity?: string }
   >;
-  const packages = packagesOf(inputs).map((name): BundledPackage => {
+  return packagesOf(inputs).map((name) => {
     const { version, license } = JSON.parse(
       readFileSync(join("node_modules", name, "package.json"), "utf8"),
     );
@@ -33,25 +46,10 @@ export function writeBill(
     if (locked?.version !== version) {
       throw new Error(`${name} is ${version}, but ${locked?.version} in package-lock.json`);
     }
-    return { name, version, licence: license ?? "NOASSERTION", integrity: locked?.integrity };
+    const licence = license ?? "NOASSERTION";
+    const integrity = locked?.integrity;
+    return { type: "library", ecosystem: "npm", name, version, licence, integrity };
   });
-  const runtime: BundledPackage = {
-    name: target.package,
-    version: RUNTIME_VERSION,
-    licence: RUNTIME_LICENCE,
-    integrity: target.integrity,
-  };
-  const subject = {
-    version: manifest.version,
-    target: target.name,
-    commit,
-    licence: manifest.license,
-    sha256: sha256(outfile),
-    plugins,
-  };
-  const file = `${outfile}.cdx.json`;
-  placeText(file, `${JSON.stringify(bill(subject, runtime, packages), null, 2)}\n`, 0o644);
-  return file;
 }
 
 /** Writes `SHA256SUMS` for files of one directory, as `sha256sum --check` reads it. */

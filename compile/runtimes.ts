@@ -1,9 +1,9 @@
-/** Runtimes of other machines: fetched by npm, which checks them, and kept in `build/runtimes`. */
+/** Runtimes of the full binary for any machine: fetched by npm, which checks them, and kept in `build/runtimes`. */
 import { spawnSync } from "node:child_process";
 import { existsSync, mkdirSync, readFileSync, renameSync, rmSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import manifest from "../package.json" with { type: "json" };
-import { RUNTIME_VERSION, type Target } from "./targets.ts";
+import { type Runtime, RUNTIME_VERSION, type Target } from "./targets.ts";
 
 const CACHE = "build/runtimes";
 
@@ -11,32 +11,32 @@ const CACHE = "build/runtimes";
  * Where a target's runtime is; fetched if need be.
  * @throws Error with what npm said, if it cannot be had or is not what it should be
  */
-export function runtimeOf(target: Target): string {
+export function runtimeOf({ name, runtime }: Target): string {
   const pinned = manifest.devDependencies.bun;
   if (pinned !== RUNTIME_VERSION) {
     throw new Error(`compile/targets.ts is for bun ${RUNTIME_VERSION}, package.json has ${pinned}`);
   }
-  const home = join(CACHE, `${target.name}-${RUNTIME_VERSION}`);
-  const runtime = join(home, "node_modules", target.package, "bin", "bun");
+  const home = join(CACHE, `${name}-${RUNTIME_VERSION}`);
+  const program = join(home, "node_modules", runtime.package, "bin", "bun");
   const stamp = join(home, "integrity");
-  if (existsSync(stamp) && readFileSync(stamp, "utf8") === target.integrity) return runtime;
-  console.log(`fetching ${target.package} ${RUNTIME_VERSION}`);
+  if (existsSync(stamp) && readFileSync(stamp, "utf8") === runtime.integrity) return program;
+  console.log(`fetching ${runtime.package} ${RUNTIME_VERSION}`);
   const fresh = `${home}.${process.pid}`;
   rmSync(fresh, { recursive: true, force: true });
   mkdirSync(fresh, { recursive: true });
   try {
-    fetchInto(fresh, target);
-    writeFileSync(join(fresh, "integrity"), target.integrity);
+    fetchInto(fresh, runtime);
+    writeFileSync(join(fresh, "integrity"), runtime.integrity);
     rmSync(home, { recursive: true, force: true });
     renameSync(fresh, home);
   } finally {
     rmSync(fresh, { recursive: true, force: true });
   }
-  return runtime;
+  return program;
 }
 
 /** A package of its own, with a lock file: `npm ci` refuses what differs from that. */
-function fetchInto(directory: string, { package: name, integrity }: Target): void {
+function fetchInto(directory: string, { package: name, integrity }: Runtime): void {
   const dependencies = { [name]: RUNTIME_VERSION };
   const lock = {
     lockfileVersion: 3,

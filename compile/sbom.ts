@@ -1,17 +1,27 @@
 /** A bill of materials in CycloneDX's JSON: what is inside of a binary. Pure. */
 
-/** An npm package that is inside. */
-export interface BundledPackage {
+/** Something of others that is inside. */
+export interface Component {
+  /** A `platform` is what runs the rest. */
+  readonly type: "platform" | "library";
+  /** As a package URL begins. */
+  readonly ecosystem: "npm" | "deb/debian" | "generic";
   readonly name: string;
   readonly version: string;
+  /** As a package URL ends: `arch=amd64`. */
+  readonly qualifiers?: string;
   /** SPDX expression. */
   readonly licence: string;
   /** As in package-lock.json: `sha512-…`; undefined: not known. */
-  readonly integrity: string | undefined;
+  readonly integrity?: string | undefined;
+  /** Of the file that went in, hexadecimal. */
+  readonly sha256?: string;
 }
 
 /** What the bill is for. */
 export interface Subject {
+  /** `xdevd` or `xdevd-full`. */
+  readonly name: string;
   readonly version: string;
   readonly target: string;
   readonly commit: string | null;
@@ -32,15 +42,10 @@ export function packagesOf(inputs: readonly string[]): string[] {
 
 /**
  * The bill. It has no date and no random number: the same binary has the same bill.
- * @param runtime what runs it all; its own parts are its makers' to list
+ * @param all what is inside; the own parts of these are their makers' to list
  */
-export function bill(
-  subject: Subject,
-  runtime: BundledPackage,
-  packages: readonly BundledPackage[],
-): unknown {
-  const self = `pkg:generic/xdevd@${subject.version}?target=${subject.target}`;
-  const all = [runtime, ...packages];
+export function bill(subject: Subject, all: readonly Component[]): unknown {
+  const self = `pkg:generic/${subject.name}@${subject.version}?target=${subject.target}`;
   return {
     $schema: "http://cyclonedx.org/schema/bom-1.6.schema.json",
     bomFormat: "CycloneDX",
@@ -50,7 +55,7 @@ export function bill(
       component: {
         "bom-ref": self,
         type: "application",
-        name: "xdevd",
+        name: subject.name,
         version: subject.version,
         purl: self,
         hashes: [{ alg: "SHA-256", content: subject.sha256 }],
@@ -62,7 +67,7 @@ export function bill(
         ],
       },
     },
-    components: all.map((entry) => component(entry, entry === runtime)),
+    components: all.map(component),
     dependencies: [
       { ref: self, dependsOn: all.map(purl) },
       ...all.map((entry) => ({ ref: purl(entry) })),
@@ -70,26 +75,31 @@ export function bill(
   };
 }
 
-function component(entry: BundledPackage, isRuntime: boolean): unknown {
-  const { name, version, licence, integrity } = entry;
-  const [, algorithm, base64] = /^sha(512|256)-(.+)$/.exec(integrity ?? "") ?? [];
-  const hashes = base64 === undefined ? {} : {
-    hashes: [{ alg: `SHA-${algorithm}`, content: hexadecimal(base64) }],
-  };
+function component(entry: Component): unknown {
+  const { type, name, version, licence } = entry;
   return {
     "bom-ref": purl(entry),
-    type: isRuntime ? "platform" : "library",
+    type,
     name,
     version,
     purl: purl(entry),
-    ...hashes,
+    ...hashes(entry),
     licenses: [{ expression: licence }],
   };
 }
 
-/** The package's URL; the `@` of a scope is escaped in it. */
-function purl({ name, version }: BundledPackage): string {
-  return `pkg:npm/${name.replace("@", "%40")}@${version}`;
+function hashes({ integrity, sha256 }: Component): { hashes?: unknown } {
+  if (sha256 !== undefined) return { hashes: [{ alg: "SHA-256", content: sha256 }] };
+  const [, algorithm, base64] = /^sha(512|256)-(.+)$/.exec(integrity ?? "") ?? [];
+  if (base64 === undefined) return {};
+  return { hashes: [{ alg: `SHA-${algorithm}`, content: hexadecimal(base64) }] };
+}
+
+/** The package's URL; the `@` of a scope and the `+` of a version are escaped in it. */
+function purl({ ecosystem, name, version, qualifiers }: Component): string {
+  const escaped = version.replaceAll("+", "%2B");
+  const end = qualifiers === undefined ? "" : `?${qualifiers}`;
+  return `pkg:${ecosystem}/${name.replace("@", "%40")}@${escaped}${end}`;
 }
 
 function hexadecimal(base64: string): string {

@@ -7,7 +7,7 @@
 export interface BuildInfo {
   /** Hexadecimal name of the git commit, with `-modified` if files differed from it; null: not known. */
   readonly commit: string | null;
-  /** What it was compiled for, such as `linux-x64-musl`; null when it runs from source. */
+  /** What it was compiled for, such as `linux-x64`; null when it runs from source. */
   readonly target: string | null;
 }
 

@@ -72,8 +72,20 @@ export const systemPackages = [
   {
     name: "gcc",
     group: "base",
-    why: "compiles the shim",
+    why: "compiles the shim, and the small binary",
     probe: "/usr/bin/gcc",
+  },
+  {
+    name: "gcc-aarch64-linux-gnu",
+    group: "base",
+    why: "compiles the small binary for arm64",
+    probe: "/usr/bin/aarch64-linux-gnu-gcc",
+  },
+  {
+    name: "xz-utils",
+    group: "base",
+    why: "unpacks the source of the small binary's engine, kernels and modules",
+    probe: "/usr/bin/xz",
   },
   {
     name: "libc6-dev",
@@ -130,12 +142,6 @@ export const systemPackages = [
     probe: "/usr/bin/mmdebstrap",
   },
   {
-    name: "libstdc++-12-dev",
-    group: "boot",
-    why: "the C++ library that musl's binary is given",
-    probe: "/usr/lib/gcc/x86_64-linux-gnu/12/libstdc++.a",
-  },
-  {
     name: "qemu-system-xen",
     group: "xen",
     why: "the QEMU that serves disks and shares in driver domains",
@@ -170,11 +176,5 @@ export const systemPackages = [
     group: "xen",
     why: "depmod, for the kernel modules in the images",
     probe: "/sbin/depmod",
-  },
-  {
-    name: "xz-utils",
-    group: "xen",
-    why: "unpacks kernels and modules",
-    probe: "/usr/bin/xz",
   },
 ];

@@ -1,6 +1,7 @@
 /** `xdevd install` and `xdevd uninstall`. */
 import { install as layOut, type Outcome, uninstall as takeAway } from "./lay_out.ts";
 import { type Initramfs, layout, type Service } from "./layout.ts";
+import { needsLoader } from "./needs_loader.ts";
 import { systemFiles } from "../../platform/io/files.ts";
 import { ownBinary } from "../../platform/io/place_files.ts";
 import { printTo } from "../../platform/self.ts";
@@ -27,14 +28,21 @@ export async function install(options: InstallOptions): Promise<number> {
     );
   }
   const { links = false, service: services, initramfs } = options;
-  const entries = layout({ links, services, initramfs });
   const root = await realRoot(options.root);
-  return report("installed", await tried(layOut({ root, entries, binary, version: VERSION })));
+  return report(
+    "installed",
+    await tried(async () => {
+      // The small binary is static. The full one is not, and its runtime compiles.
+      const entries = layout({ links, services, initramfs, compiles: needsLoader(binary) });
+      return await layOut({ root, entries, binary, version: VERSION });
+    }),
+  );
 }
 
 /** Runs `xdevd uninstall`; resolves with the exit status. */
 export async function uninstall(options: { readonly root: string }): Promise<number> {
-  return report("removed", await tried(takeAway(await realRoot(options.root))));
+  const root = await realRoot(options.root);
+  return report("removed", await tried(() => takeAway(root)));
 }
 
 async function realRoot(root: string): Promise<string> {
@@ -45,9 +53,9 @@ async function realRoot(root: string): Promise<string> {
   }
 }
 
-async function tried(outcome: Promise<Outcome>): Promise<Outcome> {
+async function tried(work: () => Promise<Outcome>): Promise<Outcome> {
   try {
-    return await outcome;
+    return await work();
   } catch (error) {
     throw new CommandError((error as Error).message);
   }

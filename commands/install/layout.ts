@@ -18,6 +18,8 @@ export interface Wanted {
   readonly links: boolean;
   readonly services: readonly Service[];
   readonly initramfs: readonly Initramfs[];
+  /** The binary compiles at run time, as the full one does: its service must let it. */
+  readonly compiles?: boolean;
 }
 
 /** Something to install; paths are absolute, as seen from the root that it is installed into. */
@@ -38,7 +40,7 @@ const BINARY = "/usr/sbin/xdevd";
 const DRACUT = "/usr/lib/dracut/modules.d/90xdevd";
 
 /** Everything, each directory before what is in it. */
-export function layout({ links, services, initramfs }: Wanted): Entry[] {
+export function layout({ links, services, initramfs, compiles = false }: Wanted): Entry[] {
   const entries: Entry[] = [
     { kind: "binary", path: BINARY },
     { kind: "directory", path: "/usr/lib/xdevd" },
@@ -52,7 +54,7 @@ export function layout({ links, services, initramfs }: Wanted): Entry[] {
       entries.push({ kind: "link", path: `/usr/bin/${tool}`, target: "../sbin/xdevd" });
     }
   }
-  for (const service of services) entries.push(...serviceEntries(service));
+  for (const service of services) entries.push(...serviceEntries(service, compiles));
   if (initramfs.length > 0) {
     entries.push(configFile("/etc/xdevd/initramfs.conf", TEXTS.initramfs));
   }
@@ -61,11 +63,11 @@ export function layout({ links, services, initramfs }: Wanted): Entry[] {
   return entries.filter(({ path }, at) => entries.findIndex((other) => other.path === path) === at);
 }
 
-function serviceEntries(service: Service): Entry[] {
+function serviceEntries(service: Service, compiles: boolean): Entry[] {
   switch (service) {
     case "systemd":
       return [
-        file("/usr/lib/systemd/system/xdevd.service", TEXTS.systemd),
+        file("/usr/lib/systemd/system/xdevd.service", compiles ? lenient() : TEXTS.systemd),
         configFile("/etc/default/xdevd", TEXTS.defaults),
       ];
     case "openrc":
@@ -81,6 +83,13 @@ function serviceEntries(service: Service): Entry[] {
         logRotation(),
       ];
   }
+}
+
+/** The unit without what would keep a program from compiling at run time. */
+function lenient(): string {
+  const text = TEXTS.systemd.replace(/(#.*\n)*MemoryDenyWriteExecute=yes\n/, "");
+  if (text === TEXTS.systemd) throw new Error("the unit has no MemoryDenyWriteExecute=yes");
+  return text;
 }
 
 /** Where the log is a file. */

@@ -1,21 +1,37 @@
 /** `--check`: two builds give the same bytes, and what can be run here runs. */
 import { spawn } from "node:child_process";
-import { cpSync, lstatSync, mkdirSync, mkdtempSync, rmSync, symlinkSync } from "node:fs";
+import {
+  chmodSync,
+  cpSync,
+  lstatSync,
+  mkdirSync,
+  mkdtempSync,
+  rmSync,
+  symlinkSync,
+  writeFileSync,
+} from "node:fs";
 import { tmpdir } from "node:os";
 import { join, resolve } from "node:path";
 import manifest from "../../package.json" with { type: "json" };
-import { commit } from "../build.ts";
+import { type Binary, fileName, SMALL } from "../binaries.ts";
 import { sha256 } from "../papers.ts";
-import type { Target } from "../targets.ts";
+import { commit } from "../sources.ts";
+import { type Target, thisMachine } from "../targets.ts";
 import { run, unpacked } from "./foreign.ts";
-import { muslRoot } from "./musl_root.ts";
+
+/** One that was built. */
+export interface Made {
+  readonly binary: Binary;
+  readonly target: Target;
+}
+
+/** What builds, besides the packages that are inside. */
+const BUILD_PACKAGES = ["esbuild", "@esbuild"];
 
 /** How to run a target's binary here. */
 interface Way {
   /** What comes before the binary's arguments. */
   readonly argv: readonly string[];
-  /** Where a directory of the machine's is for it. */
-  readonly mounts: (directory: string) => string;
   /** Whether the program can start itself again, as the demonstration does. */
   readonly startsItself: boolean;
   readonly words: string;
@@ -23,122 +39,143 @@ interface Way {
 
 /** @throws Error that says what differs or does not run */
 export async function check(
-  targets: readonly Target[],
+  all: readonly Made[],
   plugins: readonly string[],
   outdir: string,
 ): Promise<void> {
-  sameBytes(targets, plugins, outdir);
+  sameBytes(all, plugins, outdir);
   const problems: string[] = [];
-  for (const target of targets) {
-    const binary = resolve(outdir, `xdevd-${target.name}`);
-    let way: Way | string;
-    try {
-      way = wayToRun(target, binary);
-    } catch (error) {
-      way = (error as Error).message;
+  const scratch = mkdtempSync(join(tmpdir(), "xdevd-try-"));
+  try {
+    for (const made of all) {
+      const name = fileName(made.binary, made.target);
+      try {
+        console.log(`${name}: ${await tryOut(made, resolve(outdir, name), scratch)}`);
+      } catch (error) {
+        problems.push(`${name}: ${(error as Error).message}`);
+      }
     }
-    if (typeof way === "string") {
-      console.log(`${target.name}: NOT RUN: ${way}`);
-      continue;
-    }
-    try {
-      await runs(target, way);
-      console.log(`${target.name}: runs, ${way.words}`);
-    } catch (error) {
-      problems.push(`${target.name}: ${(error as Error).message}`);
-    }
+  } finally {
+    rmSync(scratch, { recursive: true, force: true });
   }
   if (problems.length > 0) throw new Error(problems.join("\n"));
 }
 
+/**
+ * Runs a binary: what it says of itself, the tools on a store, the test of a store, the demonstration.
+ * @param file the binary
+ * @param scratch a directory
+ * @returns how it ran, or that and why it did not
+ * @throws Error that says what is wrong with it
+ */
+export async function tryOut(made: Made, file: string, scratch: string): Promise<string> {
+  let way: Way;
+  try {
+    way = wayToRun(made, file, scratch);
+  } catch (error) {
+    return `NOT RUN: ${(error as Error).message}`;
+  }
+  await runs(made, way, join(scratch, "store"));
+  return `runs, ${way.words}`;
+}
+
 /** Builds anew, twice, from copies of the tree at other places. */
-function sameBytes(targets: readonly Target[], plugins: readonly string[], outdir: string): void {
+function sameBytes(all: readonly Made[], plugins: readonly string[], outdir: string): void {
   const scratch = mkdtempSync(join(tmpdir(), "xdevd-again-"));
-  const names = targets.map((target) => target.name).join(",");
-  const options = ["--target", names, "--with", plugins.join(",") || "none"];
   try {
     const copies = [join(scratch, "one"), join(scratch, "further", "down")];
     for (const copy of copies) {
       copyTree(copy);
-      run([process.execPath, "compile/compile.ts", ...options], copy);
+      for (const { binary, target } of all) {
+        const options = ["--target", target.name, "--with", plugins.join(",") || "none"];
+        run([process.execPath, "compile/compile.ts", `--${binary.size}`, ...options], copy);
+      }
     }
     // The names of what the runtime bundles follow from where it lies, seen from the tree.
     const linked = lstatSync("node_modules").isSymbolicLink();
     const places = copies.map((copy) => join(copy, "dist")).concat(linked ? [] : [outdir]);
-    const differing = targets
-      .flatMap(({ name }) => [`xdevd-${name}`, `xdevd-${name}.cdx.json`])
+    const differing = all
+      .map(({ binary, target }) => fileName(binary, target))
+      .flatMap((name) => [name, `${name}.cdx.json`])
       .filter((name) => new Set(places.map((place) => sha256(join(place, name)))).size > 1);
     if (differing.length > 0) {
       throw new Error(`built ${places.length} times, these differ: ${differing.join(", ")}`);
     }
-    console.log(`${targets.length} targets built ${places.length} times, the same bytes`);
+    console.log(`${all.length} binaries built ${places.length} times, the same bytes`);
   } finally {
     rmSync(scratch, { recursive: true, force: true });
   }
 }
 
-/** The files that git knows or would take, and the packages that can be inside of a binary. */
+/** The files that git knows or would take, and the packages that a build takes. */
 function copyTree(to: string): void {
   const list = run(["git", "ls-files", "-z", "--cached", "--others", "--exclude-standard"]);
   const files = list.split("\0").filter((name) => name !== "" && name !== "node_modules");
-  const packages = [...Object.keys(manifest.dependencies), "msgpackr-extract"]
+  const packages = [...Object.keys(manifest.dependencies), "msgpackr-extract", ...BUILD_PACKAGES]
     .map((name) => join("node_modules", name));
   for (const name of [".git", ...files, ...packages]) {
     cpSync(name, join(to, name), { recursive: true });
   }
-  mkdirSync(join(to, "build"));
-  symlinkSync(resolve("build/runtimes"), join(to, "build/runtimes"));
+  // What was fetched, but nothing that was made.
+  for (const name of ["build/runtimes", "build/small/fetched"]) {
+    mkdirSync(join(to, name, ".."), { recursive: true });
+    symlinkSync(resolve(name), join(to, name));
+  }
 }
 
-/** @returns why it cannot be run, if it cannot */
-function wayToRun(target: Target, binary: string): Way | string {
-  const musl = target.name.includes("musl");
-  if (process.arch !== "x64") return "this machine is no x64";
-  if (target.name.includes("arm64")) {
-    const qemu = unpacked("amd64", ["qemu-user-static"]);
-    const libraries = musl ? muslRoot(binary, "arm64") : unpacked("arm64", ["libc6", "libgcc-s1"]);
-    return {
-      argv: [join(qemu, "usr/bin/qemu-aarch64-static"), "-L", libraries, binary],
-      mounts: (directory) => directory,
-      startsItself: false,
-      words: `in qemu-user with Debian's arm64 ${musl ? "musl" : "libraries"}`,
-    };
+/** @throws Error, when it cannot be run here */
+function wayToRun({ binary, target }: Made, file: string, scratch: string): Way {
+  if (target === thisMachine()) return { argv: [file], startsItself: true, words: "natively" };
+  if (target.name !== "linux-arm64") throw new Error(`this machine is ${thisMachine().name}`);
+  const qemu = join(unpacked("amd64", ["qemu-user-static"]), "usr/bin/qemu-aarch64-static");
+  if (binary === SMALL) {
+    const argv = [startsItself(file, qemu, scratch)];
+    return { argv, startsItself: true, words: "in qemu-user" };
   }
-  if (!musl) {
-    return { argv: [binary], mounts: (d) => d, startsItself: true, words: "natively" };
-  }
-  if (process.getuid?.() !== 0) return "a root of its own takes root";
-  const root = muslRoot(binary, "x64");
-  const script = 'mount -t proc proc "$0/proc"; mount --rbind /dev "$0/dev"; exec chroot "$0" "$@"';
+  const libraries = unpacked("arm64", ["libc6", "libgcc-s1"]);
   return {
-    argv: ["unshare", "-m", "sh", "-c", script, root, "/usr/sbin/xdevd"],
-    mounts: (directory) => join(root, directory),
-    startsItself: true,
-    words: "in a root with Debian's musl",
+    argv: [qemu, "-L", libraries, file],
+    startsItself: false,
+    words: "in qemu-user with Debian's arm64 libraries; without the demonstration",
   };
 }
 
-/** Runs it: what it says of itself, the tools on a store, and the demonstration. */
-async function runs(target: Target, way: Way): Promise<void> {
+/**
+ * A program that is replaced while it runs goes on with the new one: Linux then says `(deleted)` behind
+ * its name, and it starts what has the name without that. So a file that is really called so starts the
+ * script beside it, which has the emulator run the file again; and nothing of the kernel is set up for it.
+ * @returns the script
+ */
+function startsItself(file: string, qemu: string, scratch: string): string {
+  const script = join(scratch, "xdevd");
+  cpSync(file, `${script} (deleted)`);
+  writeFileSync(script, `#!/bin/sh\nexec ${qemu} -0 "$0" "$0 (deleted)" "$@"\n`);
+  chmodSync(script, 0o755);
+  return script;
+}
+
+async function runs({ binary, target }: Made, way: Way, directory: string): Promise<void> {
   const info = JSON.parse(run([...way.argv, "--version", "--json"]));
-  const expected = { version: manifest.version, target: target.name, commit: commit() };
+  const runtime = binary === SMALL ? "quickjs" : "bun";
+  const expected = { version: manifest.version, target: target.name, commit: commit(), runtime };
+  const told = { ...info, runtime: info.runtime.name };
   for (const [name, value] of Object.entries(expected)) {
-    if (info[name] !== value) throw new Error(`${name} is ${info[name]}, not ${value}`);
+    if (told[name] !== value) throw new Error(`${name} is ${told[name]}, not ${value}`);
   }
-  const inside = `/tmp/xdevd-check-${process.pid}`;
-  const outside = way.mounts(inside);
-  mkdirSync(outside, { recursive: true });
-  const [program, ...args] = process.argv.slice(0, 1).concat("main.ts");
-  const server = spawn(program!, [...args, "xenstored", "--dir", outside], { stdio: "ignore" });
+  mkdirSync(directory);
+  const server = spawn(process.execPath, ["main.ts", "xenstored", "--dir", directory], {
+    stdio: "ignore",
+  });
   try {
     const tool = (...words: string[]) =>
-      run(["env", `XENSTORED_PATH=${inside}/socket`, ...way.argv, ...words]);
+      run(["env", `XENSTORED_PATH=${directory}/socket`, ...way.argv, ...words]);
     await retry(() => tool("xenstore-write", "/check", target.name));
     const answer = tool("xenstore-read", "/check");
     if (answer !== `${target.name}\n`) throw new Error(`xenstore-read said ${answer}`);
+    tool("store", "selftest");
   } finally {
     server.kill();
-    rmSync(outside, { recursive: true, force: true });
+    rmSync(directory, { recursive: true, force: true });
   }
   if (!way.startsItself) return;
   const said = run([...way.argv, "demo"]);

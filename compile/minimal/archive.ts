@@ -38,7 +38,7 @@ export interface MinimalDomain {
   readonly setup?: string;
 }
 
-/** A driver domain: kernel modules, busybox, the daemon with libc, and an init of a few lines. */
+/** A driver domain: kernel modules, busybox, the daemon (with the libraries of a full one), and an init of a few lines. */
 export function minimalDomain({ kernel, daemon, modules, setup }: MinimalDomain): Archive {
   const archive = new Archive();
   addMergedLayout(archive);

@@ -4,27 +4,32 @@ import { spawnSync } from "node:child_process";
 import { existsSync, mkdirSync, readFileSync, renameSync, rmSync, writeFileSync } from "node:fs";
 import { join, resolve } from "node:path";
 import { run } from "../check/foreign.ts";
+import { MissingPart } from "./missing.ts";
 import { type Pinned, SUITE } from "./pinned.ts";
 
 /** Debian's keys, by the package debian-archive-keyring; without it apt's own are asked. */
 const KEYS = "/usr/share/keyrings/debian-archive-keyring.gpg";
 
+/** Of which packages are taken; the machine's own need not be among them. */
+const ARCHITECTURES = ["amd64", "arm64"] as const;
+
 /** Where what was fetched is kept. */
 const FETCHED = resolve("build/small/fetched");
 
-/** @throws Error, one line, when a program that the build needs is not there */
+/** @throws MissingPart when a program that the build needs is not there */
 export function requireProgram(program: string, debianPackage: string): void {
   const { error } = spawnSync(program, ["--version"], { stdio: "ignore" });
   if (error === undefined) return;
-  throw new Error(
-    `the small binary needs ${program}, which is not there; Debian: ${debianPackage}`,
+  throw new MissingPart(
+    `it needs ${program}, which is not there; Debian: ${debianPackage}`,
   );
 }
 
 /**
  * The files of these packages, fetched if need be.
  * @returns their paths, in the order of the packages
- * @throws Error, one line, when they cannot be had or are not what they should be
+ * @throws MissingPart, one line, when they cannot be had
+ * @throws Error, one line, when they are not what they should be
  */
 export function fetched(packages: readonly Pinned[]): string[] {
   const missing = packages.filter((one) => !isWhole(join(FETCHED, one.file), one));
@@ -51,8 +56,8 @@ function fetch(packages: readonly Pinned[]): void {
     writeFileSync(join(root, "status"), "");
     writeFileSync(join(root, "sources.list"), sources());
     const options = [
-      "APT::Architecture=amd64",
-      "APT::Architectures=amd64",
+      `APT::Architecture=${ARCHITECTURES[0]}`,
+      `APT::Architectures=${ARCHITECTURES.join(",")}`,
       "APT::Sandbox::User=",
       "Acquire::Languages=none",
       `Dir::Cache=${root}/cache`,
@@ -61,14 +66,14 @@ function fetch(packages: readonly Pinned[]): void {
       `Dir::State=${root}/state`,
       `Dir::State::status=${root}/status`,
     ].flatMap((option) => ["-o", option]);
-    console.log(`fetching ${packages.map((one) => `${one.name} ${one.version}`).join(", ")}`);
+    console.log(`fetching ${packages.map((one) => `${aptName(one)} ${one.version}`).join(", ")}`);
     apt(["apt-get", ...options, "-qq", "update"], downloads);
     for (const one of packages) {
-      checkVersion(one, apt(["apt-cache", ...options, "madison", one.name], downloads));
-      const how = one.kind === "source"
+      checkVersion(one, apt(["apt-cache", ...options, "madison", aptName(one)], downloads));
+      const how = one.architecture === null
         ? ["source", "--download-only", "--only-source"]
         : ["download"];
-      apt(["apt-get", ...options, "-qq", ...how, `${one.name}=${one.version}`], downloads);
+      apt(["apt-get", ...options, "-qq", ...how, `${aptName(one)}=${one.version}`], downloads);
       keep(join(downloads, one.file), one);
     }
   } finally {
@@ -76,14 +81,20 @@ function fetch(packages: readonly Pinned[]): void {
   }
 }
 
-/** Runs one of apt's programs. @throws Error, one line */
+/** A package for another kind of machine than this has that in its name. */
+function aptName({ name, architecture }: Pinned): string {
+  return architecture === null ? name : `${name}:${architecture}`;
+}
+
+/** Runs one of apt's programs. @throws MissingPart, one line */
 function apt(argv: readonly string[], cwd: string): string {
   try {
     return run(argv, cwd);
   } catch (error) {
-    const lines = (error as Error).message.split("\n").map((line) => line.trim());
+    const said = (error as Error).message.slice(`${argv.join(" ")}: `.length);
+    const lines = said.split("\n").map((line) => line.trim());
     const why = lines.findLast((line) => /^(E:|Err:)/.test(line)) ?? lines.at(-1);
-    throw new Error(`apt cannot fetch what the small binary is made of: ${why}`);
+    throw new MissingPart(`apt cannot fetch what it is made of: ${why}`);
   }
 }
 
@@ -92,8 +103,8 @@ function sources(): string {
   const listed = run(["apt-get", "indextargets", "--format", "$(LABEL) $(COMPONENT) $(REPO_URI)"]);
   const [, mirror] = /^Debian main (\S+)$/m.exec(listed) ?? [];
   if (mirror === undefined) {
-    throw new Error(
-      "apt has no list of a Debian mirror, which the small binary needs: run apt-get update",
+    throw new MissingPart(
+      "apt has no list of a Debian mirror, from which its parts come: run apt-get update",
     );
   }
   const keys = existsSync(KEYS) ? ` [signed-by=${KEYS}]` : "";
@@ -101,13 +112,14 @@ function sources(): string {
 }
 
 /** @param madison what `apt-cache madison` printed: name | version | where from */
-function checkVersion({ name, version, kind }: Pinned, madison: string): void {
-  const type = kind === "source" ? "Sources" : "Packages";
+function checkVersion(one: Pinned, madison: string): void {
+  const { version, architecture } = one;
+  const type = architecture === null ? "Sources" : `${architecture} Packages`;
   const rows = madison.split("\n").map((line) => line.split("|").map((field) => field.trim()));
   const there = rows.filter(([, , from]) => from?.endsWith(` ${type}`)).map(([, has]) => has);
   if (there.includes(version)) return;
-  throw new Error(
-    `the mirror's ${SUITE} has ${name} ${there.join(", ") || "in no version"}, ` +
+  throw new MissingPart(
+    `the mirror's ${SUITE} has ${aptName(one)} ${there.join(", ") || "in no version"}, ` +
       `compile/small/pinned.ts has ${version}`,
   );
 }
@@ -115,6 +127,7 @@ function checkVersion({ name, version, kind }: Pinned, madison: string): void {
 function keep(path: string, one: Pinned): void {
   if (!isWhole(path, one)) {
     const found = existsSync(path) ? `has sha256 ${hash(path)}` : "did not come";
+    // Not a part that is missing: it is there, and is not what it should be.
     throw new Error(`${one.file} ${found}, compile/small/pinned.ts has ${one.sha256}`);
   }
   mkdirSync(FETCHED, { recursive: true });

@@ -1,8 +1,9 @@
 /** The engine's objects and the C library, made once for each pinned version below `build/small`. */
 import { createHash } from "node:crypto";
-import { existsSync, mkdirSync, renameSync, rmSync } from "node:fs";
+import { existsSync, mkdirSync, readFileSync, renameSync, rmSync } from "node:fs";
 import { join, resolve } from "node:path";
 import { run } from "../check/foreign.ts";
+import { type Target, thisMachine } from "../targets.ts";
 import { fetched, requireProgram } from "./debian.ts";
 import { ENGINE_VERSION, MUSL, QUICKJS } from "./pinned.ts";
 
@@ -16,6 +17,13 @@ const FLAGS = [
   // Nothing unwinds the stack.
   ...["-fno-asynchronous-unwind-tables", "-fno-unwind-tables"],
 ];
+
+/** For one kind of machine. */
+const TARGET_FLAGS: Readonly<Record<Target["name"], readonly string[]>> = {
+  "linux-x64": [],
+  // The compiler's own library chooses atomic instructions at the start by a function that only glibc has.
+  "linux-arm64": ["-mno-outline-atomics"],
+};
 
 /** A program has a random place, and its tables are read-only once it runs. */
 const LINK_FLAGS = [
@@ -33,26 +41,60 @@ export interface Engine {
   link(source: string, outfile: string, cwd: string, include: readonly string[]): void;
 }
 
-/** Fetches and compiles it if need be. @throws Error, one line, when something is missing */
-export function engine(): Engine {
-  if (process.arch !== "x64") {
-    throw new Error(`the small binary is made on x64 only so far; this machine is ${process.arch}`);
-  }
-  requireProgram("gcc", "gcc");
-  const compiler = run(["gcc", "--version"]).split("\n")[0]!;
-  const key = createHash("sha256")
-    .update(JSON.stringify([QUICKJS.sha256, MUSL.sha256, FILES, FLAGS, compiler]))
-    .digest("hex").slice(0, 16);
-  const home = resolve(`build/small/engine-${QUICKJS.version}-${key}`);
-  if (!existsSync(home)) make(home);
-  return { link: (source, outfile, cwd, include) => link(home, source, outfile, cwd, include) };
+/** What it is made with, for one kind of machine. */
+interface Kit {
+  readonly target: Target;
+  readonly gcc: string;
+  /** The compiler's own name of its version. */
+  readonly version: string;
+  readonly home: string;
 }
 
-function make(home: string): void {
+/**
+ * Fetches and compiles it if need be.
+ * @throws MissingPart, one line, when something is not to be had
+ * @throws Error with the compiler's words
+ */
+export function engine(target: Target): Engine {
+  const gcc = compilerFor(target);
+  const version = run([gcc, "--version"]).split("\n")[0]!;
+  const parts = [QUICKJS.sha256, MUSL[target.debian].sha256, FILES, flags(target), version];
+  const key = createHash("sha256").update(JSON.stringify(parts)).digest("hex").slice(0, 16);
+  const home = resolve(`build/small/engine-${QUICKJS.version}-${target.name}-${key}`);
+  const kit = { target, gcc, version, home };
+  if (!existsSync(home)) make(kit);
+  return { link: (source, outfile, cwd, include) => link(kit, source, outfile, cwd, include) };
+}
+
+/** What the compiler itself puts into the program: its version, and the library's SHA-256. */
+export function compilerLibrary(target: Target): { version: string; sha256: string } {
+  const gcc = compilerFor(target);
+  const file = run([gcc, "-print-libgcc-file-name"]).trim();
+  return {
+    version: run([gcc, "-dumpfullversion"]).trim(),
+    sha256: createHash("sha256").update(readFileSync(file)).digest("hex"),
+  };
+}
+
+function flags(target: Target): string[] {
+  return [...FLAGS, ...TARGET_FLAGS[target.name]];
+}
+
+function compilerFor(target: Target): string {
+  if (target === thisMachine()) {
+    requireProgram("gcc", "gcc");
+    return "gcc";
+  }
+  const gcc = `${target.triplet}-gnu-gcc`;
+  requireProgram(gcc, `gcc-${target.triplet.replace("_", "-")}-gnu`);
+  return gcc;
+}
+
+function make({ target, gcc, home }: Kit): void {
   for (const [program, name] of [["dpkg", "dpkg"], ["tar", "tar"], ["xz", "xz-utils"]] as const) {
     requireProgram(program, name);
   }
-  const [source, library] = fetched([QUICKJS, MUSL]) as [string, string];
+  const [source, library] = fetched([QUICKJS, MUSL[target.debian]]) as [string, string];
   const fresh = `${home}.${process.pid}`;
   rmSync(fresh, { recursive: true, force: true });
   for (const name of ["source", "objects"]) mkdirSync(join(fresh, name), { recursive: true });
@@ -63,7 +105,8 @@ function make(home: string): void {
     for (const file of FILES) {
       // From within: an assertion's message has the file's name as it was given.
       const to = join(fresh, "objects", `${file}.o`);
-      run([...compile(fresh), ...defines, "-c", `${file}.c`, "-o", to], join(fresh, "source"));
+      const command = compile(target, gcc, fresh);
+      run([...command, ...defines, "-c", `${file}.c`, "-o", to], join(fresh, "source"));
     }
     renameSync(fresh, home);
   } finally {
@@ -72,23 +115,23 @@ function make(home: string): void {
 }
 
 /** The compiler with the C library's headers and no others. */
-function compile(home: string): string[] {
-  const own = run(["gcc", "-print-file-name=include"]).trim();
-  const headers = join(home, "musl/usr/include/x86_64-linux-musl");
-  return ["gcc", ...FLAGS, "-nostdinc", "-isystem", headers, "-isystem", own];
+function compile(target: Target, gcc: string, home: string): string[] {
+  const own = run([gcc, "-print-file-name=include"]).trim();
+  const headers = join(home, `musl/usr/include/${target.triplet}-musl`);
+  return [gcc, ...flags(target), "-nostdinc", "-isystem", headers, "-isystem", own];
 }
 
 function link(
-  home: string,
+  { target, gcc, home }: Kit,
   source: string,
   outfile: string,
   cwd: string,
   include: readonly string[],
 ): void {
-  const libraries = join(home, "musl/usr/lib/x86_64-linux-musl");
-  const start = (name: string) => run(["gcc", `-print-file-name=${name}`]).trim();
+  const libraries = join(home, `musl/usr/lib/${target.triplet}-musl`);
+  const start = (name: string) => run([gcc, `-print-file-name=${name}`]).trim();
   run([
-    ...compile(home),
+    ...compile(target, gcc, home),
     ...["-Wall", "-Wextra", "-Werror", "-Wno-unused-parameter", "-Wno-cast-function-type"],
     ...["-I", join(home, "source")],
     ...include.flatMap((directory) => ["-I", directory]),

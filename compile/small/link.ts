@@ -3,7 +3,8 @@ import { mkdirSync, rmSync, statSync, writeFileSync } from "node:fs";
 import { join, resolve } from "node:path";
 import type { BuildInfo } from "../../core/build_info.ts";
 import { placeMade } from "../../platform/io/place_files.ts";
-import { builtInsSource, commit } from "../build.ts";
+import { builtInsSource, commit } from "../sources.ts";
+import { type Target, thisMachine } from "../targets.ts";
 import { engine } from "./engine.ts";
 import { makeParts, partsHeader } from "./parts.ts";
 import { ENGINE_VERSION } from "./pinned.ts";
@@ -13,28 +14,36 @@ export interface SmallOrder {
   readonly outfile: string;
   /** Names of the backends that are built in. */
   readonly plugins: readonly string[];
+  /** Null, or none: for this machine. */
+  readonly target?: Target | null;
   /** The module that runs, in place of `main.ts`: for tests of the host. */
   readonly main?: string;
 }
 
 /**
- * Builds it, for this machine.
+ * Builds it.
  * @returns the files that went into it, relative to the current directory
- * @throws Error that says why not; one line when something that it needs is missing
+ * @throws MissingPart, one line, when something that it is made with is not to be had
+ * @throws Error that says why not
  */
-export async function buildSmall({ outfile, plugins, main = "main.ts" }: SmallOrder) {
-  const info: BuildInfo = { commit: commit(), target: "linux-x64-small" };
+export async function buildSmall(
+  { outfile, plugins, target: chosen, main = "main.ts" }: SmallOrder,
+): Promise<readonly string[]> {
+  const target = chosen ?? thisMachine();
+  const info: BuildInfo = { commit: commit(), target: target.name };
   const replaced = {
     "built_in.ts": builtInsSource(plugins),
     "core/build_info.ts": `export const BUILD = ${JSON.stringify(info)};`,
     "platform/quickjs/engine_version.ts": `export const ENGINE = "${ENGINE_VERSION}";`,
   };
-  const made = engine();
+  // The parts are bytecode, which this machine compiles, and which is the same for all.
+  const own = engine(thisMachine());
+  const made = engine(target);
   const work = resolve(`build/small/work.${process.pid}`);
   rmSync(work, { recursive: true, force: true });
   mkdirSync(work, { recursive: true });
   try {
-    const parts = await makeParts(made, main, replaced, work);
+    const parts = await makeParts(own, main, replaced, work);
     const { directory, names } = parts;
     const sizes = names.map((name) => statSync(join(directory, name)).size);
     writeFileSync(join(directory, "parts.h"), partsHeader(parts, sizes));

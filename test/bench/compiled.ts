@@ -1,7 +1,7 @@
 /** Programs to be measured, compiled with the same options. */
 import { dirname, join } from "node:path";
 import { fileURLToPath } from "node:url";
-import { COMPILE_OPTIONS, OPTIONS } from "../../compile/build.ts";
+import { COMPILE_OPTIONS, OPTIONS } from "../../compile/full.ts";
 
 const root = join(dirname(fileURLToPath(import.meta.url)), "..", "..");
 
@@ -23,7 +23,7 @@ export function compileXdevd(directory: string): string {
   if (given) return given;
   const outfile = join(directory, "xdevd");
   const { exitCode, stderr } = Bun.spawnSync(
-    [process.execPath, "compile/compile.ts", "--outfile", outfile],
+    [process.execPath, "compile/compile.ts", "--full", "--outfile", outfile],
     { cwd: root, stdout: "ignore", stderr: "pipe" },
   );
   if (exitCode !== 0) throw new Error(stderr.toString());

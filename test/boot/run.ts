@@ -14,14 +14,14 @@ import { type Init, PACKAGES, provideRoot } from "./host/roots.ts";
 const here = dirname(fileURLToPath(import.meta.url));
 const project = resolve(here, "../..");
 const keptRuns = 5;
-const MUSL = "xdevd-linux-x64-musl";
+const BINARY = "xdevd-linux-x64";
 const NEWER = "newer.deb";
 const inits = Object.keys(PACKAGES) as Init[];
 
 const help = `npm run test:boot [-- OPTIONS]
 
-Boots systems with the packages in QEMU: Debian with systemd, with sysvinit, and with OpenRC on musl's
-binary; each with its own initramfs and a real xenstored, without Xen. Needs root, Debian 12, and the
+Boots systems with the packages in QEMU: Debian with systemd, with sysvinit, and with OpenRC and the
+binary alone; each with its own initramfs and a real xenstored, without Xen. Needs root, Debian 12, and the
 packages that \`node tools/setup.mjs --system=boot\` installs; without them it fails. Each check is a
 line; the last one is \`N passed, N failed\`. The status is 2 for a wrong command line.
 
@@ -114,7 +114,7 @@ function makeProgram(directory: string): void {
   say("making the packages");
   fs.mkdirSync(directory);
   npm("package.ts", "--target", "linux-x64", "--outdir", directory);
-  npm("compile.ts", "--target", "linux-x64-musl", "--outdir", directory);
+  npm("compile.ts", "--small", "--target", "linux-x64", "--outdir", directory);
   makeNewer(programIn(directory).package, join(directory, NEWER), join(directory, "scratch"));
 }
 
@@ -125,7 +125,7 @@ function programIn(directory: string): Program {
   return {
     package: join(directory, found),
     newer: join(directory, NEWER),
-    musl: join(directory, MUSL),
+    binary: join(directory, BINARY),
   };
 }
 

@@ -42,7 +42,9 @@ function expectOld(file: string) {
 describe("a full disk in the middle", () => {
   test("compile", () => {
     const file = output("xdevd");
-    expect(run(["compile/compile.ts", "--outfile", file], { kib: 20_000 }).status).toBe(1);
+    expect(run(["compile/compile.ts", "--full", "--outfile", file], { kib: 20_000 }).status).toBe(
+      1,
+    );
     expectOld(file);
   });
 
@@ -106,7 +108,7 @@ test("a packer that dies in the middle leaves no half package", () => {
 test("a compiler that is killed leaves the older program, whenever it is", async () => {
   const file = output("xdevd");
   for (const ms of [300, 600, 900, 1200]) {
-    const child = spawn(process.execPath, ["compile/compile.ts", "--outfile", file], {
+    const child = spawn(process.execPath, ["compile/compile.ts", "--full", "--outfile", file], {
       stdio: "ignore",
     });
     const ended = new Promise((resolve) => child.once("exit", resolve));

@@ -55,7 +55,7 @@ test("--version, and what it is", () => {
   expect(run(binary, "--version")).toMatchObject({ status: 0, stdout: `${manifest.version}\n` });
   const { stdout } = run(binary, "--version", "--json");
   expect(JSON.parse(stdout)).toMatchObject({
-    target: "linux-x64-small",
+    target: "linux-x64",
     runtime: { name: "quickjs", version: "2025-04-26" },
   });
 });

@@ -145,7 +145,7 @@ function compileDaemon(name: string, builtIns?: string): string {
   const chosen = builtIns === undefined ? [] : ["--with", builtIns];
   const { status } = spawnSync(
     process.execPath,
-    [join(project, "compile", "compile.ts"), "--outfile", outfile, ...chosen],
+    [join(project, "compile", "compile.ts"), "--small", "--outfile", outfile, ...chosen],
     { cwd: project, stdio: ["ignore", "ignore", "inherit"] },
   );
   if (status !== 0) throw new LabError("the daemon cannot be compiled");

@@ -3,7 +3,6 @@ import { spawnSync } from "node:child_process";
 import * as fs from "node:fs";
 import { basename, join } from "node:path";
 import { command } from "../../../compile/image/command.ts";
-import { muslRoot } from "../../../compile/check/musl_root.ts";
 import { BootError } from "./boot_error.ts";
 import type { Init } from "./roots.ts";
 import { addStore } from "./store.ts";
@@ -14,8 +13,8 @@ export interface Program {
   readonly package: string;
   /** The same, with a higher version. */
   readonly newer: string;
-  /** The binary for musl. */
-  readonly musl: string;
+  /** The binary alone. */
+  readonly binary: string;
 }
 
 /** What QEMU is given. */
@@ -57,7 +56,7 @@ export function assemble(
     command("cp", ["-R", inside, join(copy, "lab")]);
     addStore(join(copy, "lab"));
     fs.writeFileSync(join(copy, "lab/one-shot.sh"), oneShot());
-    if (init === "openrc") prepareMusl(copy, program.musl);
+    if (init === "openrc") addBinary(copy, program.binary);
     else installPackage(copy, program);
     startChecks(init, copy);
     const machine = {
@@ -91,20 +90,8 @@ function installPackage(root: string, program: Program): void {
   fs.appendFileSync(join(root, "etc/xdevd/initramfs.conf"), EARLY_DISK);
 }
 
-/**
- * What a system with OpenRC and musl has when the instructions begin: in place of `apk add libstdc++`,
- * Debian's musl with a C++ library, beside glibc; and no xenstore tools.
- */
-function prepareMusl(root: string, binary: string): void {
-  const from = join(muslRoot(binary, "x64"), "lib");
-  const home = join(root, "usr/lib/musl-lab");
-  fs.mkdirSync(home);
-  for (const name of fs.readdirSync(from)) {
-    fs.cpSync(join(from, name), join(home, name), { dereference: true });
-  }
-  const loader = "ld-musl-x86_64.so.1";
-  fs.symlinkSync(`musl-lab/${loader}`, join(root, "usr/lib", loader));
-  fs.writeFileSync(join(root, "etc/ld-musl-x86_64.path"), "/usr/lib/musl-lab\n");
+/** What a system has when the instructions for one without packages begin: no xenstore tools either. */
+function addBinary(root: string, binary: string): void {
   fs.copyFileSync(binary, join(root, "lab", basename(binary)));
   inside(root, "dpkg --force-depends --remove xenstore-utils");
 }

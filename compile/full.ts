@@ -1,19 +1,10 @@
-/** One binary: the runtime and everything else in one file. */
-import { spawnSync } from "node:child_process";
+/** The full binary: the runtime that the tests run on and everything else in one file. */
 import { fileURLToPath } from "node:url";
 import type { BuildInfo } from "../core/build_info.ts";
 import { placeMade } from "../platform/io/place_files.ts";
 import { runtimeOf } from "./runtimes.ts";
-import type { Target } from "./targets.ts";
-
-/** What to build. */
-export interface Order {
-  readonly outfile: string;
-  /** Names of the backends that are built in. */
-  readonly plugins: readonly string[];
-  /** Null: for this machine, with the runtime that runs this. */
-  readonly target: Target | null;
-}
+import { builtInsSource, commit, type Order } from "./sources.ts";
+import { type Target, thisMachine } from "./targets.ts";
 
 /** How it is built. */
 export const OPTIONS = {
@@ -30,11 +21,11 @@ export const OPTIONS = {
 export const COMPILE_OPTIONS = { autoloadDotenv: false, autoloadBunfig: false } as const;
 
 /**
- * Compiles.
+ * Compiles it; for no target, with the runtime that runs this.
  * @returns the files that went into it, relative to the current directory
  * @throws Error that says why not
  */
-export async function build({ outfile, plugins, target }: Order): Promise<string[]> {
+export async function buildFull({ outfile, plugins, target }: Order): Promise<string[]> {
   let inputs: string[] = [];
   await placeMade(outfile, async (temporary) => {
     inputs = await buildAt(temporary, plugins, target);
@@ -49,11 +40,12 @@ async function buildAt(
 ): Promise<string[]> {
   const info: BuildInfo = {
     commit: commit(),
-    target: target?.name ?? `${process.platform}-${process.arch}`,
+    target: (target ?? thisMachine()).name,
   };
-  const cross = target === null
-    ? {}
-    : { target: target.bunTarget as Bun.Build.CompileTarget, executablePath: runtimeOf(target) };
+  const cross = target === null ? {} : {
+    target: target.runtime.target as Bun.Build.CompileTarget,
+    executablePath: runtimeOf(target),
+  };
   const result = await Bun.build({
     entrypoints: ["main.ts"],
     ...OPTIONS,
@@ -100,25 +92,4 @@ function unparsed(module: string, name: string): Bun.BunPlugin {
       }));
     },
   };
-}
-
-/** `built_in.ts`, with these only. */
-export function builtInsSource(chosen: readonly string[]): string {
-  const lines = chosen.map((name, index) =>
-    `import { manifest as m${index} } from "./backends/${name}/manifest.ts";`
-  );
-  const entries = chosen.map((name, index) =>
-    `{ manifest: m${index}, load: async () => ` +
-    `(await import("./backends/${name}/plugin.ts")).default },`
-  );
-  return `${lines.join("\n")}\nexport const builtIns = [\n${entries.join("\n")}\n];\n`;
-}
-
-/** The commit that this tree is at; null outside of git. */
-export function commit(): string | null {
-  const git = (...args: string[]) => spawnSync("git", args, { encoding: "utf8" });
-  const head = git("rev-parse", "HEAD");
-  if (head.status !== 0) return null;
-  const changes = git("status", "--porcelain", "--untracked-files=no").stdout.trim();
-  return head.stdout.trim() + (changes === "" ? "" : "-modified");
 }
