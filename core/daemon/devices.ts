@@ -12,7 +12,6 @@ import type { PluginRegistry } from "./plugin/registry.ts";
 import { type ActionParts, DeviceActions } from "./device/device_actions.ts";
 import { GuestNames } from "./guest_names.ts";
 import type { Part } from "./device/observe.ts";
-import { WAITS_RECORD } from "./releases.ts";
 import { Throttle, type ThrottleLimits } from "./throttle.ts";
 
 /** What the daemon's devices need. */
@@ -147,9 +146,9 @@ export class Devices {
       const { lane } = this.#open(entry.id, plugin);
       lane.resume({
         stage: entry.stage,
-        attachId: entry.token || null,
+        attachId: entry.attachId,
         error: entry.error,
-        busy: entry.undo[WAITS_RECORD] !== undefined,
+        busy: entry.waitsFor !== null,
       });
       lane.touch();
     }

@@ -50,12 +50,9 @@ export function isHolding(entry: JournalEntry | undefined): boolean {
   return entry !== undefined && entry.stage !== "failed" && entry.stage !== "removed";
 }
 
-/** The undo record of a device that was refused: the names of those that it waits for, with blanks between. */
-export const WAITS_RECORD = "hotplug waits for";
-
-/** That record's text. */
+/** Names of the devices that a refused one waits for. */
 export function waitsFor(
   holders: readonly { kind: string; frontendDomid: number; devid: number }[],
-): string {
-  return holders.map((id) => deviceName({ ...id, backendDomid: 0 })).join(" ");
+): string[] {
+  return holders.map((id) => deviceName({ ...id, backendDomid: 0 }));
 }

@@ -1,7 +1,6 @@
 /** The vbd plugin: whose a loop device is, and what may not be shared. */
 import { beforeEach, describe, expect, test } from "bun:test";
 import vbd from "../../backends/vbd/plugin.ts";
-import { NO_SCRIPT } from "../../core/daemon/capabilities/script_record.ts";
 import { FakeDevice, FakeMachine } from "../support/fake_device.ts";
 
 const FILE = "/images/disk";
@@ -27,7 +26,7 @@ describe("vbd", () => {
     const id = { backendDomid: 1, kind: "vbd", frontendDomid: guest, devid: 51712 };
     const nodes = { script: "/s/block", params: FILE, mode: "r", ...more };
     const device = new FakeDevice(machine, id, nodes);
-    device.recordUndo(NO_SCRIPT);
+    device.begin();
     return device;
   }
 

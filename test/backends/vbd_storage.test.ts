@@ -4,7 +4,6 @@ import * as fc from "fast-check";
 import { formatUse, overlaps, parseUse } from "../../backends/vbd/extents.ts";
 import vbd from "../../backends/vbd/plugin.ts";
 import { identityOfNumber, numberOfIdentity, stackOf } from "../../backends/vbd/stack.ts";
-import { NO_SCRIPT } from "../../core/daemon/capabilities/script_record.ts";
 import { FakeBlocks } from "../support/fake_blocks.ts";
 import { FakeDevice, FakeMachine } from "../support/fake_device.ts";
 import { FakeSysfs, type Thing } from "../support/fake_sysfs.ts";
@@ -26,7 +25,7 @@ function disk(guest: number, params: string, more: Record<string, string> = {}):
   const id = { backendDomid: 1, kind: "vbd", frontendDomid: guest, devid: 51712 };
   const nodes = { script: "/s/block", params, mode: "w", ...more };
   const device = new FakeDevice(machine, id, nodes);
-  device.recordUndo(NO_SCRIPT);
+  device.begin();
   return device;
 }
 

@@ -12,6 +12,7 @@ import { addNative, removeNative } from "../../backends/vbd/native.ts";
 import type { DeviceId } from "../../core/xen/device_id.ts";
 import { Activity } from "../../core/daemon/activity.ts";
 import { type ContextParts, deviceContext } from "../../core/daemon/capabilities/device.ts";
+import { NOTHING_HELD } from "../../core/daemon/journal/held.ts";
 import { Exclusive } from "../../core/daemon/capabilities/exclusive.ts";
 import { DEFAULT_LIMITS, DEFAULT_PATH } from "../../core/hotplug/run_script.ts";
 import { systemBlockDevices } from "../../platform/linux/block_devices.ts";
@@ -160,7 +161,8 @@ if (requireReal("native mode against Debian's block script", needs)) {
         holders: (name, value, by) =>
           holdersIn(undoRecords, key, id.frontendDomid, name, value, by),
         heldValues: (name) => valuesIn(undoRecords, name),
-        useHotplug: () => {},
+        held: () => NOTHING_HELD,
+        hold: () => {},
       }, {
         attachId: null,
         activity: new Activity(systemClock),

@@ -6,7 +6,6 @@ import type {
   Holder,
   Undo,
 } from "../../contract/v1/plugin.ts";
-import { isScriptBegun, SCRIPT_BEGUN } from "../../core/daemon/capabilities/script_record.ts";
 import { FakeBlocks } from "./fake_blocks.ts";
 import { FakeLinks } from "./fake_links.ts";
 import { deviceConfig } from "../../core/daemon/plugin/device_config.ts";
@@ -17,6 +16,8 @@ export type UndoRecords = Map<
   {
     readonly guest: number;
     readonly undo: Undo;
+    /** Whether its script was begun; absent of one that somebody else has set up. */
+    readonly script?: "none" | "begun";
     readonly stage?: Holder["stage"];
     readonly ending?: boolean;
   }
@@ -201,8 +202,9 @@ export class FakeDevice implements Device {
       return {};
     },
     run: async (family, script, action, _, nodes) => {
-      if (action === "remove" && !isScriptBegun(this.undo)) return;
-      if (action === "add") await this.recordUndo(SCRIPT_BEGUN);
+      const { script: known } = this.machine.undoRecords.get(this.#key) ?? {};
+      if (action === "remove" && known === "none") return;
+      if (action === "add") this.#noteScript("begun");
       this.machine.runs.push(
         `${family} ${script} ${action}${nodes === undefined ? "" : ` on ${JSON.stringify(nodes)}`}`,
       );
@@ -268,6 +270,17 @@ export class FakeDevice implements Device {
 
   heldValues(name: string): Undo[string][] {
     return valuesIn(this.machine.undoRecords, name);
+  }
+
+  /** An add is to come: no script has run. */
+  begin(): void {
+    this.#noteScript("none");
+  }
+
+  #noteScript(script: "none" | "begun"): void {
+    const before = this.machine.undoRecords.get(this.#key);
+    const guest = this.id.frontendDomid;
+    this.machine.undoRecords.set(this.#key, { undo: {}, ...before, guest, script });
   }
 
   /** All is undone. */

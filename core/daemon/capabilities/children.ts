@@ -10,9 +10,6 @@ import type { Child, ChildExit, Clock, Processes } from "../../../platform/types
 /** The variable that marks them; its value is the device's mark and the process's name. */
 export const CHILD_VARIABLE = "XDEVD_CHILD";
 
-/** Undo records of processes have names that begin so. */
-export const CHILD_RECORD = "process ";
-
 /** How long they have between TERM and KILL, in ms. */
 const KILL_GRACE_MS = 2_000;
 const POLL_MS = 20;
@@ -33,8 +30,8 @@ export interface ChildrenContext {
   readonly mark: string;
   readonly path: string;
   readonly log: Log;
-  /** Writes the undo record. @throws Error when it cannot */
-  record(name: string, value: string): void;
+  /** Notes that there will be a process. @throws Error when it cannot be written */
+  hold(name: string, argv: string): void;
   /** Called when one has ended by itself. */
   onExit(): void;
 }
@@ -90,10 +87,10 @@ export class ChildKeeper {
     key: string,
     name: string,
     argv: readonly [string, ...string[]],
-    { path, log, record, onExit }: ChildrenContext,
+    { path, log, hold, onExit }: ChildrenContext,
   ): Promise<void> {
     if (await this.#isRunning(key)) return;
-    record(CHILD_RECORD + name, argv.join(" "));
+    hold(name, argv.join(" "));
     this.#ended.delete(key);
     let said = "";
     let child: Child;

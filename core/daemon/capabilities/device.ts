@@ -16,6 +16,7 @@ import type { Clock, Files, Processes } from "../../../platform/types.ts";
 import { absentOrHidden } from "../../xenstore/access.ts";
 import type { StoreClient } from "../../xenstore/client.ts";
 import type { Activity } from "../activity.ts";
+import type { Held } from "../journal/held.ts";
 import type { AddReads } from "../device/prefetch.ts";
 import { copyOf } from "../device/node_backup.ts";
 import type { Exclusive } from "./exclusive.ts";
@@ -47,8 +48,10 @@ export interface UndoStore {
   get(): Undo;
   /** @throws Error when it cannot be written */
   add(more: Undo): void;
-  /** Notes that there will be a hotplug directory. @throws Error when it cannot be written */
-  useHotplug(): void;
+  /** What the daemon holds for the device. */
+  held(): Held;
+  /** Adds to that. @throws Error when it cannot be written */
+  hold(more: Partial<Held>): void;
   heldElsewhere(name: string, value: string, by: "any" | "other guests"): boolean;
   holders(name: string, value: string, by: "any" | "other guests"): readonly Holder[];
   heldValues(name: string): readonly Undo[string][];
@@ -59,9 +62,6 @@ const LINES_MAX = 3;
 
 /** How much of a program's output is kept, in characters. */
 const OUTPUT_MAX = 64 * 1024;
-
-/** The undo record of a hotplug directory. */
-export const HOTPLUG_RECORD = "hotplug directory";
 
 /** One call of a plugin. */
 export interface Call {
@@ -99,7 +99,9 @@ export function deviceContext(
   return {
     id,
     nodes,
-    hotplug: ownNodes(store, () => parts.hotplug.of(id), () => undo.useHotplug()),
+    hotplug: ownNodes(store, () => parts.hotplug.of(id), () => {
+      if (!undo.held().hotplugDirectory) undo.hold({ hotplugDirectory: true });
+    }),
     async config() {
       const present = call.attachId === null
         ? await visible(store, directory)

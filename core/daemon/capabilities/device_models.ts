@@ -1,31 +1,29 @@
 /**
- * The device models of all guests. Which devices one is kept for is in the journal: their undo
- * records name it, so that no count can be wrong after a crash.
+ * The device models of all guests. Which devices one is kept for is in the journal: their records
+ * name it, so that no count can be wrong after a crash.
  */
-import type { DeviceModel, DeviceModelStatus, Undo } from "../../../contract/v1/plugin.ts";
+import type { DeviceModel, DeviceModelStatus } from "../../../contract/v1/plugin.ts";
 import { type DeviceId, deviceName } from "../../xen/device_id.ts";
 import type { ProcessTable } from "../../../platform/linux/process_table.ts";
 import type { Clock, Processes } from "../../../platform/types.ts";
 import type { StoreClient } from "../../xenstore/client.ts";
+import type { Held } from "../journal/held.ts";
 import { DeviceModelNodes } from "./device_model_nodes.ts";
 import { GuestDeviceModel } from "./guest_device_model.ts";
 
-/** The undo record of a device that has a device model: the model's mark. */
-export const DEVICE_MODEL_RECORD = "device model";
-
-/** ... and which process it was given. */
-export const DEVICE_MODEL_PROCESS_RECORD = "device model process";
+type HeldModel = Held["deviceModel"];
 
 /** One device, to which a device model is of use. */
 export interface DeviceModelContext {
   readonly id: DeviceId;
   readonly path: string;
   readonly environment: Readonly<Record<string, string>>;
-  undo(): Undo;
-  /** Adds to the undo record. @throws Error when it cannot be written */
-  record(more: Undo): void;
+  /** What is kept for the device. */
+  held(): HeldModel;
+  /** Notes what is kept for it. @throws Error when it cannot be written */
+  hold(model: HeldModel): void;
   /** All devices that the journal knows. */
-  devices(): readonly { readonly id: DeviceId; readonly undo: Undo }[];
+  devices(): readonly { readonly id: DeviceId; readonly held: Held }[];
   /** Called when its QEMU has ended, and when another one is ready. */
   onTrouble(): void;
 }
@@ -48,11 +46,11 @@ export class DeviceModels {
 
   /** The guest's device model, as one of its devices sees it. */
   of(context: DeviceModelContext): DeviceModel {
-    const { id, undo, record } = context;
+    const { id, held } = context;
     const name = deviceName(id);
     const join = () => {
       const model = this.#open(context);
-      record({ [DEVICE_MODEL_RECORD]: model.mark });
+      context.hold({ mark: model.mark, identity: held()?.identity ?? null });
       model.users.set(name, () => context.onTrouble());
       return model;
     };
@@ -60,28 +58,29 @@ export class DeviceModels {
       start: async (program, signal) => {
         signal.throwIfAborted();
         const model = join();
-        const had = undo()[DEVICE_MODEL_PROCESS_RECORD] !== undefined;
-        if (had && model.pausing) throw new Error(`the guest's QEMU: ${model.detail}`);
+        if (held()?.identity != null && model.pausing) {
+          throw new Error(`the guest's QEMU: ${model.detail}`);
+        }
         await unlessAborted(model.start(program), signal);
         const { identity } = model;
         if (identity === null) throw new Error(`the guest's QEMU: ${model.detail}`);
-        record({ [DEVICE_MODEL_PROCESS_RECORD]: identity });
+        context.hold({ mark: model.mark, identity });
       },
       adopt: async (program) => {
         const model = join();
         await model.adopt(program);
-        if (undo()[DEVICE_MODEL_PROCESS_RECORD] === undefined && model.identity !== null) {
-          record({ [DEVICE_MODEL_PROCESS_RECORD]: model.identity });
+        if (held()?.identity == null && model.identity !== null) {
+          context.hold({ mark: model.mark, identity: model.identity });
         }
       },
       status: async () => {
-        if (undo()[DEVICE_MODEL_RECORD] === undefined) return { state: "none", detail: "" };
+        if (held() === null) return { state: "none", detail: "" };
         const model = this.#open(context);
         await model.takeUp();
-        return statusOf(model, undo());
+        return statusOf(model, held());
       },
       release: async () => {
-        if (undo()[DEVICE_MODEL_RECORD] === undefined) return;
+        if (held() === null) return;
         const model = this.#open(context);
         model.users.delete(name);
         await model.stopIfUnused();
@@ -101,13 +100,11 @@ export class DeviceModels {
     const { backendDomid, frontendDomid } = context.id;
     const known = this.#guests.get(frontendDomid);
     if (known !== undefined) return known;
-    const others = context.devices().filter(({ id, undo }) =>
-      id.frontendDomid === frontendDomid && undo[DEVICE_MODEL_RECORD] !== undefined
+    const others = context.devices().flatMap(({ id, held: { deviceModel } }) =>
+      id.frontendDomid === frontendDomid && deviceModel !== null ? [{ id, deviceModel }] : []
     );
-    const mark = String(
-      others[0]?.undo[DEVICE_MODEL_RECORD] ??
-        `device-model/${backendDomid}/${frontendDomid}/${crypto.randomUUID()}`,
-    );
+    const mark = others[0]?.deviceModel.mark ??
+      `device-model/${backendDomid}/${frontendDomid}/${crypto.randomUUID()}`;
     const model = new GuestDeviceModel({
       processes: this.#processes,
       table: this.#table,
@@ -116,7 +113,7 @@ export class DeviceModels {
       frontendDomid,
       mark,
       environment: { PATH: context.path, ...context.environment },
-      recorded: others.flatMap(({ undo }) => undo[DEVICE_MODEL_PROCESS_RECORD] ?? []).map(String),
+      recorded: others.flatMap(({ deviceModel }) => deviceModel.identity ?? []),
       mayBeForeign: others.length === 0,
     });
     for (const { id } of others) model.users.set(deviceName(id), () => {});
@@ -130,9 +127,9 @@ export class DeviceModels {
   }
 }
 
-function statusOf({ identity, detail }: GuestDeviceModel, undo: Undo): DeviceModelStatus {
+function statusOf({ identity, detail }: GuestDeviceModel, held: HeldModel): DeviceModelStatus {
   if (identity === null) return { state: "ended", detail };
-  const state = identity === undo[DEVICE_MODEL_PROCESS_RECORD] ? "serving" : "replaced";
+  const state = identity === held?.identity ? "serving" : "replaced";
   return { state, detail };
 }
 

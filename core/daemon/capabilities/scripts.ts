@@ -18,9 +18,8 @@ import type { Activity } from "../activity.ts";
 import { COPY_BASE, copyOf, withCopy } from "../device/node_backup.ts";
 import type { HotplugDirectories } from "./hotplug_directory.ts";
 import type { ScriptParts } from "./script_parts.ts";
-import { HotplugV2, type V2Undo } from "./scripts_v2.ts";
+import { type HeldStore, HotplugV2 } from "./scripts_v2.ts";
 import { quote } from "../device/observe.ts";
-import { isScriptBegun, NO_SCRIPT, SCRIPT_BEGUN } from "./script_record.ts";
 
 /** Longest name of a network interface, in bytes (IFNAMSIZ - 1, linux/if.h). */
 const INTERFACE_NAME_MAX = 15;
@@ -32,7 +31,7 @@ export class HotplugScripts implements DeviceScripts {
   readonly #system: DeviceSystem;
   readonly #parts: ScriptParts;
   readonly #log: Log;
-  readonly #undo: V2Undo;
+  readonly #held: HeldStore;
   readonly #environment: Readonly<Record<string, string>>;
   readonly #activity: Activity;
   readonly #v2: HotplugV2 | null;
@@ -51,7 +50,7 @@ export class HotplugScripts implements DeviceScripts {
     system: DeviceSystem,
     parts: ScriptParts & { readonly hotplug: HotplugDirectories },
     log: Log,
-    undo: V2Undo,
+    held: HeldStore,
     environment: Readonly<Record<string, string>>,
     activity: Activity,
   ) {
@@ -61,7 +60,7 @@ export class HotplugScripts implements DeviceScripts {
       nodes,
       parts,
       v2,
-      undo,
+      held,
       log,
       environment,
       activity,
@@ -72,7 +71,7 @@ export class HotplugScripts implements DeviceScripts {
     this.#system = system;
     this.#parts = parts;
     this.#log = log;
-    this.#undo = undo;
+    this.#held = held;
     this.#environment = environment;
     this.#activity = activity;
   }
@@ -119,7 +118,7 @@ export class HotplugScripts implements DeviceScripts {
     if (v2 !== null && action === "remove" && await v2.isUsed()) {
       return await this.#keepingReason((reason) => v2.remove(script, signal, nodes, reason));
     }
-    if (action === "remove" && !isScriptBegun(this.#undo.get())) {
+    if (action === "remove" && this.#held.held().script === "none") {
       return this.#log.info(`${script} was not run for it: nothing to undo`);
     }
     if (nodes === undefined) {
@@ -192,7 +191,7 @@ export class HotplugScripts implements DeviceScripts {
       ? blockPasses(this.#id, script, action, baseOf(nodes))
       : await this.#networkPasses(script, action, nodes);
     for (const [index, pass] of passes.entries()) {
-      if (action === "add" && index === 0) this.#undo.add(SCRIPT_BEGUN);
+      if (action === "add" && index === 0) this.#held.hold({ script: "begun" });
       this.#log.debug(`runs ${program} ${pass.args.join(" ")}`);
       const run = {
         argv: [program, ...pass.args] as const,
@@ -211,7 +210,7 @@ export class HotplugScripts implements DeviceScripts {
         });
       } catch (error) {
         const isNothing = error instanceof NotStarted && action === "add" && index === 0;
-        if (isNothing) this.#undo.add(NO_SCRIPT);
+        if (isNothing) this.#held.hold({ script: "none" });
         throw error;
       } finally {
         ended();

@@ -6,7 +6,7 @@ import type { V2Parts, V2Target } from "../../hotplug/v2/run.ts";
 import { V2Session } from "../../hotplug/v2/session.ts";
 import type { ScriptVersion } from "../../hotplug/v2/version.ts";
 import type { Log } from "../../log/log.ts";
-import type { DeviceNodes, Undo } from "../../../contract/v1/plugin.ts";
+import type { DeviceNodes } from "../../../contract/v1/plugin.ts";
 import { domainPath } from "../../xenstore/paths.ts";
 import type { Activity } from "../activity.ts";
 import { COPY_BASE, withCopy } from "../device/node_backup.ts";
@@ -14,23 +14,13 @@ import type { HotplugDirectories } from "./hotplug_directory.ts";
 import type { ScriptParts, V2Settings } from "./script_parts.ts";
 import { v2Parts } from "./scripts_v2_parts.ts";
 import { quote } from "../device/observe.ts";
+import { type Held, isVersion2, type V2Progress } from "../journal/held.ts";
 
-/** The undo record: how far it was, for the case that the store forgets. */
-export const V2_RECORD = "hotplug v2";
-const TARGET_RECORD = "hotplug target";
-
-type Progress = "asked" | "preparing" | "adding" | "done" | "no";
-
-/** Whether an undo record is that of a version 2 script's device. */
-export function isVersion2(undo: Undo): boolean {
-  const progress = undo[V2_RECORD];
-  return progress !== undefined && progress !== "no";
-}
-
-/** The undo record, as far as it is needed here. */
-export interface V2Undo {
-  get(): Undo;
-  add(more: Undo): void;
+/** Where it is kept what the daemon holds for the device. */
+export interface HeldStore {
+  held(): Held;
+  /** @throws Error when it cannot be written */
+  hold(more: Partial<Held>): void;
 }
 
 /** The script of one device. */
@@ -40,7 +30,7 @@ export class HotplugV2 {
   readonly #parts: ScriptParts;
   readonly #v2: V2Settings;
   readonly #hotplug: HotplugDirectories;
-  readonly #undo: V2Undo;
+  readonly #held: HeldStore;
   readonly #log: Log;
   readonly #environment: Readonly<Record<string, string>>;
   readonly #activity: Activity;
@@ -52,7 +42,7 @@ export class HotplugV2 {
     nodes: DeviceNodes,
     parts: ScriptParts & { readonly hotplug: HotplugDirectories },
     v2: V2Settings,
-    undo: V2Undo,
+    held: HeldStore,
     log: Log,
     environment: Readonly<Record<string, string>>,
     activity: Activity,
@@ -63,7 +53,7 @@ export class HotplugV2 {
     this.#parts = parts;
     this.#v2 = v2;
     this.#hotplug = parts.hotplug;
-    this.#undo = undo;
+    this.#held = held;
     this.#log = log;
     this.#environment = environment;
     this.#activity = activity;
@@ -72,7 +62,7 @@ export class HotplugV2 {
 
   /** Whether the device is, or is about to be, set up by a version 2 script. Runs nothing. */
   async isUsed(): Promise<boolean> {
-    if (this.#progress !== undefined) return isVersion2(this.#undo.get());
+    if (this.#progress !== undefined) return isVersion2(this.#held.held());
     return (await this.#hotplug.record(this.#id))?.attached === true;
   }
 
@@ -262,18 +252,17 @@ export class HotplugV2 {
     ).finally(locked);
   }
 
-  get #progress(): Progress | undefined {
-    return this.#undo.get()[V2_RECORD] as Progress | undefined;
+  get #progress(): V2Progress | undefined {
+    return this.#held.held().version2?.progress;
   }
 
   get #recordedTarget(): string {
-    return String(this.#undo.get()[TARGET_RECORD] ?? "");
+    return this.#held.held().version2?.target ?? "";
   }
 
-  #note(progress: Progress, target?: V2Target): void {
-    this.#undo.add({
-      [V2_RECORD]: progress,
-      ...(target === undefined ? {} : { [TARGET_RECORD]: target.params }),
+  #note(progress: V2Progress, target?: V2Target): void {
+    this.#held.hold({
+      version2: { progress, target: target?.params ?? this.#recordedTarget },
     });
   }
 }

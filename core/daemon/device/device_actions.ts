@@ -11,7 +11,7 @@ import type { Findings, ProofOfSetup } from "../../../contract/v1/plugin.ts";
 import { busyOf, checkAnswer } from "../plugin/guard.ts";
 import type { PluginHost } from "../plugin/host.ts";
 import { frontendKindOf, proofOf } from "../plugin/manifest.ts";
-import { isVersion2 } from "../capabilities/scripts_v2.ts";
+import { isVersion2 } from "../journal/held.ts";
 import { Activity } from "../activity.ts";
 import { type Releases, waitsFor } from "../releases.ts";
 import { AddPause } from "./add_pause.ts";
@@ -78,7 +78,7 @@ export class DeviceActions implements LaneActions {
   readonly #findings: FindingsLog;
   readonly #pause: AddPause;
   /** What the last add waits for, if it was refused. */
-  #waitsFor: string | null = null;
+  #waitsFor: readonly string[] = [];
   /** From the record of an add to its end: what changes meanwhile is told by events. */
   #isAdding = false;
 
@@ -148,7 +148,7 @@ export class DeviceActions implements LaneActions {
   /** Whether `remove` can go on while the backend directory is deleted. */
   get removesWithoutDirectory(): boolean {
     // A version 2 script has a directory of its own.
-    return this.#plugin.manifest.removesWithoutDirectory || isVersion2(this.#record.undo);
+    return this.#plugin.manifest.removesWithoutDirectory || isVersion2(this.#record.held);
   }
 
   async observe(): Promise<Observation> {
@@ -178,7 +178,7 @@ export class DeviceActions implements LaneActions {
 
   async note(stage: Stage, error: string | undefined, busy: boolean): Promise<void> {
     this.#endAdding();
-    this.#record.note(stage, error, busy ? this.#waitsFor ?? "" : null);
+    this.#record.note(stage, error, busy ? this.#waitsFor : null);
   }
 
   async drop(): Promise<void> {

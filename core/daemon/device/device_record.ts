@@ -2,11 +2,10 @@
 import type { Stage } from "../../lifecycle/state.ts";
 import { type DeviceId, deviceName } from "../../xen/device_id.ts";
 import type { Undo } from "../../../contract/v1/plugin.ts";
-import { CHILD_RECORD } from "../capabilities/children.ts";
-import { NO_SCRIPT } from "../capabilities/script_record.ts";
 import type { JournalEntry } from "../journal/entry.ts";
+import { type Held, NOTHING_HELD, UNKNOWN_HELD } from "../journal/held.ts";
 import type { JournalStore } from "../journal/memory.ts";
-import { isHolding, type Releases, WAITS_RECORD } from "../releases.ts";
+import { isHolding, type Releases } from "../releases.ts";
 import { OPERATION_VARIABLE } from "./orphans.ts";
 
 type Nodes = JournalEntry["nodes"];
@@ -27,12 +26,17 @@ export class DeviceRecord {
 
   /** The attach id of the directory; null if it never had one. */
   get attachId(): string | null {
-    return this.#entry?.token || null;
+    return this.#entry?.attachId ?? null;
   }
 
   /** What the plugin has recorded. */
   get undo(): Undo {
     return this.#entry?.undo ?? {};
+  }
+
+  /** What the daemon holds. */
+  get held(): Held {
+    return this.#entry?.held ?? UNKNOWN_HELD;
   }
 
   /** The device's nodes, as far as they are kept. */
@@ -62,41 +66,42 @@ export class DeviceRecord {
 
   /** Names of the processes that serve it. */
   get childNames(): string[] {
-    return Object.keys(this.undo).filter((name) => name.startsWith(CHILD_RECORD))
-      .map((name) => name.slice(CHILD_RECORD.length));
+    return Object.keys(this.held.processes);
   }
 
   /** Names of the devices that it waits for, since they have what it was refused for. */
   get waitsFor(): readonly string[] {
-    return String(this.undo[WAITS_RECORD] ?? "").split(" ").filter((name) => name !== "");
+    return this.#entry?.waitsFor ?? [];
   }
 
   /** An attach begins. */
   begin(attachId: string): void {
     this.#put({
       stage: "adding",
-      token: attachId,
+      attachId,
       operation: crypto.randomUUID(),
       error: null,
-      undo: NO_SCRIPT,
+      waitsFor: null,
+      undo: {},
+      held: NOTHING_HELD,
       nodes: {},
     });
   }
 
   /** It was set up by somebody who kept no record. */
   adopt(attachId: string): void {
-    this.#put({ stage: "connected", token: attachId, operation: null });
+    this.#put({ stage: "connected", attachId, operation: null });
   }
 
-  /** @param waitsFor of one that was refused: the devices that it waits for, with blanks between; else null */
-  note(stage: Stage, error: string | undefined, waitsFor: string | null): void {
+  /** @param waitsFor of one that was refused: names of the devices that it waits for; else null */
+  note(stage: Stage, error: string | undefined, waitsFor: readonly string[] | null): void {
     // What the processes of an operation bear; there are none once it has ended.
     const runs = stage === "undoing" || stage === "removing";
     const done = stage === "failed" || stage === "removed";
-    const waits: Undo = waitsFor === null ? {} : { [WAITS_RECORD]: waitsFor };
     this.#put({
       stage,
-      ...(done ? { undo: waits, nodes: {} } : {}),
+      waitsFor,
+      ...(done ? { undo: {}, held: NOTHING_HELD, nodes: {} } : {}),
       operation: runs ? crypto.randomUUID() : null,
       ...(error === undefined ? {} : { error }),
     });
@@ -104,8 +109,12 @@ export class DeviceRecord {
 
   /** @param read of an add: until all nodes are kept, those that it has read are */
   addUndo(more: Undo, read?: Nodes): void {
-    const nodes = read === undefined || this.isBackedUp ? {} : { nodes: { ...read } };
-    this.#put({ undo: { ...this.undo, ...more }, ...nodes });
+    this.#put({ undo: { ...this.undo, ...more }, ...this.#nodesFrom(read) });
+  }
+
+  /** Adds to what the daemon holds. To be called before it is acquired. @param read as above */
+  hold(more: Partial<Held>, read?: Nodes): void {
+    this.#put({ held: { ...this.held, ...more }, ...this.#nodesFrom(read) });
   }
 
   /** Keeps the device's nodes. */
@@ -118,6 +127,10 @@ export class DeviceRecord {
     this.#releases.released(this.name);
   }
 
+  #nodesFrom(read: Nodes | undefined): { nodes?: Nodes } {
+    return read === undefined || this.isBackedUp ? {} : { nodes: { ...read } };
+  }
+
   get #entry(): JournalEntry | undefined {
     return this.#journal.get(this.name);
   }
@@ -125,11 +138,13 @@ export class DeviceRecord {
   #put(change: Partial<Omit<JournalEntry, "id">>): void {
     const before = this.#entry ?? {
       id: this.#id,
-      token: "",
+      attachId: null,
       stage: "removing",
       operation: null,
       error: null,
+      waitsFor: null,
       undo: {},
+      held: UNKNOWN_HELD,
       nodes: {},
     };
     const now = { ...before, ...change };

@@ -5,9 +5,10 @@ import type { Log } from "../../log/log.ts";
 import type { DeviceId } from "../../xen/device_id.ts";
 import type { Activity } from "../activity.ts";
 import type { ChildKeeper } from "../capabilities/children.ts";
-import { type ContextParts, deviceContext, HOTPLUG_RECORD } from "../capabilities/device.ts";
-import { DEVICE_MODEL_RECORD, type DeviceModels } from "../capabilities/device_models.ts";
+import { type ContextParts, deviceContext } from "../capabilities/device.ts";
+import type { DeviceModels } from "../capabilities/device_models.ts";
 import type { DirectoryKeeper } from "../capabilities/directories.ts";
+import type { Held } from "../journal/held.ts";
 import type { JournalStore } from "../journal/memory.ts";
 import { type CallLimits, guardedCall } from "../plugin/guard.ts";
 import type { PluginHost } from "../plugin/host.ts";
@@ -103,11 +104,11 @@ export class PluginCaller {
         ? children.stopAll(record.mark)
         : Promise.resolve();
       await both(stopped, async () => {
-        if (record.undo[DEVICE_MODEL_RECORD]) await this.#deviceModel.release();
+        if (record.held.deviceModel !== null) await this.#deviceModel.release();
       });
     });
     await directories.remove(id);
-    if (record.undo[HOTPLUG_RECORD]) await hotplug.remove(id);
+    if (record.held.hotplugDirectory) await hotplug.remove(id);
   }
 
   /** How one of the processes that serve it has ended; null while all run. */
@@ -128,8 +129,8 @@ export class PluginCaller {
       id,
       path: scripts.path,
       environment: scripts.environment,
-      undo: () => record.undo,
-      record: (more) => record.addUndo(more),
+      held: () => record.held.deviceModel,
+      hold: (deviceModel) => record.hold({ deviceModel }),
       devices: () => journal.entries(),
       onTrouble: () => this.#called.onTrouble(),
     });
@@ -142,13 +143,12 @@ export class PluginCaller {
   ): Device {
     const { id, plugin, record, log, activity, frontendKind } = this.#called;
     const { children, scripts } = this.#parts;
-    const addUndo = (more: Device["undo"]) => record.addUndo(more, reads?.seen);
+    const hold = (more: Partial<Held>) => record.hold(more, reads?.seen);
     return deviceContext(id, this.#parts, log, {
       get: () => record.undo,
-      add: addUndo,
-      useHotplug: () => {
-        if (!record.undo[HOTPLUG_RECORD]) addUndo({ [HOTPLUG_RECORD]: true });
-      },
+      add: (more) => record.addUndo(more, reads?.seen),
+      held: () => record.held,
+      hold,
       heldElsewhere: (name, value, by) => this.#holders.any(name, value, by),
       holders: (name, value, by) => this.#holders.of(name, value, by),
       heldValues: (name) => this.#holders.values(name),
@@ -167,7 +167,7 @@ export class PluginCaller {
         mark: record.mark,
         path: scripts.path,
         log,
-        record: (name, value) => addUndo({ [name]: value }),
+        hold: (name, argv) => hold({ processes: { ...record.held.processes, [name]: argv } }),
         onExit: () => this.#called.onTrouble(),
       }),
     });

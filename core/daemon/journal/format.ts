@@ -7,17 +7,32 @@
  * length  = u32 little endian, bytes of the payload, at most 64 KiB
  * crc     = u32 little endian, CRC-32 of the payload
  * payload = MessagePack: { magic, version, domid, bootId } | { put: entry } | { drop: name }
+ *
+ * Header and framing are those of all versions; what an entry has depends on the header's version.
  * ```
  */
 import { Packr } from "msgpackr/pack";
-import { type DeviceId, deviceName, DOMID_MAX, isKind } from "../../xen/device_id.ts";
-import type { Stage } from "../../lifecycle/state.ts";
-import type { Undo } from "../../../contract/v1/plugin.ts";
+import { deviceName, DOMID_MAX } from "../../xen/device_id.ts";
 import { crc32 } from "./crc32.ts";
 import type { JournalEntry } from "./entry.ts";
+import { entryOfVersion1 } from "./entry_version_1.ts";
+import {
+  type Fields,
+  fieldsOf,
+  idOf,
+  isNumber,
+  isStage,
+  isTextOrNull,
+  textsOf,
+  undoOf,
+} from "./fields.ts";
+import type { Held, V2Progress } from "./held.ts";
 
-/** Version of the format; a reader takes no other. */
-export const JOURNAL_VERSION = 1;
+/** Version of the format that is written. */
+export const JOURNAL_VERSION = 2;
+
+/** The oldest version that is read, too. */
+export const OLDEST_VERSION = 1;
 
 /** Largest payload, in bytes: a device's nodes are bounded far below it. */
 export const PAYLOAD_MAX = 64 * 1024;
@@ -41,12 +56,16 @@ export type Damage =
   | "corrupt"
   /** It is no journal. */
   | "foreign"
-  /** It is one of another version. */
-  | "version";
+  /** It is one of a version that nobody has ever written. */
+  | "version"
+  /** It is of a later version: whoever wrote it knows more than we do. */
+  | "newer";
 
 /** What a file's bytes say. */
 export interface Replay {
   readonly header: JournalHeader | null;
+  /** That the header names; null without one. */
+  readonly version: number | null;
   /** By device name; what came before the damage, if there is any. */
   readonly entries: Map<string, JournalEntry>;
   readonly damage: Damage | null;
@@ -95,9 +114,11 @@ function encode(value: object): Uint8Array {
 export function replay(bytes: Uint8Array): Replay {
   const entries = new Map<string, JournalEntry>();
   let header: JournalHeader | null = null;
+  let version: number | null = null;
   let offset = 0;
   const result = (damage: Damage | null): Replay => ({
     header,
+    version,
     entries,
     damage,
     goodLength: offset,
@@ -110,11 +131,14 @@ export function replay(bytes: Uint8Array): Replay {
     const { value } = record;
     if (header === null) {
       if (value["magic"] !== MAGIC) return result("foreign");
-      if (value["version"] !== JOURNAL_VERSION) return result("version");
+      if (!isNumber(value["version"], Number.MAX_SAFE_INTEGER)) return result("version");
+      version = value["version"];
+      if (version > JOURNAL_VERSION) return result("newer");
+      if (version < OLDEST_VERSION) return result("version");
       header = headerOf(value);
       if (header === null) return result("corrupt");
     } else if ("put" in value) {
-      const entry = entryOf(value["put"]);
+      const entry = READERS[version!]!(value["put"]);
       if (entry === null) return result("corrupt");
       entries.set(deviceName(entry.id), entry);
     } else if (typeof value["drop"] === "string") {
@@ -124,8 +148,6 @@ export function replay(bytes: Uint8Array): Replay {
   }
   return result(null);
 }
-
-type Fields = Readonly<Record<string, unknown>>;
 
 function decode(
   bytes: Uint8Array,
@@ -162,63 +184,68 @@ function hasPrefix(bytes: Uint8Array, crc: number): boolean {
   });
 }
 
-function fieldsOf(value: unknown): Fields | null {
-  return typeof value === "object" && value !== null && !Array.isArray(value)
-    ? value as Fields
-    : null;
-}
-
 function headerOf({ domid, bootId }: Fields): JournalHeader | null {
   return isNumber(domid, DOMID_MAX) && typeof bootId === "string" ? { domid, bootId } : null;
 }
 
-const STAGES: ReadonlySet<unknown> = new Set<Stage>([
-  "adding",
-  "connected",
-  "undoing",
-  "failed",
-  "removing",
-  "removed",
-]);
+/** What the records of each version say that is read. */
+const READERS: Readonly<Record<number, (value: unknown) => JournalEntry | null>> = {
+  1: entryOfVersion1,
+  [JOURNAL_VERSION]: entryOf,
+};
 
 function entryOf(value: unknown): JournalEntry | null {
   const fields = fieldsOf(value);
-  const id = idOf(fieldsOf(fields?.["id"]));
-  const undo = undoOf(fieldsOf(fields?.["undo"]));
-  const nodes = undoOf(fieldsOf(fields?.["nodes"]));
-  if (fields === null || id === null || undo === null || nodes === null) return null;
-  if (!isTexts(nodes)) return null;
-  const { token, stage, operation, error } = fields;
-  if (typeof token !== "string" || !STAGES.has(stage)) return null;
-  if (!isTextOrNull(operation) || !isTextOrNull(error)) return null;
-  return { id, token, stage: stage as Stage, operation, error, undo, nodes };
+  const id = idOf(fields?.["id"]);
+  const undo = undoOf(fields?.["undo"]);
+  const held = heldOf(fields?.["held"]);
+  const nodes = textsOf(fields?.["nodes"]);
+  if (fields === null || id === null || undo === null || held === null || nodes === null) {
+    return null;
+  }
+  const { attachId, stage, operation, error, waitsFor } = fields;
+  if (!isStage(stage)) return null;
+  if (!isTextOrNull(attachId) || !isTextOrNull(operation) || !isTextOrNull(error)) return null;
+  if (waitsFor !== null && !isTexts(waitsFor)) return null;
+  return { id, attachId, stage, operation, error, waitsFor, undo, held, nodes };
 }
 
-function idOf(fields: Fields | null): DeviceId | null {
-  if (fields === null) return null;
-  const { backendDomid, kind, frontendDomid, devid } = fields;
-  if (!isNumber(backendDomid, DOMID_MAX) || !isNumber(frontendDomid, DOMID_MAX)) return null;
-  if (!isNumber(devid, 0xffffffff) || typeof kind !== "string" || !isKind(kind)) return null;
-  return { backendDomid, kind, frontendDomid, devid };
+const SCRIPTS: ReadonlySet<unknown> = new Set<Held["script"]>(["none", "begun", null]);
+const PROGRESSES: ReadonlySet<unknown> = new Set<V2Progress>([
+  "asked",
+  "preparing",
+  "adding",
+  "done",
+  "no",
+]);
+
+function heldOf(value: unknown): Held | null {
+  const fields = fieldsOf(value);
+  const processes = textsOf(fields?.["processes"]);
+  if (fields === null || processes === null) return null;
+  const { hotplugDirectory, deviceModel, script, version2 } = fields;
+  if (typeof hotplugDirectory !== "boolean" || !SCRIPTS.has(script)) return null;
+  const model = fieldsOf(deviceModel);
+  if (deviceModel !== null) {
+    if (typeof model?.["mark"] !== "string" || !isTextOrNull(model["identity"])) return null;
+  }
+  const v2 = fieldsOf(version2);
+  if (version2 !== null) {
+    if (!PROGRESSES.has(v2?.["progress"]) || typeof v2?.["target"] !== "string") return null;
+  }
+  return {
+    processes,
+    hotplugDirectory,
+    deviceModel: model === null
+      ? null
+      : { mark: model["mark"] as string, identity: model["identity"] as string | null },
+    script: script as Held["script"],
+    version2: v2 === null
+      ? null
+      : { progress: v2["progress"] as V2Progress, target: v2["target"] as string },
+  };
 }
 
-function undoOf(fields: Fields | null): Undo | null {
-  if (fields === null) return null;
-  const entries = Object.entries(fields);
-  const plain = entries.every(([, value]) =>
-    ["string", "number", "boolean"].includes(typeof value)
-  );
-  return plain ? Object.fromEntries(entries) as Undo : null;
-}
-
-function isNumber(value: unknown, max: number): value is number {
-  return typeof value === "number" && Number.isInteger(value) && value >= 0 && value <= max;
-}
-
-function isTexts(values: Undo): values is Readonly<Record<string, string>> {
-  return Object.values(values).every((value) => typeof value === "string");
-}
-
-function isTextOrNull(value: unknown): value is string | null {
-  return value === null || typeof value === "string";
+function isTexts(value: unknown): value is readonly string[] {
+  return Array.isArray(value) && value.every((each) => typeof each === "string");
 }

@@ -8,6 +8,7 @@ import {
   encodePut,
   JOURNAL_VERSION,
   type JournalHeader,
+  OLDEST_VERSION,
   replay,
 } from "./format.ts";
 import type { JournalStore } from "./memory.ts";
@@ -54,7 +55,7 @@ export class Journal implements JournalStore {
 
   /**
    * Reads what an earlier daemon left, and begins a file of its own with it.
-   * @throws JournalError when the file is not ours, or cannot be written
+   * @throws JournalError when the file is not ours, is of a later version, or cannot be written
    */
   static open(parts: JournalParts): Journal {
     try {
@@ -152,14 +153,20 @@ function readEntries({ files, path, domid, bootId, report }: JournalParts) {
     if ((error as { code?: string }).code === "ENOENT") return nothing;
     throw error;
   }
-  const { header, entries, damage, goodLength } = replay(bytes);
+  const { header, version, entries, damage, goodLength } = replay(bytes);
+  if (damage === "newer") {
+    throw new Error(
+      `it is of version ${version}; expected ${OLDEST_VERSION} to ${JOURNAL_VERSION}: a later xdevd ` +
+        "has written it, and has to be the one that runs; nothing was changed",
+    );
+  }
   if (damage !== null && damage !== "torn") {
     // It stays where it is, too: a kill before the new file is there must not cost what is good.
     files.keep(path, `${path}.bad`);
     const what = damage === "foreign"
       ? "is no journal"
       : damage === "version"
-      ? `is of another version than ${JOURNAL_VERSION}`
+      ? `is of no version that there is (expected ${OLDEST_VERSION} to ${JOURNAL_VERSION})`
       : `is damaged after ${goodLength} of ${bytes.length} bytes`;
     report(
       "error",
@@ -172,6 +179,13 @@ function readEntries({ files, path, domid, bootId, report }: JournalParts) {
     const count = entries.size === 0 ? "" : `: its ${entries.size} records are dropped`;
     report("info", `the journal ${path} is of ${cause}${count}`);
     return nothing;
+  }
+  if (version !== JOURNAL_VERSION && entries.size > 0) {
+    report(
+      "info",
+      `the journal ${path} is of version ${version}: its ${entries.size} records are taken over ` +
+        `into version ${JOURNAL_VERSION}`,
+    );
   }
   return entries;
 }

@@ -5,6 +5,7 @@ import {
   type DeviceModelContext,
   DeviceModels,
 } from "../../../core/daemon/capabilities/device_models.ts";
+import { type Held, NOTHING_HELD } from "../../../core/daemon/journal/held.ts";
 import { type DeviceId, deviceName } from "../../../core/xen/device_id.ts";
 import { configureLog } from "../../../core/log/log.ts";
 import { systemClock } from "../../../platform/clock.ts";
@@ -12,7 +13,7 @@ import { createDomainHome } from "../../../simulation/domains.ts";
 import { StoreClient } from "../../../core/xenstore/client.ts";
 import { connectInProcess } from "../../../simulation/xenstored/in_process.ts";
 import { XenstoreServer } from "../../../simulation/xenstored/server.ts";
-import type { DeviceModel, Undo } from "../../../contract/v1/plugin.ts";
+import type { DeviceModel } from "../../../contract/v1/plugin.ts";
 import { FakeClock } from "../../support/fake_clock.ts";
 import { type FakeProcess, FakeProcesses } from "../../support/fake_processes.ts";
 
@@ -29,7 +30,7 @@ class World {
   readonly server = new XenstoreServer();
   readonly clock = new FakeClock();
   readonly processes = new FakeProcesses();
-  readonly journal = new Map<string, { id: DeviceId; undo: Undo }>();
+  readonly journal = new Map<string, { id: DeviceId; held: Held }>();
   readonly log: string[] = [];
   /** Devices that were told to look, in order. */
   readonly told: string[] = [];
@@ -65,9 +66,9 @@ class World {
       id,
       path: "/bin",
       environment: { XENSTORED_PATH: "/store" },
-      undo: () => this.journal.get(name)?.undo ?? {},
-      record: (more) => {
-        this.journal.set(name, { id, undo: { ...this.journal.get(name)?.undo, ...more } });
+      held: () => this.journal.get(name)?.held.deviceModel ?? null,
+      hold: (deviceModel) => {
+        this.journal.set(name, { id, held: { ...NOTHING_HELD, deviceModel } });
       },
       devices: () => [...this.journal.values()],
       onTrouble: () => this.told.push(name),

@@ -3,6 +3,7 @@ import { expect, test } from "bun:test";
 import * as fc from "fast-check";
 import type { JournalEntry } from "../../../core/daemon/journal/entry.ts";
 import { EntryMap } from "../../../core/daemon/journal/entry_map.ts";
+import { NOTHING_HELD } from "../../../core/daemon/journal/held.ts";
 import { deviceName } from "../../../core/xen/device_id.ts";
 
 const NAMES = ["uses", "use", "storage 8:1", "storage 8:2", "constructor"];
@@ -10,7 +11,10 @@ const VALUES = ["a", "b", 1, true];
 
 function entry(devid: number, undo: JournalEntry["undo"]): JournalEntry {
   const id = { backendDomid: 1, kind: "vbd", frontendDomid: 7, devid };
-  return { id, token: "", stage: "connected", operation: null, error: null, undo, nodes: {} };
+  return {
+    ...{ id, attachId: null, stage: "connected", operation: null, error: null, waitsFor: null },
+    ...{ undo, held: NOTHING_HELD, nodes: {} },
+  };
 }
 
 test("whatever is recorded, changed and dropped", () => {

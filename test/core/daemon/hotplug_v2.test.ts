@@ -11,6 +11,7 @@ import { HotplugDirectories } from "../../../core/daemon/capabilities/hotplug_di
 import { HotplugLocks } from "../../../core/daemon/capabilities/hotplug_locks.ts";
 import { checkScript } from "../../../core/hotplug/path_rules.ts";
 import { HotplugV2 } from "../../../core/daemon/capabilities/scripts_v2.ts";
+import { type Held, NOTHING_HELD } from "../../../core/daemon/journal/held.ts";
 import { OPERATION_VARIABLE, Orphans } from "../../../core/daemon/device/orphans.ts";
 import { backendNodes } from "../../../core/daemon/capabilities/plugin_nodes.ts";
 import { backendPath, type DeviceId } from "../../../core/xen/device_id.ts";
@@ -28,7 +29,6 @@ import { createDomainHome } from "../../../simulation/domains.ts";
 import { StoreClient } from "../../../core/xenstore/client.ts";
 import { connectInProcess } from "../../../simulation/xenstored/in_process.ts";
 import { XenstoreServer } from "../../../simulation/xenstored/server.ts";
-import type { Undo } from "../../../contract/v1/plugin.ts";
 
 const ID: DeviceId = { backendDomid: 1, kind: "vbd", frontendDomid: 7, devid: 51712 };
 const TARGET = "the target";
@@ -129,7 +129,7 @@ describe("version 2, with its caller killed", () => {
     await dom0.setPermissions(`${backendPath(ID)}/params`, [{ domid: 1, access: "none" }]);
     const driver = await connect(1);
     const model = new Model();
-    let undo: Undo = {};
+    let held = NOTHING_HELD;
 
     /** A process of the daemon's, that dies when the fuse blows. */
     function daemon(fuse: Fuse): HotplugV2 {
@@ -194,8 +194,8 @@ describe("version 2, with its caller killed", () => {
         orphanMs: 0,
       };
       const record = {
-        get: () => undo,
-        add: (more: Undo) => fuse.useNow(() => undo = { ...undo, ...more }),
+        held: () => held,
+        hold: (more: Partial<Held>) => fuse.useNow(() => held = { ...held, ...more }),
       };
       const nodes = backendNodes(store, backendPath(ID), null);
       const environment = { [OPERATION_VARIABLE]: crypto.randomUUID() };
@@ -212,11 +212,11 @@ describe("version 2, with its caller killed", () => {
       expect(await dom0.readText(`${backendPath(ID)}/params`)).toBe(TARGET);
     }
 
-    const forgetUndo = () => undo = {};
+    const forgetHeld = () => held = NOTHING_HELD;
     const close = () => {
       for (const client of [dom0, driver]) client.close();
     };
-    return { dom0, model, daemon, isClean, forgetUndo, close };
+    return { dom0, model, daemon, isClean, forgetHeld, close };
   }
 
   const whole = new Fuse(0, false);
@@ -235,7 +235,7 @@ describe("version 2, with its caller killed", () => {
       const what = fails === null ? "that works" : `whose ${fails} fails`;
       test(`at each step, ${when} it, of a script ${what}`, async () => {
         for (let step = 1;; step++) {
-          const { model, daemon, isClean, forgetUndo, close } = await machine();
+          const { model, daemon, isClean, forgetHeld, close } = await machine();
           model.fails = fails;
           const fuse = new Fuse(step, after);
           let phase: "adding" | "added" | "removing" = "adding";
@@ -262,7 +262,7 @@ describe("version 2, with its caller killed", () => {
           await remove(daemon(whole));
           await isClean();
           model.fails = null;
-          forgetUndo();
+          forgetHeld();
           if (phase === "adding") {
             await add(daemon(whole));
             expect([model.prepared, model.added]).toEqual(["yes", "yes"]);

@@ -113,7 +113,7 @@ test("what is wanted in the end is set up, once and in its own directory", async
           phase: "connected",
           status: "connected",
           error: undefined,
-          record: { stage: "connected", token: mark! },
+          record: { stage: "connected", attachId: mark! },
           held: mark!,
         });
       })),

@@ -145,7 +145,7 @@ export class SteppedWorld {
       add: async (device, signal) => {
         if (life().journal.isDead) return;
         if (this.held !== null) this.faults.push("added twice without a remove between");
-        const mark = this.#journal.entries()[0]?.token ?? "";
+        const mark = this.#journal.entries()[0]?.attachId ?? "";
         if (mark === "") this.faults.push("added without a record");
         this.held = mark;
         const there = this.#server.tree.get(`${this.#back}/${ATTACH_ID_NODE}`)?.value;
@@ -301,7 +301,7 @@ export class SteppedWorld {
       status: await this.#dom0.readOptional(`${this.#back}/hotplug-status`),
       error: await this.#dom0.readOptional(`${this.#back}/hotplug-error`),
       exists: await this.#dom0.exists(this.#back),
-      record: record === undefined ? null : { stage: record.stage, token: record.token },
+      record: record === undefined ? null : { stage: record.stage, attachId: record.attachId },
       held: this.held,
     };
   }

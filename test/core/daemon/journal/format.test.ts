@@ -65,10 +65,13 @@ describe("damage", () => {
 
   test("records without a header are foreign; another version is one", () => {
     expect(replay(encodePut(entry(1)))).toMatchObject({ header: null, damage: "foreign" });
-    const next = framed(pack({ magic: "xdevd-journal", version: 2, domid: 1, bootId: "b" }));
-    const found = replay(joined(next, encodePut(entry(1))));
-    expect(found).toMatchObject({ header: null, damage: "version" });
-    expect(found.entries.size).toBe(0);
+    const cases = [[0, "version"], [-1, "version"], [1.5, "version"], ["2", "version"]] as const;
+    for (const [version, damage] of [...cases, [3, "newer"], [4000, "newer"]] as const) {
+      const next = framed(pack({ magic: "xdevd-journal", version, domid: 1, bootId: "b" }));
+      const found = replay(joined(next, encodePut(entry(1))));
+      expect(found).toMatchObject({ header: null, damage });
+      expect(found.entries.size).toBe(0);
+    }
   });
 });
 
@@ -85,7 +88,21 @@ describe("records with a good checksum and a wrong content", () => {
     "a number that is none": { ...good, id: { ...good.id, devid: 1.5 } },
     "a number beyond 2³²": { ...good, id: { ...good.id, devid: 2 ** 32 } },
     "a kind with a slash": { ...good, id: { ...good.id, kind: "../x" } },
-    "no token": { ...good, token: null },
+    "an attach id that is a number": { ...good, attachId: 7 },
+    "no attach id": { ...good, attachId: undefined },
+    "devices waited for that are none": { ...good, waitsFor: [1] },
+    "devices waited for that are a text": { ...good, waitsFor: "vbd/7/1" },
+    "nothing said of what is held": { ...good, held: undefined },
+    "a process that is a number": { ...good, held: { ...good.held, processes: { tap: 1 } } },
+    "processes that are an array": { ...good, held: { ...good.held, processes: ["tap"] } },
+    "a directory that is a text": { ...good, held: { ...good.held, hotplugDirectory: "yes" } },
+    "a device model without a mark": { ...good, held: { ...good.held, deviceModel: {} } },
+    "a script that is none": { ...good, held: { ...good.held, script: "half" } },
+    "a progress that is none": {
+      ...good,
+      held: { ...good.held, version2: { progress: "toString", target: "" } },
+    },
+    "no target": { ...good, held: { ...good.held, version2: { progress: "done" } } },
     "a stage that is none": { ...good, stage: "toString" },
     "an operation that is a number": { ...good, operation: 1 },
     "no error": { ...good, error: undefined },

@@ -1,6 +1,7 @@
 /** Entries and records for the journal's tests. */
 import { crc32 } from "../../../../core/daemon/journal/crc32.ts";
 import type { JournalEntry } from "../../../../core/daemon/journal/entry.ts";
+import { NOTHING_HELD } from "../../../../core/daemon/journal/held.ts";
 
 export const HEADER = { domid: 1, bootId: "11111111-2222" };
 
@@ -8,10 +9,12 @@ export const HEADER = { domid: 1, bootId: "11111111-2222" };
 export function entry(devid: number, more: Partial<JournalEntry> = {}): JournalEntry {
   return {
     id: { backendDomid: 1, kind: "vbd", frontendDomid: 2, devid },
-    token: `token-${devid}`,
+    attachId: `attach-${devid}`,
     stage: "connected",
     operation: null,
     error: null,
+    waitsFor: null,
+    held: NOTHING_HELD,
     nodes: { params: "/images/disk" },
     undo: { loop: `/dev/loop${devid}`, shared: false, pid: 4711 },
     ...more,
