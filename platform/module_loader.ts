@@ -6,6 +6,8 @@ export interface Modules {
   load(file: string): Promise<Record<string, unknown>>;
   /** What a module's text imports, as it is written there. @throws Error when it cannot be parsed */
   importsOf(file: string, text: string): string[];
+  /** What modules are written in that run as they are. */
+  readonly language: "TypeScript" | "JavaScript";
   /** Whether the runtime itself has a module of this name. */
   isBuiltIn(name: string): boolean;
 }

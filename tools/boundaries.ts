@@ -28,6 +28,7 @@ export const FLOORS: readonly Floor[] = [
       "core/version.ts",
       "core/build_info.ts",
       "core/log/",
+      "core/message_pack.ts",
       "core/xen/",
       "core/xenstore/",
       "core/exit_codes.ts",

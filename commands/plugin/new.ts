@@ -1,11 +1,15 @@
 /** `xdevd plugin new`: a plugin to start from, which works as it is. */
 import { isKind } from "../../core/xen/device_id.ts";
 import { systemFiles } from "../../platform/io/files.ts";
+import { systemModules } from "../../platform/modules.ts";
 import { printTo } from "../../platform/self.ts";
+import diskScript from "../../plugins/templates/disk.js" with { type: "text" };
 import diskModule from "../../plugins/templates/disk.ts" with { type: "text" };
 import diskProgram from "../../plugins/templates/disk.py" with { type: "text" };
+import interfaceScript from "../../plugins/templates/interface.js" with { type: "text" };
 import interfaceModule from "../../plugins/templates/interface.ts" with { type: "text" };
 import interfaceProgram from "../../plugins/templates/interface.py" with { type: "text" };
+import otherScript from "../../plugins/templates/other.js" with { type: "text" };
 import otherModule from "../../plugins/templates/other.ts" with { type: "text" };
 import otherProgram from "../../plugins/templates/other.py" with { type: "text" };
 import protocol from "../../plugins/templates/protocol.py" with { type: "text" };
@@ -25,13 +29,28 @@ type Carrier = "module" | "process";
 
 /** A text for each carrier; `my-backend` and `my-kind` stand for the names. */
 interface Template {
-  readonly module: string;
+  readonly TypeScript: string;
+  readonly JavaScript: string;
   readonly program: string;
 }
 
-const DISK: Template = { module: String(diskModule), program: String(diskProgram) };
-const INTERFACE: Template = { module: String(interfaceModule), program: String(interfaceProgram) };
-const OTHER: Template = { module: String(otherModule), program: String(otherProgram) };
+const DISK: Template = {
+  TypeScript: String(diskModule),
+  JavaScript: String(diskScript),
+  program: String(diskProgram),
+};
+const INTERFACE: Template = {
+  TypeScript: String(interfaceModule),
+  JavaScript: String(interfaceScript),
+  program: String(interfaceProgram),
+};
+const OTHER: Template = {
+  TypeScript: String(otherModule),
+  JavaScript: String(otherScript),
+  program: String(otherProgram),
+};
+
+const EXTENSIONS = { TypeScript: ".ts", JavaScript: ".js" } as const;
 
 /** What the kernel does the work of; all others make a file. */
 const TEMPLATES: Readonly<Record<string, Template>> = { vbd: DISK, vbd3: DISK, vif: INTERFACE };
@@ -45,7 +64,7 @@ export async function newPlugin(
   const { carrier, dir } = options;
   const kind = options.kind ?? name;
   checkNames(name, kind, options.kind === undefined);
-  const file = `${dir}/${name}${carrier === "module" ? ".ts" : ""}`;
+  const file = `${dir}/${name}${carrier === "module" ? EXTENSIONS[systemModules.language] : ""}`;
   if (await systemFiles.lstat(file).then(() => true, () => false)) {
     throw new CommandError(`${file} exists already`);
   }
@@ -92,7 +111,7 @@ function pluginText(
 ): string {
   const template = TEMPLATES[kind] ?? OTHER;
   const [first, rest] = carrier === "module"
-    ? [template.module, ""]
+    ? [template[systemModules.language], ""]
     : [template.program, String(protocol)];
   let text = (first + rest).replaceAll("my-backend", name).replaceAll("my-kind", kind);
   const frontendKind = rival === undefined ? kind : frontendKindOf(rival, kind);

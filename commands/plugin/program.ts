@@ -104,7 +104,10 @@ export function addPlugin(
     });
   sub("new <name>", "write a plugin to start from")
     .addOption(
-      new Option("--carrier <carrier>", "a TypeScript module, or a program (Python)")
+      new Option(
+        "--carrier <carrier>",
+        "a module (TypeScript; of the small binary: JavaScript), or a program (Python)",
+      )
         .choices(["module", "process"]).default("module"),
     )
     .option("--kind <kind>", "the backend kind it serves (default: its name)")

@@ -96,6 +96,11 @@ function standIns(replaced: Readonly<Record<string, string>>): Plugin {
         }
         return { errors: [{ text: `${importer} imports ${path}, which the small binary lacks` }] };
       });
+      // What `plugin new` writes there is JavaScript.
+      builder.onLoad({ filter: /\/plugins\/templates\/\w+\.ts$/ }, () => ({
+        contents: "",
+        loader: "text",
+      }));
       builder.onResolve({ filter: /^@viz-js\/viz$/ }, ({ path }) => ({ path, namespace: "none" }));
       builder.onLoad({ filter: /.*/, namespace: "none" }, () => drawingRefused());
       builder.onLoad({ filter: /\.ts$/ }, ({ path }) => {

@@ -1,6 +1,4 @@
 /** The daemon's log: one line an event, fit for a terminal, a file, or a journal. */
-import { configureSync, getLogger, type LogRecord, resetSync } from "@logtape/logtape";
-
 /** How much is said. */
 export type LogLevel = "debug" | "info" | "warning" | "error";
 
@@ -44,53 +42,63 @@ export const PRIORITIES: Readonly<Record<LogLevel, string>> = {
   error: "<3>",
 };
 
+interface Configuration {
+  /** Index of the least severe level that is written. */
+  readonly least: number;
+  readonly sink: LogSink;
+  readonly look: LogLook;
+}
+
+/** Null: nobody has said yet where lines go, and they go nowhere. */
+let configuration: Configuration | null = null;
+
 /** Directs all logging of the process to a sink. */
 export function configureLog(level: LogLevel, sink: LogSink, look: LogLook = PLAIN): void {
-  resetSync();
-  configureSync({
-    sinks: { lines: (record) => sink(formatRecord(record, look)) },
-    loggers: [
-      { category: "xdevd", lowestLevel: level, sinks: ["lines"] },
-      {
-        category: ["xdevd", "answers"],
-        lowestLevel: "info",
-        sinks: ["lines"],
-        parentSinks: "override",
-      },
-      { category: ["logtape", "meta"], lowestLevel: "error", sinks: ["lines"] },
-    ],
-  });
+  configuration = { least: LOG_LEVELS.indexOf(level), sink, look };
 }
 
 /** A log. @param subject opens each of its lines, as it is when that is written */
 export function openLog(subject?: string | LogSubject): Log {
-  const logger = getLogger("xdevd");
-  const line = (text: string) => ({ subject, text });
-  return {
-    // Most are for nobody, and then what they cost counts.
-    debug: (text) => {
-      if (logger.isEnabledFor("debug")) logger.debug("{text}", line(text));
-    },
-    info: (text) => logger.info("{text}", line(text)),
-    warning: (text) => logger.warn("{text}", line(text)),
-    error: (text) => logger.error("{text}", line(text)),
+  const at = (level: LogLevel) => {
+    const severity = LOG_LEVELS.indexOf(level);
+    return (text: string) => {
+      // Most of `debug` is for nobody, and then what it costs counts.
+      if (configuration === null || severity < configuration.least) return;
+      write(configuration, level, subject, text);
+    };
   };
+  return { debug: at("debug"), info: at("info"), warning: at("warning"), error: at("error") };
 }
 
 /** For what somebody has asked for: at level `info`, and logged whatever the level is. */
 export function openAnswers(): (text: string) => void {
-  const logger = getLogger(["xdevd", "answers"]);
-  return (text) => logger.info("{text}", { text });
+  return (text) => {
+    if (configuration !== null) write(configuration, "info", undefined, text);
+  };
 }
 
-function formatRecord(record: LogRecord, { format, journal }: LogLook): string {
-  const { level, timestamp, rawMessage, properties } = record;
-  const { subject, text = String(rawMessage) } = properties as {
-    subject?: string | LogSubject;
-    text?: string;
-  };
-  const time = new Date(timestamp).toISOString();
-  const priority = journal ? PRIORITIES[level as LogLevel] ?? PRIORITIES.error : "";
+function write(
+  { sink, look }: Configuration,
+  level: LogLevel,
+  subject: string | LogSubject | undefined,
+  text: string,
+): void {
+  const line = format(level, subject, text, look);
+  try {
+    sink(line);
+  } catch {
+    // Whoever logs has more important things to do than to fail because its log does.
+  }
+}
+
+function format(
+  level: LogLevel,
+  subject: string | LogSubject | undefined,
+  text: string,
+  { format, journal }: LogLook,
+): string {
+  const time = new Date().toISOString();
+  const priority = journal ? PRIORITIES[level] : "";
   if (format === "json") {
     const about = typeof subject === "string" ? { subject } : subject?.fields ?? {};
     return `${priority}${JSON.stringify({ time, level, ...about, message: text }, harmless)}\n`;

@@ -15,6 +15,7 @@ export function provideModule(name: string, exports: Record<string, unknown>): v
 
 /** The runtime's. */
 export const systemModules: Modules = {
+  language: "TypeScript",
   isBuiltIn: (name) => isBuiltin(name) || /^bun(:|$)/.test(name),
   load: (file) => import(file),
   importsOf(file, text) {

@@ -8,6 +8,24 @@ function define(name: string, value: unknown): void {
   Object.defineProperty(globalThis, name, { value, writable: true, configurable: true });
 }
 
+/** Runs something again and again. */
+class Interval {
+  #timer: Timer | undefined;
+
+  constructor(ms: number, run: () => void) {
+    const again = () => {
+      this.#timer = after(Math.max(1, ms), again);
+      run();
+    };
+    this.#timer = after(Math.max(1, ms), again);
+  }
+
+  stop(): void {
+    cancel(this.#timer);
+    this.#timer = undefined;
+  }
+}
+
 type Run = (...args: unknown[]) => void;
 
 define(
@@ -15,6 +33,11 @@ define(
   (run: Run, ms = 0, ...args: unknown[]): Timer => after(ms, () => run(...args)),
 );
 define("clearTimeout", cancel);
+define(
+  "setInterval",
+  (run: Run, ms = 0, ...args: unknown[]) => new Interval(ms, () => run(...args)),
+);
+define("clearInterval", (interval: Interval | undefined) => interval?.stop());
 define("setImmediate", (run: Run, ...args: unknown[]) => immediate(() => run(...args)));
 const resolved = Promise.resolve();
 define("queueMicrotask", (run: () => void) => void resolved.then(run));
@@ -55,6 +78,34 @@ define("crypto", crypto);
 if (!("captureStackTrace" in Error)) {
   Object.defineProperty(Error, "captureStackTrace", { value: () => {}, configurable: true });
 }
+
+/** Of plugins: a line each, texts as they are, other things as JSON or in the engine's words. */
+function printer(fd: 1 | 2): (...values: unknown[]) => void {
+  return (...values) => {
+    const line = values.map(shown).join(" ");
+    host.sys.write(fd, new TextEncoder().encode(`${line}\n`));
+  };
+}
+
+function shown(value: unknown): string {
+  if (typeof value !== "object" || value === null) return String(value);
+  if (value instanceof Error) return `${value}\n${value.stack ?? ""}`.trimEnd();
+  try {
+    return JSON.stringify(value);
+  } catch {
+    return String(value);
+  }
+}
+
+const [toOutput, toError] = [printer(1), printer(2)];
+define("console", {
+  debug: toOutput,
+  log: toOutput,
+  info: toOutput,
+  warn: toError,
+  error: toError,
+  trace: toError,
+});
 
 for (const name of ["dispose", "asyncDispose"]) {
   if (!(name in Symbol)) {

@@ -59,6 +59,7 @@ function boundedPlugin(plugin: object): object {
 
 /** The engine's. */
 export const systemModules: Modules = {
+  language: "JavaScript",
   isBuiltIn: () => false,
   load: (file) => run(file, file),
   importsOf(file, text) {

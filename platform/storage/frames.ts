@@ -9,7 +9,7 @@ export interface StorageCall {
 
 /** How it ended. */
 export type StorageAnswer =
-  | { readonly value: unknown }
+  | { readonly value?: unknown }
   | { readonly code?: string; readonly message: string };
 
 /** Longest line, in characters: a file of a few megabytes. */

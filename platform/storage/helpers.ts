@@ -162,8 +162,9 @@ export class StorageHelpers implements Far {
       if (answer === null) reject(systemError("EIO", `EIO: the storage helper ended: ${what}`));
       else {
         this.#rest(helper);
-        if ("value" in answer) resolve(answer.value);
-        else reject(systemError(answer.code ?? "EIO", answer.message));
+        // One without a value is the answer of a call that has none.
+        if ("message" in answer) reject(systemError(answer.code ?? "EIO", answer.message));
+        else resolve(answer.value);
       }
       this.#serve();
     };

@@ -64,9 +64,9 @@ export async function realMachine(
 
 async function startStore(domains: readonly number[]): Promise<RealStore> {
   // Not part of the binary: it compiles and runs what only a test machine needs.
-  const module = new URL("../../test/real/xenstored.ts", import.meta.url).href;
   let start: (options: { domains: readonly number[] }) => Promise<RealStore>;
   try {
+    const module = new URL("../../test/real/xenstored.ts", import.meta.url).href;
     start = (await import(module)).startXenstored;
   } catch {
     throw new CommandError("--real works from the source tree only: npm run demo -- --real");

@@ -5,6 +5,7 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { manifestLine } from "../../core/daemon/plugin/manifest.ts";
 import { DaemonProcess, runProgram } from "../support/daemon_process.ts";
+import { fullCommand } from "../support/full_only.ts";
 import { type EmbeddedStore, startEmbeddedStore } from "../support/embedded_store.ts";
 import { HandMadeDevice, makeDomain } from "../support/hand_made.ts";
 import { testManifest } from "../support/plugin_files.ts";
@@ -46,12 +47,12 @@ function plugin(file: string, name: string, kind: string, body = ""): string {
 
 describe("the daemon", () => {
   test("finds plugins in its directories, reports what it cannot use, and loads none too early", async () => {
-    plugin("dir/good.ts", "good", "good");
-    chmodSync(plugin("dir/open.ts", "open", "open"), 0o666);
+    plugin("dir/good.js", "good", "good");
+    chmodSync(plugin("dir/open.js", "open", "open"), 0o666);
     const daemon = await DaemonProcess.start([...options, "--plugins", join(directory, "dir")]);
     try {
       await daemon.says(/kinds vbd, .*vif, .*good,/);
-      expect(daemon.log).toMatch(/error +plugin \S+open.ts is writable by others/);
+      expect(daemon.log).toMatch(/error +plugin \S+open.js is writable by others/);
       expect(daemon.log).not.toContain("good runs");
       const dom0 = await connectTo(store.socketPath(0));
       const id = { backendDomid: 1, kind: "good", frontendDomid: 7, devid: 0 };
@@ -88,7 +89,7 @@ describe("the daemon", () => {
   });
 
   test("does not start with two plugins for one kind, and says what would settle it", async () => {
-    const file = plugin("mine.ts", "mine", "vif");
+    const file = plugin("mine.js", "mine", "vif");
     const { code, stderr } = await runProgram(["devd", "-F", ...options, "--plugin", file]);
     expect(code).toBe(5);
     expect(stderr).toBe(
@@ -98,8 +99,8 @@ describe("the daemon", () => {
   });
 
   test("proposes the plugin that was named, also if it lies in a directory of plugins", async () => {
-    const file = plugin("both/mine.ts", "mine", "vif");
-    plugin("both/other.ts", "other", "vif");
+    const file = plugin("both/mine.js", "mine", "vif");
+    plugin("both/other.js", "other", "vif");
     const args = ["devd", "-F", ...options, "--plugins", join(directory, "both")];
     const unnamed = await runProgram(args);
     expect(unnamed.stderr).toContain("--kind vif=mine or --kind vif=other (or the same below");
@@ -110,7 +111,7 @@ describe("the daemon", () => {
   });
 
   test("obeys its configuration file, if that is root's alone", async () => {
-    const file = plugin("mine.ts", "mine", "vif");
+    const file = plugin("mine.js", "mine", "vif");
     const config = join(directory, "config.toml");
     const others = ["vbd", "qemu", "generic"].map((name) => `[plugins.${name}]\nenabled = false\n`)
       .join("");
@@ -147,13 +148,13 @@ describe("the daemon", () => {
 
 describe("xdevd plugin", () => {
   test("list, for people and for programs", async () => {
-    const file = plugin("one/a.ts", "a-plugin", "vif");
-    chmodSync(plugin("one/b.ts", "b-plugin", "x"), 0o622);
+    const file = plugin("one/a.js", "a-plugin", "vif");
+    chmodSync(plugin("one/b.js", "b-plugin", "x"), 0o622);
     const args = ["plugin", "list", "--plugins", join(directory, "one")];
     const { code, stdout, stderr } = await runProgram(args);
     expect(code).toBe(1);
-    expect(stdout).toMatch(/^a-plugin +1 +module +vif +- +\S+a.ts$/m);
-    expect(stderr).toMatch(/b.ts is writable by others/);
+    expect(stdout).toMatch(/^a-plugin +1 +module +vif +- +\S+a.js$/m);
+    expect(stderr).toMatch(/b.js is writable by others/);
     expect(stderr).toMatch(/kind vif can be served by vif \(built-in\) and a-plugin/);
     const json = JSON.parse((await runProgram([...args, "--json"])).stdout);
     expect(json.plugins.at(-1)).toMatchObject({ name: "a-plugin", origin: file, serves: [] });
@@ -163,7 +164,7 @@ describe("xdevd plugin", () => {
   });
 
   test("info, without running it", async () => {
-    const file = plugin("info.ts", "info", "x");
+    const file = plugin("info.js", "info", "x");
     const { code, stdout, stderr } = await runProgram(["plugin", "info", file]);
     expect([code, stderr]).toEqual([0, ""]);
     expect(stdout).toMatch(/^sha256: +[0-9a-f]{64}$/m);
@@ -176,7 +177,7 @@ describe("xdevd plugin", () => {
     ["a name that is none", ["Big"], /^xdevd: name "Big"; expected 1 to 32 lower case/, 2],
     ["a name too long for a kind", ["a-name-that-is-long"], /kind "a-name-.*--kind KIND/, 2],
     ["a carrier that there is not", ["x", "--carrier", "pigeon"], /choices are module, process/, 2],
-    ["a directory that there is not", ["x", "--dir", "/none"], /cannot write \/none\/x.ts/, 1],
+    ["a directory that there is not", ["x", "--dir", "/none"], /cannot write \/none\/x.[jt]s/, 1],
   ])("new: %s", async (_, args, reason, code) => {
     const result = await runProgram(["plugin", "new", ...args]);
     expect(result).toMatchObject({ code, stderr: expect.stringMatching(reason) });
@@ -184,23 +185,29 @@ describe("xdevd plugin", () => {
 
   test("new does not overwrite; bundle makes one file", async () => {
     const make = () => runProgram(["plugin", "new", "fresh", "--dir", directory]);
-    expect((await make()).code).toBe(0);
+    const { code: made, stdout } = await make();
+    expect(made).toBe(0);
     expect(await make()).toMatchObject({
       code: 1,
       stderr: expect.stringMatching(/exists already/),
     });
-    const output = join(directory, "fresh.js");
-    const file = join(directory, "fresh.ts");
-    expect(await runProgram(["plugin", "bundle", file, "-o", output]))
-      .toMatchObject({ code: 0, stderr: "" });
+    const output = join(directory, "bundled.js");
+    const bundle = (from: string) => {
+      const full = fullCommand("plugin bundle");
+      return runProgram(["plugin", "bundle", from, "-o", output], {}, undefined, full);
+    };
+    const file = /^(\S+): a plugin for kind fresh$/m.exec(stdout)![1]!;
+    expect(await bundle(file)).toMatchObject({ code: 0, stderr: "" });
     const text = readFileSync(output, "utf8");
     expect(text).toStartWith('// xdevd-plugin: {"name":"fresh"');
     expect(text).toContain('"sample":{"backend":{"size":"4"}}');
     expect(text).not.toContain(directory);
     expect(text).not.toContain("xdevd/plugin");
-    const { code } = await runProgram(["plugin", "check", output, "--only", "lifecycle"]);
-    expect(code).toBe(0);
-    expect((await runProgram(["plugin", "bundle", "/none.ts", "-o", output])).stderr)
+    for (const each of [file, output]) {
+      const { code } = await runProgram(["plugin", "check", each, "--only", "lifecycle"]);
+      expect(code).toBe(0);
+    }
+    expect((await bundle("/none.ts")).stderr)
       .toMatch(/^xdevd: cannot bundle \/none.ts: /);
   });
 

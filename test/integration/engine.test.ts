@@ -4,12 +4,15 @@ import { mkdtempSync, readFileSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { ENGINE_SETTINGS } from "../../platform/bun/tuning.ts";
-import { DaemonProcess, programCommand, runProgram } from "../support/daemon_process.ts";
+import { DaemonProcess, runProgram } from "../support/daemon_process.ts";
+import { fullCommand } from "../support/full_only.ts";
 import { type EmbeddedStore, startEmbeddedStore } from "../support/embedded_store.ts";
 import { makeDomain } from "../support/hand_made.ts";
 import { connectTo } from "../support/store_connection.ts";
 
 const [NAME] = Object.keys(ENGINE_SETTINGS) as [string];
+
+const full = fullCommand("Bun's settings");
 
 let store: EmbeddedStore;
 let directory: string;
@@ -37,17 +40,18 @@ function environmentOf(pid: number): Record<string, string> {
 }
 
 test("in the foreground", async () => {
-  const daemon = await DaemonProcess.start(args);
+  const daemon = await DaemonProcess.start(args, { command: full });
   const environment = environmentOf(daemon.pid);
   expect(environment).toEqual({ PATH: process.env["PATH"] ?? "", ...ENGINE_SETTINGS });
   const command = readFileSync(`/proc/${daemon.pid}/cmdline`, "utf8").split("\0").slice(0, -1);
-  expect(command).toEqual([...programCommand(), "devd", "-F", ...args]);
+  expect(command).toEqual([...full, "devd", "-F", ...args]);
   expect(await daemon.stop()).toBe(0);
 });
 
 test("in the background", async () => {
   const log = join(directory, "log");
-  expect(await runProgram(["devd", "--log", log, ...args])).toMatchObject({ code: 0, stderr: "" });
+  expect(await runProgram(["devd", "--log", log, ...args], {}, undefined, full))
+    .toMatchObject({ code: 0, stderr: "" });
   const dom0 = await connectTo(store.socketPath(1));
   const pid = Number(await Bun.$`pgrep -f ${directory}/run`.text());
   try {
@@ -59,7 +63,7 @@ test("in the background", async () => {
 });
 
 test("what the administrator has set stays, and nothing is started twice for it", async () => {
-  const [program, ...rest] = programCommand();
+  const [program, ...rest] = full;
   const command = ["/usr/bin/env", `${NAME}=700`, program, ...rest] as const;
   const daemon = await DaemonProcess.start(args, { command: [...command] });
   expect(environmentOf(daemon.pid)).toEqual({ PATH: process.env["PATH"] ?? "", [NAME]: "700" });

@@ -209,7 +209,7 @@ test("HUP: the log goes on in a new file when the old one was moved away", async
 test("HUP: the configuration is read again, as far as that is safe; a bad one changes nothing", async () => {
   const kinds = ["tell"];
   const manifest = testManifest({ name: "teller", kinds, settings: { word: "what it says" } });
-  const plugin = join(directory, "teller.ts");
+  const plugin = join(directory, "teller.js");
   fs.writeFileSync(
     plugin,
     `${manifestLine(manifest)}\nexport default { ...${JSON.stringify(manifest)},` +

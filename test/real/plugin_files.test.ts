@@ -1,14 +1,15 @@
 /**
- * Backends that are files: a binary with none built in, and the sources, serve real loop devices
+ * Backends that are files: binaries with none built in, and the sources, serve real loop devices
  * with them, on Debian's xenstored.
  */
 import { afterAll, afterEach, beforeAll, describe, expect, test } from "bun:test";
-import { mkdtemp, open, rm, writeFile } from "node:fs/promises";
+import { chmod, copyFile, mkdtemp, open, rm, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { dirname, join } from "node:path";
 import { fileURLToPath } from "node:url";
 import type { StoreClient } from "../../core/xenstore/client.ts";
-import { DaemonProcess, programCommand, runProgram } from "../support/daemon_process.ts";
+import { DaemonProcess, runProgram } from "../support/daemon_process.ts";
+import { fullCommand } from "../support/full_only.ts";
 import { HandMadeDevice, makeDomain } from "../support/hand_made.ts";
 import { connectTo } from "../support/store_connection.ts";
 import { requireReal, xenstoredPackages } from "./requirements.ts";
@@ -20,11 +21,18 @@ const GUEST = 7;
 const SIZE = 256 * 1024;
 
 const needs = {
-  packages: [...xenstoredPackages, "xen-utils-common", "mount", "python3-minimal"],
+  packages: [...xenstoredPackages, "xen-utils-common", "mount", "python3-minimal", "gcc"],
   root: true,
 };
 if (requireReal("plugin files on loop devices", needs)) {
-  describe.each(["the compiled binary without backends", "the sources"])("%s", (what) => {
+  describe.each(
+    [
+      ["the full binary without backends", "itself, compiled"],
+      ["the sources", "TypeScript at run time"],
+      ["the small binary without backends", null],
+    ] as const,
+  )("%s", (what, fullOnly) => {
+    const isSmall = fullOnly === null;
     let store: RealXenstored;
     let dom0: StoreClient;
     let directory: string;
@@ -40,10 +48,10 @@ if (requireReal("plugin files on loop devices", needs)) {
         expect(made.stderr.toString()).toBe("");
         expect(made.exitCode).toBe(0);
       };
-      command = programCommand();
+      command = isSmall ? [join(directory, "xdevd")] : fullCommand(fullOnly);
       if (what !== "the sources") {
         command = [join(directory, "xdevd")];
-        compile("--with", "none", "--outfile", command[0]);
+        compile("--with", "none", "--outfile", command[0], ...(isSmall ? ["--small"] : []));
       }
       compile("plugins", "--outdir", join(directory, "plugins"));
       store = await startXenstored({ domains: [DRIVER, GUEST] });
@@ -105,13 +113,39 @@ if (requireReal("plugin files on loop devices", needs)) {
       await device.gone();
     });
 
-    test("the guide's example: a disk in memory", async () => {
-      await start(join(root, "examples", "ramdisk.ts"));
+    if (!isSmall) {
+      test("the guide's example: a disk in memory", async () => {
+        await start(join(root, "examples", "ramdisk.ts"));
+        await servesLoop();
+      });
+    }
+
+    test("a module, as `plugin new` writes it", async () => {
+      const args = ["plugin", "new", "fresh", "--kind", "vbd", "--dir", directory];
+      const { stdout, stderr } = await runProgram(args, {}, undefined, command);
+      expect(stderr).toBe("");
+      const [, file] = /^(\S+): a plugin for kind vbd$/m.exec(stdout)!;
+      expect(file).toEndWith(isSmall ? "fresh.js" : "fresh.ts");
+      await start(file!);
+      await servesLoop();
+    });
+
+    async function servesLoop() {
       const device = await attach({ params: "3" });
       const node = (await device.read("node"))!;
       expect(node).toMatch(/^\/dev\/loop\d+$/);
       const size = Bun.spawnSync(["blockdev", "--getsize64", node]).stdout.toString().trim();
       expect(size).toBe(String(3 * 1024 * 1024));
+      await device.detach();
+      await device.gone();
+    }
+
+    test("a program in the shell's language", async () => {
+      const file = join(directory, "in-shell");
+      await copyFile(join(import.meta.dir, "shell_plugin.sh"), file);
+      await chmod(file, 0o755);
+      await start(file);
+      const device = await attach({ params: "1" });
       await device.detach();
       await device.gone();
     });
@@ -120,6 +154,9 @@ if (requireReal("plugin files on loop devices", needs)) {
       const name = "a-program";
       const { stderr } = await runProgram(
         ["plugin", "new", name, "--carrier", "process", "--kind", "vbd", "--dir", directory],
+        {},
+        undefined,
+        command,
       );
       expect(stderr).toBe("");
       const daemon = await start(join(directory, name));

@@ -30,9 +30,9 @@ export function runProgram(
   args: readonly string[],
   env: Record<string, string> = {},
   patienceMs = PATIENCE_MS,
+  [file, ...before]: readonly [string, ...string[]] = programCommand(),
 ): Promise<Finished> {
   return new Promise((resolve, reject) => {
-    const [file, ...before] = programCommand();
     const child = spawn(file, [...before, ...args], {
       env: { PATH: process.env["PATH"] ?? "", ...env },
       stdio: ["ignore", "pipe", "pipe"],

@@ -11,7 +11,7 @@
  * Header and framing are those of all versions; what an entry has depends on the header's version.
  * ```
  */
-import { Packr } from "msgpackr/pack";
+import { pack, unpack } from "../../message_pack.ts";
 import { deviceName, DOMID_MAX } from "../../xen/device_id.ts";
 import { crc32 } from "./crc32.ts";
 import type { JournalEntry } from "./entry.ts";
@@ -73,9 +73,6 @@ export interface Replay {
   readonly goodLength: number;
 }
 
-/** No records (structures) of msgpackr's own: any MessagePack reader can read it. */
-const packr = new Packr({ useRecords: false, mapsAsObjects: true });
-
 /** The first record. */
 export function encodeHeader({ domid, bootId }: JournalHeader): Uint8Array {
   return encode({ magic: MAGIC, version: JOURNAL_VERSION, domid, bootId });
@@ -98,7 +95,7 @@ export function encodeDrop(name: string): Uint8Array {
 }
 
 function encode(value: object): Uint8Array {
-  const payload = packr.pack(value);
+  const payload = pack(value);
   if (payload.length > PAYLOAD_MAX) {
     throw new RangeError(`a record of ${payload.length} bytes; at most ${PAYLOAD_MAX} fit`);
   }
@@ -165,7 +162,7 @@ function decode(
   const payload = bytes.slice(offset + PREFIX, end);
   if (crc32(payload) !== crc) return "corrupt";
   try {
-    const value = fieldsOf(packr.unpack(payload));
+    const value = fieldsOf(unpack(payload));
     return value === null ? "corrupt" : { value, end };
   } catch {
     return "corrupt";

@@ -2,6 +2,7 @@
 import { describe, expect, test } from "bun:test";
 import * as fc from "fast-check";
 import { pack } from "msgpackr/pack";
+import { pack as ownPack } from "../../../../core/message_pack.ts";
 import type { JournalEntry } from "../../../../core/daemon/journal/entry.ts";
 import {
   encodeDrop,
@@ -193,7 +194,7 @@ test("the largest record that fits, and one byte more", () => {
   expect(largest.length).toBe(8 + PAYLOAD_MAX);
   expect(replay(joined(header, largest)).damage).toBeNull();
   expect(() => encodePut(sized(60_001 + spare))).toThrow(RangeError);
-  const beyond = framed(pack({ put: sized(60_001 + spare) }));
+  const beyond = framed(ownPack({ put: sized(60_001 + spare) }));
   expect(beyond.length).toBe(8 + PAYLOAD_MAX + 1);
   expect(replay(joined(header, beyond))).toMatchObject({
     damage: "corrupt",
