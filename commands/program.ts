@@ -12,7 +12,7 @@ import { VERSION } from "../core/version.ts";
 import { seconds } from "./arguments.ts";
 import { addDevices } from "./device/program.ts";
 import type { DevdOptions } from "./devd/devd.ts";
-import { CommandError, ExitCode, statusOf } from "../core/exit_codes.ts";
+import { ExitCode, lineOf, problemOf } from "../core/messages/error.ts";
 import type { XenstoredOptions } from "./xenstored/xenstored.ts";
 import { addHotplug } from "./hotplug/program.ts";
 import { errorPrefix, LOG_FORMATS } from "./devd/log_output.ts";
@@ -53,13 +53,11 @@ export async function runProgram(
     if (error instanceof CommanderError) {
       return error.exitCode === 0 ? ExitCode.Success : ExitCode.Usage;
     }
-    const message = error instanceof Error ? error.message : String(error);
+    const problem = problemOf(error);
     const prefix = errorPrefix();
-    printTo(2, `${prefix}xdevd: ${printable(message)}\n`);
-    if (error instanceof CommandError) {
-      for (const line of error.details) printTo(2, `${prefix}  ${printable(line)}\n`);
-    }
-    return statusOf(error);
+    printTo(2, `${prefix}xdevd: ${printable(lineOf(problem))}\n`);
+    for (const line of problem.details) printTo(2, `${prefix}  ${printable(line)}\n`);
+    return problem.status;
   }
 }
 

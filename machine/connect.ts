@@ -9,7 +9,7 @@ import { ConnectionError, StoreError } from "../core/xenstore/errors.ts";
 import { locateStore, type StoreLocation } from "../core/xenstore/locate.ts";
 import { openSocket } from "../core/xenstore/open_socket.ts";
 import type { Transport } from "../core/xenstore/transport.ts";
-import { CommandError, ExitCode } from "../core/exit_codes.ts";
+import { CodedError } from "../core/messages/error.ts";
 
 /** A connected client, and where its store is. */
 export interface Connected {
@@ -20,7 +20,7 @@ export interface Connected {
 /**
  * Finds the store and connects to it.
  * @param path the one place to look at; default: where libxenstore looks
- * @throws CommandError (exit code 3) that says where it looked and what happened
+ * @throws CodedError (exit code 3) that says where it looked and what happened
  */
 export async function connectStore(
   path: string | undefined,
@@ -41,7 +41,7 @@ export async function connectStore(
     if (error instanceof StoreError) {
       const { code } = error as { code?: string };
       const denied = code === "EACCES" || code === "EPERM";
-      throw new CommandError(error.message, denied ? ExitCode.NotPermitted : ExitCode.NoStore);
+      throw new CodedError(denied ? "not-permitted" : "store-unreachable", error.message);
     }
     throw error;
   }

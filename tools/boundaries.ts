@@ -27,11 +27,11 @@ export const FLOORS: readonly Floor[] = [
     folders: [
       "core/version.ts",
       "core/build_info.ts",
+      "core/messages/",
       "core/log/",
       "core/message_pack.ts",
       "core/xen/",
       "core/xenstore/",
-      "core/exit_codes.ts",
       "core/lifecycle/",
       "core/hotplug/",
       "core/requests/protocol/",

@@ -69,7 +69,7 @@ async function mustExist(device: Device): Promise<void> {
   if (await device.system.exists(binary)) return;
   throw new Error(
     `QEMU ${binary} does not exist: install it (Debian: package qemu-system-xen), or name ` +
-      "another one as binary in [plugins.qemu.settings] of the configuration",
+      "another one as binary in [plugins.qemu.settings] of the configuration [program-missing]",
   );
 }
 

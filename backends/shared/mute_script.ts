@@ -29,6 +29,6 @@ export async function speakFor(
   const but = lacking.length === 0 ? "" : `; but ${lacking.join(", and ")}`;
   device.log.warning(
     `script ${script} succeeded without hotplug-status: connected is written in its place${but} ` +
-      "(said once for this script)",
+      "(said once for this script) [script-without-status]",
   );
 }

@@ -98,5 +98,5 @@ async function run(device: Device, path: string, signal: AbortSignal): Promise<v
     device.log.warning(`the script left ${path}: detached`);
     return;
   }
-  device.log.warning(`the script left ${path}, and there is no losetup to detach it`);
+  device.log.warning(`the script left ${path}, and there is no losetup to detach it [setup-left]`);
 }

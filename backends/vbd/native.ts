@@ -109,7 +109,7 @@ async function findTarget(blocks: BlockDevices, request: BlockRequest): Promise<
   const expected = isName ? "the name of a block device in /dev" : "a block device or regular file";
   const looked = isName ? `looked for ${shown(path)}: ` : "";
   const refused = (reason: string) =>
-    badNode("params", params, `${looked}${reason}; ${expected} is expected`);
+    badNode("params", params, `${looked}${reason}; ${expected} is expected [target-missing]`);
   let target: StorageTarget;
   try {
     target = await blocks.describe(path);

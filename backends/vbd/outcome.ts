@@ -23,7 +23,7 @@ export async function completeOutcome(
   const fail = async (what: string) => {
     const why = await targetIfMissing(device, script, params);
     const result = `script ${script} succeeded but wrote ${what}`;
-    return new Error(why === "" ? result : `${why} (${result})`);
+    return new Error(why === "" ? result : `${why} (${result}) [target-missing]`);
   };
   if (device.id.kind !== "vbd") {
     if (isMute && !path) throw await fail("neither hotplug-status nor physical-device-path");

@@ -49,7 +49,7 @@ export default definePlugin({
       await device.scripts.run("block", script, "add", signal).catch(async (error) => {
         const why = await targetIfMissing(device, script, params);
         if (why === "") throw await asRefusal(device, error);
-        throw new Error(`${why} (${(error as Error).message})`, { cause: error });
+        throw new Error(`${why} (${(error as Error).message}) [target-missing]`, { cause: error });
       });
       await recordResult(device);
     });

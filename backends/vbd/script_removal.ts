@@ -21,7 +21,9 @@ export async function removeByScript(device: Device, signal: AbortSignal): Promi
   };
   const { script } = undo;
   if (!script) {
-    return device.log.warning("nothing tells which script has set it up: none is run to undo it");
+    return device.log.warning(
+      "nothing tells which script has set it up: none is run to undo it [undo-unknown]",
+    );
   }
   if (named !== undefined && script !== named) {
     device.log.warning(`script changed since the attach; ${script} undoes it`);

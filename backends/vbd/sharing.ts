@@ -142,5 +142,5 @@ function refusal(target: string, rivals: readonly Rival[], mode: string): string
 
 /** The option that would allow it. */
 function meant(mode: string): string {
-  return `with mode ${mode}! it may`;
+  return `with mode ${mode}! it may [storage-in-use]`;
 }

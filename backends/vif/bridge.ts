@@ -31,11 +31,17 @@ export async function prepareBridge(task: Task): Promise<Preparation> {
 async function findBridge({ links, settings }: Task): Promise<NetworkLink> {
   const named = settings.bridge === "" ? null : checkInterface("bridge", settings.bridge);
   const name = named ?? (await links.bridges())[0];
-  if (name === undefined) throw refusal("bridge", "", "there is no bridge here; make one first");
+  if (name === undefined) {
+    throw refusal("bridge", "", "there is no bridge here; make one first [bridge-missing]");
+  }
   const found = await links.read(name) ?? await findRenamed(links, name);
   const accepted = "accepted is the name of a bridge";
-  if (found === undefined) throw refusal("bridge", name, `${accepted}; there is no such interface`);
-  if (found.kind !== "bridge") throw refusal("bridge", name, `${accepted}, which this is not`);
+  if (found === undefined) {
+    throw refusal("bridge", name, `${accepted}; there is no such interface [bridge-missing]`);
+  }
+  if (found.kind !== "bridge") {
+    throw refusal("bridge", name, `${accepted}, which this is not [bridge-missing]`);
+  }
   return found;
 }
 

@@ -96,7 +96,7 @@ export async function removeNative(
       await removePort(device, undo.ovsPort, signal);
     } catch (error) {
       // The next attach of that name removes it.
-      device.log.warning(`port ${undo.ovsPort} is left: ${(error as Error).message}`);
+      device.log.warning(`port ${undo.ovsPort} is left: ${(error as Error).message} [setup-left]`);
     }
   }
   const link = await links.at(undo.index);
@@ -109,7 +109,7 @@ export async function removeNative(
 async function warnOfHooks({ system, log }: Device): Promise<void> {
   const hooks = (await system.list(HOOKS)).filter((name) => name.endsWith(".hook"));
   if (hooks.length > 0) {
-    log.warning(`not run, since no script is: ${hooks.length} hooks in ${HOOKS}`);
+    log.warning(`not run, since no script is: ${hooks.length} hooks in ${HOOKS} [hooks-not-run]`);
   }
 }
 
@@ -121,6 +121,6 @@ async function findInterface(
   const name = interfaceName(device.id);
   const link = await waitForInterface(device, () => links.read(name), signal);
   if (link !== undefined) return link;
-  const waited = `${INTERFACE_WAIT_MS / 1000} s`;
-  throw new Error(`interface ${name} does not exist: the kernel did not make it within ${waited}`);
+  const waited = `the kernel did not make it within ${INTERFACE_WAIT_MS / 1000} s`;
+  throw new Error(`interface ${name} does not exist: ${waited} [interface-missing]`);
 }

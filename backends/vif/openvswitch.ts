@@ -25,7 +25,7 @@ export async function prepareOpenvswitch(task: Task): Promise<Preparation> {
   const { bridge, options } = parsePort(settings.bridge);
   const program = await findProgram(device.system, "ovs-vsctl");
   if (program === undefined) {
-    throw new Error("there is no program ovs-vsctl: is Open vSwitch installed?");
+    throw new Error("there is no program ovs-vsctl: is Open vSwitch installed? [program-missing]");
   }
   const addresses = await links.addresses(link.name);
   // The guest's name and uuid, which the script adds, are not for a driver domain to read.

@@ -69,7 +69,9 @@ async function runRemove(
   // The interface has gone with its directory, and with it most of what the script did. What else
   // there is (packet filter rules, say) it can undo with a copy of the nodes.
   if (Object.keys(device.copy).length === 0) {
-    return device.log.warning("its directory is gone, with no copy of it: no script undoes it");
+    return device.log.warning(
+      "its directory is gone, with no copy of it: no script undoes it [undo-unknown]",
+    );
   }
   try {
     await device.scripts.run("network", script, "remove", signal, device.copy);
@@ -90,7 +92,7 @@ async function giveNameBack({ id, undo, system: { links }, log }: Device): Promi
   } catch (error) {
     const { code, message } = error as Error & { code?: string };
     // The kernel was faster.
-    if (code !== "ENODEV") log.warning(`it is still called ${vifname}: ${message}`);
+    if (code !== "ENODEV") log.warning(`it is still called ${vifname}: ${message} [setup-left]`);
   }
 }
 
@@ -101,7 +103,7 @@ async function awaitInterface(device: Device, signal: AbortSignal): Promise<numb
   if (await waitForInterface(device, exists, signal)) {
     return (await device.system.links.read(name).catch(() => undefined))?.index;
   }
-  device.log.warning(`interface ${name} does not exist; trying all the same`);
+  device.log.warning(`interface ${name} does not exist; trying all the same [interface-missing]`);
   return undefined;
 }
 

@@ -3,7 +3,7 @@ import { LogFile } from "../../platform/io/log_file.ts";
 import { UnsafeFile } from "../../platform/io/own_file.ts";
 import { printIfRoom } from "../../platform/self.ts";
 import { prepareLogDirectory } from "./daemon_files.ts";
-import { CommandError, ExitCode } from "../../core/exit_codes.ts";
+import { CodedError } from "../../core/messages/error.ts";
 
 /** Lines that are kept until there is a file. */
 const EARLY_MAX = 1000;
@@ -33,16 +33,16 @@ export class BackgroundLog {
     if (this.#file === null && this.#early.length < EARLY_MAX) this.#early.push(line);
   }
 
-  /** Begins the file. @throws CommandError that says what is in the way */
+  /** Begins the file. @throws CodedError that says what is in the way */
   async begin(): Promise<void> {
     try {
       await prepareLogDirectory(this.#path);
       this.#file = await LogFile.begin(this.#path);
     } catch (error) {
-      throw new CommandError(
+      throw new CodedError(
+        error instanceof UnsafeFile ? "unsafe-place" : "failed",
         `cannot prepare the log file ${this.#path}: ${(error as Error).message} ` +
           "(--log FILE names another, -F logs to the terminal)",
-        error instanceof UnsafeFile ? ExitCode.UnsafePlace : ExitCode.Failure,
       );
     }
     for (const line of this.#early.splice(0)) printIfRoom(2, line);
@@ -50,13 +50,14 @@ export class BackgroundLog {
 
   /**
    * Goes on in a new file, if this one was moved away.
-   * @throws CommandError that says why not; then the old one goes on
+   * @throws CodedError that says why not; then the old one goes on
    */
   reopen(): void {
     try {
       this.#file?.reopen();
     } catch (error) {
-      throw new CommandError(
+      throw new CodedError(
+        "failed",
         `cannot reopen the log file ${this.#path}: ${
           (error as Error).message
         }; the old one goes on`,

@@ -4,7 +4,7 @@ import { type LockedFile, lockFile } from "../../platform/io/flock.ts";
 import { systemFiles } from "../../platform/io/files.ts";
 import { UnsafeFile } from "../../platform/io/own_file.ts";
 import { effectiveUid } from "../../platform/self.ts";
-import { CommandError, ExitCode } from "../../core/exit_codes.ts";
+import { CodedError } from "../../core/messages/error.ts";
 
 /** What is said beside a place that cannot be used. */
 const OTHER_RUN_DIRECTORY = "--run-dir DIR names another place";
@@ -12,7 +12,7 @@ const OTHER_PID_FILE = "--pidfile FILE names another";
 
 /**
  * Makes the run directory if there is none.
- * @throws CommandError `UnsafePlace` when others may change what is in it
+ * @throws CodedError `UnsafePlace` when others may change what is in it
  */
 export async function prepareRunDirectory(directory: string): Promise<void> {
   await prepareDirectory("run directory", directory, 0o755, OTHER_RUN_DIRECTORY);
@@ -20,7 +20,7 @@ export async function prepareRunDirectory(directory: string): Promise<void> {
 
 /**
  * Makes a directory for a server's sockets if there is none.
- * @throws CommandError `UnsafePlace` when others could put theirs there
+ * @throws CodedError `UnsafePlace` when others could put theirs there
  */
 export async function prepareSocketDirectory(directory: string): Promise<void> {
   await prepareDirectory("directory", directory, 0o700, "--dir DIR names another place");
@@ -39,12 +39,12 @@ async function prepareDirectory(
   });
 }
 
-/** Locks a file of the run directory; null when somebody else holds it. @throws CommandError */
+/** Locks a file of the run directory; null when somebody else holds it. @throws CodedError */
 export function lockInRunDirectory(path: string): Promise<LockedFile | null> {
   return lock(path, OTHER_RUN_DIRECTORY);
 }
 
-/** Makes and locks the pid file; null when somebody else holds it. @throws CommandError */
+/** Makes and locks the pid file; null when somebody else holds it. @throws CodedError */
 export async function lockPidFile(path: string): Promise<LockedFile | null> {
   const directory = directoryOf(path);
   await makeDirectory(directory, OTHER_PID_FILE);
@@ -80,7 +80,10 @@ async function makeDirectory(directory: string, hint: string, mode?: number): Pr
   try {
     await systemFiles.makeDirectory(directory, mode);
   } catch (error) {
-    throw new CommandError(`cannot make ${directory}: ${(error as Error).message} (${hint})`);
+    throw new CodedError(
+      "failed",
+      `cannot make ${directory}: ${(error as Error).message} (${hint})`,
+    );
   }
 }
 
@@ -90,12 +93,12 @@ async function lock(path: string, hint: string): Promise<LockedFile | null> {
   } catch (error) {
     const { message } = error as Error;
     if (error instanceof UnsafeFile) throw unsafe(`${message} (${hint})`);
-    throw new CommandError(`cannot make ${path}: ${message} (${hint})`);
+    throw new CodedError("failed", `cannot make ${path}: ${message} (${hint})`);
   }
 }
 
-function unsafe(message: string): CommandError {
-  return new CommandError(message, ExitCode.UnsafePlace);
+function unsafe(message: string): CodedError {
+  return new CodedError("unsafe-place", message);
 }
 
 function directoryOf(path: string): string {

@@ -1,5 +1,5 @@
 /** `xdevd devd`: the driver domain's daemon. */
-import { DaemonError, ownDomid } from "../../core/daemon/daemon.ts";
+import { ownDomid } from "../../core/daemon/daemon.ts";
 import { DEFAULT_TIMES, type LifecycleTimes } from "../../core/xen/times.ts";
 import { configureLog, type LogLevel, openLog } from "../../core/log/log.ts";
 import { systemClock } from "../../platform/clock.ts";
@@ -8,7 +8,8 @@ import { tuneAfterStart } from "../../platform/tuning.ts";
 import type { BuiltIn } from "../../core/daemon/plugin/host.ts";
 import { type Connected, connectStore } from "../../machine/connect.ts";
 import { daemonService } from "./daemon_service.ts";
-import { CommandError, ExitCode, statusOf } from "../../core/exit_codes.ts";
+import { CodedError, ExitCode, problemOf } from "../../core/messages/error.ts";
+import { coded, isMessageCode, statusOf } from "../../core/messages/table.ts";
 import { BackgroundLog } from "./background_log.ts";
 import { takeSignals } from "./daemon_signals.ts";
 import { reload, reportState } from "./reload.ts";
@@ -59,9 +60,8 @@ export async function devd(
   const { startDetached } = await import("../../platform/io/detached.ts");
   const failure = await startDetached([...argv, "--detached"]);
   if (failure === null) return ExitCode.Success;
-  const match = /^(\d+) ([^]*)$/.exec(failure);
-  const code = Object.values(ExitCode).find((value) => String(value) === match?.[1]);
-  throw new CommandError(match?.[2] ?? failure, code ?? ExitCode.Failure);
+  const [, code, text] = /^(\S+) ([^]*)$/.exec(failure) ?? [];
+  throw isMessageCode(code) ? new CodedError(code, text!) : new CodedError("failed", failure);
 }
 
 /** In the background: the command that started this waits until it is up, or has said why not. */
@@ -84,8 +84,9 @@ async function serveDetached(
     return await serve(options, builtIns, { log, ready });
   } catch (error) {
     // Ends up as the other command's error message and exit status.
-    if (!isUp) reportStart(`${statusOf(error)} ${(error as Error).message}`);
-    if (!log.begun) return statusOf(error);
+    const { code, message, status } = problemOf(error);
+    if (!isUp) reportStart(`${code} ${message}`);
+    if (!log.begun) return status;
     throw error;
   }
 }
@@ -116,15 +117,20 @@ async function serve(
     silenceMs: times.silence,
     onSilence: (state, ms) => {
       const seconds = Math.round(ms / 1000);
-      if (state === "silent") log.warning(`the store has not answered for ${seconds} s; waiting`);
-      else log.info(`the store answers again, after ${seconds} s`);
+      if (state === "silent") {
+        log.warning(
+          coded("store-silent", `the store has not answered for ${seconds} s; waiting`),
+        );
+      } else log.info(`the store answers again, after ${seconds} s`);
     },
-    onWatchRefused: (path, error) => log.warning(`no watch on ${path} for now: ${error.message}`),
+    onWatchRefused: (path, error) =>
+      log.warning(coded("watch-refused", `no watch on ${path} for now: ${error.message}`)),
     onOddity: (message) => log.debug(message),
     onConnection: (state, error) => {
       if (state === "restored") log.warning("the store is back; looking at everything again");
-      else if (location.kind === "socket") log.error(`${error?.message}; waiting for it to return`);
-      else lost.resolve(error?.message ?? "the store connection ended");
+      else if (location.kind === "socket") {
+        log.error(coded("store-lost", `${error?.message}; waiting for it to return`));
+      } else lost.resolve(error?.message ?? "the store connection ended");
     },
   });
   let service: ServiceManager | null = null;
@@ -155,7 +161,12 @@ async function serve(
     service = await daemonService(store);
     await daemon.start();
     if (registry.kinds.length === 0) {
-      log.warning("there is no plugin, so nothing will be served (see `xdevd plugin list`)");
+      log.warning(
+        coded(
+          "no-plugin",
+          "there is no plugin, so nothing will be served (see `xdevd plugin list`)",
+        ),
+      );
     }
     for (const line of whoServes(registry)) log.info(line);
     log.info(
@@ -168,7 +179,7 @@ async function serve(
     const cancelRelease = systemClock.after(SETTLED_MS, () => void tuneAfterStart());
     const [why, code] = await Promise.race([
       stop.promise.then((signal) => [`${signal}: stopping`, ExitCode.Success] as const),
-      lost.promise.then((reason) => [reason, ExitCode.NoStore] as const),
+      lost.promise.then((reason) => [reason, statusOf("store-unreachable")] as const),
     ]);
     cancelRelease();
     log.info(why);
@@ -196,18 +207,12 @@ async function serve(
 }
 
 async function domidToServe(store: Connected["store"], options: DevdOptions): Promise<number> {
-  let domid: number;
-  try {
-    domid = await ownDomid(store);
-  } catch (error) {
-    if (error instanceof DaemonError) throw new CommandError(error.message);
-    throw error;
-  }
+  const domid = await ownDomid(store);
   if (domid === 0 && !options.allowDom0) {
-    throw new CommandError(
+    throw new CodedError(
+      "domain-0",
       "this is domain 0, where the toolstack runs hotplug scripts itself and every script would " +
         "run twice; --allow-dom0 serves it all the same",
-      ExitCode.Refused,
     );
   }
   return domid;

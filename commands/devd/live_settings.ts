@@ -36,7 +36,7 @@ export class LiveSettings {
 
   /**
    * Goes by other settings, as far as that can be done under way.
-   * @throws CommandError when a plugin cannot take them; then nothing has changed
+   * @throws CodedError when a plugin cannot take them; then nothing has changed
    */
   apply(settings: Settings): Changes {
     const told = this.#hosts.map(([plugin, host]) =>

@@ -1,5 +1,7 @@
 /** What HUP and USR1 make the daemon do. */
 import { openAnswers, openLog } from "../../core/log/log.ts";
+import { problemOf } from "../../core/messages/error.ts";
+import { coded } from "../../core/messages/table.ts";
 import type { PluginOptions } from "../plugin/set.ts";
 import { readSettings } from "../plugin/set.ts";
 import type { BackgroundLog } from "./background_log.ts";
@@ -35,10 +37,14 @@ export async function reload(
           : `from the next call on: ${applied.join(", ")}`),
     );
     if (pending.length > 0) {
-      log.warning(`SIGHUP: changed, and needs a restart of the daemon: ${pending.join(", ")}`);
+      log.warning(coded(
+        "restart-needed",
+        `SIGHUP: changed, and needs a restart of the daemon: ${pending.join(", ")}`,
+      ));
     }
   } catch (error) {
-    log.error(`SIGHUP: ${(error as Error).message}; everything stays as it was`);
+    const { code, message } = problemOf(error);
+    log.error(coded(code, `SIGHUP: ${message}; everything stays as it was`));
   }
 }
 

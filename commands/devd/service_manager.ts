@@ -2,6 +2,7 @@
  * Telling the service manager how the daemon is: readiness, and that it is alive (sd_notify(3),
  * sd_watchdog_enabled(3)). Without one, nothing is done.
  */
+import { coded } from "../../core/messages/table.ts";
 import type { Cancel, Clock } from "../../platform/types.ts";
 
 /** What the service manager gives to the programs that it starts. */
@@ -61,7 +62,8 @@ export async function openServiceManager(
   try {
     socket = await parts.open(address);
   } catch (error) {
-    parts.warn(`the service manager cannot be told anything: ${(error as Error).message}`);
+    const why = (error as Error).message;
+    parts.warn(coded("service-manager", `the service manager cannot be told anything: ${why}`));
     return NOBODY;
   }
   const pauseMs = watchdogPauseMs(environment, parts.pid);
@@ -133,6 +135,6 @@ class Manager implements ServiceManager {
   #complain(text: string): void {
     if (this.#told || this.#closed) return;
     this.#told = true;
-    this.#parts.warn(`service manager: ${text}`);
+    this.#parts.warn(coded("service-manager", `service manager: ${text}`));
   }
 }

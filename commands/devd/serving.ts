@@ -17,7 +17,7 @@ import { storeEnvironment } from "../../core/xenstore/locate.ts";
 import { VERSION } from "../../core/version.ts";
 import type { Connected } from "../../machine/connect.ts";
 import { lockInRunDirectory, lockPidFile, prepareRunDirectory } from "./daemon_files.ts";
-import { AlreadyServed, CommandError } from "../../core/exit_codes.ts";
+import { AlreadyServed } from "../../core/messages/error.ts";
 import { v2Settings } from "../hotplug/settings.ts";
 import { LiveSettings } from "./live_settings.ts";
 import { type Chosen, makeRegistry } from "../plugin/set.ts";
@@ -53,7 +53,7 @@ const BOOT_ID = "/proc/sys/kernel/random/boot_id";
 /**
  * Makes a daemon ready to be started.
  * @param only the one device that it is to serve; by default, all
- * @throws AlreadyServed when another process serves already; CommandError when something cannot be
+ * @throws AlreadyServed when another process serves already; CodedError when something cannot be
  *   opened; what `hooks` throw
  */
 export async function openServing(
@@ -121,20 +121,15 @@ async function bootId(): Promise<string> {
   return (await systemFiles.readText(BOOT_ID).catch(() => "unknown")).trim();
 }
 
-/** @throws CommandError that says what is wrong with the file */
 async function openJournal(path: string, domid: number): Promise<Journal> {
   const log = openLog();
-  try {
-    return Journal.open({
-      files: systemAppendFiles,
-      path,
-      domid,
-      bootId: await bootId(),
-      report: (level, text) => log[level](text),
-    });
-  } catch (error) {
-    throw new CommandError((error as Error).message);
-  }
+  return Journal.open({
+    files: systemAppendFiles,
+    path,
+    domid,
+    bootId: await bootId(),
+    report: (level, text) => log[level](text),
+  });
 }
 
 async function lockOrRefuse(

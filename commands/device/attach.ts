@@ -8,7 +8,6 @@ import { effectiveUid, printTo } from "../../platform/self.ts";
 import type { BuiltIn } from "../../core/daemon/plugin/host.ts";
 import { awaitDevice, type WaitLevel } from "../../core/toolstack/await_device.ts";
 import { createDevice, withFreeDevid } from "../../core/toolstack/create.ts";
-import { ToolstackError } from "../../core/toolstack/error.ts";
 import type { WantedDevice } from "../../core/toolstack/resolved_spec.ts";
 import { removeDevice } from "../../core/toolstack/remove.ts";
 import { requestDaemon } from "../../core/requests/toolstack/setup.ts";
@@ -16,13 +15,12 @@ import { type CreationPlan, creationSteps } from "../../core/toolstack/nodes/pla
 import { formatPermission } from "../../core/xenstore/permissions.ts";
 import { DeadlineError } from "../../core/xenstore/errors.ts";
 import { describe, guestDomid, specContext } from "./describe.ts";
-import { asCommandError } from "./errors.ts";
 import { deviceNamed } from "./kinds.ts";
 import type { AttachOptions } from "./options.ts";
 import { type DeviceSession, printJson, say, untilTerminated, withDevices } from "./session.ts";
 import { printServed, requestDevice } from "../request/device.ts";
 import { whileServing } from "./serving.ts";
-import { CommandError, ExitCode } from "../../core/exit_codes.ts";
+import { CodedError, ExitCode } from "../../core/messages/error.ts";
 
 /** How long a driver domain that did not answer is waited for when its device is removed, in ms. */
 const CLEANUP_MS = 3_000;
@@ -31,7 +29,7 @@ const CLEANUP_MS = 3_000;
  * Attaches a device.
  * @param device what it is called (`disk`), or a kind
  * @param texts its specification
- * @throws CommandError; nothing of the device is left then
+ * @throws CodedError; nothing of the device is left then
  */
 export async function attach(
   device: string,
@@ -41,16 +39,12 @@ export async function attach(
   builtIns: readonly BuiltIn[],
 ): Promise<number> {
   if (options.serve && options.via === "request") {
-    throw new CommandError("--serve and --via request exclude each other", ExitCode.Usage);
+    throw new CodedError("usage", "--serve and --via request exclude each other");
   }
-  try {
-    // What is wrong with it should be told also where there is no Xen.
-    const named = deviceNamed(device);
-    const parsed = named === null ? null : dryRun(named, texts, options);
-    if (parsed === "done") return ExitCode.Success;
-  } catch (error) {
-    throw asCommandError(error);
-  }
+  // What is wrong with it should be told also where there is no Xen.
+  const named = deviceNamed(device);
+  const parsed = named === null ? null : dryRun(named, texts, options);
+  if (parsed === "done") return ExitCode.Success;
   return await withDevices(options, async (session) => {
     const frontendDomid = await guestDomid(session, guest, options);
     const context = await specContext(session, frontendDomid, options);
@@ -121,9 +115,9 @@ class Attach {
     const { ownDomid, store } = this.#session;
     const { devid, frontendKind, backendDomid } = this.#wanted;
     if (this.#options.serve && backendDomid !== ownDomid) {
-      throw new CommandError(
+      throw new CodedError(
+        "usage",
         `--serve: the backend is to be domain ${backendDomid}, and this is domain ${ownDomid}`,
-        ExitCode.Usage,
       );
     }
     return await withFreeDevid(devid, store, { frontendDomid, frontendKind }, async (chosen) => {
@@ -187,8 +181,8 @@ class Attach {
       });
     } catch (error) {
       if (!(error instanceof DeadlineError)) throw error;
-      throw new ToolstackError(
-        "no answer",
+      throw new CodedError(
+        "no-answer",
         `${deviceLabel(id)}: the toolstack did not create it within ${timeout} s`,
       );
     }
@@ -204,7 +198,7 @@ class Attach {
       await checkScript(systemFiles, named, { directories: this.#options.scripts, trustedUids });
     } catch (error) {
       if (!(error instanceof ScriptRefused)) throw error;
-      throw new CommandError(error.message, ExitCode.NoScript);
+      throw new CodedError("script-refused", error.message);
     }
   }
 

@@ -13,7 +13,7 @@ import {
 import { describableKind, deviceNamed } from "./kinds.ts";
 import type { AttachOptions, DeviceOptions } from "./options.ts";
 import type { DeviceSession } from "./session.ts";
-import { CommandError, ExitCode } from "../../core/exit_codes.ts";
+import { CodedError } from "../../core/messages/error.ts";
 
 /** A driver domain can see no names, and of guests only what they show it. */
 export async function guestDomid(
@@ -24,11 +24,11 @@ export async function guestDomid(
   if (!serve || ownDomid === 0) return await resolveDomain(store, guest);
   const domid = parseDomid(guest);
   if (domid !== undefined) return domid;
-  throw new CommandError(
+  throw new CodedError(
+    "no-such-domain",
     `domain ${
       JSON.stringify(guest)
     }: expected a domid; a driver domain, as this one, sees no names`,
-    ExitCode.NoDomain,
   );
 }
 
@@ -59,7 +59,7 @@ export async function specContext(
   };
 }
 
-/** @throws SpecError; CommandError for a device that nobody can describe */
+/** @throws SpecError; CodedError for a device that nobody can describe */
 export async function describe(
   device: string,
   texts: readonly string[],

@@ -3,7 +3,6 @@ import type { DeviceId } from "../../core/xen/device_id.ts";
 import { nickname } from "../../core/xen/device_label.ts";
 import type { BuiltIn } from "../../core/daemon/plugin/host.ts";
 import { resolveDomain } from "../../core/toolstack/domains.ts";
-import { ToolstackError } from "../../core/toolstack/error.ts";
 import { nameOfDomain, namesOf } from "../../core/toolstack/names.ts";
 import { listDevices, readDevice } from "../../core/toolstack/list_devices.ts";
 import { detachByRequest } from "../../core/requests/toolstack/request.ts";
@@ -15,7 +14,7 @@ import type { DetachOptions } from "./options.ts";
 import { type DeviceSession, printJson, untilTerminated, withDevices } from "./session.ts";
 import { whileServing } from "./serving.ts";
 import { findRequest } from "../request/request.ts";
-import { CommandError, ExitCode } from "../../core/exit_codes.ts";
+import { CodedError, ExitCode } from "../../core/messages/error.ts";
 
 /**
  * Detaches a device.
@@ -50,7 +49,8 @@ export async function detach(
     if (request !== undefined) {
       await detachByRequest(store, request, { force: options.force === "on" });
     } else if (id === null && found.backend !== "" && options.force !== "on") {
-      throw new CommandError(
+      throw new CodedError(
+        "odd-record",
         `${(await namesOf(store, { kind: frontendKind, ...record })).device}: its record names a ` +
           `backend that cannot be its, ${quoted(found.backend)}: --force removes the record alone`,
       );
@@ -67,7 +67,7 @@ async function missing(
   frontendDomid: number,
   frontendKind: string,
   which: string,
-): Promise<ToolstackError> {
+): Promise<CodedError> {
   const devices = await listDevices(store, frontendDomid, frontendKind);
   const named = ({ devid }: { devid: number }) => {
     const nick = nickname({ kind: frontendKind, frontendDomid, devid });
@@ -75,8 +75,8 @@ async function missing(
   };
   const list = devices.map(named).join(", ") || "none";
   const guest = await nameOfDomain(store, frontendDomid);
-  return new ToolstackError(
-    "no device",
+  return new CodedError(
+    "no-such-device",
     `${guest} has no ${frontendKind} device ${which} (there are: ${list})`,
   );
 }

@@ -1,16 +1,15 @@
 /** Which device of a guest is meant by what somebody has typed. */
 import { nameOfDomain } from "../../core/toolstack/names.ts";
 import { listDevices, recordNode } from "../../core/toolstack/list_devices.ts";
-import { ToolstackError } from "../../core/toolstack/error.ts";
 import { parseVdev } from "../../core/toolstack/specs/disk/vdev.ts";
 import { SpecError } from "../../core/toolstack/specs/spec_error.ts";
-import { CommandError, ExitCode } from "../../core/exit_codes.ts";
+import { CodedError } from "../../core/messages/error.ts";
 import type { DeviceSession } from "./session.ts";
 
 /** Largest devid of libxl, which is an int. */
 const DEVID_MAX = 0x7fffffff;
 
-/** @throws CommandError, ToolstackError when there is none */
+/** @throws CodedError, CodedError when there is none */
 export async function devidOf(
   { store }: DeviceSession,
   frontendDomid: number,
@@ -22,7 +21,7 @@ export async function devidOf(
     try {
       return parseVdev(which);
     } catch (error) {
-      if (error instanceof SpecError) throw new CommandError(error.message, ExitCode.Usage);
+      if (error instanceof SpecError) throw new CodedError("usage", error.message);
       throw error;
     }
   }
@@ -32,14 +31,14 @@ export async function devidOf(
       const mac = await recordNode(store, device, "mac");
       if (mac?.toLowerCase() === which.toLowerCase()) return device.devid;
     }
-    throw new ToolstackError(
-      "no device",
+    throw new CodedError(
+      "no-such-device",
       `${await nameOfDomain(store, frontendDomid)} has no network interface with address ${which}`,
     );
   }
   const also = frontendKind === "vif" ? " or a MAC address" : "";
-  throw new CommandError(
+  throw new CodedError(
+    "usage",
     `device ${JSON.stringify(which)}: expected a devid, a decimal number,${also || " of it"}`,
-    ExitCode.Usage,
   );
 }

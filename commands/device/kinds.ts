@@ -7,7 +7,7 @@ import { diskDryRun } from "../../core/toolstack/specs/disk/spec.ts";
 import { type DescribedKind, DEVICE_NAMES } from "../../core/toolstack/resolved_spec.ts";
 import { nicDryRun } from "../../core/toolstack/specs/nic/spec.ts";
 import { BUILT_IN_PARSERS, type BuiltInSpecs } from "../../core/toolstack/specs/registry.ts";
-import { CommandError, ExitCode } from "../../core/exit_codes.ts";
+import { CodedError } from "../../core/messages/error.ts";
 import { choosePlugins, makeRegistry, type PluginOptions } from "../plugin/set.ts";
 
 /** A device that needs no plugin to be described. */
@@ -50,7 +50,7 @@ export function deviceNamed(name: string): NamedDevice | null {
 
 /**
  * Kind of the frontends of a device, by what that is called, by its kind, or by its frontend's.
- * @throws CommandError for a name that can be none of these
+ * @throws CodedError for a name that can be none of these
  */
 export async function frontendKindNamed(
   name: string,
@@ -60,10 +60,10 @@ export async function frontendKindNamed(
   const named = deviceNamed(name);
   if (named !== null) return named.frontendKind;
   if (!isKind(name)) {
-    throw new CommandError(
+    throw new CodedError(
+      "usage",
       `unknown device ${JSON.stringify(name)}: expected one of ${DEVICE_NAMES.join(", ")}, or a ` +
         `kind: at most ${KIND_LENGTH_MAX} of a-z 0-9 _ -, the first a letter or digit`,
-      ExitCode.Usage,
     );
   }
   const plugin = (await registryOf(options, builtIns)).find(name);
@@ -81,7 +81,7 @@ async function registryOf(
   return makeRegistry(selection, { owner, path, answerMs: 1_000 });
 }
 
-/** A kind that a plugin can describe. @throws CommandError when none can */
+/** A kind that a plugin can describe. @throws CodedError when none can */
 export async function describableKind(
   kind: string,
   options: PluginSelection,
@@ -95,9 +95,9 @@ export async function describableKind(
   const why = plugin === undefined
     ? "no plugin serves it"
     : `its plugin ${plugin.manifest.name} brings no specification`;
-  throw new CommandError(
+  throw new CodedError(
+    "usage",
     `unknown device ${JSON.stringify(kind)}: ${why}; expected one of ${DEVICE_NAMES.join(", ")}, ` +
       "or a kind whose plugin has one",
-    ExitCode.Usage,
   );
 }

@@ -1,6 +1,5 @@
 /** `xdevd list` and its kin. */
 import { domainName, knownDomains, resolveDomain } from "../../core/toolstack/domains.ts";
-import { ToolstackError } from "../../core/toolstack/error.ts";
 import {
   kindsOf,
   listDevices,
@@ -13,7 +12,8 @@ import { nickname } from "../../core/xen/device_label.ts";
 import type { StoreClient } from "../../core/xenstore/client.ts";
 import type { DeviceOptions } from "./options.ts";
 import { printJson, say, withDevices } from "./session.ts";
-import { ExitCode } from "../../core/exit_codes.ts";
+import { CodedError, ExitCode } from "../../core/messages/error.ts";
+import { statusOf } from "../../core/messages/table.ts";
 
 /** What `xl`'s tables have of a kind besides what all have (xl_block.c, xl_nic.c, xl_vtpm.c). */
 interface Table {
@@ -97,10 +97,10 @@ export async function listKind(
       try {
         domid = await resolveDomain(store, guest);
       } catch (error) {
-        if (!(error instanceof ToolstackError) || error.fault !== "no domain") throw error;
+        if (!(error instanceof CodedError) || error.messageCode !== "no-such-domain") throw error;
         // As `xl`: the others are listed all the same.
         say((error as Error).message);
-        status = ExitCode.NoDomain;
+        status = statusOf("no-such-domain");
         continue;
       }
       const devices = await listDevices(store, domid, frontendKind);

@@ -6,7 +6,7 @@ import { systemClock } from "../../platform/clock.ts";
 import type { BuiltIn } from "../../core/daemon/plugin/host.ts";
 import type { DeviceOptions } from "./options.ts";
 import type { DeviceSession } from "./session.ts";
-import { AlreadyServed, CommandError, ExitCode } from "../../core/exit_codes.ts";
+import { AlreadyServed, CodedError } from "../../core/messages/error.ts";
 import { choosePlugins } from "../plugin/set.ts";
 import { openServing, type Serving } from "../devd/serving.ts";
 
@@ -19,7 +19,7 @@ const TURN_PAUSE_MS = 50;
  * If a daemon runs it is left to that; a command that serves another device is waited for.
  * @param patienceMs how long that may take
  * @param work is told whether it is this process that serves
- * @throws CommandError when no plugin serves the kind; what `work` throws
+ * @throws CodedError when no plugin serves the kind; what `work` throws
  */
 export async function whileServing<T>(
   session: DeviceSession,
@@ -35,9 +35,9 @@ export async function whileServing<T>(
   try {
     if (registry.find(id.kind) === undefined) {
       const kinds = registry.kinds.join(", ") || "none";
-      throw new CommandError(
+      throw new CodedError(
+        "setup-failed",
         `no plugin serves kind ${id.kind} (there are: ${kinds}); --plugin FILE names one`,
-        ExitCode.SetupFailed,
       );
     }
     await daemon.start();

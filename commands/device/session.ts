@@ -4,7 +4,8 @@ import { printable } from "../../core/log/log.ts";
 import { onTermination, printTo } from "../../platform/self.ts";
 import { absentOrHidden } from "../../core/xenstore/access.ts";
 import { type Connected, connectStore } from "../../machine/connect.ts";
-import { asCommandError } from "./errors.ts";
+import { isServerError } from "../../core/xenstore/errors.ts";
+import { CodedError } from "../../core/messages/error.ts";
 import type { DeviceOptions } from "./options.ts";
 import { logToStderr } from "../devd/log_output.ts";
 
@@ -14,7 +15,7 @@ export interface DeviceSession extends Connected {
   readonly ownDomid: number;
 }
 
-/** Connects, works, disconnects. @throws CommandError with an exit status */
+/** Connects, works, disconnects. @throws CodedError where this domain may not */
 export async function withDevices<T>(
   options: DeviceOptions,
   work: (session: DeviceSession) => Promise<T>,
@@ -25,7 +26,11 @@ export async function withDevices<T>(
     const text = await absentOrHidden(connected.store.readText("domid"));
     return await work({ ...connected, ownDomid: parseDomid(text ?? "") ?? 0 });
   } catch (error) {
-    throw asCommandError(error);
+    if (!isServerError(error, "EACCES", "EPERM")) throw error;
+    throw new CodedError(
+      "not-permitted",
+      `not permitted here (${error.message}): run it in the toolstack's domain, domain 0`,
+    );
   } finally {
     connected.store.close();
   }

@@ -2,7 +2,7 @@
  * `xdevd prepare`, `unprepare`, `local-attach`, `local-detach`: a version 2 block script by hand, or
  * by a toolstack that prepares a migration. Run in the driver domain, beside the daemon or without.
  */
-import { DaemonError, ownDomid } from "../../core/daemon/daemon.ts";
+import { ownDomid } from "../../core/daemon/daemon.ts";
 import { HotplugDirectories } from "../../core/daemon/capabilities/hotplug_directory.ts";
 import type { ScriptParts } from "../../core/daemon/capabilities/script_parts.ts";
 import { v2Parts } from "../../core/daemon/capabilities/scripts_v2_parts.ts";
@@ -17,10 +17,9 @@ import { V2Session } from "../../core/hotplug/v2/session.ts";
 import { DEFAULT_TIMES } from "../../core/xen/times.ts";
 import { type LogLevel, openLog } from "../../core/log/log.ts";
 import { effectiveUid, onTermination, printTo } from "../../platform/self.ts";
-import { StoreError } from "../../core/xenstore/errors.ts";
 import { storeEnvironment } from "../../core/xenstore/locate.ts";
 import { type Connected, connectStore } from "../../machine/connect.ts";
-import { CommandError, ExitCode, statusOf } from "../../core/exit_codes.ts";
+import { CodedError, ExitCode } from "../../core/messages/error.ts";
 import { prepareRunDirectory } from "../devd/daemon_files.ts";
 import { v2Settings } from "./settings.ts";
 import { logToStderr } from "../devd/log_output.ts";
@@ -48,7 +47,7 @@ export interface HotplugOptions {
   readonly timeout?: number;
 }
 
-/** Runs a command; resolves with the exit status. @throws CommandError with one line for people */
+/** Runs a command; resolves with the exit status. @throws CodedError with one line for people */
 export async function hotplug(verb: HotplugVerb, options: HotplugOptions): Promise<number> {
   logToStderr(options.logLevel);
   const connected = await connectStore(options.store);
@@ -58,9 +57,6 @@ export async function hotplug(verb: HotplugVerb, options: HotplugOptions): Promi
     const command = await Command.of(verb, connected, options);
     await command.run(verb, abort.signal);
     return ExitCode.Success;
-  } catch (error) {
-    if (error instanceof CommandError) throw error;
-    throw new CommandError((error as Error).message, statusOf(error));
   } finally {
     ignoreSignals();
     connected.store.close();
@@ -102,11 +98,7 @@ class Command {
     options: HotplugOptions,
   ): Promise<Command> {
     const { scripts } = await readSettings(options);
-    const domid = await ownDomid(store).catch((error) => {
-      throw error instanceof DaemonError || error instanceof StoreError
-        ? new CommandError(error.message, statusOf(error))
-        : error;
-    });
+    const domid = await ownDomid(store);
     const { timeout, runDir, scripts: directories = [DEFAULT_SCRIPT_DIRECTORY] } = options;
     const times = DEFAULT_TIMES;
     const system = systemParts(store);
@@ -178,9 +170,14 @@ class Command {
   async #unprepare(session: V2Session): Promise<void> {
     const { record } = session;
     if (record?.stage !== "prepared") return this.#note("is not prepared");
-    if (record.attached) throw new CommandError(`${this.#name} is attached: detach it first`);
+    if (record.attached) {
+      throw new CodedError("device-in-use", `${this.#name} is attached: detach it first`);
+    }
     if (record.local > 0) {
-      throw new CommandError(`${this.#name} is attached locally: local-detach it first`);
+      throw new CodedError(
+        "device-in-use",
+        `${this.#name} is attached locally: local-detach it first`,
+      );
     }
     await session.unprepare();
   }
@@ -204,7 +201,8 @@ class Command {
       (await session.probe(target) ? 2 : 1);
     signal.throwIfAborted();
     if (isV2 !== 2) {
-      throw new CommandError(
+      throw new CodedError(
+        "failed",
         `script ${target.script} is of version 1, which cannot be prepared (if it is not, the ` +
           `configuration can say so: [scripts."${target.script}"] version = 2)`,
       );
@@ -216,23 +214,24 @@ class Command {
   async #targetFor({ target }: V2Session): Promise<V2Target> {
     const { script = target.script, target: params = target.params } = this.#options;
     if (script === "") {
-      throw new CommandError(
+      throw new CodedError(
+        "usage",
         `${this.#name} is not prepared: --script NAME and a target are needed`,
-        ExitCode.Usage,
       );
     }
     return { script: await this.#check(script), params };
   }
 
-  /** @throws CommandError when something else was prepared than is asked for */
+  /** @throws CodedError when something else was prepared than is asked for */
   async #checkSame({ script, params }: V2Target): Promise<void> {
     const wanted = this.#options.script;
     if (wanted !== undefined && await this.#check(wanted) !== script) {
-      throw new CommandError(`${this.#name} is prepared by another script: ${script}`);
+      throw new CodedError("failed", `${this.#name} is prepared by another script: ${script}`);
     }
     const { target = params } = this.#options;
     if (target !== params) {
-      throw new CommandError(
+      throw new CodedError(
+        "failed",
         `${this.#name} is prepared for another target: ${JSON.stringify(params)}`,
       );
     }

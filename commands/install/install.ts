@@ -6,7 +6,7 @@ import { systemFiles } from "../../platform/io/files.ts";
 import { ownBinary } from "../../platform/io/place_files.ts";
 import { printTo } from "../../platform/self.ts";
 import { VERSION } from "../../core/version.ts";
-import { CommandError, ExitCode } from "../../core/exit_codes.ts";
+import { CodedError, ExitCode } from "../../core/messages/error.ts";
 
 /** The command's options, as parsed. */
 export interface InstallOptions {
@@ -21,43 +21,29 @@ export interface InstallOptions {
 export async function install(options: InstallOptions): Promise<number> {
   const binary = options.binary ?? ownBinary();
   if (binary === null) {
-    throw new CommandError(
+    throw new CodedError(
+      "usage",
       "this runs from source: make a binary (npm run compile) and have that install itself, " +
         "or name it (--binary FILE)",
-      ExitCode.Usage,
     );
   }
   const { links = false, service: services, initramfs } = options;
   const root = await realRoot(options.root);
-  return report(
-    "installed",
-    await tried(async () => {
-      // The small binary is static. The full one is not, and its runtime compiles.
-      const entries = layout({ links, services, initramfs, compiles: needsLoader(binary) });
-      return await layOut({ root, entries, binary, version: VERSION });
-    }),
-  );
+  // The small binary is static. The full one is not, and its runtime compiles.
+  const entries = layout({ links, services, initramfs, compiles: needsLoader(binary) });
+  return report("installed", await layOut({ root, entries, binary, version: VERSION }));
 }
 
 /** Runs `xdevd uninstall`; resolves with the exit status. */
 export async function uninstall(options: { readonly root: string }): Promise<number> {
-  const root = await realRoot(options.root);
-  return report("removed", await tried(() => takeAway(root)));
+  return report("removed", await takeAway(await realRoot(options.root)));
 }
 
 async function realRoot(root: string): Promise<string> {
   try {
     return await systemFiles.realPath(root);
   } catch (error) {
-    throw new CommandError(`--root ${root}: ${(error as Error).message}`, ExitCode.Usage);
-  }
-}
-
-async function tried(work: () => Promise<Outcome>): Promise<Outcome> {
-  try {
-    return await work();
-  } catch (error) {
-    throw new CommandError((error as Error).message);
+    throw new CodedError("usage", `--root ${root}: ${(error as Error).message}`);
   }
 }
 

@@ -11,7 +11,7 @@ import { systemFiles } from "../../platform/io/files.ts";
 import { bundleModule, provideModule, systemModules } from "../../platform/modules.ts";
 import { placeText } from "../../platform/io/place_files.ts";
 import { printTo } from "../../platform/self.ts";
-import { CommandError, ExitCode } from "../../core/exit_codes.ts";
+import { CodedError, ExitCode } from "../../core/messages/error.ts";
 
 /** What plugins import of xdevd, for a file that has to do without it. */
 const SHIM = `export const CONTRACT_VERSION = ${contract.CONTRACT_VERSION};
@@ -40,7 +40,7 @@ export async function bundlePlugin(file: string, output: string): Promise<number
     );
   } catch (error) {
     const message = (error as Error).message.split("\n")[0];
-    throw new CommandError(`cannot bundle ${file}: ${message}`);
+    throw new CodedError("failed", `cannot bundle ${file}: ${message}`);
   }
   return ExitCode.Success;
 }

@@ -27,7 +27,7 @@ import {
 } from "../../simulation/plugin_check/rig.ts";
 import type { Verdict } from "../../simulation/plugin_check/rule.ts";
 import { RULES } from "../../simulation/plugin_check/suite.ts";
-import { CommandError, ExitCode } from "../../core/exit_codes.ts";
+import { CodedError, ExitCode } from "../../core/messages/error.ts";
 import type { RulesOrder } from "./check_rules.ts";
 import { findPlugin } from "./list.ts";
 import type { Available, PluginOptions } from "./set.ts";
@@ -65,10 +65,10 @@ export async function checkPlugin(
   checkSettings(plugin, options.set);
   const root = effectiveUid() === 0;
   if (manifest.sample?.needsRoot && !root) {
-    throw new CommandError(
+    throw new CodedError(
+      "not-permitted",
       `plugin ${manifest.name} can be checked only as root: its sample says so (needsRoot), since ` +
         "it attaches loop devices, say, or makes interfaces ports of a bridge",
-      ExitCode.NotPermitted,
     );
   }
   const isolation = await isolate(root, options.hostNetwork ?? false);
@@ -120,29 +120,29 @@ export async function checkPlugin(
   });
 }
 
-/** @throws CommandError when there is no such rule */
+/** @throws CodedError when there is no such rule */
 function chosenRules(only: readonly string[] | undefined): string[] {
   const names = RULES.map((rule) => rule.name);
   const unknown = (only ?? []).find((rule) => !names.includes(rule));
   if (unknown !== undefined) {
-    throw new CommandError(
+    throw new CodedError(
+      "usage",
       `there is no rule ${printable(unknown)}; there are ${names.join(", ")}`,
-      ExitCode.Usage,
     );
   }
   return names.filter((rule) => only?.includes(rule) ?? true);
 }
 
-/** @throws CommandError when there is a setting that the plugin does not have */
+/** @throws CodedError when there is a setting that the plugin does not have */
 function checkSettings({ manifest }: Available, set: CheckOptions["set"] = {}): void {
   const known = Object.keys(manifest.settings ?? {});
   const unknown = Object.keys(set).find((setting) => !known.includes(setting));
   if (unknown === undefined) return;
-  throw new CommandError(
+  throw new CodedError(
+    "usage",
     `plugin ${manifest.name} has no setting ${printable(unknown)}; it has ${
       known.join(", ") || "none"
     }`,
-    ExitCode.Usage,
   );
 }
 

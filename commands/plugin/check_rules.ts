@@ -16,7 +16,7 @@ import {
   report,
 } from "../../platform/io/reporting_child.ts";
 import { exit } from "../../platform/self.ts";
-import { ExitCode } from "../../core/exit_codes.ts";
+import { ExitCode } from "../../core/messages/error.ts";
 import { findPlugin } from "./list.ts";
 import { makeHost, type PluginOptions } from "./set.ts";
 

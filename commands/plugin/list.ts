@@ -6,7 +6,7 @@ import type { FoundPlugin } from "../../plugins/discover.ts";
 import type { BuiltIn } from "../../core/daemon/plugin/host.ts";
 import type { PluginManifest } from "../../contract/v1/plugin.ts";
 import { settingsOf } from "../../plugins/select.ts";
-import { CommandError, ExitCode } from "../../core/exit_codes.ts";
+import { CodedError, ExitCode } from "../../core/messages/error.ts";
 import { type Available, gatherPlugins, type PluginOptions, type PluginSet } from "./set.ts";
 
 /** Prints what there is. @returns Failure when something cannot be used or decided */
@@ -75,7 +75,7 @@ function frontendKinds({ frontendKind }: PluginManifest): string | undefined {
   return Object.entries(frontendKind).map(([kind, other]) => `${kind}: ${other}`).join(", ");
 }
 
-/** A plugin by its name or its file. @throws CommandError when there is none, or more than one */
+/** A plugin by its name or its file. @throws CodedError when there is none, or more than one */
 export async function findPlugin(
   name: string,
   options: PluginOptions,
@@ -92,7 +92,8 @@ export async function findPlugin(
   const [plugin] = found;
   if (plugin !== undefined && found.length === 1) return { plugin, set };
   const names = [...new Set(set.available.map(({ manifest }) => manifest.name))].join(", ");
-  throw new CommandError(
+  throw new CodedError(
+    "failed",
     plugin === undefined
       ? `there is no plugin ${printable(name)}; there are ${names || "none"} (a file is named by ` +
         "its path: ./FILE)"

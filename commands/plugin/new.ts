@@ -22,7 +22,7 @@ import {
   manifestInText,
   manifestLine,
 } from "../../core/daemon/plugin/manifest.ts";
-import { CommandError, ExitCode } from "../../core/exit_codes.ts";
+import { CodedError, ExitCode } from "../../core/messages/error.ts";
 
 /** What carries a plugin. */
 type Carrier = "module" | "process";
@@ -55,7 +55,7 @@ const EXTENSIONS = { TypeScript: ".ts", JavaScript: ".js" } as const;
 /** What the kernel does the work of; all others make a file. */
 const TEMPLATES: Readonly<Record<string, Template>> = { vbd: DISK, vbd3: DISK, vif: INTERFACE };
 
-/** Writes it. @throws CommandError when a name is none, or the file exists */
+/** Writes it. @throws CodedError when a name is none, or the file exists */
 export async function newPlugin(
   name: string,
   options: { carrier: Carrier; kind?: string; dir: string },
@@ -66,14 +66,14 @@ export async function newPlugin(
   checkNames(name, kind, options.kind === undefined);
   const file = `${dir}/${name}${carrier === "module" ? EXTENSIONS[systemModules.language] : ""}`;
   if (await systemFiles.lstat(file).then(() => true, () => false)) {
-    throw new CommandError(`${file} exists already`);
+    throw new CodedError("failed", `${file} exists already`);
   }
   const rival = builtIns.find(({ manifest }) => manifest.kinds.includes(kind))?.manifest;
   const text = pluginText(name, kind, carrier, rival);
   try {
     await systemFiles.writeText(file, text, carrier === "module" ? 0o644 : 0o755);
   } catch (error) {
-    throw new CommandError(`cannot write ${file}: ${(error as Error).message}`);
+    throw new CodedError("failed", `cannot write ${file}: ${(error as Error).message}`);
   }
   const asRoot = manifestInText(text)?.sample?.needsRoot ? ", as root" : "";
   const choice = rival === undefined ? "" : ` --kind ${kind}=${name}`;
@@ -86,19 +86,19 @@ export async function newPlugin(
   return ExitCode.Success;
 }
 
-/** @throws CommandError */
+/** @throws CodedError */
 function checkNames(name: string, kind: string, kindIsName: boolean): void {
   try {
     checkManifest({ name, version: "0.1.0", api: 1, kinds: ["x"] });
   } catch (error) {
     if (!(error instanceof ManifestError)) throw error;
-    throw new CommandError(error.message.replace("its manifest has ", ""), ExitCode.Usage);
+    throw new CodedError("usage", error.message.replace("its manifest has ", ""));
   }
   if (isKind(kind)) return;
   const hint = kindIsName ? " (--kind KIND names another one)" : "";
-  throw new CommandError(
+  throw new CodedError(
+    "usage",
     `kind ${JSON.stringify(kind)}; expected at most 15 lower case letters, digits, - and _${hint}`,
-    ExitCode.Usage,
   );
 }
 

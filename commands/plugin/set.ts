@@ -24,7 +24,7 @@ import { firstLine, NO_SETTINGS, parseSettings, type Settings } from "../../plug
 import { checkPluginFile } from "../../plugins/trust.ts";
 import { PLUGIN_DIRECTORIES } from "../../plugins/discover.ts";
 import { VERSION } from "../../core/version.ts";
-import { CommandError, ExitCode } from "../../core/exit_codes.ts";
+import { CodedError } from "../../core/messages/error.ts";
 
 /** Options of the command line that choose plugins. */
 export interface PluginOptions {
@@ -82,7 +82,7 @@ export function trustParts(): ModuleHostParts {
 
 /**
  * Finds the plugins; runs none.
- * @throws CommandError when something that was named cannot be used
+ * @throws CodedError when something that was named cannot be used
  */
 export async function gatherPlugins(
   options: PluginOptions,
@@ -103,7 +103,7 @@ export async function gatherPlugins(
       rejected.push(...others);
     } catch (error) {
       if (options.plugins === undefined && (error as { code?: string }).code === "ENOENT") continue;
-      throw new CommandError(`plugin directory ${directory}: ${(error as Error).message}`);
+      throw new CodedError("failed", `plugin directory ${directory}: ${(error as Error).message}`);
     }
   }
   for (const file of options.plugin ?? []) {
@@ -115,7 +115,7 @@ export async function gatherPlugins(
     try {
       available.push({ ...await pluginAt(file, settings, trust), named: true });
     } catch (error) {
-      throw new CommandError((error as Error).message, ExitCode.Refused);
+      throw new CodedError("plugin-refused", (error as Error).message);
     }
   }
   const told = available.map((plugin) => ({ ...plugin, settings: ownSettings(plugin, settings) }));
@@ -124,7 +124,7 @@ export async function gatherPlugins(
 
 /**
  * The plugins that the daemon uses.
- * @throws CommandError when it is not clear which, or what was named cannot be used
+ * @throws CodedError when it is not clear which, or what was named cannot be used
  */
 export async function choosePlugins(
   options: PluginOptions,
@@ -134,7 +134,7 @@ export async function choosePlugins(
   const { rejected, selection, settings } = await gatherPlugins(options, builtIns);
   for (const { reason } of rejected) report(reason);
   if (selection.conflicts.length > 0) {
-    throw new CommandError(selection.conflicts.join("; "), ExitCode.Refused);
+    throw new CodedError("plugin-conflict", selection.conflicts.join("; "));
   }
   return { selection, settings };
 }
@@ -189,7 +189,7 @@ export function makeHost(
   });
 }
 
-/** What the configuration tells a plugin. @throws CommandError when it has no such setting */
+/** What the configuration tells a plugin. @throws CodedError when it has no such setting */
 export function ownSettings(plugin: Available, settings: Settings): PluginHost["settings"] {
   const of = (all: Settings) => settingsOf(plugin, all)?.settings ?? {};
   const { name, settings: known = {} } = plugin.manifest;
@@ -197,7 +197,8 @@ export function ownSettings(plugin: Available, settings: Settings): PluginHost["
   for (const setting of Object.keys(own)) {
     if (Object.hasOwn(known, setting)) continue;
     const accepted = Object.keys(known).join(", ") || "none";
-    throw new CommandError(
+    throw new CodedError(
+      "bad-configuration",
       `${placeOf(settings, (all) => Object.hasOwn(of(all), setting))}` +
         `setting ${setting} of plugin ${name} is unknown; it has ${accepted}`,
     );
@@ -212,7 +213,7 @@ function placeOf({ source }: Settings, isTrue: (settings: Settings) => boolean):
   return `configuration file ${source.path}: ${line === undefined ? "" : `line ${line}: `}`;
 }
 
-/** The configuration file's. @throws CommandError that says what is wrong with it */
+/** The configuration file's. @throws CodedError that says what is wrong with it */
 export async function readSettings({ config, kind = {} }: PluginOptions): Promise<Settings> {
   const path = config ?? DEFAULT_CONFIG;
   let settings = NO_SETTINGS;
@@ -225,7 +226,7 @@ export async function readSettings({ config, kind = {} }: PluginOptions): Promis
   } catch (error) {
     const message = (error as Error).message.replace(/^plugin (?=\/)/, "");
     const what = message.startsWith(path) ? message : `${path}: ${message}`;
-    throw new CommandError(`configuration file ${what}`);
+    throw new CodedError("bad-configuration", `configuration file ${what}`);
   }
   return { ...settings, kinds: new Map([...settings.kinds, ...Object.entries(kind)]) };
 }

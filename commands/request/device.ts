@@ -3,7 +3,6 @@ import { backendPath, frontendPath } from "../../core/xen/device_id.ts";
 import { onTermination } from "../../platform/self.ts";
 import { awaitDevice, type WaitLevel } from "../../core/toolstack/await_device.ts";
 import { withFreeDevid } from "../../core/toolstack/create.ts";
-import { ToolstackError } from "../../core/toolstack/error.ts";
 import { nameOfDomain } from "../../core/toolstack/names.ts";
 import type { WantedDevice } from "../../core/toolstack/resolved_spec.ts";
 import {
@@ -13,7 +12,7 @@ import {
 } from "../../core/requests/toolstack/request.ts";
 import { requestDaemon } from "../../core/requests/toolstack/setup.ts";
 import { type DeviceSession, printJson } from "../device/session.ts";
-import { CommandError, ExitCode } from "../../core/exit_codes.ts";
+import { CodedError } from "../../core/messages/error.ts";
 
 /** How a device is asked for. */
 interface RequestManner {
@@ -26,7 +25,7 @@ interface RequestManner {
   readonly undo?: boolean;
 }
 
-/** Asks for a device and waits for it. @throws ToolstackError; nothing of it is left then */
+/** Asks for a device and waits for it. @throws CodedError; nothing of it is left then */
 export async function requestDevice(
   { store }: DeviceSession,
   frontendDomid: number,
@@ -35,8 +34,8 @@ export async function requestDevice(
 ): Promise<ServedDevice> {
   const { devid, frontendKind, backendDomid } = wanted;
   if (await requestDaemon(store, backendDomid) === undefined) {
-    throw new ToolstackError(
-      "no answer",
+    throw new CodedError(
+      "no-answer",
       `no daemon in ${await nameOfDomain(
         store,
         backendDomid,
@@ -81,13 +80,13 @@ function told(signal: AbortSignal): Promise<never> {
   return promise;
 }
 
-/** @throws CommandError for a device that cannot be requested */
+/** @throws CodedError for a device that cannot be requested */
 function asked(wanted: WantedDevice, devid: number): ReturnType<WantedDevice["request"]> {
   try {
     return wanted.request(devid);
   } catch (error) {
     if (!(error instanceof RangeError)) throw error;
-    throw new CommandError(error.message, ExitCode.BadSpecification);
+    throw new CodedError("bad-specification", error.message);
   }
 }
 

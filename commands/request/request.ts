@@ -4,7 +4,6 @@ import { printTo } from "../../platform/self.ts";
 import type { BuiltIn } from "../../core/daemon/plugin/host.ts";
 import type { RequestId } from "../../core/requests/protocol/paths.ts";
 import { resolveDomain } from "../../core/toolstack/domains.ts";
-import { ToolstackError } from "../../core/toolstack/error.ts";
 import { nameOfDomain, namesOf } from "../../core/toolstack/names.ts";
 import { readDevice } from "../../core/toolstack/list_devices.ts";
 import {
@@ -23,7 +22,7 @@ import { devidOf } from "../device/devid.ts";
 import { frontendKindNamed } from "../device/kinds.ts";
 import type { DeviceOptions } from "../device/options.ts";
 import { type DeviceSession, printJson, say, withDevices } from "../device/session.ts";
-import { ExitCode } from "../../core/exit_codes.ts";
+import { CodedError, ExitCode } from "../../core/messages/error.ts";
 import { interruptible, printServed, requestDevice } from "./device.ts";
 
 /** Options of the commands that wait, as parsed. */
@@ -175,8 +174,8 @@ async function namedRequest(
   const devid = await devidOf(session, frontendDomid, frontendKind, which);
   const id = await findRequest(session.store, frontendKind, frontendDomid, devid);
   if (id !== undefined) return id;
-  throw new ToolstackError(
-    "no device",
+  throw new CodedError(
+    "no-such-device",
     `there is no request for a ${frontendKind} ${which} of ` +
       await nameOfDomain(session.store, frontendDomid),
   );

@@ -3,8 +3,7 @@
  * Works below `data/xdevd-selftest` of the domain it runs in, and cleans up.
  */
 import { systemClock } from "../../platform/clock.ts";
-import { environment, printTo } from "../../platform/self.ts";
-import { systemFiles } from "../../platform/io/files.ts";
+import { printTo } from "../../platform/self.ts";
 import { StoreClient } from "../../core/xenstore/client.ts";
 import { concat, encodeMessage, nulTerminated } from "../../core/xenstore/codec.ts";
 import {
@@ -14,10 +13,10 @@ import {
   ServerError,
   StoreError,
 } from "../../core/xenstore/errors.ts";
-import { locateStore, type StoreLocation } from "../../core/xenstore/locate.ts";
+import type { StoreLocation } from "../../core/xenstore/locate.ts";
 import { Op } from "../../core/xenstore/operations.ts";
-import { openTransport } from "../../machine/connect.ts";
-import { CommandError, ExitCode } from "../../core/exit_codes.ts";
+import { connectStore, openTransport } from "../../machine/connect.ts";
+import { ExitCode } from "../../core/messages/error.ts";
 
 /** Where the test works, relative to the domain's home. */
 const ROOT = "data/xdevd-selftest";
@@ -237,22 +236,11 @@ async function until(condition: () => boolean, otherwise: string): Promise<void>
 /**
  * Runs all checks and prints a line for each.
  * @returns 0 if all is as expected, else 1
- * @throws CommandError when there is no store
+ * @throws CodedError when there is no store
  */
 export async function selftest(path: string | undefined): Promise<number> {
-  let context: Context;
-  try {
-    const location = await locateStore(systemFiles, {
-      XENSTORED_PATH: environment("XENSTORED_PATH"),
-      XENSTORED_RUNDIR: environment("XENSTORED_RUNDIR"),
-    }, path);
-    const open = () =>
-      StoreClient.connect({ clock: systemClock, connect: () => openTransport(location) });
-    context = { location, mine: await open(), other: await open() };
-  } catch (error) {
-    if (error instanceof StoreError) throw new CommandError(error.message, ExitCode.NoStore);
-    throw error;
-  }
+  const { store: mine, location } = await connectStore(path);
+  const context: Context = { location, mine, other: (await connectStore(path)).store };
   printTo(1, `store selftest through ${context.mine.name} (${context.location.kind})\n`);
   let failed = 0;
   for (const [name, check] of Object.entries(checks)) {

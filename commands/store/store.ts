@@ -1,29 +1,22 @@
 /** `xdevd store …`: looking at and changing the store by hand, and from scripts. */
 import { printTo } from "../../platform/self.ts";
 import { toText } from "../../core/xenstore/codec.ts";
-import { StoreError } from "../../core/xenstore/errors.ts";
 import { createDomainHome } from "../../simulation/domains.ts";
 import { domainPath, joinPath } from "../../core/xenstore/paths.ts";
 import { printable } from "../../core/log/log.ts";
 import type { StoreClient } from "../../core/xenstore/client.ts";
 import { formatPermission, parsePermissions } from "../../core/xenstore/permissions.ts";
 import { connectStore } from "../../machine/connect.ts";
-import { CommandError, ExitCode, statusOf } from "../../core/exit_codes.ts";
+import { CodedError, ExitCode } from "../../core/messages/error.ts";
 
 /** Something done with a store; returns the exit status. */
 export type StoreAction = (store: StoreClient) => Promise<number>;
 
-/**
- * Connects, acts, and disconnects.
- * @throws CommandError with one line for people
- */
+/** Connects, acts, and disconnects. */
 export async function withStore(path: string | undefined, action: StoreAction): Promise<number> {
   const { store } = await connectStore(path);
   try {
     return await action(store);
-  } catch (error) {
-    if (error instanceof StoreError) throw new CommandError(error.message, statusOf(error));
-    throw error;
   } finally {
     store.close();
   }
@@ -45,7 +38,7 @@ export function readNodes(paths: readonly string[]): StoreAction {
 /** Writes nodes, all or nothing; arguments alternate between path and value. */
 export function writeNodes(pairs: readonly string[]): StoreAction {
   if (pairs.length === 0 || pairs.length % 2 !== 0) {
-    throw new CommandError("expected pairs of PATH and VALUE", ExitCode.Usage);
+    throw new CodedError("usage", "expected pairs of PATH and VALUE");
   }
   return async (store) => {
     await store.transaction(async (t) => {

@@ -7,7 +7,7 @@ import { connectInProcess } from "../../simulation/xenstored/in_process.ts";
 import { type ListeningStore, listenStore, socketPath } from "../../simulation/xenstored/listen.ts";
 import { XenstoreServer } from "../../simulation/xenstored/server.ts";
 import { prepareSocketDirectory } from "../devd/daemon_files.ts";
-import { CommandError, ExitCode } from "../../core/exit_codes.ts";
+import { CodedError, ExitCode } from "../../core/messages/error.ts";
 
 /** The command's options, as parsed. */
 export interface XenstoredOptions {
@@ -34,7 +34,7 @@ export async function xenstored(options: XenstoredOptions): Promise<number> {
 
 /**
  * Makes all sockets, or none. Who finds a domain's socket finds its nodes too.
- * @throws CommandError
+ * @throws CodedError
  */
 async function listen(server: XenstoreServer, options: XenstoredOptions): Promise<ListeningStore> {
   const { dir, domain } = options;
@@ -53,7 +53,7 @@ async function listen(server: XenstoreServer, options: XenstoredOptions): Promis
       : address === socketPath(dir, 0)
       ? "another server listens there"
       : "the name of a domain's socket is taken";
-    throw new CommandError(`cannot listen in ${dir}: ${why}`);
+    throw new CodedError("failed", `cannot listen in ${dir}: ${why}`);
   }
 }
 

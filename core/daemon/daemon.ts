@@ -1,4 +1,5 @@
 /** The driver domain's daemon: one watch, and what follows from it. */
+import { coded } from "../messages/table.ts";
 import {
   backendPath,
   backendRoot,
@@ -196,7 +197,9 @@ export class Daemon {
       try {
         await this.#listDevices();
       } catch (error) {
-        this.#log.warning(`the backend directories cannot be listed: ${error}`);
+        this.#log.warning(
+          coded("backends-hidden", `the backend directories cannot be listed: ${error}`),
+        );
         this.#listAgain = true;
         this.#keepLooking();
       }
@@ -225,10 +228,11 @@ export class Daemon {
   #reportEmpty(count: number): void {
     const hundreds = Math.floor(count / 100);
     if (hundreds > this.#emptyHundreds) {
-      this.#log.warning(
+      this.#log.warning(coded(
+        "empty-directories",
         `there are ${count} empty directories of guests below ${backendRoot(this.#domid)}, which ` +
           "only domain 0 may delete; at about 1000 nodes no device can be added any more",
-      );
+      ));
     }
     this.#emptyHundreds = hundreds;
   }

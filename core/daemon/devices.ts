@@ -1,4 +1,5 @@
 /** All devices of a driver domain, a lane each. */
+import { coded } from "../messages/table.ts";
 import { backendPath, type DeviceId } from "../xen/device_id.ts";
 import { deviceLabel } from "../xen/device_label.ts";
 import { DEFAULT_TIMES, type LifecycleTimes } from "../xen/times.ts";
@@ -135,12 +136,13 @@ export class Devices {
       if (!this.#isServed(entry.id)) continue;
       const plugin = this.#parts.plugins.find(entry.id.kind);
       if (plugin === undefined) {
-        this.#log.error(
+        this.#log.error(coded(
+          "no-plugin",
           `${
             deviceLabel(entry.id)
           }: an earlier daemon set it up, and no plugin serves its kind now; ` +
             "its record is kept for one that has it",
-        );
+        ));
         continue;
       }
       const { lane } = this.#open(entry.id, plugin);
@@ -269,12 +271,13 @@ export class Devices {
   #reportUnknownKind(id: DeviceId): void {
     if (this.#unknownKinds.has(id.kind)) return;
     this.#unknownKinds.add(id.kind);
-    this.#log.warning(
+    this.#log.warning(coded(
+      "no-plugin",
       `${deviceLabel(id)}: no plugin serves kind ${id.kind} ` +
         `(there are ${this.#parts.plugins.kinds.join(", ") || "none"}); its devices are ignored ` +
         "until the daemon is started with one, as a file in /etc/xdevd/plugins.d or with " +
         "--plugin FILE",
-    );
+    ));
   }
 
   #open(id: DeviceId, plugin: PluginHost): Entry {

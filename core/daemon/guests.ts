@@ -2,6 +2,7 @@
  * Notices that a guest has died. A driver domain is not told of it, but may watch the guest's
  * frontends: one watch a guest, on any of them, since all vanish together.
  */
+import { coded } from "../messages/table.ts";
 import { type DeviceId, frontendPath } from "../xen/device_id.ts";
 import type { Cancel, Clock } from "../../platform/types.ts";
 import { openLog } from "../log/log.ts";
@@ -122,6 +123,6 @@ export class Guests {
   #complain(why: string): void {
     if (this.#complained) return;
     this.#complained = true;
-    this.#log.warning(`${why}; the death of some guests is noticed later`);
+    this.#log.warning(coded("watch-refused", `${why}; the death of some guests is noticed later`));
   }
 }

@@ -5,6 +5,7 @@
  * its name and not by a descriptor; what makes that safe is that every directory on the way is
  * beyond everybody else's reach.
  */
+import { coded } from "../messages/table.ts";
 import type { Files } from "../../platform/types.ts";
 import { canonicalPath, checkReach, octal } from "./reach.ts";
 
@@ -39,7 +40,7 @@ export async function checkScript(
 ): Promise<string> {
   const shown = JSON.stringify(name.slice(0, 200));
   const refuse = (why: string): never => {
-    throw new ScriptRefused(`script ${shown} ${why}`);
+    throw new ScriptRefused(coded("script-refused", `script ${shown} ${why}`));
   };
   const { directories } = policy;
   // deno-lint-ignore no-control-regex

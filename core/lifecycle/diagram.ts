@@ -64,38 +64,56 @@ function nameOf(effect: Effect): string[] {
 /** The phases, in the order in which a device comes by them. */
 export const PHASES = Object.keys(TIMERS) as Phase[];
 
-interface Edge {
-  readonly from: Phase;
-  readonly to: Phase;
-  readonly labels: string[];
+/** What leads from one state to another. */
+export interface Edge {
+  readonly from: string;
+  readonly to: string;
+  readonly labels: readonly string[];
 }
 
-/** One edge for each pair of phases. Rows that stay where they are and do nothing are left out. */
-function edgesOf(rules: readonly Rule[]): Edge[] {
-  const edges = new Map<string, Edge>();
-  for (const { from, to, on, when, effects } of rules) {
-    if (from === to && effects.length === 0) continue;
+/** One edge for each pair of states, with the labels of all that leads from one to the other. */
+export function edgesBetween(
+  steps: Iterable<{ readonly from: string; readonly to: string; readonly label: string }>,
+): Edge[] {
+  const edges = new Map<string, { from: string; to: string; labels: string[] }>();
+  for (const { from, to, label } of steps) {
     const key = `${from} ${to}`;
-    const edge: Edge = edges.get(key) ?? { from, to, labels: [] };
-    const guard = when.length === 0 ? "" : ` [${when.join(", ")}]`;
-    const done = effects.length === 0 ? "" : ` / ${effects.join(", ")}`;
-    const label = `${on}${guard}${done}`;
+    const edge = edges.get(key) ?? { from, to, labels: [] };
     if (!edge.labels.includes(label)) edge.labels.push(label);
     edges.set(key, edge);
   }
   return [...edges.values()];
 }
 
+/** Rows that stay where they are and do nothing are left out. */
+function edgesOf(table: readonly Row[]): Edge[] {
+  return edgesBetween(
+    rulesOf(table).flatMap(({ from, to, on, when, effects }) => {
+      if (from === to && effects.length === 0) return [];
+      const guard = when.length === 0 ? "" : ` [${when.join(", ")}]`;
+      const done = effects.length === 0 ? "" : ` / ${effects.join(", ")}`;
+      return [{ from, to, label: `${on}${guard}${done}` }];
+    }),
+  );
+}
+
 /** As Mermaid's state diagram, for documents that are shown with it. */
 export function toMermaid(table: readonly Row[] = TABLE): string {
-  const id = (phase: Phase) => phase.replaceAll("-", "_");
-  const lines = ["stateDiagram-v2", "  [*] --> absent", "  [*] --> recovering : in the journal"];
-  for (const { from, to, labels } of edgesOf(rulesOf(table))) {
-    // Colons and line ends have a meaning of their own.
+  return mermaidOf([
+    { from: "[*]", to: "absent", labels: [] },
+    { from: "[*]", to: "recovering", labels: ["in the journal"] },
+    ...edgesOf(table),
+  ]);
+}
+
+/** Mermaid's state diagram of some edges. */
+export function mermaidOf(edges: readonly Edge[]): string {
+  const lines = edges.map(({ from, to, labels }) => {
+    // Colons and line ends have a meaning of their own; hyphens are none of its.
     const text = labels.join("<br/>").replaceAll(":", "꞉");
-    lines.push(`  ${id(from)} --> ${id(to)} : ${text}`);
-  }
-  return `${lines.join("\n")}\n`;
+    return `  ${from.replaceAll("-", "_")} --> ${to.replaceAll("-", "_")}${text && ` : ${text}`}`;
+  });
+  return `${["stateDiagram-v2", ...lines].join("\n")}\n`;
 }
 
 /**
@@ -114,7 +132,7 @@ export function toDot(table: readonly Row[] = TABLE): string {
     "  journal -> recovering;",
     ...PHASES.map((phase) => `  ${quote(phase)};`),
   ];
-  for (const { from, to, labels } of edgesOf(rulesOf(table))) {
+  for (const { from, to, labels } of edgesOf(table)) {
     const text = labels.map((label) => `${quote(label).slice(1, -1)}\\l`).join("");
     lines.push(`  ${quote(from)} -> ${quote(to)} [label="${text}"];`);
   }

@@ -12,6 +12,7 @@ import {
   type Stage,
   type Step,
 } from "./state.ts";
+import { coded } from "../messages/table.ts";
 import { guards, type Row, TABLE, TIMERS } from "./table.ts";
 import { troubleWith } from "./trouble.ts";
 
@@ -95,7 +96,14 @@ function unexpected(event: LifecycleEvent): Effect[] {
     !("error" in event) || ["delete-refused", "broken", "undone", "evicted"].includes(event.type)
   ) return [];
   const text = event.type === "trouble" ? troubleWith(event.effect) : event.type;
-  return [{ do: "report", level: "warning", text: `${text}: ${event.error}` }];
+  const line = `${text}: ${event.error}`;
+  const ofJournal = event.type === "trouble" &&
+    (event.effect === "note" || event.effect === "drop");
+  return [{
+    do: "report",
+    level: "warning",
+    text: ofJournal ? coded("journal-unusable", line) : line,
+  }];
 }
 
 /** The rows of each table by what they begin with: most do not concern an event. */

@@ -8,6 +8,7 @@
  *      └ (known from the journal) recovering ─ recovered ─ any of them, or redoing
  * ```
  */
+import { coded, type MessageCode } from "../messages/table.ts";
 import { stateName, XenbusState } from "../xen/states.ts";
 import type {
   Effect,
@@ -163,10 +164,10 @@ function was(stage: Stage): (state: LifecycleState) => boolean {
 const report = (text: string): Effect => ({ do: "report", level: "info", text });
 const warning = (text: string) => (): Telling => ({ level: "warning", text });
 /** The failure that the event tells of. @param what failed */
-const failed = (level: Telling["level"], what = ""): Teller => (_, event) => ({
-  level,
-  text: what === "" ? errorOf(event) : `${what}: ${errorOf(event)}`,
-});
+const failed = (level: Telling["level"], what = "", code?: MessageCode): Teller => (_, event) => {
+  const text = what === "" ? errorOf(event) : `${what}: ${errorOf(event)}`;
+  return { level, text: code === undefined ? text : coded(code, text) };
+};
 const reached = (milestone: Milestone): Effect => ({
   do: "report",
   level: "info",
@@ -244,10 +245,13 @@ const addFailed: Teller = (_, event) =>
 
 function waitExpired(state: LifecycleState, rules: LifecycleRules): string {
   const seen = state.observation.state;
-  return `the kernel backend did not reach state ${stateName(XenbusState.InitWait)} within ` +
-    `${rules.times.initWait / 1000} s; it is in ${
-      seen === undefined ? "none" : stateName(seen)
-    } (is its module loaded?)`;
+  return coded(
+    "backend-driver-missing",
+    `the kernel backend did not reach state ${stateName(XenbusState.InitWait)} within ` +
+      `${rules.times.initWait / 1000} s; it is in ${
+        seen === undefined ? "none" : stateName(seen)
+      } (is its module loaded?)`,
+  );
 }
 
 const deletedByForce = "its directory was deleted: removing by force";
@@ -275,7 +279,7 @@ const released = () => ({ acquired: false });
 function removeEnds(what: string, row: RowBase): Row[] {
   return [
     { ...row, on: "remove-done" },
-    { ...row, on: "remove-failed", tells: failed("warning", what) },
+    { ...row, on: "remove-failed", tells: failed("warning", what, "removal-failed") },
   ];
 }
 
@@ -897,7 +901,9 @@ export const TABLE: readonly Row[] = [
     on: "budget-expired",
     when: ["independent"],
     to: "overdue",
-    tells: warning("its removal takes long: it goes on without the directory"),
+    tells: warning(
+      coded("removal-slow", "its removal takes long: it goes on without the directory"),
+    ),
     effects: () => [{ do: "delete" }],
   },
   {
@@ -906,8 +912,10 @@ export const TABLE: readonly Row[] = [
     to: "removing",
     tells: (_, __, { times }) => ({
       level: "warning",
-      text: `its removal takes more than ${times.budget / 1000} s: the toolstack may give up ` +
-        "waiting",
+      text: coded(
+        "removal-slow",
+        `its removal takes more than ${times.budget / 1000} s: the toolstack may give up waiting`,
+      ),
     }),
   },
   ...removeEnds("its removal failed", {
@@ -940,7 +948,7 @@ export const TABLE: readonly Row[] = [
     from: ["overdue"],
     on: "delete-failed",
     to: "removing",
-    tells: failed("warning", "its directory cannot be deleted"),
+    tells: failed("warning", "its directory cannot be deleted", "directory-stays"),
     set: byForce,
   },
   {
@@ -970,7 +978,7 @@ export const TABLE: readonly Row[] = [
     from: ["deleting"],
     on: "delete-failed",
     to: "stuck",
-    tells: failed("warning", "removed, but its directory cannot be deleted"),
+    tells: failed("warning", "removed, but its directory cannot be deleted", "directory-stays"),
   },
   {
     from: ["stuck"],

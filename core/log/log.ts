@@ -1,4 +1,6 @@
 /** The daemon's log: one line an event, fit for a terminal, a file, or a journal. */
+import { codeIn } from "../messages/table.ts";
+
 /** How much is said. */
 export type LogLevel = "debug" | "info" | "warning" | "error";
 
@@ -101,7 +103,9 @@ function format(
   const priority = journal ? PRIORITIES[level] : "";
   if (format === "json") {
     const about = typeof subject === "string" ? { subject } : subject?.fields ?? {};
-    return `${priority}${JSON.stringify({ time, level, ...about, message: text }, harmless)}\n`;
+    const code = codeIn(text);
+    const line = { time, level, ...about, ...(code === null ? {} : { code }), message: text };
+    return `${priority}${JSON.stringify(line, harmless)}\n`;
   }
   const label = typeof subject === "string" ? subject : subject?.label;
   const line = printable(label === undefined ? text : `${label}: ${text}`);

@@ -1,11 +1,11 @@
 /** Waiting for a device that was asked for, as far as it was asked to be waited for. */
+import { CodedError } from "../messages/error.ts";
 import { backendPath, type DeviceId, frontendPath } from "../xen/device_id.ts";
 import { parseState, XenbusState } from "../xen/states.ts";
 import type { StoreClient } from "../xenstore/client.ts";
 import { DeadlineError } from "../xenstore/errors.ts";
 import { isWeak } from "../hotplug/last_words.ts";
 import { oneLine } from "../log/log.ts";
-import { ToolstackError } from "./error.ts";
 import { type Names, namesOf } from "./names.ts";
 
 /** How far: not at all; until the backend's side is set up; until the guest uses it. */
@@ -49,7 +49,7 @@ interface Look {
 /**
  * Waits for a device.
  * @param timeoutMs how long
- * @throws ToolstackError `setup failed` with the reason that the driver domain gives, `no answer` when
+ * @throws CodedError `setup failed` with the reason that the driver domain gives, `no answer` when
  *   the backend's side did nothing, `timeout` when the guest did not connect
  */
 export async function awaitDevice(
@@ -100,7 +100,7 @@ async function explainedFailure(
   id: DeviceId,
   frontend: string,
   first: Look,
-): Promise<ToolstackError> {
+): Promise<CodedError> {
   const backend = backendPath(id);
   let last = first;
   await store.watchUntil(backend, async () => {
@@ -147,14 +147,14 @@ async function lookAt(store: StoreClient, backend: string, frontend: string): Pr
 }
 
 /** What it failed with, if it has, once the names are known. */
-function failureOf(look: Look): ((names: Names) => ToolstackError) | null {
+function failureOf(look: Look): ((names: Names) => CodedError) | null {
   const { present, guestPresent, backendState: state, status, error } = look;
   const side = ({ guest }: Names) =>
     guestPresent
       ? ""
       : `; the side of ${guest} is gone: detached by force, or gone with its domain`;
   const failure = (text: (names: Names) => string) => (names: Names) =>
-    new ToolstackError("setup failed", `${names.device}: ${text(names)}`);
+    new CodedError("setup-failed", `${names.device}: ${text(names)}`);
   if (!present) return failure((names) => `removed while it was waited for${side(names)}`);
   const reason = error ? `: ${oneLine(error, REASON_MAX)}` : "";
   if (status === "error" || status === "busy") {
@@ -201,33 +201,33 @@ function lateness(
   level: WaitLevel,
   timeoutMs: number,
   kernels: string | undefined,
-): ToolstackError {
+): CodedError {
   const within = `within ${Math.max(1, Math.round(timeoutMs / 100)) / 10} s`;
   const said = kernels === undefined ? "" : ` (its kernel says: ${oneLine(kernels, 200)})`;
   const { backendState = 0, frontendState, status } = look ?? {};
   if (backendState < XenbusState.InitWait) {
-    return new ToolstackError(
-      "no answer",
+    return new CodedError(
+      "no-answer",
       `${device}: no backend in ${driver} took it up ${within}${said}: is the domain up, its ` +
         "backend driver loaded, or its daemon running?",
     );
   }
   if (status !== "connected" && SCRIPTED.has(kind)) {
-    return new ToolstackError(
-      "no answer",
+    return new CodedError(
+      "no-answer",
       `${device}: nobody in ${driver} set it up ${within}${said}: does its daemon run, and serve ` +
         "this kind?",
     );
   }
   if (kind === NAMES_DEVICE && !look?.named) {
-    return new ToolstackError(
-      "setup failed",
+    return new CodedError(
+      "setup-failed",
       `${device}: ${driver} says that it is set up, but named no device for it ${within}${said}: ` +
         "is its target there?",
     );
   }
-  return new ToolstackError(
-    "timeout",
+  return new CodedError(
+    "not-in-time",
     `${device}: ${guest} did not connect to it ${within} (backend state ` +
       `${backendState}, frontend state ${frontendState ?? "unknown"}; waited for: ${level})`,
   );

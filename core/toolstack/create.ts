@@ -1,15 +1,15 @@
 /** Creating a device in the store, as libxl does: one transaction (libxl_device.c). */
+import { CodedError } from "../messages/error.ts";
 import type { StoreClient } from "../xenstore/client.ts";
 import { isServerError } from "../xenstore/errors.ts";
 import { domainPath } from "../xenstore/paths.ts";
 import { type CreationPlan, creationSteps } from "./nodes/plan.ts";
 import { carryOut } from "./carry_out.ts";
-import { ToolstackError } from "./error.ts";
 import { namesOf } from "./names.ts";
 
 /**
  * Carries a plan out, all of it or nothing.
- * @throws ToolstackError `exists` when there is such a device already; `no domain` when one of the
+ * @throws CodedError `exists` when there is such a device already; `no domain` when one of the
  *   domains is gone by now; `not permitted` where this domain may not make one; StoreError when the
  *   store refuses
  */
@@ -23,19 +23,19 @@ export async function createDevice(store: StoreClient, plan: CreationPlan): Prom
     await store.transaction(async (t) => {
       if (await t.exists(plan.record.path)) {
         const names = await namesOf(store, { ...device, kind: plan.frontendKind });
-        throw new ToolstackError("exists", `${names.device}: the guest has it already`);
+        throw new CodedError("device-exists", `${names.device}: the guest has it already`);
       }
       // Nobody would ever clean up what is made for a domain that has died meanwhile.
       for (const domid of domids) {
         if (await t.exists(domainPath(domid))) continue;
-        throw new ToolstackError("no domain", `there is no domain ${domid} any more`);
+        throw new CodedError("no-such-domain", `there is no domain ${domid} any more`);
       }
       await carryOut(t, steps);
     });
   } catch (error) {
     if (!isServerError(error, "EACCES", "EPERM")) throw error;
-    throw new ToolstackError(
-      "not permitted",
+    throw new CodedError(
+      "not-permitted",
       `this domain may not create devices (${error.message}): run it in the toolstack's, domain 0`,
     );
   }
@@ -44,7 +44,7 @@ export async function createDevice(store: StoreClient, plan: CreationPlan): Prom
 /**
  * Makes a device with a devid that is free, if none is given: with another one when somebody else has
  * taken it meanwhile.
- * @param make throws ToolstackError `exists` if the devid is taken
+ * @param make throws CodedError `exists` if the devid is taken
  */
 export async function withFreeDevid<T>(
   given: number | null,
@@ -58,7 +58,7 @@ export async function withFreeDevid<T>(
     try {
       return await make(devid);
     } catch (error) {
-      const taken = error instanceof ToolstackError && error.fault === "exists";
+      const taken = error instanceof CodedError && error.messageCode === "device-exists";
       // The same one once more: it is not free for a reason that the records do not show.
       if (!taken || devid === last) throw error;
       last = devid;

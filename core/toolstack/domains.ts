@@ -1,9 +1,9 @@
 /** Domains by name or domid, and what kind of guest one is. */
+import { CodedError } from "../messages/error.ts";
 import { DOMID_MAX, parseDecimal } from "../xen/device_id.ts";
 import { absent, type NodeAccess } from "../xenstore/access.ts";
 import { isServerError } from "../xenstore/errors.ts";
 import { quoted, visible } from "../log/quoted.ts";
-import { ToolstackError } from "./error.ts";
 
 /** How a guest is virtualised. */
 export type GuestType = "pv" | "pvh" | "hvm";
@@ -12,7 +12,7 @@ const GUEST_TYPES: readonly GuestType[] = ["pv", "pvh", "hvm"];
 
 /**
  * A domain's domid. A text of digits is a domid, as it is to `xl`.
- * @throws ToolstackError `no domain` when there is none such, or more than one; `not permitted` in a
+ * @throws CodedError `no domain` when there is none such, or more than one; `not permitted` in a
  *   domain that cannot see it
  */
 export async function resolveDomain(store: NodeAccess, text: string): Promise<number> {
@@ -21,31 +21,31 @@ export async function resolveDomain(store: NodeAccess, text: string): Promise<nu
     const domid = parseDecimal(text.replace(/^0+(?=\d)/, ""), DOMID_MAX);
     const known = domid !== undefined && await seen(text, store.read(`/local/domain/${domid}`));
     if (known) return domid;
-    throw new ToolstackError("no domain", `there is no domain ${visible(text.slice(0, 80))}`);
+    throw new CodedError("no-such-domain", `there is no domain ${visible(text.slice(0, 80))}`);
   }
   const found = text === "" ? [] : await domainsNamed(store, text);
   const [first, ...others] = found;
   if (first === undefined) {
-    throw new ToolstackError(
-      "no domain",
+    throw new CodedError(
+      "no-such-domain",
       `there is no domain ${quoted(text)}; expected a domid or the name of a domain`,
     );
   }
   if (others.length > 0) {
     const list = found.join(", ");
-    throw new ToolstackError("no domain", `several domains are called ${quoted(text)}: ${list}`);
+    throw new CodedError("no-such-domain", `several domains are called ${quoted(text)}: ${list}`);
   }
   return first;
 }
 
-/** What is read of a domain. @throws ToolstackError when it is hidden */
+/** What is read of a domain. @throws CodedError when it is hidden */
 async function seen<T>(text: string, reading: Promise<T>): Promise<T | undefined> {
   try {
     return await absent(reading);
   } catch (error) {
     if (!isServerError(error, "EACCES", "EPERM")) throw error;
-    throw new ToolstackError(
-      "not permitted",
+    throw new CodedError(
+      "not-permitted",
       `this domain cannot see whether there is a domain ${quoted(text)}: run it in the ` +
         "toolstack's, domain 0",
     );

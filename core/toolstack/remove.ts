@@ -1,11 +1,11 @@
 /** Removing a device as libxl does (libxl_device.c, `libxl__initiate_device_generic_remove`). */
+import { CodedError } from "../messages/error.ts";
 import { backendPath, type DeviceId, frontendPath } from "../xen/device_id.ts";
 import { parseState, XenbusState } from "../xen/states.ts";
 import { absentOrHidden } from "../xenstore/access.ts";
 import type { StoreClient } from "../xenstore/client.ts";
 import { DeadlineError } from "../xenstore/errors.ts";
 import { recordPath } from "./nodes/plan.ts";
-import { ToolstackError } from "./error.ts";
 import { namesOf } from "./names.ts";
 import { removeAndPrune } from "./prune.ts";
 
@@ -27,7 +27,7 @@ export const DEFAULT_REMOVAL_WAITS: RemovalWaits = { closeMs: 10_000, directoryM
 /**
  * Removes a device and waits until its driver domain has let go of it.
  * @param id null for a device that has no backend
- * @throws ToolstackError `timeout` when the guest or the driver domain does not let go; forced, it is
+ * @throws CodedError `timeout` when the guest or the driver domain does not let go; forced, it is
  *   gone from the store all the same when the error is thrown
  */
 export async function removeDevice(
@@ -56,8 +56,8 @@ export async function removeDevice(
       if (forced) {
         await destroy(store, paths);
         const { device, driver } = await namesOf(store, id);
-        throw new ToolstackError(
-          "timeout",
+        throw new CodedError(
+          "not-in-time",
           `${device}: the driver domain, ${driver}, did not let go of it within ` +
             `${waits.closeMs / 1000} s; its nodes were removed all the same`,
         );
@@ -104,18 +104,18 @@ async function late(
   id: DeviceId,
   back: string,
   { closeMs, directoryMs }: RemovalWaits,
-): Promise<ToolstackError> {
+): Promise<CodedError> {
   const { device, guest, driver } = await namesOf(store, id);
   const state = parseState(await store.readVisible(`${back}/state`) ?? "");
   if (state !== XenbusState.Closed) {
-    return new ToolstackError(
-      "timeout",
+    return new CodedError(
+      "not-in-time",
       `${device}: ${guest} did not let go of it within ${closeMs / 1000} s ` +
         `(backend state ${state ?? "unknown"}): unmount it there, or use --force`,
     );
   }
-  return new ToolstackError(
-    "timeout",
+  return new CodedError(
+    "not-in-time",
     `${device}: it is closed, but the daemon of ${driver} did not release it ` +
       `within ${directoryMs / 1000} s: does it run? --force removes the nodes all the same`,
   );

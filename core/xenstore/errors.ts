@@ -65,6 +65,7 @@ export class ProtocolError extends StoreError {
 /** There is no connection: it could not be made, or was lost while the operation was outstanding. */
 export class ConnectionError extends StoreError {
   override name = "ConnectionError";
+  readonly messageCode = "store-unreachable";
   /** Symbolic errno behind it, or undefined when the other side just closed. */
   readonly code: string | undefined;
 
@@ -77,6 +78,7 @@ export class ConnectionError extends StoreError {
 /** An operation did not finish within its deadline. */
 export class DeadlineError extends StoreError {
   override name = "DeadlineError";
+  readonly messageCode = "store-unreachable";
 }
 
 const meanings: Readonly<Record<string, string>> = {

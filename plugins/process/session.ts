@@ -1,4 +1,5 @@
 /** One running process plugin: the host's side of the protocol, from its first frame to its end. */
+import { coded } from "../../core/messages/table.ts";
 import { type Log, oneLine } from "../../core/log/log.ts";
 import type { PipedChild } from "../../platform/io/child.ts";
 import type { Cancel, ChildExit, Clock } from "../../platform/types.ts";
@@ -151,7 +152,9 @@ export class PluginSession {
   /** Ends it at once. */
   end(reason: string): void {
     if (this.#fault === null && !this.#closing) {
-      this.#parts.log.error(`plugin ${this.#parts.name}: ${reason}: killed`);
+      this.#parts.log.error(
+        coded("plugin-failing", `plugin ${this.#parts.name}: ${reason}: killed`),
+      );
     }
     this.#finish(reason);
   }
@@ -165,7 +168,7 @@ export class PluginSession {
     if (this.#fault !== null) return;
     this.#fault = reason;
     if (this.#exit !== null && !this.#closing) {
-      this.#parts.log.error(`plugin ${this.#parts.name}: ${reason}`);
+      this.#parts.log.error(coded("plugin-failing", `plugin ${this.#parts.name}: ${reason}`));
     }
     this.#parts.kill();
     this.#hello.reject(new Error(`plugin ${this.#parts.name}: ${reason}`));

@@ -1,6 +1,6 @@
 /** `xdevd demo`: a disk for a guest, from attach to detach, with everybody's part shown. */
 import { openTransport } from "../../machine/connect.ts";
-import { CommandError, ExitCode } from "../../core/exit_codes.ts";
+import { CodedError, ExitCode } from "../../core/messages/error.ts";
 import { backendPath, type DeviceId, frontendPath } from "../../core/xen/device_id.ts";
 import { systemClock } from "../../platform/clock.ts";
 import { systemFiles } from "../../platform/io/files.ts";
@@ -34,7 +34,7 @@ const SAMPLE_SIZE = 4096;
 /** No step takes longer, in ms. */
 const PATIENCE_MS = 30_000;
 
-/** Runs the demonstration. @throws CommandError when something was not as it should be */
+/** Runs the demonstration. @throws CodedError when something was not as it should be */
 export async function demo(options: { real?: boolean }): Promise<number> {
   const directory = makeTemporaryDirectory("xdevd-demo-");
   const image = `${directory}/disk.img`;
@@ -132,7 +132,7 @@ async function play(
 
 interface DaemonRun {
   readonly child: Child;
-  /** Waits until the disk is in a phase of its life, for the daemon. @throws CommandError */
+  /** Waits until the disk is in a phase of its life, for the daemon. @throws CodedError */
   reaches(phase: Phase): Promise<void>;
 }
 
@@ -172,7 +172,7 @@ async function startDaemon(
     },
   });
   const failure = child.exited.then(() => {
-    throw new CommandError(`the daemon ended: ${log.at(-1) ?? "it said nothing"}`);
+    throw new CodedError("failed", `the daemon ended: ${log.at(-1) ?? "it said nothing"}`);
   });
   failure.catch(() => {});
   await Promise.race([serving.promise, failure]);
@@ -181,7 +181,8 @@ async function startDaemon(
     const cancel = systemClock.after(PATIENCE_MS, () => {
       const now = phase === undefined ? "it knows no disk" : PHASE_WORDS[phase];
       reject(
-        new CommandError(
+        new CodedError(
+          "failed",
           `the demonstration failed: the daemon did not come to "${PHASE_WORDS[wanted]}" in ` +
             `${PATIENCE_MS / 1000} s; last: "${now}"`,
         ),
@@ -203,7 +204,7 @@ async function stopDaemon({ child }: DaemonRun): Promise<void> {
 }
 
 function check(condition: boolean, otherwise: string): asserts condition {
-  if (!condition) throw new CommandError(`the demonstration failed: ${otherwise}`);
+  if (!condition) throw new CodedError("failed", `the demonstration failed: ${otherwise}`);
 }
 
 /** Text, so that what is read back is easy to compare; different each time. */

@@ -2,7 +2,7 @@
 import { systemFiles } from "../../platform/io/files.ts";
 import { systemProcesses } from "../../platform/io/child.ts";
 import { effectiveUid } from "../../platform/self.ts";
-import { CommandError } from "../../core/exit_codes.ts";
+import { CodedError } from "../../core/messages/error.ts";
 import type { Machine } from "./machine.ts";
 
 const SCRIPT = "/etc/xen/scripts/block";
@@ -13,12 +13,14 @@ interface RealStore {
   stop(): Promise<void>;
 }
 
-/** @throws CommandError that says what is missing */
+/** @throws CodedError that says what is missing */
 export async function realMachine(
   image: string,
   domains: readonly number[],
 ): Promise<Machine> {
-  if (effectiveUid() !== 0) throw new CommandError("--real needs root, for the loop device");
+  if (effectiveUid() !== 0) {
+    throw new CodedError("failed", "--real needs root, for the loop device");
+  }
   for (
     const [file, packageName] of [
       ["/usr/lib/xen-4.17/bin/xenstored", "xen-utils-4.17"],
@@ -30,7 +32,8 @@ export async function realMachine(
   ) {
     const there = await systemFiles.stat(file).then(() => true, () => false);
     if (!there) {
-      throw new CommandError(
+      throw new CodedError(
+        "failed",
         `--real needs ${file}, of Debian's package ${packageName} ` +
           "(npm run setup -- --system installs all it needs)",
       );
@@ -69,7 +72,10 @@ async function startStore(domains: readonly number[]): Promise<RealStore> {
     const module = new URL("../../test/real/xenstored.ts", import.meta.url).href;
     start = (await import(module)).startXenstored;
   } catch {
-    throw new CommandError("--real works from the source tree only: npm run demo -- --real");
+    throw new CodedError(
+      "failed",
+      "--real works from the source tree only: npm run demo -- --real",
+    );
   }
   return await start({ domains });
 }

@@ -77,7 +77,7 @@ describe("add", () => {
     machine.files.delete(BINARY);
     await expect(qemu.add(device("qdisk"), signal)).rejects.toThrow(
       `QEMU ${BINARY} does not exist: install it (Debian: package qemu-system-xen), or name ` +
-        "another one as binary in [plugins.qemu.settings] of the configuration",
+        "another one as binary in [plugins.qemu.settings] of the configuration [program-missing]",
     );
   });
 

@@ -136,7 +136,7 @@ describe("refused, with one line and nothing half-made", () => {
     [
       "a missing name",
       { params: "vg/x" },
-      /"vg\/x": looked for "\/dev\/vg\/x": it does not exist; the name of a block device in \/dev is expected$/,
+      /"vg\/x": looked for "\/dev\/vg\/x": it does not exist; the name of a block device in \/dev is expected \[target-missing\]$/,
     ],
     ["a name that leads out", { params: "../images/disk" }, /a name in \/dev without \.\., is/],
     ["a directory", { params: "/images" }, /"\/images": it is a directory; a block device or/],
@@ -144,7 +144,7 @@ describe("refused, with one line and nothing half-made", () => {
     [
       "a file by name",
       { params: "shm/file" },
-      /it is no block device; the name of a block device in \/dev is expected$/,
+      /it is no block device; the name of a block device in \/dev is expected \[target-missing\]$/,
     ],
     ["no mode", { mode: undefined }, /^node mode is missing: r or w is expected/],
     ["empty mode", { mode: "" }, /^node mode is "": r or w is expected/],
@@ -281,7 +281,8 @@ describe("sharing", () => {
     const mounted = { path: DISK, identity: "block 2064", number: "8:16" };
     sysfs.mount({ path: "/dev/root", identity: "", number: "254:0" }, "rw", "/");
     sysfs.mount(mounted, "rw", "/mnt\\040x");
-    const here = /"\/dev\/sdb" is mounted here on "\/mnt x": unmount it; with mode .! it may$/;
+    const here =
+      /"\/dev\/sdb" is mounted here on "\/mnt x": unmount it; with mode .! it may \[storage-in-use\]$/;
     await refused(disk(7, { params: DISK }), here);
     await refused(disk(7, { params: DISK, mode: "r" }), here);
     await addNative(disk(9, { params: DISK, mode: "w!" }), blocks, patient);

@@ -216,9 +216,11 @@ describe("what this domain uses itself", () => {
     for (const { path } of [whole, partition, file, volume]) {
       const device = disk(7, path);
       await expect(vbd.add(device, patient)).rejects.toThrow(words);
-      expect(device.store?.get("hotplug-error")).toMatch(/with mode w! it may$/);
+      expect(device.store?.get("hotplug-error")).toMatch(/with mode w! it may \[storage-in-use\]$/);
       await expect(add(7, path, { script: "/s/block-mine" })).rejects.toThrow(words);
-      await expect(add(7, path, { mode: "r" })).rejects.toThrow(/with mode r! it may$/);
+      await expect(add(7, path, { mode: "r" })).rejects.toThrow(
+        /with mode r! it may \[storage-in-use\]$/,
+      );
       await add(7, path, { mode: "w!" });
       machine.undoRecords.clear();
     }

@@ -33,7 +33,7 @@ describe("vif", () => {
     expect(device.now).toBe(2_000);
     expect(device.lines).toEqual([
       "wanted: script /s/vif-bridge",
-      "interface vif7.0 does not exist; trying all the same",
+      "interface vif7.0 does not exist; trying all the same [interface-missing]",
     ]);
     expect(device.machine.runs).toEqual(["network /s/vif-bridge add"]);
   });

@@ -146,7 +146,7 @@ describe("bridge", () => {
     const never = new Scene({ bridge: "xenbr0" });
     never.links.destroy("vif7.0");
     await expect(never.add("bridge")).rejects.toThrow(
-      "interface vif7.0 does not exist: the kernel did not make it within 2 s",
+      "interface vif7.0 does not exist: the kernel did not make it within 2 s [interface-missing]",
     );
     expect(never.device.now).toBe(2_000);
   });
@@ -156,7 +156,7 @@ describe("bridge", () => {
     scene.machine.files.set("/etc/xen/scripts/vif-post.d/10-mine.hook", "");
     await scene.add("bridge");
     expect(scene.device.lines).toEqual([
-      "not run, since no script is: 1 hooks in /etc/xen/scripts/vif-post.d",
+      "not run, since no script is: 1 hooks in /etc/xen/scripts/vif-post.d [hooks-not-run]",
     ]);
   });
 });
@@ -376,10 +376,26 @@ describe("odd input: one line, and nothing is begun", () => {
     ["bridge", { vifname: "a:1" }, name],
     ["route", { gatewaydev: ":1" }, name],
     ["route", { gatewaydev: "wan:1" }, /^node gatewaydev is "wan:1": .* wan does not exist$/],
-    ["bridge", { bridge: "br9" }, /^node bridge is "br9": .* there is no such interface$/],
-    ["bridge", { bridge: "eth0" }, /^node bridge is "eth0": .* bridge, which this is not$/],
-    ["bridge", { bridge: "xenbr9" }, /^node bridge is "xenbr9": .* no such interface$/],
-    ["bridge", { bridge: "vif7.0" }, /^node bridge is "vif7.0": .* which this is not$/],
+    [
+      "bridge",
+      { bridge: "br9" },
+      /^node bridge is "br9": .* there is no such interface \[bridge-missing\]$/,
+    ],
+    [
+      "bridge",
+      { bridge: "eth0" },
+      /^node bridge is "eth0": .* bridge, which this is not \[bridge-missing\]$/,
+    ],
+    [
+      "bridge",
+      { bridge: "xenbr9" },
+      /^node bridge is "xenbr9": .* no such interface \[bridge-missing\]$/,
+    ],
+    [
+      "bridge",
+      { bridge: "vif7.0" },
+      /^node bridge is "vif7.0": .* which this is not \[bridge-missing\]$/,
+    ],
     ["bridge", { vifname: "eth0" }, /^node vifname is "eth0": there is an interface of that name/],
     ["bridge", { vifname: "vif8.0" }, /^node vifname is "vif8.0": .* the kernel's to give/],
     ...["0", "67", "65536", "-1", "1e3", "1500\n", "0x5dc", "1500.5", " 1500", "99999999", "mtu"]

@@ -94,7 +94,7 @@ describe("the daemon", () => {
     expect(code).toBe(5);
     expect(stderr).toBe(
       `xdevd: kind vif can be served by vif (built-in) and mine (${file}); --kind vif=mine (or ` +
-        '[kinds] vif = "mine" in the configuration) says by which\n',
+        '[kinds] vif = "mine" in the configuration) says by which [plugin-conflict]\n',
     );
   });
 

@@ -80,7 +80,7 @@ describe("reaching the store", () => {
       const args = line.replace("LOG", join(directory, "log")).split(" ");
       const { code, stdout, stderr } = await runProgram([...args, "--store", path]);
       expect({ code, stdout }).toEqual({ code: 3, stdout: "" });
-      expect(stderr).toMatch(/^xdevd: \/.*closes: the store went away$/m);
+      expect(stderr).toMatch(/^xdevd: \/.*closes: the store went away \[store-unreachable\]$/m);
     } finally {
       server.close();
     }
@@ -211,7 +211,7 @@ describe("xdevd devd", () => {
     const { code, stderr } = await runProgram(["devd", "-F", "--store", store.socketPath(0)]);
     expect(code).toBe(5);
     expect(stderr).toMatch(
-      /^xdevd: this is domain 0, where .*--allow-dom0 serves it all the same\n$/,
+      /^xdevd: this is domain 0, where .*--allow-dom0 serves it all the same \[domain-0\]\n$/,
     );
   });
 

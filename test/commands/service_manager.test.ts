@@ -65,7 +65,7 @@ test("signs of life come twice in the time, and only while the store answers", a
   store.answers = false;
   await clock.advance(30_000);
   expect(signs()).toBe(3);
-  expect(warnings).toEqual(["service manager: no sign of life: no answer"]);
+  expect(warnings).toEqual(["service manager: no sign of life: no answer [service-manager]"]);
   store.answers = true;
   await clock.advance(5_000);
   expect(signs()).toBeGreaterThan(3);

@@ -12,7 +12,7 @@ import {
 import type { Device } from "../../contract/v1/plugin.ts";
 import { intercept } from "../../core/daemon/plugin/intercept.ts";
 import { CallLocks, useCapability } from "../../plugins/process/capabilities.ts";
-import { capabilityReference } from "../../plugins/process/documentation.ts";
+import { capabilityReference } from "../../tools/docs/capability_reference.ts";
 import { FakeDevice, FakeMachine } from "../support/fake_device.ts";
 
 const { signal } = new AbortController();

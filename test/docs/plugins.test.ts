@@ -5,7 +5,7 @@ import { dirname, join } from "node:path";
 import { fileURLToPath } from "node:url";
 import { RULES } from "../../simulation/plugin_check/suite.ts";
 import { CAPABILITIES } from "../../contract/v1/capabilities.ts";
-import { protocolDocument } from "../../plugins/process/documentation.ts";
+import { protocolDocument } from "../../tools/docs/capability_reference.ts";
 import { FRAME_MAX, FrameParser } from "../../plugins/process/frames.ts";
 
 const root = join(dirname(fileURLToPath(import.meta.url)), "..", "..");

@@ -154,7 +154,9 @@ fatal "nothing to remove"
       await device.write("state", "2");
       const { error } = await failure(device);
       expect(error).toBe(
-        `script "block-absent" does not exist: looked for ${join(scripts, "block-absent")}`,
+        `script "block-absent" does not exist: looked for ${
+          join(scripts, "block-absent")
+        } [script-refused]`,
       );
     });
 

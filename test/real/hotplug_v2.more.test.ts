@@ -403,7 +403,7 @@ if (requireReal("version 2 scripts", { packages: xenstoredPackages })) {
       const refused = await command("unprepare");
       expect([refused.code, refused.stderr]).toEqual([
         1,
-        "xdevd: xvda (vbd/7/51712) is attached: detach it first\n",
+        "xdevd: xvda (vbd/7/51712) is attached: detach it first [device-in-use]\n",
       ]);
       await detached();
       await noHotplugDirectory();

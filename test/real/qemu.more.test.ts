@@ -319,7 +319,7 @@ if (requireReal("the QEMU kinds", needs)) {
       await disk.reaches("hotplug-status", "error");
       expect(await disk.read("hotplug-error")).toBe(
         `QEMU ${at("nothing")} does not exist: install it (Debian: package qemu-system-xen), or ` +
-          "name another one as binary in [plugins.qemu.settings] of the configuration",
+          "name another one as binary in [plugins.qemu.settings] of the configuration [program-missing]",
       );
       await disk.reaches("state", "6");
     });
@@ -331,7 +331,9 @@ if (requireReal("the QEMU kinds", needs)) {
       for (const device of [disk, files]) {
         await device.reaches("hotplug-status", "error");
         expect(await device.read("hotplug-error"))
-          .toBe("the guest's QEMU does not start: it ended: exit status 1: fatal: two");
+          .toBe(
+            "the guest's QEMU does not start: it ended: exit status 1: fatal: two [qemu-ended]",
+          );
       }
       expect(daemon.log).toContain("device-model/7: qemu: warning: one");
       tellNoMore("fails");
@@ -346,7 +348,7 @@ if (requireReal("the QEMU kinds", needs)) {
         await disk.reaches("hotplug-status", "error");
         expect(await disk.read("hotplug-error")).toBe(
           "the guest's QEMU does not start: it ended: exit status 1: xen-qemu-system-i386: " +
-            "failed to initialize xen: Operation not permitted",
+            "failed to initialize xen: Operation not permitted [qemu-ended]",
         );
       });
     }

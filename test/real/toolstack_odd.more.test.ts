@@ -162,7 +162,7 @@ if (
       expect({ code, stderr }).toEqual({
         code: 1,
         stderr: "xdevd: web: xvda (vbd/7/51712): its record names a backend that cannot be its, " +
-          '"/local/domain/1/backend/vbd/8/51712": --force removes the record alone\n',
+          '"/local/domain/1/backend/vbd/8/51712": --force removes the record alone [odd-record]\n',
       });
       expect(await dom0.exists(RECORD)).toBeTrue();
       expect(await xdevd("block-detach", "web", "xvda", "--force")).toEqual(done);
@@ -207,7 +207,7 @@ if (
         const { code, stderr } = await inDriverDomain(command, ...args);
         expect({ command, code, stderr }).toEqual({
           ...{ command, code: 7 },
-          stderr: expect.stringMatching(/^xdevd: .* domain 0\n$/),
+          stderr: expect.stringMatching(/^xdevd: .* domain 0 \[not-permitted\]\n$/),
         });
       }
       for (const guest of ["web", "99999", "007"]) {
@@ -218,7 +218,7 @@ if (
           code: 8,
           stderr:
             `xdevd: domain "${guest}": expected a domid; a driver domain, as this one, sees ` +
-            "no names\n",
+            "no names [no-such-domain]\n",
         });
       }
       // The specification may be the guest's, with this domain's own name.

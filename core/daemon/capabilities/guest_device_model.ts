@@ -1,4 +1,5 @@
 /** The device model of one guest: started, supervised, found again, ended. */
+import { coded } from "../../messages/table.ts";
 import type { DeviceModelProgram } from "../../../contract/v1/plugin.ts";
 import { openLog } from "../../log/log.ts";
 import type { Cancel } from "../../../platform/types.ts";
@@ -129,7 +130,7 @@ export class GuestDeviceModel {
         await qemu.end().catch((error) => this.#log.warning(error.message));
       }
       this.#scheduleRestart();
-      throw new Error(`the guest's QEMU does not start: ${this.#failure}`);
+      throw new Error(coded("qemu-ended", `the guest's QEMU does not start: ${this.#failure}`));
     }
     this.#becomeReady(qemu);
   }
@@ -155,10 +156,11 @@ export class GuestDeviceModel {
     this.#take(qemu);
     // Only tools need it: QEMU runs without.
     await nodes.writePid(qemu.pid).catch((error) =>
-      this.#log.warning(
+      this.#log.warning(coded(
+        "driver-domain-rights",
         `its process number cannot be written: ${error.message} ` +
           "(was this domain started with driver_domain=1?)",
-      )
+      ))
     );
     return qemu;
   }
@@ -222,7 +224,7 @@ export class GuestDeviceModel {
       this.#failure = `it ended: ${how}${tail(qemu, how)}`;
       // One that was never ready is the business of whoever waits for it.
       if (!wasReady || this.#stopping !== null) return;
-      this.#log.error(`QEMU ended: ${how}${tail(qemu, how)}`);
+      this.#log.error(coded("qemu-ended", `QEMU ended: ${how}${tail(qemu, how)}`));
       if (this.#parts.clock.now() - this.#readySince >= WELL_MS) this.#pause = RESTART_MIN_MS;
       this.#scheduleRestart();
       this.#tellUsers();

@@ -2,6 +2,7 @@
 import type { Findings, PluginManifest, ProofOfSetup } from "../../../contract/v1/plugin.ts";
 import type { Observation } from "../../lifecycle/observation.ts";
 import type { Log } from "../../log/log.ts";
+import { coded } from "../../messages/table.ts";
 import { proofOf } from "../plugin/manifest.ts";
 import type { AttachIds } from "./attach_ids.ts";
 import type { DeviceWriter } from "./device_writer.ts";
@@ -57,10 +58,11 @@ export class ReportKeeper {
     const { name } = this.#manifest;
     if (mutePlugins.has(name)) return;
     mutePlugins.add(name);
-    this.#log.warning(
+    this.#log.warning(coded(
+      "script-without-status",
       `plugin ${name} set it up without hotplug-status: connected is written in its place (said ` +
         "once for this plugin)",
-    );
+    ));
   }
 
   /** Of a device that somebody else has set up. @param seen the last look */

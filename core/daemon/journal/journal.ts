@@ -15,6 +15,7 @@ import type { JournalStore } from "./memory.ts";
 
 /** The journal cannot be read or written; the message names the file. */
 export class JournalError extends Error {
+  readonly messageCode = "journal-unusable";
   override name = "JournalError";
 }
 

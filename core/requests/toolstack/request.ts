@@ -1,9 +1,9 @@
 /** Devices by request: what commands and libraries call. */
+import { CodedError } from "../../messages/error.ts";
 import type { DeviceId } from "../../xen/device_id.ts";
 import type { RequestId } from "../protocol/paths.ts";
 import type { StoreClient } from "../../xenstore/client.ts";
 import { isServerError } from "../../xenstore/errors.ts";
-import { ToolstackError } from "../../toolstack/error.ts";
 import { type Names, namesOf } from "../../toolstack/names.ts";
 import { devicePaths, lookAtRequest } from "./look.ts";
 import type { DeviceRequest } from "./plan.ts";
@@ -35,7 +35,7 @@ export interface ServedDevice {
 /**
  * Asks for a device and waits until it is there, or prepared if it is to be held.
  * @param options `undo`: the request is taken back, too, when `signal` ends the waiting
- * @throws ToolstackError: `exists`; `setup failed` with the driver domain's reason, or `no answer`,
+ * @throws CodedError: `exists`; `setup failed` with the driver domain's reason, or `no answer`,
  *   when all is undone again; `not permitted`; StoreError
  */
 export async function attachByRequest(
@@ -82,7 +82,7 @@ export async function releaseRequest(
 
 /**
  * Gives a device back and waits until the driver domain holds nothing of it.
- * @throws ToolstackError `no device` without a request; `no answer` when the driver domain has not
+ * @throws CodedError `no device` without a request; `no answer` when the driver domain has not
  *   answered, and all was deleted without it
  */
 export async function detachByRequest(
@@ -96,16 +96,16 @@ export async function detachByRequest(
   if (phase === "abandoned") throw abandoned(await namesOf(store, id));
 }
 
-function noRequest({ device, driver }: Names): ToolstackError {
-  return new ToolstackError(
-    "no device",
+function noRequest({ device, driver }: Names): CodedError {
+  return new CodedError(
+    "no-such-device",
     `${device}: there is no request for it to ${driver}; was it attached without one?`,
   );
 }
 
-function abandoned({ device, driver }: Names): ToolstackError {
-  return new ToolstackError(
-    "no answer",
+function abandoned({ device, driver }: Names): CodedError {
+  return new CodedError(
+    "no-answer",
     `${device}: the driver domain, ${driver}, did not let go of it; its nodes were removed all ` +
       "the same",
   );
@@ -121,13 +121,16 @@ async function served(
   if (phase === "held") return { state: "held", device, pdev };
   const { device: name } = await namesOf(store, id);
   if (phase === "refused") {
-    throw new ToolstackError("exists", `${name}: the guest has it, or a request for it, already`);
+    throw new CodedError(
+      "device-exists",
+      `${name}: the guest has it, or a request for it, already`,
+    );
   }
   const end = phase === "abandoned" ? "; it did not let go of it either" : "";
   if (failure !== null) {
-    throw new ToolstackError(failure.late ? "no answer" : "setup failed", failure.text + end);
+    throw new CodedError(failure.late ? "no-answer" : "setup-failed", failure.text + end);
   }
-  throw new ToolstackError("setup failed", `${name}: removed while it was waited for`);
+  throw new CodedError("setup-failed", `${name}: removed while it was waited for`);
 }
 
 async function run(
@@ -147,8 +150,8 @@ async function run(
     }, beginning);
   } catch (error) {
     if (!isServerError(error, "EACCES", "EPERM")) throw error;
-    throw new ToolstackError(
-      "not permitted",
+    throw new CodedError(
+      "not-permitted",
       `this domain may not make requests (${error.message}): run it in the toolstack's, domain 0`,
     );
   }

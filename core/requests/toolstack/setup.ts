@@ -1,4 +1,5 @@
 /** What a driver domain needs to take requests, and who takes them. */
+import { CodedError } from "../../messages/error.ts";
 import { backendRoot } from "../../xen/device_id.ts";
 import { readable, writable } from "../protocol/nodes.ts";
 import {
@@ -14,7 +15,6 @@ import { type NodeAccess } from "../../xenstore/access.ts";
 import type { StoreClient } from "../../xenstore/client.ts";
 import { domainPath } from "../../xenstore/paths.ts";
 import type { Permission } from "../../xenstore/permissions.ts";
-import { ToolstackError } from "../../toolstack/error.ts";
 
 /** Value of the root of backends. */
 const KEPT = "requests";
@@ -23,12 +23,12 @@ const PRIVATE: Permission[] = [{ domid: 0, access: "none" }];
 
 /**
  * Grants a driver domain what it needs; may be done again at any time.
- * @throws ToolstackError `no domain`; StoreError
+ * @throws CodedError `no domain`; StoreError
  */
 export async function setUpRequests(store: StoreClient, backendDomid: number): Promise<void> {
   await store.transaction(async (t) => {
     if (!await t.exists(domainPath(backendDomid))) {
-      throw new ToolstackError("no domain", `there is no domain ${backendDomid}`);
+      throw new CodedError("no-such-domain", `there is no domain ${backendDomid}`);
     }
     await grant(t, "/hotplug", PRIVATE);
     await grant(t, "/hotplug/domain", PRIVATE);

@@ -22,6 +22,7 @@ const AROUND = 60;
 /** A device specification is not accepted. The message is one line. */
 export class SpecError extends Error {
   override name = "SpecError";
+  readonly messageCode = "bad-specification";
   /** What kind of device was to be described, such as `disk`. */
   readonly device: string;
   /** The kind of error, in the words of the stock tools, such as `unknown value for format`. */
@@ -39,6 +40,11 @@ export class SpecError extends Error {
     this.category = category;
     this.place = place;
     this.expected = expected;
+  }
+
+  /** Two lines that point at the place. */
+  get details(): readonly string[] {
+    return this.place.text === "" ? [] : pointAt(this.place);
   }
 }
 

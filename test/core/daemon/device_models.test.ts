@@ -187,7 +187,9 @@ describe("a start", () => {
     world.processes.onStart = (qemu) => qemu.print("waiting for Godot");
     const start = world.begin(FIRST);
     expect(await start.catch((error) => error.message))
-      .toBe("the guest's QEMU does not start: it is not running after 60 s: waiting for Godot");
+      .toBe(
+        "the guest's QEMU does not start: it is not running after 60 s: waiting for Godot [qemu-ended]",
+      );
     expect(world.processes.all[0]!.signals).toEqual(["SIGHUP"]);
     world.ready = true;
     await world.end(FIRST);
@@ -202,14 +204,14 @@ describe("a start", () => {
       queueMicrotask(() => qemu.exit());
     };
     expect(await world.begin(FIRST).catch((error) => error.message)).toBe(
-      "the guest's QEMU does not start: it ended: exit status 1: -xen-attach: no Xen here",
+      "the guest's QEMU does not start: it ended: exit status 1: -xen-attach: no Xen here [qemu-ended]",
     );
   });
 
   test("fails when there is no such program", async () => {
     world.processes.refusal = "ENOENT";
     expect(await world.begin(FIRST).catch((error) => error.message))
-      .toBe("the guest's QEMU does not start: /qemu cannot be started: ENOENT");
+      .toBe("the guest's QEMU does not start: /qemu cannot be started: ENOENT [qemu-ended]");
   });
 
   test("that is given up leaves nothing after the release", async () => {

@@ -92,7 +92,7 @@ describe("refused", () => {
   test("what is not there, is no file, or cannot be executed", async () => {
     const path = make(join(scripts, "block"), 0o644);
     await refused(join(scripts, "none"), /does not exist/);
-    await refused("none", /does not exist: looked for \/.*\/scripts\/none$/);
+    await refused("none", /does not exist: looked for \/.*\/scripts\/none \[script-refused\]$/);
     await refused(path, /not executable \(mode 0644\)/);
     await refused(`${path}/`, /does not exist/);
     await refused(`${path}/x`, /does not exist/);

@@ -3,19 +3,17 @@ import { describe, expect, test } from "bun:test";
 import { instance } from "@viz-js/viz";
 import { readFileSync } from "node:fs";
 import { join } from "node:path";
-import { renderLifecycle } from "../../../commands/lifecycle/lifecycle.ts";
 import { PHASES, rulesOf, toDot, toMermaid } from "../../../core/lifecycle/diagram.ts";
-import { lifecycleDocument } from "../../../core/lifecycle/documentation.ts";
 import { TABLE } from "../../../core/lifecycle/table.ts";
+import { DOCS, DOCUMENTS } from "../../../tools/docs/documents.ts";
 import { runProgram } from "../../support/daemon_process.ts";
 import { fullCommand } from "../../support/full_only.ts";
 
-const docs = join(import.meta.dir, "..", "..", "..", "docs");
-
 describe("the diagram", () => {
   test("docs/lifecycle.md and docs/lifecycle.svg are up to date (else: npm run docs)", async () => {
-    expect(readFileSync(join(docs, "lifecycle.md"), "utf8")).toBe(lifecycleDocument());
-    expect(readFileSync(join(docs, "lifecycle.svg"), "utf8")).toBe(await renderLifecycle("svg"));
+    for (const name of ["lifecycle.md", "lifecycle.svg"]) {
+      expect(readFileSync(join(DOCS, name), "utf8")).toBe(await DOCUMENTS[name]!());
+    }
   });
 
   test("has all phases, and every row that does anything", () => {

@@ -1,9 +1,9 @@
 /** The toolstack's own steps on a store, where other processes come in between. */
+import { CodedError } from "../../../core/messages/error.ts";
 import { afterEach, beforeEach, describe, expect, test } from "bun:test";
 import { awaitDevice } from "../../../core/toolstack/await_device.ts";
 import { createDevice } from "../../../core/toolstack/create.ts";
 import { knownDomains, resolveDomain } from "../../../core/toolstack/domains.ts";
-import { ToolstackError } from "../../../core/toolstack/error.ts";
 import { kindsOf, readDevice, recordNode } from "../../../core/toolstack/list_devices.ts";
 import { removeAndPrune } from "../../../core/toolstack/prune.ts";
 import { removeDevice } from "../../../core/toolstack/remove.ts";
@@ -53,8 +53,8 @@ function plan(frontendDomid = 7): CreationPlan {
 
 async function faultOf(work: Promise<unknown>): Promise<string> {
   const error = await work.then(() => null, (reason: unknown) => reason);
-  expect(error).toBeInstanceOf(ToolstackError);
-  return `${(error as ToolstackError).fault}: ${(error as ToolstackError).message}`;
+  expect(error).toBeInstanceOf(CodedError);
+  return `${(error as CodedError).messageCode}: ${(error as CodedError).message}`;
 }
 
 const ID = { backendDomid: 1, kind: "vif", frontendDomid: 7, devid: 0 };
@@ -65,20 +65,24 @@ describe("domains", () => {
   test("a text of digits is a domid, leading zeros or not, and never a name", async () => {
     await dom0.write("/local/domain/7/name", "40000");
     expect(await resolveDomain(dom0, "007")).toBe(7);
-    expect(await faultOf(resolveDomain(dom0, "40000"))).toBe("no domain: there is no domain 40000");
+    expect(await faultOf(resolveDomain(dom0, "40000"))).toBe(
+      "no-such-domain: there is no domain 40000",
+    );
     expect(await faultOf(resolveDomain(dom0, "9".repeat(500)))).toBe(
-      `no domain: there is no domain ${"9".repeat(80)}`,
+      `no-such-domain: there is no domain ${"9".repeat(80)}`,
     );
   });
 
   test('a domain without a name is not called ""', async () => {
     await dom0.write("/local/domain/7/name", "");
-    expect(await faultOf(resolveDomain(dom0, ""))).toStartWith('no domain: there is no domain ""');
+    expect(await faultOf(resolveDomain(dom0, ""))).toStartWith(
+      'no-such-domain: there is no domain ""',
+    );
   });
 
   test("a domain that may not see them is told so, not that there are none", async () => {
     for (const text of ["7", "web"]) {
-      expect(await faultOf(resolveDomain(driver, text))).toMatch(/^not permitted: .*domain 0$/);
+      expect(await faultOf(resolveDomain(driver, text))).toMatch(/^not-permitted: .*domain 0$/);
     }
     for (
       const work of [
@@ -98,7 +102,7 @@ describe("creating", () => {
     for (const domid of [7, 1]) {
       await dom0.remove(`/local/domain/${domid}`);
       expect(await faultOf(createDevice(dom0, plan()))).toBe(
-        `no domain: there is no domain ${domid} any more`,
+        `no-such-domain: there is no domain ${domid} any more`,
       );
       expect(await dom0.listOptional("/libxl/7/device")).toEqual([]);
       expect(await dom0.exists(`/local/domain/${domid}`)).toBeFalse();

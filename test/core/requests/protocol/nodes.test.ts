@@ -3,8 +3,6 @@ import { describe, expect, test } from "bun:test";
 import fc from "fast-check";
 import { readFileSync } from "node:fs";
 import { join } from "node:path";
-import { REQUEST_DIAGRAMS, requestMermaid } from "../../../../core/requests/protocol/diagram.ts";
-import { requestDocument } from "../../../../core/requests/protocol/documentation.ts";
 import {
   DRIVER_NODES,
   ERROR_MAX,
@@ -22,6 +20,8 @@ import { parseReport } from "../../../../core/requests/protocol/report.ts";
 import { parseRequest, RequestFault } from "../../../../core/requests/protocol/request.ts";
 import { type Locality, serve } from "../../../../core/requests/protocol/serve.ts";
 import { REQUEST_STATES } from "../../../../core/requests/protocol/states.ts";
+import { DOCS, DOCUMENTS } from "../../../../tools/docs/documents.ts";
+import { REQUEST_DIAGRAMS, requestMermaid } from "../../../../tools/docs/request_diagram.ts";
 
 const ID = { backendDomid: 1, kind: "vbd", frontendDomid: 7, devid: 51712 };
 const NODES = {
@@ -33,9 +33,9 @@ const NODES = {
 };
 
 describe("the document", () => {
-  test("docs/request-protocol.md is up to date (else: npm run docs)", () => {
-    const path = join(import.meta.dir, "..", "..", "..", "..", "docs", "request-protocol.md");
-    expect(readFileSync(path, "utf8")).toBe(requestDocument());
+  test("docs/request-protocol.md is up to date (else: npm run docs)", async () => {
+    const name = "request-protocol.md";
+    expect(readFileSync(join(DOCS, name), "utf8")).toBe(await DOCUMENTS[name]!());
   });
 
   test("each line of a diagram is a transition, and all states are in it", () => {

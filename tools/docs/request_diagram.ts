@@ -1,30 +1,18 @@
 /** The request protocol's diagrams, made from its tables. Pure. */
-import { DRIVER_TABLE, DRIVER_WRITES, WITHDRAWN_EARLY } from "./driver_machine.ts";
-import type { Row } from "./machine.ts";
-import { TOOLSTACK_TABLE } from "./toolstack_machine.ts";
+import {
+  DRIVER_TABLE,
+  DRIVER_WRITES,
+  WITHDRAWN_EARLY,
+} from "../../core/requests/protocol/driver_machine.ts";
+import { type Edge, edgesBetween, mermaidOf } from "../../core/lifecycle/diagram.ts";
+import type { Row } from "../../core/requests/protocol/machine.ts";
+import { TOOLSTACK_TABLE } from "../../core/requests/protocol/toolstack_machine.ts";
 
 /** What can be drawn. */
 export const REQUEST_DIAGRAMS = ["state", "driver", "toolstack"] as const;
 
 /** One of them. */
 export type RequestDiagram = typeof REQUEST_DIAGRAMS[number];
-
-interface Edge {
-  readonly from: string;
-  readonly to: string;
-  readonly labels: string[];
-}
-
-function collect(edges: Iterable<{ from: string; to: string; label: string }>): Edge[] {
-  const found = new Map<string, Edge>();
-  for (const { from, to, label } of edges) {
-    const key = `${from} ${to}`;
-    const edge = found.get(key) ?? { from, to, labels: [] };
-    if (!edge.labels.includes(label)) edge.labels.push(label);
-    found.set(key, edge);
-  }
-  return [...found.values()];
-}
 
 /** One label for a row: event, conditions, steps. */
 function labelOf({ on, when = [], steps = [] }: Row): string {
@@ -34,7 +22,7 @@ function labelOf({ on, when = [], steps = [] }: Row): string {
 }
 
 function ofTable(table: readonly Row[]): Edge[] {
-  return collect(table.flatMap((row) =>
+  return edgesBetween(table.flatMap((row) =>
     // From anywhere: the text says so, and lines would hide all else.
     row.on === "missed" ? [] : row.from.map((from) => ({ from, to: row.to, label: labelOf(row) }))
   ));
@@ -46,7 +34,7 @@ function ofState(): Edge[] {
     ...Object.entries(DRIVER_WRITES),
     ["report-disconnected", WITHDRAWN_EARLY] as const,
   ];
-  return collect(writes.flatMap(([step, { expects, online, to }]) =>
+  return edgesBetween(writes.flatMap(([step, { expects, online, to }]) =>
     expects.map((from) => ({
       from,
       to,
@@ -70,15 +58,15 @@ export function requestMermaid(diagram: RequestDiagram): string {
   const edges = diagram === "state"
     ? ofState()
     : ofTable(diagram === "driver" ? DRIVER_TABLE : TOOLSTACK_TABLE);
-  const lines = ["stateDiagram-v2"];
-  for (const [to, label] of BEGINNINGS[diagram]) {
-    lines.push(`  [*] --> ${to}${label && ` : ${label}`}`);
-  }
-  for (const { from, to, labels } of edges) {
-    lines.push(`  ${from} --> ${to} : ${labels.join("<br/>")}`);
-  }
-  if (diagram === "state") lines.push("  disconnected --> [*] : clean");
-  return `${lines.join("\n")}\n`;
+  return mermaidOf([
+    ...BEGINNINGS[diagram].map(([to, label]) => ({
+      from: "[*]",
+      to,
+      labels: label ? [label] : [],
+    })),
+    ...edges,
+    ...diagram === "state" ? [{ from: "disconnected", to: "[*]", labels: ["clean"] }] : [],
+  ]);
 }
 
 /** Rows of a table as Markdown. */
