@@ -136,9 +136,10 @@ class Writer {
  * @throws MessagePackFault when they are none, when one is nested deeper than {@link DEPTH_MAX}, is of an
  * extension, is an integer that no number is exactly, or claims more than there is: at no cost beyond what
  * the bytes are worth
+ * @param most how many values there may be in all, keys among them
  */
-export function unpack(bytes: Uint8Array): unknown {
-  const reader = new Reader(bytes);
+export function unpack(bytes: Uint8Array, most = Number.MAX_SAFE_INTEGER): unknown {
+  const reader = new Reader(bytes, most);
   const value = reader.read(0);
   if (!reader.isAtEnd) throw new MessagePackFault("there is something behind it");
   return value;
@@ -148,8 +149,10 @@ class Reader {
   readonly #bytes: Uint8Array;
   readonly #view: DataView;
   #at = 0;
+  #left: number;
 
-  constructor(bytes: Uint8Array) {
+  constructor(bytes: Uint8Array, most: number) {
+    this.#left = most;
     this.#bytes = bytes;
     this.#view = new DataView(bytes.buffer, bytes.byteOffset, bytes.byteLength);
   }
@@ -159,6 +162,7 @@ class Reader {
   }
 
   read(depth: number): unknown {
+    if (this.#left-- === 0) throw new MessagePackFault("more values than there may be");
     const type = this.#unsigned(1);
     if (type <= 0x7f) return type;
     if (type >= 0xe0) return type - 0x100;

@@ -81,12 +81,17 @@ export interface Files {
   realPath(path: string): Promise<string>;
   /** What a symbolic link says. */
   readLink(path: string): Promise<string>;
-  readText(path: string): Promise<string>;
+  /**
+   * @param max in bytes: more is EFBIG. With it, nothing but a regular file is opened (EINVAL): what
+   * else there is may wait for ever, have no end, or do something
+   */
+  readText(path: string, max?: number): Promise<string>;
   /** Reads `length` bytes at `position`; shorter at the end of the file. */
   readAt(path: string, position: number, length: number): Promise<Uint8Array>;
   writeText(path: string, text: string, mode?: number): Promise<void>;
   makeDirectory(path: string, mode?: number): Promise<void>;
-  list(path: string): Promise<string[]>;
+  /** @param most how many names there may be: more is EFBIG */
+  list(path: string, most?: number): Promise<string[]>;
   rename(from: string, to: string): Promise<void>;
   remove(path: string): Promise<void>;
 }

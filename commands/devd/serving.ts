@@ -82,8 +82,7 @@ export async function openServing(
     journal = await openJournal(`${own}.journal`, domid);
     const registry = makeRegistry(selection, { owner: own, path, answerMs: times.abandon });
     const parts = systemParts(store);
-    const { orphans } = parts;
-    const v2 = v2Settings({ times, scripts: settings.scripts, runDir, domid, orphans });
+    const v2 = v2Settings({ times, scripts: settings.scripts, runDir, domid });
     const hosts = [...selection.byKind].map(([kind, plugin]) =>
       [plugin, registry.find(kind)!] as const
     );

@@ -112,7 +112,7 @@ class Command {
       },
     };
     await prepareRunDirectory(runDir);
-    const usual = v2Settings({ times, scripts, runDir, domid, orphans: system.orphans });
+    const usual = v2Settings({ times, scripts, runDir, domid });
     // What undoes an action that took too long must not be cut short as well.
     const limited = timeout === undefined
       ? []

@@ -1,7 +1,6 @@
 /** What version 2 scripts are run with, the same in the daemon and in the commands. */
 import { HotplugLocks, lockDirectory } from "../../core/daemon/capabilities/hotplug_locks.ts";
 import type { V2Settings } from "../../core/daemon/capabilities/script_parts.ts";
-import type { Orphans } from "../../core/daemon/device/orphans.ts";
 import { DEFAULT_SCRIPT_DIRECTORY } from "../../core/hotplug/path_rules.ts";
 import { v2Limits } from "../../core/hotplug/v2/convention.ts";
 import { type ForcedVersions, VersionCache } from "../../core/hotplug/v2/version.ts";
@@ -18,16 +17,14 @@ export interface V2Choices {
   readonly runDir: string;
   /** Of the driver domain. */
   readonly domid: number;
-  readonly orphans: Orphans;
 }
 
 /** Puts it together. */
-export function v2Settings({ times, scripts, runDir, domid, orphans }: V2Choices): V2Settings {
+export function v2Settings({ times, scripts, runDir, domid }: V2Choices): V2Settings {
   return {
     limits: v2Limits(times),
     versions: new VersionCache(systemFiles, scripts, DEFAULT_SCRIPT_DIRECTORY),
     locks: new HotplugLocks(systemFiles, systemClock, lockDirectory(runDir, domid), lockFile),
-    orphans,
     orphanMs: times.orphans,
   };
 }

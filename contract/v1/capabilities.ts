@@ -177,7 +177,7 @@ export const CAPABILITIES = {
     args: [family, script, copy, SIGNAL],
     value: "map: the nodes that it wrote",
   },
-  "children.start": { args: [child, argv] },
+  "children.start": { args: [child, argv], limits: { count: 64 } },
   "children.running": { args: [child], value: "boolean" },
   "children.stop": { args: [child] },
   "directories.state": { args: [], value: "path" },

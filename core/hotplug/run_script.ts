@@ -49,11 +49,13 @@ export interface ScriptRun {
   readonly limits: ScriptLimits;
   readonly signal: AbortSignal;
   output(line: string): void;
+  /** Ends what bears the mark of its operation, in whatever session that is by now. */
+  endMarked?(): Promise<unknown>;
 }
 
 /**
  * Runs a script to its end. When its time is up, or the signal fires, its whole process group gets
- * TERM and, if it is still there after the grace, KILL.
+ * TERM and, if it is still there after the grace, KILL; then all else that it has started is ended.
  * @throws ScriptFailed unless it exits with 0; NotStarted when there was no process
  */
 export async function runScript(
@@ -109,6 +111,7 @@ export async function runScript(
   if (stopped !== null) {
     // What it started must not outlive it.
     child.signalGroup("SIGKILL");
+    await run.endMarked?.().catch((error) => stopped = `${stopped}; ${(error as Error).message}`);
     // An exit status of its own may be that of another failure, just before.
     const own = code !== null && code !== 0 && code < KILLED_FROM && run.signal.aborted;
     throw new ScriptFailed(

@@ -3,9 +3,9 @@ import * as fs from "node:fs/promises";
 import { open } from "node:fs";
 import { promisify } from "node:util";
 import type { Far } from "../storage/far.ts";
-import { KINDS } from "../io/file_calls.ts";
+import { checkCount, checkRegular, KINDS, O_NONBLOCK } from "../io/file_calls.ts";
 import { checkNothingMounted } from "../linux/mount_table.ts";
-import { hasCode } from "../system_error.ts";
+import { hasCode, systemError } from "../system_error.ts";
 import type { FileStatus } from "../types.ts";
 
 interface Stats {
@@ -36,6 +36,26 @@ function status(stats: Stats): FileStatus {
   };
 }
 
+/** As `readRegular` of `file_calls.ts`. */
+async function readRegular(path: string, max: number): Promise<string> {
+  checkRegular(status(await fs.stat(path, { bigint: true })), path);
+  const file = await fs.open(path, O_NONBLOCK);
+  try {
+    checkRegular(status(await file.stat({ bigint: true })), path);
+    const bytes = new Uint8Array(max + 1);
+    for (let length = 0;;) {
+      const { bytesRead } = await file.read(bytes, length, bytes.length - length, null);
+      length += bytesRead;
+      if (length > max) throw systemError("EFBIG", `EFBIG: more than ${max} bytes (${path})`);
+      if (bytesRead === 0) {
+        return new TextDecoder("utf-8", { ignoreBOM: true }).decode(bytes.subarray(0, length));
+      }
+    }
+  } finally {
+    await file.close();
+  }
+}
+
 /** See {@link Far}. */
 export const far: Far = {
   blocks: null,
@@ -45,7 +65,7 @@ export const far: Far = {
     lstat: async (path) => status(await fs.lstat(path, { bigint: true })),
     realPath: (path) => fs.realpath(path),
     readLink: (path) => fs.readlink(path),
-    readText: (path) => fs.readFile(path, "utf8"),
+    readText: (path, max) => max === undefined ? fs.readFile(path, "utf8") : readRegular(path, max),
     async readAt(path, position, length) {
       const file = await fs.open(path, "r");
       try {
@@ -60,7 +80,11 @@ export const far: Far = {
     async makeDirectory(path, mode = 0o755) {
       await fs.mkdir(path, { recursive: true, mode });
     },
-    list: (path) => fs.readdir(path),
+    async list(path, most = Number.MAX_SAFE_INTEGER) {
+      const names = await fs.readdir(path);
+      checkCount(names, most, path);
+      return names;
+    },
     rename: (from, to) => fs.rename(from, to),
     async remove(path) {
       try {

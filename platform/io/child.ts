@@ -9,6 +9,9 @@ import type { Child, ChildExit, ChildSpec, Processes } from "../types.ts";
 /** How long the output is waited for after the end of the process itself, in ms. */
 const OUTPUT_GRACE_MS = 100;
 
+/** How long what a child that was talked to has said last may be read, in ms. */
+const LAST_WORDS_MS = 2_000;
+
 /** A child that is talked to over its standard streams. */
 export interface PipedChild extends Child {
   /** Queues bytes for its standard input. Ignored when it has ended. */
@@ -63,7 +66,11 @@ export const systemPipedChildren: PipedChildren = {
       const told = input = openInputPipe();
       const stdio = [input.theirs, output.theirs, complaints.pipe.theirs] as const;
       const child = around(() => launch(spec, stdio, [complaints]));
-      child.exited.then(told.close);
+      const said = output;
+      child.exited.then(() => {
+        told.close();
+        setTimeout(said.stop, LAST_WORDS_MS);
+      });
       return {
         ...child,
         write: told.write,
@@ -111,10 +118,13 @@ function launch(
   const pid = sources.start({ argv, env, cwd, fds }, (end) => {
     const finish = () => {
       clearTimeout(timer);
-      for (const { splitter } of lines) splitter.end();
+      for (const { splitter, pipe } of lines) {
+        splitter.end();
+        pipe.stop();
+      }
       resolve(end);
     };
-    // A grandchild may keep the output open for ever.
+    // A grandchild may keep the output open for ever: it finds that nobody reads any more.
     const timer = setTimeout(finish, OUTPUT_GRACE_MS);
     Promise.all(lines.map(({ drained }) => drained)).then(finish);
   });

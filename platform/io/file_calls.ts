@@ -164,12 +164,35 @@ export function readFile(path: string, max?: number, flags = 0): Uint8Array<Arra
 
 function named(error: unknown, path: string): Error {
   const { code, message } = error as { code?: string; message: string };
-  return code === undefined ? error as Error : systemError(code, `${message} (${path})`);
+  if (code === undefined || message.includes(path)) return error as Error;
+  return systemError(code, `${message} (${path})`);
 }
 
 /** The text of a file, which is taken for UTF-8. */
 export function readText(path: string, max?: number): string {
   return new TextDecoder("utf-8", { ignoreBOM: true }).decode(readFile(path, max));
+}
+
+/** The text of a regular file, without waiting; nothing else is opened. @throws SystemError, EFBIG, EINVAL */
+export function readRegular(path: string, max: number): string {
+  checkRegular(statusOf(path), path);
+  const fd = openFile(path, O_RDONLY | O_NONBLOCK);
+  try {
+    // It may have been replaced in between.
+    checkRegular(openStatus(fd), path);
+    return new TextDecoder("utf-8", { ignoreBOM: true }).decode(readOpen(fd, max));
+  } catch (error) {
+    throw named(error, path);
+  } finally {
+    closeFile(fd);
+  }
+}
+
+/** @throws SystemError (EINVAL) for what is no regular file */
+export function checkRegular({ kind }: Pick<FileStatus, "kind">, path: string): void {
+  if (kind === "file") return;
+  const what = kind === "other" ? "something else" : `a ${kind}`;
+  throw systemError("EINVAL", `EINVAL: ${path} is ${what}; expected a regular file`);
 }
 
 /** @throws SystemError when some of it, or nothing, may have been written */
@@ -220,8 +243,16 @@ export function writeFile(path: string, text: string | Uint8Array, mode?: number
 const RECORD_LENGTH = 16;
 const NAME = 19;
 
-/** Names in a directory, in no order, without `.` and `..`. */
-export function list(path: string): string[] {
+/** @throws SystemError (EFBIG) */
+export function checkCount(names: readonly string[], most: number, path: string): void {
+  if (names.length > most) throw systemError("EFBIG", `EFBIG: more than ${most} names in ${path}`);
+}
+
+/**
+ * Names in a directory, in no order, without `.` and `..`.
+ * @throws SystemError, EFBIG for more than `most`
+ */
+export function list(path: string, most = Number.MAX_SAFE_INTEGER): string[] {
   const fd = openFile(path, O_RDONLY | O_DIRECTORY);
   const names: string[] = [];
   const decoder = new TextDecoder("utf-8", { ignoreBOM: true });
@@ -230,6 +261,7 @@ export function list(path: string): string[] {
   try {
     for (;;) {
       const size = must(() => sys.getdents(fd, records), `list ${path}`);
+      checkCount(names, most, path);
       if (size === 0) return names;
       for (let at = 0; at < size; at += lengths.getUint16(at + RECORD_LENGTH, true)) {
         const end = records.indexOf(0, at + NAME);

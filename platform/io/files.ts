@@ -24,6 +24,6 @@ export const targetFiles: Files = {
   ...far.files,
   stat: (path) => filesOf(path).stat(path),
   realPath: (path) => filesOf(path).realPath(path),
-  readText: (path) => filesOf(path).readText(path),
-  list: (path) => filesOf(path).list(path),
+  readText: (path, max) => filesOf(path).readText(path, max),
+  list: (path, most) => filesOf(path).list(path, most),
 };

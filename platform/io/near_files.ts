@@ -18,11 +18,12 @@ export const nearFiles: Files = {
   lstat: (path) => at(() => calls.linkStatusOf(path)),
   realPath: (path) => at(() => calls.realPath(path)),
   readLink: (path) => at(() => calls.readLink(path)),
-  readText: (path) => at(() => calls.readText(path)),
+  readText: (path, max) =>
+    at(() => max === undefined ? calls.readText(path) : calls.readRegular(path, max)),
   readAt: (path, position, length) => at(() => calls.readAt(path, position, length)),
   writeText: (path, text, mode = 0o644) => at(() => calls.writeFile(path, text, mode)),
   makeDirectory: (path, mode = 0o755) => at(() => calls.makeDirectories(path, mode)),
-  list: (path) => at(() => calls.list(path)),
+  list: (path, most) => at(() => calls.list(path, most)),
   rename: (from, to) => at(() => calls.rename(from, to)),
   remove: (path) => at(() => remove(path)),
 };

@@ -2,10 +2,11 @@
  * Pipes to and from children. Sockets will not do: a shell cannot open those again, and
  * `echo … > /dev/stderr` in a script would fail.
  */
-import { readAll, WriteQueue } from "./descriptor.ts";
+import { WriteQueue } from "./descriptor.ts";
 import { closeFile, O_CLOEXEC, O_NONBLOCK } from "./file_calls.ts";
 import { sys } from "../kernel.ts";
 import { sources } from "../runtime.ts";
+import type { DescriptorReader } from "../sources.ts";
 import { errnoName, must, systemError } from "../system_error.ts";
 
 // asm-generic/fcntl.h, asm-generic/errno-base.h
@@ -22,10 +23,15 @@ interface OneEnd {
 
 /** What a child prints. */
 export interface OutputPipe extends OneEnd {
-  /** Reads until every writer is gone, then resolves. Called once, or else {@link read} is. */
+  /**
+   * Reads until every writer is gone, then resolves; whoever prints without end is read at a bounded
+   * speed. Called once, or else {@link read} is.
+   */
   drain(data: (chunk: Uint8Array) => void): Promise<void>;
   /** Reads no further than it is asked for. */
   read(): AsyncIterable<Uint8Array>;
+  /** Reads no more, whoever may still write: that one is told by SIGPIPE, or EPIPE. */
+  stop(): void;
 }
 
 /** What a child is told. */
@@ -40,31 +46,63 @@ export interface InputPipe extends OneEnd {
   close(): void;
 }
 
+/** Most that is read of one pipe in a second, in bytes: a `yes` takes a third of a processor else. */
+const BYTES_PER_SECOND = 4 * 1024 * 1024;
+
 /** @throws SystemError when there is no descriptor left */
 export function openOutputPipe(): OutputPipe {
   const { reader, writer } = open("reader");
+  let stopped = false;
+  let source: DescriptorReader | null = null;
+  /** The next bytes; undefined when there are no more. */
+  const next = async (): Promise<Uint8Array | undefined> => {
+    if (stopped) return undefined;
+    const { done, value } = await (source ??= sources.openReader(reader)).read();
+    return done || stopped ? undefined : value;
+  };
+  let endPause = () => {};
+  const pause = (ms: number) =>
+    new Promise<void>((resolve) => {
+      const timer = setTimeout(resolve, ms);
+      endPause = () => {
+        clearTimeout(timer);
+        resolve();
+      };
+    });
+  const close = async () => {
+    stopped = true;
+    await source?.cancel();
+    closeFile(reader);
+  };
   return {
     theirs: writer,
     closeTheirs: () => closeFile(writer),
     async drain(data) {
+      let [since, bytes] = [performance.now(), 0];
       try {
-        await readAll(sources.openReader(reader), data);
+        for (let chunk; (chunk = await next()) !== undefined;) {
+          data(chunk);
+          bytes += chunk.length;
+          if (bytes < BYTES_PER_SECOND) continue;
+          const left = since + 1000 - performance.now();
+          if (left > 0) await pause(left);
+          [since, bytes] = [performance.now(), 0];
+        }
       } finally {
-        closeFile(reader);
+        await close();
       }
     },
     async *read() {
-      const source = sources.openReader(reader);
       try {
-        for (;;) {
-          const { done, value } = await source.read();
-          if (done) return;
-          yield value!;
-        }
+        for (let chunk; (chunk = await next()) !== undefined;) yield chunk;
       } finally {
-        await source.cancel();
-        closeFile(reader);
+        await close();
       }
+    },
+    stop() {
+      stopped = true;
+      endPause();
+      source?.cancel().catch(() => {});
     },
   };
 }

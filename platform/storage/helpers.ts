@@ -52,11 +52,11 @@ export class StorageHelpers implements Far {
     lstat: (path) => this.#ask("files", "lstat", path),
     realPath: (path) => this.#ask("files", "realPath", path),
     readLink: (path) => this.#ask("files", "readLink", path),
-    readText: (path) => this.#ask("files", "readText", path),
+    readText: (path, ...max) => this.#ask("files", "readText", path, ...max),
     readAt: (path, position, length) => this.#ask("files", "readAt", path, position, length),
     writeText: (path, text, mode) => this.#ask("files", "writeText", path, text, mode),
     makeDirectory: (path, mode) => this.#ask("files", "makeDirectory", path, mode),
-    list: (path) => this.#ask("files", "list", path),
+    list: (path, ...most) => this.#ask("files", "list", path, ...most),
     rename: (from, to) => this.#ask("files", "rename", from, to),
     remove: (path) => this.#ask("files", "remove", path),
   };

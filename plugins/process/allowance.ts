@@ -8,6 +8,10 @@ const FLOOD_PER_SECOND = 20_000;
 const SECOND_MS = 1000;
 /** Requests in a second; a plugin that has more is listened to in the next one. */
 const REQUESTS_PER_SECOND = 4_000;
+/** Bytes in a second, likewise, … */
+const BYTES_PER_SECOND = 16 * 1024 * 1024;
+/** … and what all of it may cost the daemon, in ms; lines of log have an allowance of their own. */
+const BUSY_MS_PER_SECOND = 400;
 /** Requests after which all else in the daemon gets its turn. */
 const REQUESTS_PER_TURN = 64;
 
@@ -44,26 +48,49 @@ export class LineAllowance {
   }
 }
 
-/** Spreads a plugin's requests, so that one that floods takes no more than its share of the daemon. */
-export class RequestAllowance {
+/** Spreads what a plugin says, so that one that floods takes no more than its share of the daemon. */
+export class ShareOfDaemon {
   readonly #clock: Clock;
   #since: number;
   #requests = 0;
+  #bytes = 0;
+  #busyMs = 0;
 
   constructor(clock: Clock) {
     this.#clock = clock;
     this.#since = clock.now();
   }
 
-  /** Another request. @returns how long to listen no further, in ms; null for not at all */
-  take(): number | null {
+  /** Does what the plugin has asked for, and counts its time. */
+  spend<T>(work: () => T): T {
+    const begun = this.#clock.now();
+    try {
+      return work();
+    } finally {
+      this.#busyMs += this.#clock.now() - begun;
+    }
+  }
+
+  /** Bytes were read. @returns how long to listen no further, in ms; null for not at all */
+  read(bytes: number): number | null {
+    this.#bytes += bytes;
+    return this.#pause();
+  }
+
+  /** Another request. @returns likewise */
+  request(): number | null {
+    this.#requests++;
+    return this.#pause() ?? (this.#requests % REQUESTS_PER_TURN === 0 ? 0 : null);
+  }
+
+  #pause(): number | null {
     const passed = this.#clock.now() - this.#since;
+    const isTooMuch = this.#requests >= REQUESTS_PER_SECOND || this.#bytes >= BYTES_PER_SECOND ||
+      this.#busyMs >= BUSY_MS_PER_SECOND;
     if (passed >= SECOND_MS) {
       this.#since += passed;
-      this.#requests = 0;
+      [this.#requests, this.#bytes, this.#busyMs] = [0, 0, 0];
     }
-    this.#requests++;
-    if (this.#requests >= REQUESTS_PER_SECOND) return Math.max(0, SECOND_MS - passed);
-    return this.#requests % REQUESTS_PER_TURN === 0 ? 0 : null;
+    return isTooMuch ? Math.max(0, SECOND_MS - passed) : null;
   }
 }

@@ -7,6 +7,9 @@ export const FRAME_MAX = 1024 * 1024;
 /** Bytes in front of each frame: its length, the most significant byte first. */
 const HEAD = 4;
 
+/** Most values in one frame, keys among them: what is made of them costs many times their bytes. */
+export const VALUES_MAX = 32 * 1024;
+
 /** The plugin does not keep to the protocol; the message says how, for one line of log. */
 export class ProtocolFault extends Error {
   override name = "ProtocolFault";
@@ -89,7 +92,7 @@ function lengthOf(head: Uint8Array): number {
 function decode(body: Uint8Array): Message {
   let value: unknown;
   try {
-    value = unpack(body);
+    value = unpack(body, VALUES_MAX);
   } catch (error) {
     if (!(error instanceof MessagePackFault)) throw error;
     throw new ProtocolFault(`a frame that is not MessagePack: ${error.message}`);

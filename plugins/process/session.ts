@@ -5,7 +5,7 @@ import type { PipedChild } from "../../platform/io/child.ts";
 import type { Cancel, ChildExit, Clock } from "../../platform/types.ts";
 import { CONTRACT_VERSIONS, type Device } from "../../contract/v1/plugin.ts";
 import { errorOf } from "../../core/daemon/plugin/guard.ts";
-import { LineAllowance, RequestAllowance } from "./allowance.ts";
+import { LineAllowance, ShareOfDaemon } from "./allowance.ts";
 import { CallLocks, useCapability } from "./capabilities.ts";
 import { encodeFrame, FrameParser, type Message, ProtocolFault } from "./frames.ts";
 import { LastWords } from "./last_words.ts";
@@ -32,6 +32,9 @@ const REQUESTS_MAX = 64;
 /** How much is shown of the last line that it printed, in characters. */
 const SAID_MAX = 300;
 
+/** Longest line of its log, in characters. */
+const LINE_MAX = 2000;
+
 /** Bytes that a plugin may leave unread. */
 const UNREAD_MAX = 8 * 1024 * 1024;
 
@@ -49,7 +52,7 @@ export class PluginSession {
   readonly #parts: SessionParts;
   readonly #calls = new Map<number, Call>();
   readonly #allowance: LineAllowance;
-  readonly #share: RequestAllowance;
+  readonly #share: ShareOfDaemon;
   readonly #ended = Promise.withResolvers<string>();
   readonly #hello = Promise.withResolvers<readonly Operation[]>();
   #introduced = false;
@@ -66,7 +69,7 @@ export class PluginSession {
     this.#child = child;
     this.#parts = parts;
     this.#allowance = new LineAllowance(parts.clock);
-    this.#share = new RequestAllowance(parts.clock);
+    this.#share = new ShareOfDaemon(parts.clock);
     this.#hello.promise.catch(() => {});
     child.exited.then((exit) => {
       this.#exit = exit;
@@ -180,26 +183,31 @@ export class PluginSession {
   async #listen(): Promise<void> {
     const parser = new FrameParser();
     for await (const chunk of this.#child.output) {
-      for (const message of parser.push(chunk)) {
+      for (const message of this.#share.spend(() => parser.push(chunk))) {
         if (this.#fault !== null) return;
         const parsed = parseMessage(message);
-        this.#take(parsed);
-        const pause = parsed.type === "request" ? this.#share.take() : null;
-        if (pause !== null) {
-          await new Promise<void>((resolve) => void this.#parts.clock.after(pause, resolve));
-        }
+        if (parsed.type === "request") {
+          this.#share.spend(() => this.#takeRequest(parsed));
+          await this.#rest(this.#share.request());
+        } else this.#take(parsed);
         if (this.#requests >= REQUESTS_MAX) {
           await new Promise<void>((resolve) => this.#onRoom = resolve);
           this.#onRoom = null;
         }
       }
       if (this.#fault !== null) return;
+      await this.#rest(this.#share.read(chunk.length));
     }
   }
 
-  #take(message: FromPlugin): void {
+  async #rest(ms: number | null): Promise<void> {
+    if (ms === null) return;
+    await new Promise<void>((resolve) => void this.#parts.clock.after(ms, resolve));
+  }
+
+  #take(message: Exclude<FromPlugin, { type: "request" }>): void {
     if (message.type === "hello") return this.#takeHello(message);
-    if (!this.#introduced) throw new ProtocolFault(`a message ${message.type} before its hello`);
+    this.#mustBeIntroduced(message);
     switch (message.type) {
       case "done":
         return this.#callOf(message).resolve(message.answer);
@@ -210,11 +218,13 @@ export class PluginSession {
             message.busy === undefined ? {} : { busy: message.busy },
           ),
         );
-      case "request":
-        return this.#takeRequest(message);
       case "log":
         return this.complaint(message.text, message.level, message.call);
     }
+  }
+
+  #mustBeIntroduced({ type }: FromPlugin): void {
+    if (!this.#introduced) throw new ProtocolFault(`a message ${type} before its hello`);
   }
 
   #takeHello(hello: FromPlugin & { type: "hello" }): void {
@@ -247,14 +257,14 @@ export class PluginSession {
     return found;
   }
 
-  #takeRequest({ request, call: number, capability, arguments: args }: FromPlugin & {
-    type: "request";
-  }): void {
+  #takeRequest(message: FromPlugin & { type: "request" }): void {
+    this.#mustBeIntroduced(message);
+    const { request, call: number, capability, arguments: args } = message;
     const call = this.#calls.get(number);
     const reply = (answer: Message) => {
       this.#requests--;
       this.#onRoom?.();
-      this.#send({ type: "reply", request, ...answer });
+      this.#share.spend(() => this.#send({ type: "reply", request, ...answer }));
     };
     this.#requests++;
     if (call === undefined) {
@@ -281,7 +291,7 @@ export class PluginSession {
     if (verdict === "flood") return this.end("it floods the log");
     if (verdict === "drop") return;
     const device = call === null ? undefined : this.#calls.get(call)?.device;
-    if (device === undefined) log[level](`plugin ${name}: ${text}`);
+    if (device === undefined) log[level](`plugin ${name}: ${oneLine(text, LINE_MAX)}`);
     else device.log[level](text);
   }
 

@@ -6,6 +6,7 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { systemPipedChildren, systemProcesses } from "../../platform/io/child.ts";
 import { LineSplitter } from "../../platform/io/line_splitter.ts";
+import { systemProcessTable } from "../../platform/linux/process_table.ts";
 import { until } from "../support/daemon_process.ts";
 
 /** Runs a shell command to its end. */
@@ -32,6 +33,55 @@ describe("a child", () => {
     });
     await child.exited;
     expect(lines).toEqual(["stdout: one", "stdout: two", "stdout: three", "stdout: four"]);
+  });
+
+  test("that leaves one behind has its pipes closed after a moment, and that one is told", async () => {
+    const before = descriptors();
+    for (let round = 0; round < 5; round++) {
+      const { code, lines } = await sh("yes & echo $! >&2");
+      expect(code).toBe(0);
+      const pid = Number(lines.find((line) => line.startsWith("stderr"))!.slice(8));
+      // It writes where nobody reads.
+      await until(
+        async () => await systemProcessTable.identityOf(pid) === undefined,
+        () => `${pid}`,
+      );
+    }
+    await until(() => descriptors() <= before, () => `${descriptors()}, ${before} before`);
+  });
+
+  test("that is talked to and leaves one behind has its pipes closed, too", async () => {
+    const before = descriptors();
+    const child = await systemPipedChildren.start({
+      argv: ["/bin/sh", "-c", "echo hello; sleep 30 & echo $! >&2"],
+      env: {},
+      complaint: (line) => pid = Number(line),
+    });
+    let pid = 0;
+    let said = "";
+    for await (const chunk of child.output) said += new TextDecoder().decode(chunk);
+    expect(said).toBe("hello\n");
+    expect((await child.exited).code).toBe(0);
+    await until(() => descriptors() <= before, () => `${descriptors()}, ${before} before`);
+    process.kill(pid);
+  });
+
+  test("that prints without end is read no faster than can be afforded", async () => {
+    const started = performance.now();
+    let lines = 0;
+    const child = await systemProcesses.start({
+      argv: ["/usr/bin/yes"],
+      env: {},
+      output: () => lines++,
+    });
+    await new Promise((resolve) => setTimeout(resolve, 1_500));
+    const written = /^wchar: (\d+)$/m.exec(fs.readFileSync(`/proc/${child.pid}/io`, "utf8"))?.[1];
+    const seconds = (performance.now() - started) / 1000;
+    child.signalGroup("SIGKILL");
+    await child.exited;
+    // A second's share at the start of each, and what the pipe has room for.
+    expect(Number(written)).toBeLessThan((seconds + 2) * 4 * 1024 * 1024);
+    expect(lines).toBe(10_001);
   });
 
   test("gets exactly the environment given", async () => {

@@ -1,9 +1,10 @@
 /** Programs that are plugins and mean no good: each costs its own operations, and one line of log. */
 import { afterEach, beforeEach, describe, expect, test } from "bun:test";
-import { spawn } from "node:child_process";
+import { execFileSync, spawn } from "node:child_process";
 import { mkdtempSync, readFileSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
+import { CHILD_VARIABLE } from "../../core/daemon/capabilities/children.ts";
 import { backendPath } from "../../core/xen/device_id.ts";
 import { systemClock } from "../../platform/clock.ts";
 import { makeControlGroup } from "../../platform/linux/control_group.ts";
@@ -22,7 +23,7 @@ import { until } from "../support/daemon_process.ts";
 import { writeProcessPlugin } from "../support/plugin_files.ts";
 import { DISK, disk, nic, World } from "../support/simulated_domain.ts";
 
-const CALLS = { operationMs: 400, graceMs: 1_000 };
+const CALLS = { operationMs: 1_500, graceMs: 2_000 };
 
 describe("a hostile process plugin", () => {
   let directory: string;
@@ -263,6 +264,108 @@ describe("a hostile process plugin", () => {
         arguments: [] });
     };`);
     await fails(/does not read what it is told|did not end its add/);
+  });
+
+  test("sends what is ignored, a megabyte at a time: others go on, and it costs little", async () => {
+    await start(`const ignored = {};
+      for (let at = 0; at < 16_000; at++) ignored["k".repeat(50) + at] = at;
+      let number = 0;
+      on.call = ({ call }) => {
+        for (;;) send({ type: "log", level: "info", text: "look at me", ...ignored });
+      };`);
+    const before = process.cpuUsage();
+    const began = performance.now();
+    await fails(/did not end its add/);
+    const { user, system } = process.cpuUsage(before);
+    const share = (user + system) / 1000 / (performance.now() - began);
+    expect(share).toBeLessThan(0.9);
+  });
+
+  test("sends a frame of hundreds of thousands of keys", async () => {
+    await start(`on.call = ({ call }) => {
+      const ignored = {};
+      for (let at = 0; at < 60_000; at++) ignored["k" + at] = null;
+      send({ type: "done", call, ...ignored });
+    };`);
+    await fails(/more values than there may be/);
+  });
+
+  test("logs a line of a megabyte", async () => {
+    await start(`on.call = ({ call, operation }) => {
+      if (operation !== "add") return done({ call });
+      send({ type: "log", level: "info", text: "look at me" + "x".repeat(1e6) });
+      send({ type: "log", call, level: "info", text: "look at me" + "x".repeat(1e6) });
+      send({ type: "failed", call, error: "enough" });
+    };`);
+    await fails(/enough/);
+    const lines = world.log.filter((line) => line.includes("look at me"));
+    expect(lines).toHaveLength(2);
+    for (const line of lines) expect(line.length).toBeLessThan(2_200);
+  });
+
+  test.each([
+    ["/dev/zero", /is a character; expected a regular file/],
+    ["FIFO", /expected a regular file/],
+    ["/proc/self/mem", /./],
+  ])("reads %s", async (path, reason) => {
+    const fifo = join(directory, "fifo");
+    execFileSync("mkfifo", [fifo]);
+    const before = process.memoryUsage().rss;
+    await start(request("system.readText", path === "FIFO" ? fifo : path));
+    await fails(reason);
+    expect(process.memoryUsage().rss - before).toBeLessThan(80e6);
+  });
+
+  test("takes the locks of others' disks: nobody waits for them", async () => {
+    await start(`${request("system.lock", "vbd claims")}
+      on.reply = () => {};`);
+    const { signal } = new AbortController();
+    await world.toolstack().create(disk);
+    await until(() => world.log.join("").includes("attach: for"), () => world.log.join(""));
+    let done = false;
+    world.recorder.within = async (_, device) => {
+      await device.system.exclusively("vbd claims", signal, async () => void (done = true));
+    };
+    await world.toolstack().create(nic);
+    await (await world.guest(nic.id)).connected(5_000);
+    expect(done).toBeTrue();
+  });
+
+  test("asks for more locks than it may have", async () => {
+    await start(`on.call = ({ call, operation }) => {
+        if (operation !== "add") return done({ call });
+        for (let at = 0; at < 65; at++) {
+          send({ type: "request", request: at, call, capability: "system.lock",
+            arguments: ["lock " + at] });
+        }
+        on.reply = ({ error }) => error && send({ type: "failed", call, error });
+      };`);
+    await fails(/expected at most 64 locks/);
+  });
+
+  test("records without end", async () => {
+    await start(request("recordUndo", { a: "x".repeat(20_000), b: "x".repeat(20_000) }));
+    await fails(/an undo record of \d+ bytes; expected at most 32768/);
+  });
+
+  test("starts processes without end, which no control group of it bounds", async () => {
+    await start(`on.call = ({ call, operation }) => {
+        if (operation !== "add") return done({ call });
+        for (let at = 0; at < 80; at++) {
+          send({ type: "request", request: at, call, capability: "children.start",
+            arguments: ["p" + at, ["/bin/sleep", "1000"]] });
+        }
+        on.reply = ({ error }) => error && send({ type: "failed", call, error });
+      };`);
+    await fails(/the device has 64 already/);
+    await world.toolstack().remove(disk, "force");
+    await world.gone(DISK);
+    await until(
+      async () =>
+        [...(await systemProcessTable.withVariable(CHILD_VARIABLE)).values()]
+          .filter((value) => value.startsWith("vbd/7/51712/")).length === 0,
+      () => "they go on",
+    );
   });
 
   test("forges lines and escapes in what it says", async () => {

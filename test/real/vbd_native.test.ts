@@ -14,6 +14,8 @@ import { Activity } from "../../core/daemon/activity.ts";
 import { type ContextParts, deviceContext } from "../../core/daemon/capabilities/device.ts";
 import { NOTHING_HELD } from "../../core/daemon/journal/held.ts";
 import { Exclusive } from "../../core/daemon/capabilities/exclusive.ts";
+import { Orphans } from "../../core/daemon/device/orphans.ts";
+import { systemProcessTable } from "../../platform/linux/process_table.ts";
 import { DEFAULT_LIMITS, DEFAULT_PATH } from "../../core/hotplug/run_script.ts";
 import { systemBlockDevices } from "../../platform/linux/block_devices.ts";
 import { systemClock } from "../../platform/clock.ts";
@@ -104,6 +106,7 @@ if (requireReal("native mode against Debian's block script", needs)) {
           environment: { XENSTORED_PATH: server.socketPath(DRIVER) },
         },
         exclusive: new Exclusive(),
+        orphans: new Orphans(systemProcessTable, systemClock),
         hotplug: new HotplugDirectories(driver),
         blocks: systemBlockDevices,
         links: systemNetworkLinks,
@@ -173,6 +176,7 @@ if (requireReal("native mode against Debian's block script", needs)) {
         directories: new FakeDevice(new FakeMachine(), id, {}).directories,
         timeLeft: () => 10_000,
         frontendKind: "vbd",
+        lockOwner: "",
         settings: {},
       });
     }

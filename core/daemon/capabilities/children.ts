@@ -2,6 +2,7 @@
  * Processes that serve devices. They outlive the daemon: each bears the device's mark in its
  * environment, and is found by it.
  */
+import { CAPABILITIES } from "../../../contract/v1/capabilities.ts";
 import type { DeviceChildren } from "../../../contract/v1/plugin.ts";
 import { type Log, oneLine } from "../../log/log.ts";
 import type { ProcessTable } from "../../../platform/linux/process_table.ts";
@@ -9,6 +10,9 @@ import type { Child, ChildExit, Clock, Processes } from "../../../platform/types
 
 /** The variable that marks them; its value is the device's mark and the process's name. */
 export const CHILD_VARIABLE = "XDEVD_CHILD";
+
+/** How many a device may have: what is beyond is not bounded by a plugin's control group. */
+const CHILDREN_MAX = CAPABILITIES["children.start"].limits.count;
 
 /** How long they have between TERM and KILL, in ms. */
 const KILL_GRACE_MS = 2_000;
@@ -87,9 +91,13 @@ export class ChildKeeper {
     key: string,
     name: string,
     argv: readonly [string, ...string[]],
-    { path, log, hold, onExit }: ChildrenContext,
+    { mark, path, log, hold, onExit }: ChildrenContext,
   ): Promise<void> {
     if (await this.#isRunning(key)) return;
+    const those = [...this.#running.keys()].filter((other) => other.startsWith(`${mark}/`));
+    if (those.length >= CHILDREN_MAX) {
+      throw new Error(`process ${name}: the device has ${CHILDREN_MAX} already`);
+    }
     hold(name, argv.join(" "));
     this.#ended.delete(key);
     let said = "";

@@ -1,46 +1,32 @@
 /** The device that a plugin is handed: its capabilities, cut to one backend directory. */
+import { CAPABILITIES } from "../../../contract/v1/capabilities.ts";
 import { backendPath, type DeviceId, frontendPath } from "../../xen/device_id.ts";
 import { parseState } from "../../xen/states.ts";
-import type { Log } from "../../log/log.ts";
+import { type Log, oneLine } from "../../log/log.ts";
 import type {
   Device,
   DeviceChildren,
   DeviceDirectories,
-  DeviceSystem,
   Holder,
   Undo,
 } from "../../../contract/v1/plugin.ts";
-import type { HelperLog } from "../../hotplug/helper_log.ts";
 import { deviceConfig } from "../plugin/device_config.ts";
-import type { Clock, Files, Processes } from "../../../platform/types.ts";
 import { absentOrHidden } from "../../xenstore/access.ts";
 import type { StoreClient } from "../../xenstore/client.ts";
-import type { Activity } from "../activity.ts";
 import type { Held } from "../journal/held.ts";
 import type { AddReads } from "../device/prefetch.ts";
 import { copyOf } from "../device/node_backup.ts";
-import type { Exclusive } from "./exclusive.ts";
 import type { HotplugDirectories } from "./hotplug_directory.ts";
 import { HotplugScripts } from "./scripts.ts";
-import type { ScriptSettings } from "./script_parts.ts";
+import type { ScriptParts } from "./script_parts.ts";
+import { deviceSystem, type SystemCall, type SystemParts } from "./system.ts";
 import { readAttachId } from "../device/attach_id.ts";
 import { backendNodes, ownNodes } from "./plugin_nodes.ts";
 import { visible } from "../device/observe.ts";
 
 /** What devices are made from. */
-export interface ContextParts {
-  readonly store: StoreClient;
-  readonly clock: Clock;
-  readonly files: Files;
-  /** The same for scripts, which lie near. */
-  readonly scriptFiles?: Files;
-  readonly processes: Processes;
-  readonly helperLog?: HelperLog;
-  readonly scripts: ScriptSettings;
-  readonly exclusive: Exclusive;
+export interface ContextParts extends ScriptParts, SystemParts {
   readonly hotplug: HotplugDirectories;
-  readonly blocks: DeviceSystem["blocks"];
-  readonly links: DeviceSystem["links"];
 }
 
 /** Where a device's undo record is kept between calls. */
@@ -57,19 +43,24 @@ export interface UndoStore {
   heldValues(name: string): readonly Undo[string][];
 }
 
-/** How many lines of a program that fails are told. */
-const LINES_MAX = 3;
+/** Longest line of a plugin's, in characters. */
+const LINE_MAX = 2000;
 
-/** How much of a program's output is kept, in characters. */
-const OUTPUT_MAX = 64 * 1024;
+/** Longest undo record, in bytes: the journal's has room for the device's nodes besides. */
+const UNDO_MAX = CAPABILITIES.recordUndo.limits.bytes;
+
+/** @throws Error when there would be more than there may */
+function checkUndo(undo: Undo): void {
+  const { length } = new TextEncoder().encode(JSON.stringify(undo));
+  if (length > UNDO_MAX) {
+    throw new Error(`an undo record of ${length} bytes; expected at most ${UNDO_MAX}`);
+  }
+}
 
 /** One call of a plugin. */
-export interface Call {
+export interface Call extends SystemCall {
   /** The attach id that the directory must have to be this device's; null: any will do. */
   readonly attachId: string | null;
-  readonly activity: Activity;
-  /** Variables that all child processes get. */
-  readonly environment: Readonly<Record<string, string>>;
   /** Of an add: what it reads first. */
   readonly first?: AddReads;
   /** The device's nodes as they were when it was set up. */
@@ -95,7 +86,7 @@ export function deviceContext(
   const directory = backendPath(id);
   const frontend = frontendPath(id, call.frontendKind);
   const nodes = backendNodes(store, directory, call.attachId, call.first);
-  const system = deviceSystem(parts, call.environment, call.activity);
+  const system = deviceSystem(parts, call);
   return {
     id,
     nodes,
@@ -128,12 +119,18 @@ export function deviceContext(
     deviceModel: call.deviceModel,
     directories: call.directories,
     timeLeft: call.timeLeft,
-    log: { info: (text) => log.info(text), warning: (text) => log.warning(text) },
+    log: {
+      info: (text) => log.info(oneLine(text, LINE_MAX)),
+      warning: (text) => log.warning(oneLine(text, LINE_MAX)),
+    },
     get undo() {
       return undo.get();
     },
     copy: call.copy,
-    recordUndo: async (more) => undo.add(more),
+    async recordUndo(more) {
+      checkUndo({ ...undo.get(), ...more });
+      undo.add(more);
+    },
     heldElsewhere: (name, value, by = "any") => undo.heldElsewhere(name, value, by),
     holders: (name, value, by = "any") => undo.holders(name, value, by),
     sameMachine: (frontendDomid) => areSameMachine(store, id.frontendDomid, frontendDomid),
@@ -183,89 +180,4 @@ async function writeMtu(
     check(await present);
     await written;
   });
-}
-
-function deviceSystem(
-  { files, processes, clock, exclusive, blocks, links }: ContextParts,
-  environment: Readonly<Record<string, string>>,
-  activity: Activity,
-): DeviceSystem {
-  const optional = async <T>(value: Promise<T>): Promise<T | undefined> => {
-    try {
-      return await value;
-    } catch (error) {
-      const { code } = error as { code?: string };
-      if (code === "ENOENT" || code === "ENOTDIR") return undefined;
-      throw error;
-    }
-  };
-  return {
-    exists: async (path) => await optional(files.stat(path)) !== undefined,
-    readText: async (path) => (await optional(files.readText(path)))?.trimEnd(),
-    async identityOf(path) {
-      const status = await optional(files.stat(path));
-      if (status === undefined) return undefined;
-      const { kind, dev, ino, rdev } = status;
-      return kind === "block" || kind === "character" ? `${kind} ${rdev}` : `${dev}:${ino}`;
-    },
-    list: async (path) => await optional(files.list(path)) ?? [],
-    realPath: (path) => optional(files.realPath(path)),
-    async run(argv, signal) {
-      signal.throwIfAborted();
-      const lines: string[] = [];
-      const printed: string[] = [];
-      let length = 0;
-      const child = await processes.start({
-        argv,
-        env: environment,
-        apart: true,
-        output: (line, stream) => {
-          // The first ones tell what it was about, the last one how it ended.
-          if (lines.length === LINES_MAX) lines.pop();
-          lines.push(line);
-          if (stream === "stdout" && (length += line.length + 1) <= OUTPUT_MAX) printed.push(line);
-        },
-      });
-      let stopped = false;
-      const kill = () => {
-        stopped = true;
-        child.signalGroup("SIGKILL");
-      };
-      signal.addEventListener("abort", kill, { once: true });
-      const { code, signal: ended } = await child.exited;
-      signal.removeEventListener("abort", kill);
-      if (stopped && code === null) {
-        const why = signal.reason instanceof Error ? signal.reason.message : String(signal.reason);
-        throw new Error(`${argv.join(" ")} was stopped: ${why}`, { cause: signal.reason });
-      }
-      if (code !== 0) {
-        const how = code === null ? `was killed by ${ended}` : `exited with status ${code}`;
-        throw new Error([`${argv.join(" ")} ${how}`, ...lines].join(": "));
-      }
-      return printed.join("\n");
-    },
-    blocks,
-    links,
-    async exclusively(name, signal, work) {
-      const begun = activity.begin(`its turn: another device is busy with the same, ${name}`);
-      const run = () => {
-        begun();
-        return work();
-      };
-      return await exclusive.run(name, signal, run).finally(begun);
-    },
-    sleep: (ms, signal) =>
-      new Promise((resolve, reject) => {
-        if (signal.aborted) return reject(signal.reason);
-        const onAbort = () => {
-          cancel();
-          reject(signal.reason);
-        };
-        const cancel = clock.after(ms, () => {
-          signal.removeEventListener("abort", onAbort);
-          resolve();
-        });
-        signal.addEventListener("abort", onAbort, { once: true });
-      }),
-  };
 }

@@ -14,7 +14,6 @@ export interface V2Settings {
   readonly limits: V2Limits;
   readonly versions: VersionCache;
   readonly locks: HotplugLocks;
-  readonly orphans: Orphans;
   /** How long scripts of a process that was killed may go on before they are ended, in ms. */
   readonly orphanMs: number;
 }
@@ -39,6 +38,8 @@ export interface ScriptParts {
   /** The same for scripts, which lie near. */
   readonly scriptFiles?: Files;
   readonly processes: Processes;
+  /** Ends what scripts leave when they are stopped. */
+  readonly orphans: Orphans;
   /** Where the causes are that Xen's helpers keep to themselves; without it, they stay there. */
   readonly helperLog?: HelperLog;
   readonly scripts: ScriptSettings;

@@ -20,6 +20,7 @@ import type { HotplugDirectories } from "./hotplug_directory.ts";
 import type { ScriptParts } from "./script_parts.ts";
 import { type HeldStore, HotplugV2 } from "./scripts_v2.ts";
 import { quote } from "../device/observe.ts";
+import { OPERATION_VARIABLE } from "../device/orphans.ts";
 
 /** Longest name of a network interface, in bytes (IFNAMSIZ - 1, linux/if.h). */
 const INTERFACE_NAME_MAX = 15;
@@ -185,7 +186,8 @@ export class HotplugScripts implements DeviceScripts {
     reason?: string,
     directory?: string,
   ): Promise<void> {
-    const { scripts, store } = this.#parts;
+    const { scripts, store, orphans } = this.#parts;
+    const operation = this.#environment[OPERATION_VARIABLE];
     const program = await this.#programOf(script);
     const passes = family === "block"
       ? blockPasses(this.#id, script, action, baseOf(nodes))
@@ -199,6 +201,7 @@ export class HotplugScripts implements DeviceScripts {
         limits: scripts.limits,
         signal,
         output: (line: string) => this.#log.info(`${program}: ${line}`),
+        ...(operation === undefined ? {} : { endMarked: () => orphans.ended(operation, 0) }),
       };
       const ended = this.#activity.begin(`script ${run.argv.join(" ")}`);
       try {

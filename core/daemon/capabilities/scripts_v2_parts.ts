@@ -15,7 +15,7 @@ export async function v2Parts(
   log: Log,
   environment: Readonly<Record<string, string>>,
 ): Promise<V2Parts> {
-  const { store, clock, files, processes, scripts, helperLog } = parts;
+  const { store, clock, files, processes, orphans, scripts, helperLog } = parts;
   const operation = environment[OPERATION_VARIABLE] ?? crypto.randomUUID();
   return {
     store,
@@ -36,10 +36,11 @@ export async function v2Parts(
     directory: await hotplug.of(id),
     log,
     async awaitOrphans(orphan) {
-      if (await v2.orphans.ended(orphan, v2.orphanMs)) {
+      if (await orphans.ended(orphan, v2.orphanMs)) {
         log.warning("processes of a script that had lost its caller were ended");
       }
     },
+    endMarked: () => orphans.ended(operation, 0),
     forget: () => hotplug.remove(id, "any"),
   };
 }

@@ -1,11 +1,15 @@
 /**
- * Scripts of an earlier daemon: they are in sessions of their own and go on when it is killed. What
- * they were started for must not be touched before they have ended.
+ * Processes by the operation that they were started for: scripts of an earlier daemon, which go on when
+ * it is killed, and what scripts and programs have started in sessions of their own. What an operation
+ * was for must not be touched before they have ended.
  */
 import type { ProcessTable } from "../../../platform/linux/process_table.ts";
 import type { Clock } from "../../../platform/types.ts";
 
-/** The variable that marks all processes of an operation; its value is the operation's id. */
+/**
+ * The variable that marks all processes of an operation; its value is the operation's id, for some with
+ * a part of their own behind `/`.
+ */
 export const OPERATION_VARIABLE = "XDEVD_OPERATION";
 
 /** How often processes are looked at that are waited for, in ms: nothing tells of their end. */
@@ -38,15 +42,21 @@ export class Orphans {
       if (pids.length === 0) return signalled !== null;
       const late = this.#clock.now() - start - ms;
       if (late >= 2 * KILL_GRACE_MS) {
-        throw new Error(`processes ${pids.join(", ")} of an earlier daemon do not end`);
+        throw new Error(`processes ${pids.join(", ")} of an earlier operation do not end`);
       }
       const due = late < 0 ? null : late < KILL_GRACE_MS ? "SIGTERM" : "SIGKILL";
-      if (due !== null && due !== signalled) {
+      // There may be new ones meanwhile: KILL is sent until there are none.
+      if (due === "SIGKILL" || due !== null && due !== signalled) {
         for (const pid of pids) this.#table.signal(pid, due);
       }
       signalled = due;
       await new Promise<void>((resolve) => this.#clock.after(POLL_MS, resolve));
     }
+  }
+
+  /** Resolves when no process of the operation runs: they get KILL. @throws Error as {@link ended} */
+  async kill(operation: string): Promise<void> {
+    await this.ended(operation, -KILL_GRACE_MS);
   }
 
   /** All operations of which processes run. */
@@ -57,6 +67,8 @@ export class Orphans {
   async #pidsOf(operation: string): Promise<number[]> {
     this.#look ??= this.#table.withVariable(OPERATION_VARIABLE).finally(() => this.#look = null);
     const found = await this.#look;
-    return [...found].filter(([, value]) => value === operation).map(([pid]) => pid);
+    return [...found].filter(([, value]) =>
+      value === operation || value.startsWith(`${operation}/`)
+    ).map(([pid]) => pid);
   }
 }

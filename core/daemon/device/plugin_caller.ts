@@ -160,6 +160,7 @@ export class PluginCaller {
       copy: record.nodes,
       timeLeft,
       frontendKind,
+      lockOwner: plugin.origin === "built-in" ? "" : plugin.manifest.name,
       settings: plugin.settings,
       directories,
       deviceModel: this.#deviceModel,

@@ -34,6 +34,8 @@ export interface V2Parts {
   readonly log: Log;
   /** Resolves when no process of an operation runs any more. */
   awaitOrphans(operation: string): Promise<void>;
+  /** Ends what an action that was stopped has left. */
+  endMarked(): Promise<unknown>;
   /** Notes that an action is begun; what it returns, that it has ended. */
   begin?(what: string): () => void;
   /** What `hotplug-error` of the backend said before an action is run: no words of that one's. */
@@ -69,6 +71,7 @@ export async function runV2(
       limits: { timeoutMs: limits[action], killGraceMs },
       signal,
       output: (line) => log.info(`${program}: ${line}`),
+      endMarked: () => parts.endMarked(),
     },
     log,
     () => wordsOf(parts, backendPath, known),

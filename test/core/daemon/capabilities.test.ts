@@ -1,10 +1,25 @@
 /** What a plugin can do with its device beyond nodes and scripts. */
 import { afterEach, beforeEach, describe, expect, test } from "bun:test";
-import { existsSync, mkdtempSync, rmSync, statSync, writeFileSync } from "node:fs";
+import { execFileSync } from "node:child_process";
+import {
+  existsSync,
+  mkdirSync,
+  mkdtempSync,
+  readdirSync,
+  readFileSync,
+  rmSync,
+  statSync,
+  symlinkSync,
+  unlinkSync,
+  writeFileSync,
+} from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
+import { Activity } from "../../../core/daemon/activity.ts";
 import { CHILD_VARIABLE, ChildKeeper } from "../../../core/daemon/capabilities/children.ts";
 import { DirectoryKeeper } from "../../../core/daemon/capabilities/directories.ts";
+import { Exclusive } from "../../../core/daemon/capabilities/exclusive.ts";
+import { deviceSystem } from "../../../core/daemon/capabilities/system.ts";
 import { backendPath } from "../../../core/xen/device_id.ts";
 import { DEFAULT_LIMITS } from "../../../core/hotplug/run_script.ts";
 import { systemClock } from "../../../platform/clock.ts";
@@ -64,6 +79,123 @@ describe("scripts", () => {
     expect(seen).toEqual(['node type is ""; expected vif or vif_ioemu', "right", "right"]);
   });
 });
+
+describe("what a plugin asks for has bounds", () => {
+  const told = (work: Promise<unknown>) => work.then(String, (error: Error) => error.message);
+
+  test("texts are those of regular files that are not large, and nothing is waited for", async () => {
+    const place = (name: string) => join(directory, name);
+    execFileSync("mkfifo", [place("fifo")]);
+    writeFileSync(place("long"), "x".repeat(64 * 1024 + 1));
+    writeFileSync(place("fits"), "x".repeat(64 * 1024));
+    symlinkSync("/dev/zero", place("link"));
+    const before = process.memoryUsage().rss;
+    const seen: Record<string, string> = {};
+    const taken: unknown[] = [];
+    await attach(async ({ system }) => {
+      const paths = ["/dev/zero", "/dev/tty", directory];
+      const names = ["fifo", "long", "link"];
+      for (const path of [...paths, ...names.map(place)]) {
+        seen[path] = await told(system.readText(path));
+      }
+      taken.push((await system.readText(place("fits")))?.length);
+      taken.push(await system.readText(place("none")));
+      taken.push((await system.readText("/proc/self/status"))?.slice(0, 5));
+    });
+    expect(taken).toEqual([64 * 1024, undefined, "Name:"]);
+    expect(seen).toEqual({
+      "/dev/zero": "EINVAL: /dev/zero is a character; expected a regular file",
+      "/dev/tty": "EINVAL: /dev/tty is a character; expected a regular file",
+      [directory]: `EINVAL: ${directory} is a directory; expected a regular file`,
+      [place("fifo")]: `EINVAL: ${place("fifo")} is something else; expected a regular file`,
+      [place("link")]: `EINVAL: ${place("link")} is a character; expected a regular file`,
+      [place("long")]: `EFBIG: more than 65536 bytes (${place("long")})`,
+    });
+    expect(process.memoryUsage().rss - before).toBeLessThan(100e6);
+  });
+
+  test("a directory with too many names is an error", async () => {
+    const many = join(directory, "many");
+    mkdirSync(many);
+    for (let at = 0; at <= 16 * 1024; at++) writeFileSync(join(many, `${at}`), "");
+    let error = "";
+    await attach(async ({ system }) => {
+      error = await told(system.list(many));
+      unlinkSync(join(many, "0"));
+      expect(await system.list(many)).toHaveLength(16 * 1024);
+    });
+    expect(error).toBe(`EFBIG: more than 16384 names in ${many}`);
+  });
+
+  test("a plugin's locks are its own", async () => {
+    const parts = { clock: systemClock, exclusive: new Exclusive(), files: systemFiles };
+    const call = { environment: {}, activity: new Activity(systemClock) };
+    const of = (lockOwner: string) =>
+      deviceSystem({ ...world.parts, ...parts } as never, { ...call, lockOwner });
+    const { signal } = new AbortController();
+    const release = Promise.withResolvers<void>();
+    const order: string[] = [];
+    const held = of("hostile").exclusively("vbd claims", signal, () => release.promise);
+    await of("").exclusively("vbd claims", signal, async () => void order.push("built-in"));
+    const second = of("hostile").exclusively(
+      "vbd claims",
+      signal,
+      async () => void order.push("its own"),
+    );
+    await Promise.resolve();
+    expect(order).toEqual(["built-in"]);
+    release.resolve();
+    await Promise.all([held, second]);
+    expect(order).toEqual(["built-in", "its own"]);
+  });
+
+  test("an undo record has room for what is needed, and no more", async () => {
+    let error = "";
+    await attach(async (device) => {
+      const half = "x".repeat(16 * 1024);
+      await device.recordUndo({ half });
+      error = await told(device.recordUndo({ other: half }));
+      await device.recordUndo({ ...device.undo, small: 1 });
+    });
+    expect(error).toMatch(/^an undo record of \d+ bytes; expected at most 32768$/);
+    expect(Object.keys(world.journal.get("vbd/7/51712")?.undo ?? {})).toEqual(["half", "small"]);
+  });
+
+  test("a line of log is cut", async () => {
+    await attach(async ({ log }) => log.info(`begin ${"x".repeat(1e6)}`));
+    const line = world.log.find((text) => text.includes("begin xxx"))!;
+    expect(line.length).toBeLessThan(2_200);
+  });
+
+  test("a program that is stopped leaves nothing, in whatever session it is by now", async () => {
+    const abort = new AbortController();
+    const mark = `left-${crypto.randomUUID()}`;
+    let error = "";
+    await attach(async ({ system }) => {
+      const script = `export LEFT=${mark}; ` +
+        "setsid sh -c 'setsid sleep 1000 & exec sleep 1000' & sleep 1000";
+      const running = told(system.run(["/bin/sh", "-c", script], abort.signal));
+      await until(() => sleepers(mark).length === 4, () => `${sleepers(mark)}`);
+      abort.abort(new Error("no longer wanted"));
+      error = await running;
+      expect(sleepers(mark)).toEqual([]);
+    });
+    expect(error).toMatch(/was stopped: no longer wanted$/);
+  });
+});
+
+/** Processes of a test: those that bear its mark in the environment of who started them. */
+function sleepers(mark: string): number[] {
+  return readdirSync("/proc").filter((name) => /^\d+$/.test(name)).map(Number).filter((pid) => {
+    try {
+      const words = readFileSync(`/proc/${pid}/cmdline`, "utf8");
+      const environment = readFileSync(`/proc/${pid}/environ`, "utf8");
+      return words.includes(mark) || environment.includes(mark);
+    } catch {
+      return false;
+    }
+  });
+}
 
 describe("config", () => {
   test("has all nodes, and says what is wrong with them", async () => {

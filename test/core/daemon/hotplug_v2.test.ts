@@ -170,6 +170,15 @@ describe("version 2, with its caller killed", () => {
         clock: systemClock,
         files: systemFiles,
         processes: { start },
+        orphans: new Orphans(
+          {
+            withVariable: async () => new Map(),
+            signal: () => true,
+            identityOf: async () => undefined,
+            commandLineOf: async () => [],
+          },
+          systemClock,
+        ),
         hotplug: new HotplugDirectories(store),
         scripts: {
           policy: { directories: [directory], trustedUids: [process.getuid?.() ?? 0] },
@@ -182,15 +191,6 @@ describe("version 2, with its caller killed", () => {
         limits: v2Limits(DEFAULT_TIMES),
         versions: new VersionCache(systemFiles, new Map(), "/etc/xen/scripts"),
         locks: new HotplugLocks(systemFiles, systemClock, join(directory, "locks"), lockFile),
-        orphans: new Orphans(
-          {
-            withVariable: async () => new Map(),
-            signal: () => true,
-            identityOf: async () => undefined,
-            commandLineOf: async () => [],
-          },
-          systemClock,
-        ),
         orphanMs: 0,
       };
       const record = {

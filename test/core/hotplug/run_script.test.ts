@@ -4,8 +4,10 @@ import { chmod, mkdtemp, readFile, rm, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { DEFAULT_LIMITS, runScript, ScriptFailed } from "../../../core/hotplug/run_script.ts";
+import { OPERATION_VARIABLE, Orphans } from "../../../core/daemon/device/orphans.ts";
 import { systemClock } from "../../../platform/clock.ts";
 import { systemProcesses } from "../../../platform/io/child.ts";
+import { systemProcessTable } from "../../../platform/linux/process_table.ts";
 import { FakeClock } from "../../support/fake_clock.ts";
 import { until } from "../../support/daemon_process.ts";
 
@@ -23,6 +25,7 @@ interface Given {
   readonly env?: Record<string, string>;
   readonly timeoutMs?: number;
   readonly signal?: AbortSignal;
+  readonly endMarked?: () => Promise<unknown>;
 }
 
 /** Runs a body as a script; returns what it printed. */
@@ -37,6 +40,7 @@ async function run(body: string, given: Given = {}, mode = 0o755): Promise<strin
     limits: { timeoutMs: given.timeoutMs ?? 5_000, killGraceMs: 200 },
     signal: given.signal ?? new AbortController().signal,
     output: (line) => lines.push(line),
+    ...(given.endMarked === undefined ? {} : { endMarked: given.endMarked }),
   });
   return lines;
 }
@@ -98,6 +102,26 @@ describe("a script", () => {
     expect(performance.now() - started).toBeLessThan(3_000);
     const pid = Number(await readFile(pids, "utf8"));
     await until(() => !alive(pid), () => `${pid} still runs`);
+  });
+
+  test("takes too long: what it has started ends, too, in whatever session that is", async () => {
+    const orphans = new Orphans(systemProcessTable, systemClock);
+    const operation = crypto.randomUUID();
+    const marked = async () =>
+      [...await systemProcessTable.withVariable(OPERATION_VARIABLE)]
+        .filter(([, value]) => value === operation).length;
+    // One ignores TERM, and one is the child of one that has ended.
+    const body = "#!/bin/sh\nsetsid sh -c 'trap \"\" TERM; sleep 1000; sleep 1000' &\n" +
+      "setsid sh -c 'sleep 1000 & sleep 1000 & exit 0' &\nsleep 1000";
+    const running = run(body, {
+      env: { [OPERATION_VARIABLE]: operation },
+      timeoutMs: 1_000,
+      endMarked: () => orphans.ended(operation, 0),
+    });
+    running.catch(() => {});
+    await until(async () => await marked() === 6, async () => `${await marked()} run`);
+    await expect(running).rejects.toThrow(/did not end within 1 s and was killed$/);
+    expect(await marked()).toBe(0);
   });
 
   test("is stopped by its signal, or not even started", async () => {
