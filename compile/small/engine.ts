@@ -18,6 +18,9 @@ const FLAGS = [
   ...["-fno-asynchronous-unwind-tables", "-fno-unwind-tables"],
 ];
 
+/** What the engine's text wants to be told. */
+const DEFINES = ["-D_GNU_SOURCE", `-DCONFIG_VERSION="${ENGINE_VERSION}"`];
+
 /** For one kind of machine. */
 const TARGET_FLAGS: Readonly<Record<Target["name"], readonly string[]>> = {
   "linux-x64": [],
@@ -31,6 +34,17 @@ const LINK_FLAGS = [
   "-Wl,--gc-sections,--build-id=none,-z,relro,-z,now,-z,noexecstack",
 ];
 
+/** The linker packs relative relocations for some machines. */
+const TARGET_LINK_FLAGS: Readonly<Record<Target["name"], readonly string[]>> = {
+  "linux-x64": ["-Wl,-z,pack-relative-relocs"],
+  "linux-arm64": [],
+};
+
+/** Our own code has nothing that the compiler warns of. */
+const WARNINGS = [
+  ...["-Wall", "-Wextra", "-Werror", "-Wno-unused-parameter", "-Wno-cast-function-type"],
+];
+
 /** The compiler with the engine. */
 export interface Engine {
   /**
@@ -39,6 +53,11 @@ export interface Engine {
    * @throws Error with the compiler's words
    */
   link(source: string, outfile: string, cwd: string, include: readonly string[]): void;
+  /**
+   * The program that makes bytecode of the parts.
+   * @throws Error with the compiler's words
+   */
+  compiler(): string;
 }
 
 /** What it is made with, for one kind of machine. */
@@ -63,7 +82,28 @@ export function engine(target: Target): Engine {
   const home = resolve(`build/small/engine-${QUICKJS.version}-${target.name}-${key}`);
   const kit = { target, gcc, version, home };
   if (!existsSync(home)) make(kit);
-  return { link: (source, outfile, cwd, include) => link(kit, source, outfile, cwd, include) };
+  return {
+    link: (source, outfile, cwd, include) =>
+      link(kit, [...WARNINGS, ...includes(include), source], FILES, outfile, cwd),
+    compiler: () => compiler(kit),
+  };
+}
+
+/** Made of the engine's own text, and kept beside its objects. */
+function compiler(kit: Kit): string {
+  const source = resolve("compile/small/parts.c");
+  const key = createHash("sha256").update(readFileSync(source)).digest("hex").slice(0, 16);
+  const file = join(kit.home, `compiler-${key}`);
+  if (existsSync(file)) return file;
+  const fresh = `${file}.${process.pid}`;
+  // It runs for a second, and is compiled sooner this way.
+  link(kit, [...DEFINES, "-O0", source], FILES.filter((name) => name !== "quickjs"), fresh, ".");
+  renameSync(fresh, file);
+  return file;
+}
+
+function includes(directories: readonly string[]): string[] {
+  return directories.flatMap((directory) => ["-I", directory]);
 }
 
 /** What the compiler itself puts into the program: its version, and the library's SHA-256. */
@@ -101,12 +141,11 @@ function make({ target, gcc, home }: Kit): void {
   try {
     run(["tar", "-xJf", source, "--strip-components=1", "-C", join(fresh, "source")]);
     run(["dpkg", "-x", library, join(fresh, "musl")]);
-    const defines = ["-D_GNU_SOURCE", `-DCONFIG_VERSION="${ENGINE_VERSION}"`];
     for (const file of FILES) {
       // From within: an assertion's message has the file's name as it was given.
       const to = join(fresh, "objects", `${file}.o`);
       const command = compile(target, gcc, fresh);
-      run([...command, ...defines, "-c", `${file}.c`, "-o", to], join(fresh, "source"));
+      run([...command, ...DEFINES, "-c", `${file}.c`, "-o", to], join(fresh, "source"));
     }
     renameSync(fresh, home);
   } finally {
@@ -123,22 +162,21 @@ function compile(target: Target, gcc: string, home: string): string[] {
 
 function link(
   { target, gcc, home }: Kit,
-  source: string,
+  own: readonly string[],
+  objects: readonly string[],
   outfile: string,
   cwd: string,
-  include: readonly string[],
 ): void {
   const libraries = join(home, `musl/usr/lib/${target.triplet}-musl`);
   const start = (name: string) => run([gcc, `-print-file-name=${name}`]).trim();
   run([
     ...compile(target, gcc, home),
-    ...["-Wall", "-Wextra", "-Werror", "-Wno-unused-parameter", "-Wno-cast-function-type"],
     ...["-I", join(home, "source")],
-    ...include.flatMap((directory) => ["-I", directory]),
     ...LINK_FLAGS,
+    ...TARGET_LINK_FLAGS[target.name],
     ...[join(libraries, "rcrt1.o"), join(libraries, "crti.o"), start("crtbeginS.o")],
-    source,
-    ...FILES.map((file) => join(home, "objects", `${file}.o`)),
+    ...own,
+    ...objects.map((file) => join(home, "objects", `${file}.o`)),
     ...["-L", libraries, "-lc", "-lgcc"],
     ...[start("crtendS.o"), join(libraries, "crtn.o")],
     ...["-o", outfile],

@@ -1,9 +1,10 @@
 /** The program's parts: modules that are loaded when they are needed, each as bytecode. */
-import { mkdirSync, readdirSync } from "node:fs";
+import { mkdirSync, readdirSync, readFileSync, writeFileSync } from "node:fs";
 import { basename, join, resolve } from "node:path";
 import { build, type OnLoadResult, type Plugin } from "esbuild";
 import { run } from "../check/foreign.ts";
 import type { Engine } from "./engine.ts";
+import { linesOf } from "./lines.ts";
 
 /** Files that the small binary has another of, in `platform/quickjs`. */
 const FACADES = ["kernel", "runtime", "modules", "tuning", "storage"];
@@ -69,12 +70,17 @@ export async function makeParts(
     logLevel: "silent",
     chunkNames: "[name]-[hash]",
     metafile: true,
+    sourcemap: "external",
+    sourcesContent: false,
     plugins: [standIns(replaced)],
   });
   const names = readdirSync(modules).filter((name) => name.endsWith(".js")).sort();
-  const compiler = join(work, "compiler");
-  engine.link(resolve("compile/small/parts.c"), compiler, work, []);
-  run([compiler, modules, directory, ...names]);
+  for (const name of names) {
+    const map = join(modules, `${name}.map`);
+    const text = linesOf(JSON.parse(readFileSync(map, "utf8")), map);
+    writeFileSync(join(modules, `${name}.lines`), text);
+  }
+  run([engine.compiler(), modules, directory, ...names]);
   return { names, directory, inputs: Object.keys(metafile.inputs) };
 }
 

@@ -713,10 +713,18 @@ static const struct part *part_of(const char *name) {
   return NULL;
 }
 
+/*
+ * Whether code is the program's own, by the name that it imports under: a part, or one of our files, which are
+ * relative to the sources. A plugin's is absolute (host_module), and what `eval` runs is called <so>.
+ */
+static int is_own(const char *base) {
+  return part_of(base) != NULL || (base[0] != '/' && base[0] != '<' && base[0] != 0);
+}
+
 /* Parts import one another by file name; a plugin may import `xdevd/plugin` and nothing else. */
 static char *normalize(JSContext *c, const char *base, const char *name, void *unused) {
   const char *wanted = name;
-  if (part_of(base) != NULL) {
+  if (is_own(base)) {
     if (strncmp(wanted, "./", 2) == 0) wanted += 2;
     if (part_of(wanted) != NULL) return js_strdup(c, wanted);
     JS_ThrowReferenceError(c, "there is no part %s of the program", wanted);
@@ -739,7 +747,7 @@ static JSModuleDef *load(JSContext *c, const char *name, void *unused) {
   return JS_VALUE_GET_PTR(module);
 }
 
-/* module(bytes, name): [promise of its end, namespace] of a module of this text (with a NUL behind it) */
+/* module(bytes, path): [promise of its end, namespace] of a module of this text (with a NUL behind it) */
 static JSValue host_module(JSContext *c, JSValueConst self, int n, JSValueConst *v) {
   uint8_t *at;
   size_t size;
@@ -751,9 +759,9 @@ static JSValue host_module(JSContext *c, JSValueConst self, int n, JSValueConst 
     JS_FreeCString(c, name);
     return is_memory ? JS_ThrowTypeError(c, "a NUL is expected at the end") : JS_EXCEPTION;
   }
-  /* A name of ours would be taken for a part of the program. */
-  JSValue module = part_of(name) != NULL
-    ? JS_ThrowReferenceError(c, "%s is a name of the program's own", name)
+  /* Another would be taken for one of the program's own. */
+  JSValue module = name[0] != '/'
+    ? JS_ThrowReferenceError(c, "%s: the path of a plugin is absolute", name)
     : JS_Eval(c, (const char *)at, size - 1, name, JS_EVAL_TYPE_MODULE | JS_EVAL_FLAG_COMPILE_ONLY);
   JS_FreeCString(c, name);
   if (JS_IsException(module)) return module;

@@ -130,14 +130,17 @@ attempt("exec without NULs", () => functions["exec"]!(path, few(1).fill(65), few
 attempt("signals with a number", () => functions["signals"]!(9));
 attempt("wait with a number", () => functions["wait"]!(4096, 0));
 attempt("text of detached memory", () => functions["text"]!(detached()));
-attempt("a module without a NUL", () => functions["module"]!(few(1).fill(65), "x"));
+attempt("a module without a NUL", () => functions["module"]!(few(1).fill(65), "/x"));
 attempt("a module of a part's name", () => functions["module"]!(few(1), "main.js"));
+attempt("a module of one of our files' names", () => functions["module"]!(few(1), "core/x.ts"));
+attempt("a module of eval's name", () => functions["module"]!(few(1), "<eval>"));
+attempt("a module without a name", () => functions["module"]!(few(1), ""));
 const moving = new Uint8Array(1 << 20);
 attempt("a module whose name takes its memory away", () =>
   functions["module"]!(moving, {
     toString() {
       host.sys.unmap(moving.buffer);
-      return "x";
+      return "/x";
     },
   }));
 attempt("bounded of nothing", () => functions["bounded"]!(1));
