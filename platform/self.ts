@@ -1,4 +1,5 @@
 /** This process: how it was called, its identity, its end. */
+import { own } from "../contract/v1/own.ts";
 import { absolute, pathBytes } from "./io/file_calls.ts";
 import { sys } from "./kernel.ts";
 import { program, sources } from "./runtime.ts";
@@ -29,7 +30,7 @@ export function commandLine(): string[] {
 
 /** The environment variable, or undefined. */
 export function environment(name: string): string | undefined {
-  return Object.hasOwn(program.environment, name) ? program.environment[name] : undefined;
+  return own(program.environment, name);
 }
 
 /** Effective uid. */

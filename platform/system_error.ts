@@ -1,4 +1,5 @@
 /** Errors of system calls: their names, and errors made here that look like the runtime's own. */
+import { own } from "../contract/v1/own.ts";
 import type { SystemError } from "./types.ts";
 
 /** Names by number, from 1 on (asm-generic/errno-base.h, errno.h); `-` where there is none. */
@@ -56,8 +57,8 @@ const TEXTS: Readonly<Record<string, string>> = {
 
 /** A code with its meaning in words, and what was being done. */
 export function describeCode(code: string, what: string): string {
-  const text = Object.hasOwn(TEXTS, code) ? ` ${TEXTS[code]},` : "";
-  return `${code}:${text} ${what}`;
+  const text = own(TEXTS, code);
+  return `${code}:${text === undefined ? "" : ` ${text},`} ${what}`;
 }
 
 /** An error with a symbolic `code`. */

@@ -3,13 +3,15 @@
  * and `check_imports.ts` holds all files together to it.
  * - Only `platform/bun`, `tools`, `compile`, `test`, and plugins to start from may touch the runtime.
  * - What is imported at run time is named in the text: else nobody could tell which way it leads.
+ * - What is looked up by a name that somebody else may choose is a property of the object's own.
  */
 
-const runtimeAllowed = /\/(platform\/bun|tools|compile|test|plugins\/templates|examples)\//;
+const runtimeAllowed =
+  /(?<!\/store)\/(platform\/bun|tools|compile|test|plugins\/templates|examples)\//;
 
 /** Plugins are files of others; the demonstration on real parts borrows from the tests. */
 const computedAllowed =
-  /\/(platform\/bun\/modules|simulation\/demo\/real_machine)\.ts$|\/(tools|compile|test)\//;
+  /\/(platform\/bun\/modules|simulation\/demo\/real_machine)\.ts$|(?<!\/store)\/(tools|compile|test)\//;
 
 const plugin: Deno.lint.Plugin = {
   name: "xdevd",
@@ -30,6 +32,38 @@ const plugin: Deno.lint.Plugin = {
           Identifier(node) {
             if (node.name === "Bun" || node.name === "Deno" || node.name === "process") {
               context.report({ node, message: `${node.name} is only for platform` });
+            }
+          },
+        };
+      },
+    },
+    "own-properties": {
+      create(context) {
+        if (
+          /(?<!\/store)\/(tools|compile|test|quickjs\/node)\/|\/own\.ts$/.test(context.filename)
+        ) return {};
+        const tables = new Set<string>();
+        const uses: { readonly node: Deno.lint.Node; readonly name: string }[] = [];
+        return {
+          Identifier(node) {
+            if (!node.typeAnnotation) return;
+            const type = context.sourceCode.getText(node.typeAnnotation);
+            if (/^:\s*(Readonly<|Partial<)?Record<string,/.test(type)) tables.add(node.name);
+          },
+          MemberExpression(node) {
+            const { object, property, parent } = node;
+            if (!node.computed || property.type === "Literal" || object.type !== "Identifier") {
+              return;
+            }
+            const isWritten = parent.type === "AssignmentExpression" && parent.left === node ||
+              parent.type === "UnaryExpression" && parent.operator === "delete";
+            if (!isWritten) uses.push({ node, name: object.name });
+          },
+          "Program:exit"() {
+            for (const { node, name } of uses) {
+              if (!tables.has(name)) continue;
+              const message = `${name} also has what all objects have (constructor): use own()`;
+              context.report({ node, message });
             }
           },
         };

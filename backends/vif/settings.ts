@@ -1,6 +1,11 @@
 /** What the toolstack asks of an interface: the nodes, checked. */
 import type { DeviceNodes } from "../../contract/v1/plugin.ts";
-import { INTERFACE_NAME_RULE, isInterfaceName } from "../../contract/v1/interface_name.ts";
+import {
+  GATEWAY_DEVICE_RULE,
+  INTERFACE_NAME_RULE,
+  isGatewayDevice,
+  isInterfaceName,
+} from "../../contract/v1/interface_name.ts";
 import { type IpNetwork, parseIp } from "../../contract/v1/ip_address.ts";
 
 /** Range of the MTU, in bytes: ETH_MIN_MTU and ETH_MAX_MTU of linux/if_ether.h. */
@@ -56,11 +61,9 @@ export function checkInterface(node: string, value: string): string {
   throw refusal(node, value, `accepted is the name of an interface, ${INTERFACE_NAME_RULE}`);
 }
 
-/** Behind a colon may be the label of one of its addresses (`eth0:1`). */
 function checkGateway(value: string): string {
-  const [name = ""] = value.split(":");
-  if (/^[^:]+(:[\w.-]*)?$/.test(value) && isInterfaceName(name)) return value;
-  const accepted = `accepted is the name of an interface, ${INTERFACE_NAME_RULE}, also with :LABEL`;
+  if (isGatewayDevice(value)) return value;
+  const accepted = `accepted is the name of an interface, ${GATEWAY_DEVICE_RULE}`;
   throw refusal("gatewaydev", value, accepted);
 }
 

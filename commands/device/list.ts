@@ -1,4 +1,5 @@
 /** `xdevd list` and its kin. */
+import { own } from "../../contract/v1/own.ts";
 import { domainName, knownDomains, resolveDomain } from "../../core/toolstack/domains.ts";
 import {
   kindsOf,
@@ -87,7 +88,7 @@ export async function listKind(
   guests: readonly string[],
   options: DeviceOptions,
 ): Promise<number> {
-  const { head, nodes, recorded, row } = TABLES[frontendKind]!;
+  const { head, nodes, recorded, row } = own(TABLES, frontendKind)!;
   return await withDevices(options, async ({ store }) => {
     let status: number = ExitCode.Success;
     const all: ListedDevice[] = [];

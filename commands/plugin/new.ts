@@ -1,4 +1,5 @@
 /** `xdevd plugin new`: a plugin to start from, which works as it is. */
+import { own } from "../../contract/v1/own.ts";
 import { isKind } from "../../core/xen/device_id.ts";
 import { systemFiles } from "../../platform/io/files.ts";
 import { systemModules } from "../../platform/modules.ts";
@@ -109,7 +110,7 @@ function pluginText(
   carrier: Carrier,
   rival: PluginManifest | undefined,
 ): string {
-  const template = TEMPLATES[kind] ?? OTHER;
+  const template = own(TEMPLATES, kind) ?? OTHER;
   const [first, rest] = carrier === "module"
     ? [template[systemModules.language], ""]
     : [template.program, String(protocol)];

@@ -1,4 +1,5 @@
 /** What the arguments of capabilities are, and how each is checked. Pure. */
+import { own } from "./own.ts";
 import type { DeviceModelProgram } from "./device_model.ts";
 
 /** A plugin asked for something in a wrong way; the message says what is expected. */
@@ -138,7 +139,7 @@ export function fields<T>(what: string, types: Record<keyof T, FieldType>): Argu
     const given = mapOf(must === "" ? value ?? {} : value, what, () => true, "a map");
     const result: Record<string, unknown> = {};
     for (const [name, type] of names) {
-      const field = Object.hasOwn(given, name) ? given[name] : undefined;
+      const field = own(given, name);
       const [wanted, optional] = [type.replace("?", ""), type.endsWith("?")];
       if (field === undefined && optional) continue;
       const is = typeof field === "string" ? "text" : typeof field;

@@ -1,4 +1,5 @@
 /** What can go wrong between a program and xenstore. */
+import { own } from "../../contract/v1/own.ts";
 
 /** Base of all errors of this module. */
 export class StoreError extends Error {
@@ -98,7 +99,7 @@ const meanings: Readonly<Record<string, string>> = {
 };
 
 function describe(code: string): string {
-  return meanings[code] ?? "refused by the store";
+  return own(meanings, code) ?? "refused by the store";
 }
 
 /** Whether `error` is a server's refusal with one of these names. */

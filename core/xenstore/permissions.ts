@@ -2,6 +2,7 @@
  * Permission lists of nodes (docs/misc/xenstore.txt): entry 0 names the owner and the default for
  * everybody else, further entries name single domains. Pure.
  */
+import { own } from "../../contract/v1/own.ts";
 import { ArgumentError } from "./errors.ts";
 
 /** What an entry grants: nothing, reading, writing, or both. */
@@ -27,7 +28,7 @@ export function formatPermission(permission: Permission): string {
 export function parsePermission(text: string): Permission {
   const match = /^([nrwb])(\d{1,5})$/.exec(text);
   const domid = Number(match?.[2]);
-  const access = accesses[match?.[1] ?? ""];
+  const access = own(accesses, match?.[1] ?? "");
   if (access === undefined || !(domid <= 0xffff)) {
     throw new ArgumentError(
       `invalid permission ${JSON.stringify(text)}: expected n, r, w or b and a domid, such as r7`,

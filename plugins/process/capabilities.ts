@@ -1,4 +1,5 @@
 /** What a process plugin may ask for during a call, by name. */
+import { own } from "../../contract/v1/own.ts";
 import { RequestError } from "../../contract/v1/arguments.ts";
 import {
   CAPABILITIES,
@@ -74,7 +75,7 @@ export async function useCapability(
   table: Capabilities = CAPABILITIES,
 ): Promise<unknown> {
   const { device, signal } = call;
-  const row = Object.hasOwn(table, name) ? table[name] : undefined;
+  const row = own(table, name);
   if (row === undefined || !carries(row, "process")) {
     const shown = JSON.stringify(name.slice(0, 40));
     const names = Object.entries(table).filter(([, row]) => carries(row, "process"));

@@ -1,4 +1,5 @@
 /** Shows changes in the store as they happen: when, who, what. */
+import { own } from "../../contract/v1/own.ts";
 import type { Clock } from "../../platform/types.ts";
 import { MessageParser, toText } from "../../core/xenstore/codec.ts";
 import { Op, PAYLOAD_MAX } from "../../core/xenstore/operations.ts";
@@ -58,7 +59,7 @@ export class Timeline {
 
   /** One line. */
   line(who: string, what: string): void {
-    const colour = this.#coloured ? COLOURS[who] : undefined;
+    const colour = this.#coloured ? own(COLOURS, who) : undefined;
     const name = colour === undefined ? who : `\x1b[${colour}m${who}\x1b[0m`;
     const space = " ".repeat(Math.max(0, 9 - who.length));
     this.#print(`${this.elapsed.toFixed(1).padStart(9)} ms  ${name}${space}  ${what}\n`);

@@ -1,4 +1,5 @@
 /** What the process in which a plugin is checked reports, and how that is read. Pure. */
+import { own } from "../../contract/v1/own.ts";
 import type { Verdict } from "./rule.ts";
 
 /** One report. */
@@ -35,7 +36,7 @@ export function parseEvent(line: string): CheckEvent | null {
   };
   const is = String(event["is"]);
   if (is === "verdict") return isVerdict(event["verdict"]) ? value as CheckEvent : null;
-  const field = Object.hasOwn(texts, is) ? texts[is] : undefined;
+  const field = own(texts, is);
   if (field === undefined) return null;
   return field === null || typeof event[field] === "string" ? value as CheckEvent : null;
 }

@@ -1,4 +1,5 @@
 /** Commands for the daemon itself (CONTROL): those that mean something without a daemon. */
+import { own } from "../../contract/v1/own.ts";
 import { toBytes, toText } from "../../core/xenstore/codec.ts";
 import { type Answer, type Call, DONE, strings } from "./call.ts";
 import { Failure, require } from "./failure.ts";
@@ -28,7 +29,7 @@ function expectArguments(args: readonly string[], count: number): null {
 /** Does what a CONTROL request says. @throws Failure EINVAL for an unknown command */
 export function control(call: Call): Answer {
   const [name, ...args] = strings(call).map(toText);
-  const command = commands[name ?? ""];
+  const command = own(commands, name ?? "");
   if (command === undefined) throw new Failure("EINVAL");
   const text = command.run(args);
   return text === null ? DONE : { payload: toBytes(text) };

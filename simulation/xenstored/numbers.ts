@@ -1,4 +1,5 @@
 /** Numbers as the C daemon reads them: laxly, with the C library's `atoi` and `strtol`. Pure. */
+import { own } from "../../contract/v1/own.ts";
 import { toText } from "../../core/xenstore/codec.ts";
 import { type Access, type Permission } from "../../core/xenstore/permissions.ts";
 import { Failure } from "./failure.ts";
@@ -32,7 +33,7 @@ const accesses: Readonly<Record<string, Access>> = { n: "none", r: "read", w: "w
 export function permissionArgument(bytes: Uint8Array): Permission {
   const match = /^([nrwb])[ \t\n\v\f\r]*([+-]?)(0[xX][0-9a-fA-F]+|0[0-7]*|[1-9]\d*)$/
     .exec(toText(bytes));
-  const access = accesses[match?.[1] ?? ""];
+  const access = own(accesses, match?.[1] ?? "");
   const digits = match?.[3];
   if (access === undefined || digits === undefined) throw new Failure("EINVAL");
   const size = BigInt(/^0[0-7]/.test(digits) ? `0o${digits}` : digits);

@@ -2,6 +2,7 @@
  * A xenstore server, compatible with the C daemon of Xen 4.17 as far as its conformance tests show.
  * For tests, demonstrations and development.
  */
+import { own } from "../../contract/v1/own.ts";
 import type { ByteStream } from "../../platform/types.ts";
 import type { Message } from "../../core/xenstore/codec.ts";
 import { opName, PAYLOAD_MAX } from "../../core/xenstore/operations.ts";
@@ -37,7 +38,7 @@ export class XenstoreServer extends Store {
       connection.refuse(message, error.code);
     };
     try {
-      const handler = handlers[opName(message.type)];
+      const handler = own(handlers, opName(message.type));
       if (handler === undefined) throw new Failure("ENOSYS");
       if (handler.privileged && !connection.privileged) throw new Failure("EACCES");
       const transaction = message.txId === 0 || handler.ignoresTransaction

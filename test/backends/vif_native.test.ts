@@ -367,7 +367,16 @@ describe("odd input: one line, and nothing is begun", () => {
     /^node (bridge|vifname|gatewaydev) is .*: accepted is the name of an interface, 1 to/;
   const cases: readonly (readonly [VifMode, Record<string, string>, RegExp])[] = [
     ...["a/b", "sixteen-bytes-00", "ä".repeat(8), "a b", "a\0b", "a\nb", "a\tb", ".", ".."]
-      .concat("all", "default", "-x", "a%d", "a:1/", "\x1b[2J", "x".repeat(2000), "a\u00a0b")
+      .concat("eth+", "vif+", "+", "!", "!eth0", "@a").concat(
+        "all",
+        "default",
+        "-x",
+        "a%d",
+        "a:1/",
+        "\x1b[2J",
+        "x".repeat(2000),
+        "a\u00a0b",
+      )
       .flatMap((bad) =>
         ([["bridge", "bridge"], ["bridge", "vifname"], ["route", "gatewaydev"]] as const)
           .map(([mode, node]) => [mode, { [node]: bad }, name] as const)

@@ -148,13 +148,22 @@ describe("refused", () => {
     ["an import that is worked out", "export const a = (name: string) => import(`./${name}.ts`);"],
     ["the runtime, at run time", 'export const a = () => import("node:fs");'],
     ["the runtime", 'export * from "bun:ffi";'],
+    [
+      "what all objects have, taken for what a table has",
+      'const WORDS: Readonly<Record<string, string>> = { a: "b" };\n' +
+      "export const a = (kind: string) => WORDS[kind] ?? kind;",
+    ],
+    [
+      "the same of an argument",
+      "export const a = (nodes: Record<string, string>, name: string) => nodes[name];",
+    ],
   ])("%s", (_, text) => {
     const deno = join(root, "node_modules/.bin/deno");
     const result = withPlanted(
       { "core/xen/planted.ts": text },
       () => run([deno, "lint", "core/xen/planted.ts"]),
     );
-    expect(result.text).toMatch(/xdevd\/(imports-by-name|runtime-at-the-edge)/);
+    expect(result.text).toMatch(/xdevd\/(imports-by-name|runtime-at-the-edge|own-properties)/);
     expect(result.exitCode).toBe(1);
   });
 });

@@ -2,6 +2,7 @@
  * What a tool is asked to do: the command lines of xenstore-utils 4.17
  * (tools/xenstore/xenstore_client.c). Pure.
  */
+import { own } from "../../../contract/v1/own.ts";
 import { getopt, type LongOption } from "./getopt.ts";
 import { type Mode, MODES, shortName } from "./tool_called.ts";
 import { atoi } from "./values.ts";
@@ -99,7 +100,7 @@ export function decodeCall(name: string, args: readonly string[], posix: boolean
       says.push(`${separate ? word : name}: ${entry.message}\n`);
       continue;
     }
-    if (!OPTION_MODES[entry.short]?.includes(mode)) return usage();
+    if (!own(OPTION_MODES, entry.short)?.includes(mode)) return usage();
     set.add(entry.short);
     if (entry.value !== undefined) number = atoi(entry.value);
   }

@@ -1,4 +1,5 @@
 /** How the xenstore tools fail, and the words that the C library has for it. */
+import { own } from "../../../contract/v1/own.ts";
 import { ArgumentError, KNOWN_ERRORS, ServerError } from "../../../core/xenstore/errors.ts";
 
 /** Ends a tool with status 1, after a line on the standard error. */
@@ -32,7 +33,7 @@ const WORDS: Readonly<Record<string, string>> = {
 
 /** What went wrong, in the C library's words. */
 export function words(error: unknown): string {
-  return WORDS[codeOf(error)] ?? (error as Error).message;
+  return own(WORDS, codeOf(error)) ?? (error as Error).message;
 }
 
 /** Symbolic errno; what a store says that is not in the protocol counts as EINVAL. */

@@ -1,4 +1,5 @@
 /** What the tools do that run in a transaction, or in none: all but ls and watch. */
+import { own } from "../../../contract/v1/own.ts";
 import type { NodeAccess } from "../../../core/xenstore/access.ts";
 import type { Access, Permission } from "../../../core/xenstore/permissions.ts";
 import type { Call } from "./call.ts";
@@ -159,7 +160,7 @@ const ACCESSES: Readonly<Record<string, Access>> = {
 
 function permissionOf(text: string): Permission {
   const letter = text.charAt(0);
-  const access = ACCESSES[letter];
+  const access = own(ACCESSES, letter);
   if (access === undefined) {
     throw new ToolFailure(`Invalid permission specification: '${letter || "\0"}'\n`);
   }

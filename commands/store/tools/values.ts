@@ -2,6 +2,7 @@
  * Values as the xenstore tools print and take them. Texts here have a character a byte (0 to 255).
  * Pure.
  */
+import { own } from "../../../contract/v1/own.ts";
 
 const ESCAPES: Readonly<Record<string, string>> = {
   "\t": "\\t",
@@ -14,7 +15,7 @@ const ESCAPES: Readonly<Record<string, string>> = {
 export function sanitise(value: string): string {
   return value.replace(/[^ -~]|\\/g, (byte) => {
     const code = byte.charCodeAt(0);
-    return ESCAPES[byte] ??
+    return own(ESCAPES, byte) ??
       (code < 8
         ? `\\${code.toString(8).padStart(3, "0")}`
         : `\\x${code.toString(16).padStart(2, "0")}`);

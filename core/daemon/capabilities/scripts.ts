@@ -1,4 +1,11 @@
 /** Runs a device's hotplug script: checks it, asks the store what it needs, runs it. */
+import { own } from "../../../contract/v1/own.ts";
+import {
+  GATEWAY_DEVICE_RULE,
+  INTERFACE_NAME_RULE,
+  isGatewayDevice,
+  isInterfaceName,
+} from "../../../contract/v1/interface_name.ts";
 import type { DeviceId } from "../../xen/device_id.ts";
 import { checkScript } from "../../hotplug/path_rules.ts";
 import { runWithLastWords } from "../../hotplug/last_words.ts";
@@ -22,9 +29,6 @@ import { type HeldStore, HotplugV2 } from "./scripts_v2.ts";
 import { quote } from "../device/observe.ts";
 import { OPERATION_VARIABLE } from "../device/orphans.ts";
 
-/** Longest name of a network interface, in bytes (IFNAMSIZ - 1, linux/if.h). */
-const INTERFACE_NAME_MAX = 15;
-
 /** The scripts of one device. */
 export class HotplugScripts implements DeviceScripts {
   readonly #id: DeviceId;
@@ -41,8 +45,8 @@ export class HotplugScripts implements DeviceScripts {
    * which is one call of a plugin: only those who are trusted could have changed it.
    */
   readonly #programs = new Map<string, string>();
-  /** Nodes `type` and `gatewaydev` of the device, once they were found right. */
-  #network: readonly [type: "vif" | "vif_ioemu", gateway: string] | null = null;
+  /** {@link NETWORK_NODES} of the device, once they were found right. */
+  #network: readonly (string | undefined)[] | null = null;
 
   /** @param environment more variables for the scripts */
   constructor(
@@ -227,11 +231,11 @@ export class HotplugScripts implements DeviceScripts {
     action: ScriptAction,
     copy?: Readonly<Record<string, string>>,
   ): Promise<ScriptPass[]> {
-    const [type, gatewayDevice] = copy === undefined
-      ? this.#network ??= checkNetwork(
-        ...await Promise.all([this.#nodes.read("type"), this.#nodes.read("gatewaydev")]),
-      )
-      : checkNetwork(copy["type"], copy["gatewaydev"]);
+    const values = this.#network ?? await Promise.all(
+      NETWORK_NODES.map((name) => copy === undefined ? this.#nodes.read(name) : own(copy, name)),
+    );
+    const [type, gatewayDevice] = checkNetwork(values, action);
+    if (copy === undefined) this.#network = values;
     return networkPasses(this.#id, script, action, {
       type,
       gatewayDevice,
@@ -247,7 +251,7 @@ function changesOf(
   after: Readonly<Record<string, string>>,
 ): Record<string, string> {
   return Object.fromEntries(
-    Object.entries(after).filter(([name, value]) => before[name] !== value),
+    Object.entries(after).filter(([name, value]) => own(before, name) !== value),
   );
 }
 
@@ -256,16 +260,32 @@ function baseOf(copy: Readonly<Record<string, string>> | undefined): string {
   return copy === undefined ? BACKEND_BASE : COPY_BASE;
 }
 
-/** What a network script is told of nodes `type` and `gatewaydev`. @throws Error */
+/** What network scripts make arguments of programs (`ip`, `iptables`) of. */
+const NETWORK_NODES = ["type", "gatewaydev", "vifname", "bridge"] as const;
+
+/**
+ * What a network script is told of its nodes. What it would make arguments of is checked before it adds;
+ * what is to be undone is undone in any case.
+ * @throws Error
+ */
 function checkNetwork(
-  type: string | undefined,
-  gateway = "",
+  [type, gateway = "", vifname = "", bridge = ""]: readonly (string | undefined)[],
+  action: ScriptAction,
 ): [type: "vif" | "vif_ioemu", gateway: string] {
-  if (type !== "vif" && type !== "vif_ioemu") {
-    throw new Error(`node type is ${quote(type)}; expected vif or vif_ioemu`);
+  const refuse = (name: string, value: string | undefined, expected: string): never => {
+    throw new Error(`node ${name} is ${quote(value)}; expected ${expected}`);
+  };
+  if (type !== "vif" && type !== "vif_ioemu") return refuse("type", type, "vif or vif_ioemu");
+  if (gateway !== "" && !isGatewayDevice(gateway)) {
+    refuse("gatewaydev", gateway, `an interface name, ${GATEWAY_DEVICE_RULE}`);
   }
-  if (gateway.length > INTERFACE_NAME_MAX || !/^[\w.:@-]*$/.test(gateway)) {
-    throw new Error(`node gatewaydev is ${quote(gateway)}; expected an interface name`);
+  if (action === "remove") return [type, gateway];
+  if (vifname !== "" && !isInterfaceName(vifname)) {
+    refuse("vifname", vifname, `an interface name, ${INTERFACE_NAME_RULE}`);
+  }
+  // Open vSwitch's has VLANs behind it.
+  if (/[\s\p{Cc}]|^[-!@]|\+$/u.test(bridge)) {
+    refuse("bridge", bridge, "a bridge, not beginning with -, ! or @, not ending with +");
   }
   return [type, gateway];
 }

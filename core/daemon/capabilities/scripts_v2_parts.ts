@@ -1,4 +1,5 @@
 /** What version 2 scripts are run with, by the daemon and by the commands. */
+import { own } from "../../../contract/v1/own.ts";
 import type { DeviceId } from "../../xen/device_id.ts";
 import type { V2Parts } from "../../hotplug/v2/run.ts";
 import type { Log } from "../../log/log.ts";
@@ -16,7 +17,7 @@ export async function v2Parts(
   environment: Readonly<Record<string, string>>,
 ): Promise<V2Parts> {
   const { store, clock, files, processes, orphans, scripts, helperLog } = parts;
-  const operation = environment[OPERATION_VARIABLE] ?? crypto.randomUUID();
+  const operation = own(environment, OPERATION_VARIABLE) ?? crypto.randomUUID();
   return {
     store,
     clock,

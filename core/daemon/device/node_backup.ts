@@ -2,6 +2,7 @@
  * A copy of a device's nodes, for scripts that have to undo what they did for a directory that is
  * gone: they read all they need from the store.
  */
+import { own } from "../../../contract/v1/own.ts";
 import { type DeviceId, relativeBackendPath } from "../../xen/device_id.ts";
 import { absentOrHidden } from "../../xenstore/access.ts";
 import type { StoreClient } from "../../xenstore/client.ts";
@@ -28,7 +29,7 @@ export async function copyOf(
 ): Promise<Record<string, string>> {
   const names = (await absentOrHidden(store.list(directory)) ?? []).slice(0, NODES_MAX);
   const values = await Promise.all(names.map((name) => {
-    const value = Object.hasOwn(known, name) && !volatile.includes(name) ? known[name] : undefined;
+    const value = volatile.includes(name) ? undefined : own(known, name);
     return value ?? store.readVisible(`${directory}/${name}`);
   }));
   const copy: Record<string, string> = {};

@@ -1,4 +1,5 @@
 /** Records of devices by name, and by what their undo records say. */
+import { own } from "../../../contract/v1/own.ts";
 import { deviceName } from "../../xen/device_id.ts";
 import type { JournalEntry } from "./entry.ts";
 
@@ -101,7 +102,7 @@ function isOneOfMany(undo: string): boolean {
 
 /** What a record has itself: `constructor` may be a name, too. */
 function valueOf(undo: JournalEntry["undo"], name: string): UndoValue | undefined {
-  return Object.hasOwn(undo, name) ? undo[name] : undefined;
+  return own(undo, name);
 }
 
 function list(index: Index, value: UndoValue | undefined, name: string): void {

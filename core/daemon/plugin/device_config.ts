@@ -1,4 +1,5 @@
 /** A device's configuration: texts from the store, made into values with errors worth reading. Pure. */
+import { own } from "../../../contract/v1/own.ts";
 import type { DeviceConfig, IntegerRange } from "../../../contract/v1/plugin.ts";
 
 /** Longest value shown in an error, in characters. */
@@ -7,7 +8,7 @@ const SHOWN_MAX = 80;
 /** @param nodes the nodes as they are in the store */
 export function deviceConfig(nodes: Readonly<Record<string, string>>): DeviceConfig {
   const valueOf = (name: string): string | undefined => {
-    const value = Object.hasOwn(nodes, name) ? nodes[name] : undefined;
+    const value = own(nodes, name);
     return value === "" ? undefined : value;
   };
   const fault = (name: string, expected: string): never => {

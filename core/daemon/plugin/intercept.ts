@@ -1,4 +1,5 @@
 /** Standing between a plugin and its device: every use of a capability passes by. Pure. */
+import { own } from "../../../contract/v1/own.ts";
 import {
   CAPABILITIES,
   type Capabilities,
@@ -63,5 +64,5 @@ export function functionOf(device: Device, name: string): Use {
 function placeOf(name: string): { groups: readonly string[]; last: string } {
   const words = name.split(".");
   const last = words.pop()!;
-  return { groups: words.flatMap((word) => PLACES[word] ?? [word]), last };
+  return { groups: words.flatMap((word) => own(PLACES, word) ?? [word]), last };
 }

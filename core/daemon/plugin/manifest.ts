@@ -1,4 +1,5 @@
 /** Manifests: what a plugin file says of itself, readable without running it. Pure. */
+import { own } from "../../../contract/v1/own.ts";
 import { isKind, KIND_LENGTH_MAX } from "../../xen/device_id.ts";
 import {
   CONTRACT_VERSIONS,
@@ -124,9 +125,7 @@ export function checkContract(api: number): void {
 /** Kind of the frontend's directory of devices of a backend kind. */
 export function frontendKindOf({ frontendKind }: PluginManifest, kind: string): string {
   if (typeof frontendKind === "string") return frontendKind;
-  return frontendKind !== undefined && Object.hasOwn(frontendKind, kind)
-    ? frontendKind[kind]!
-    : kind;
+  return own(frontendKind ?? {}, kind) ?? kind;
 }
 
 /** What proves that an add of a plugin has succeeded. */

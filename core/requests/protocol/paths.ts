@@ -1,4 +1,5 @@
 /** Where requests are in the store. Pure. */
+import { own } from "../../../contract/v1/own.ts";
 import { backendPath, type DeviceId, parseBackendPath, placeOf } from "../../xen/device_id.ts";
 import { domainPath } from "../../xenstore/paths.ts";
 
@@ -56,7 +57,7 @@ const BACKEND_KINDS: Readonly<Record<string, readonly string[]>> = {
 
 /** Backend kinds that may serve a request. */
 export function backendKindsFor(requestKind: string): readonly string[] {
-  return BACKEND_KINDS[requestKind] ?? [requestKind];
+  return own(BACKEND_KINDS, requestKind) ?? [requestKind];
 }
 
 /** The kind of request that a backend kind serves. */

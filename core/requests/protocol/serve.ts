@@ -1,4 +1,5 @@
 /** From a request to a backend directory: which backend, with which nodes. Pure. */
+import { own } from "../../../contract/v1/own.ts";
 import { type DeviceId, frontendPath } from "../../xen/device_id.ts";
 import type { Permission } from "../../xenstore/permissions.ts";
 import { REQUEST_MARK } from "./nodes.ts";
@@ -61,7 +62,7 @@ export function serve(id: RequestId, request: Request, here: Locality): Serving 
   if (!here.serves(kind)) {
     throw new RequestFault(`no plugin of this driver domain serves kind ${kind}`);
   }
-  const script = request.script || DEFAULT_SCRIPTS[kind];
+  const script = request.script || own(DEFAULT_SCRIPTS, kind);
   const device = { ...id, kind };
   const config = Object.entries(request.config).filter(([name]) => !OWN_WORDS.has(name));
   return {
@@ -96,8 +97,8 @@ function chooseDisk(
   { serves, target, files }: Locality,
 ): { kind: string; params: string; extra: [string, string][] } {
   const { format = "raw", backendtype: asked } = config;
-  const prefix = FORMATS[format];
-  if (prefix === undefined || !Object.hasOwn(FORMATS, format)) {
+  const prefix = own(FORMATS, format);
+  if (prefix === undefined) {
     throw new RequestFault(
       `node config/format is ${JSON.stringify(format)}; expected ${
         Object.keys(FORMATS).join(", ")

@@ -1,4 +1,5 @@
 /** A request as nodes to be written: from the plan of a device, without what is not ours to say. Pure. */
+import { own } from "../../../contract/v1/own.ts";
 import { backendPath, type DeviceId } from "../../xen/device_id.ts";
 import { DRIVER_NODES, readable, REQUEST_MARK, writable } from "../protocol/nodes.ts";
 import { type RequestId, requestKindOf, requestPath } from "../protocol/paths.ts";
@@ -176,7 +177,7 @@ export function publishSteps(
     });
   const pointer = backendPath(device);
   const types: Readonly<Record<string, string>> = { vbd: "phy", qdisk: "qdisk", vbd3: "vbd3" };
-  const type = id.kind === "vbd" ? types[device.kind] : undefined;
+  const type = id.kind === "vbd" ? own(types, device.kind) : undefined;
   return [
     { type: "remove", path: paths.frontend },
     { type: "mkdir", path: paths.frontend },

@@ -1,4 +1,5 @@
 /** Specifications that are lists of `key=value`, by tables of their keys. Pure. */
+import { own } from "../../../contract/v1/own.ts";
 import { checkValue, keyAndValue, separatedItems, type SpecItem } from "./items.ts";
 import { parseCount } from "./numbers.ts";
 import { endOf, SpecError } from "./spec_error.ts";
@@ -96,7 +97,7 @@ export function readFields<Table extends Fields>(
   const items = new Map<string, SpecItem>();
   for (const item of join(separatedItems(texts))) {
     const [key, value] = keyAndValue(item);
-    const field = Object.hasOwn(table, key) ? table[key] : undefined;
+    const field = own(table, key);
     if (field === undefined || value === undefined) {
       throw new SpecError(device, "unknown parameter", item.place, ruleOf(table));
     }

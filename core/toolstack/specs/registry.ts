@@ -1,4 +1,5 @@
 /** Parsers of device specifications, by what they are called and by the kinds they are for. Pure. */
+import { own } from "../../../contract/v1/own.ts";
 import { NIC_COLO_KEYS } from "./nic/colo.ts";
 import { DISK_FLAGS, DISK_KEYS } from "./disk/lexer.ts";
 import { parseDisk } from "./disk/parse.ts";
@@ -47,7 +48,7 @@ export const BUILT_IN_PARSERS: {
 } = {
   disk: parser("disk", ["vbd", "qdisk", "vbd3", "virtio_disk"], parseDisk, () => [
     "[TARGET[,FORMAT[,VDEV[,ACCESS]]]] and",
-    ...DISK_KEYS.map((key) => `${key}=… ${DISK_RULES[key] ?? ""}`.trimEnd()),
+    ...DISK_KEYS.map((key) => `${key}=… ${own(DISK_RULES, key) ?? ""}`.trimEnd()),
     ...DISK_FLAGS,
     "target=… all the rest, commas included",
   ]),

@@ -80,6 +80,70 @@ describe("scripts", () => {
   });
 });
 
+describe("what becomes an argument of a network script's programs", () => {
+  let script: string;
+
+  beforeEach(() => {
+    script = join(directory, "vif");
+    writeFileSync(script, `#!/bin/sh\necho ran $1 >> ${directory}/ran\n`, { mode: 0o755 });
+    const policy = { directories: [directory], trustedUids: [0, process.getuid!()] };
+    world.parts = {
+      ...world.parts,
+      scripts: { policy, limits: DEFAULT_LIMITS, path: "/bin", environment: {} },
+    };
+  });
+
+  test("is checked before it adds, and nothing is run", async () => {
+    const seen: Record<string, string> = {};
+    await attach(async (device) => {
+      const { signal } = new AbortController();
+      const add = () =>
+        device.scripts.run("network", script, "add", signal)
+          .then(() => "ran", (error: Error) => error.message);
+      await device.nodes.write({ type: "vif" });
+      for (
+        const [node, value] of [
+          ...["eth+", "+", "-x", "!eth0", "@a", "a b", "x".repeat(16), "a\u0001b"]
+            .map((value) => ["vifname", value] as const),
+          ...["br+", "-br", "a b", "a\nb", "!br"].map((value) => ["bridge", value] as const),
+          ...["-eth0", "eth+", "eth0:a b"].map((value) => ["gatewaydev", value] as const),
+        ]
+      ) {
+        await device.nodes.write({ [node]: value });
+        seen[`${node} ${value}`] = await device.scripts.check("network", script)
+          .then(() => "right", (error: Error) => error.message);
+        expect(await add()).toBe(seen[`${node} ${value}`]!);
+        await device.nodes.write({ [node]: "" });
+      }
+    });
+    for (const [given, said] of Object.entries(seen)) {
+      const [node] = given.split(" ");
+      expect([given, said]).toEqual([
+        given,
+        expect.stringMatching(new RegExp(`^node ${node} is .*; expected `)),
+      ]);
+    }
+    expect(Object.keys(seen)).toHaveLength(16);
+    expect(existsSync(join(directory, "ran"))).toBeFalse();
+  });
+
+  test("is no reason not to undo: what somebody else has set up, say", async () => {
+    const { signal } = new AbortController();
+    const names = { vifname: "lan0", bridge: "ovsbr0.10:20", gatewaydev: "eth0:1" };
+    await attach(async (device) => {
+      await device.nodes.write({ type: "vif", ...names });
+      await device.scripts.run("network", script, "add", signal);
+      await device.nodes.write({ vifname: "eth+" });
+    });
+    world.recorder.within = async (_, device) => {
+      await device.scripts.run("network", script, "remove", signal);
+    };
+    await world.toolstack().remove(disk);
+    await world.gone(DISK);
+    expect(readFileSync(join(directory, "ran"), "utf8")).toBe("ran online\nran offline\n");
+  });
+});
+
 describe("what a plugin asks for has bounds", () => {
   const told = (work: Promise<unknown>) => work.then(String, (error: Error) => error.message);
 

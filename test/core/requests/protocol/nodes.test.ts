@@ -9,6 +9,7 @@ import {
   REQUEST_NODES,
 } from "../../../../core/requests/protocol/nodes.ts";
 import {
+  backendKindsFor,
   claimPath,
   claimRoot,
   parseServingDevice,
@@ -142,6 +143,29 @@ describe("a request", () => {
     expect(refusal({ "config/mac": "x".repeat(3000) })).toMatch(/has 3000 bytes; at most 2048/);
   });
 
+  test.each(["constructor", "__proto__", "tostring", "valueof", "hasownproperty"])(
+    "of kind %s is of no kind that there is",
+    (kind) => {
+      const id = { ...ID, kind };
+      const here: Locality = {
+        serves: () => false,
+        target: "file",
+        files: "loop",
+        scriptDirectory: "/scripts",
+      };
+      expect(() => serve(id, parseRequest(NODES), here)).toThrow(
+        `no plugin of this driver domain serves kind ${kind}`,
+      );
+      expect(backendKindsFor(kind)).toEqual([kind]);
+      expect(parseServingDevice(`/local/domain/1/backend/${kind}/7/51712`, id)?.kind)
+        .toBe(kind === "__proto__" ? undefined : kind);
+      // With a plugin for it, it has no script but the one that it names.
+      const { nodes } = serve(id, parseRequest(NODES), { ...here, serves: () => true });
+      expect(nodes.map(([name]) => name)).not.toContain("script");
+      for (const [, value] of nodes) expect(value).toBeString();
+    },
+  );
+
   test("is served by what fits", () => {
     const here: Locality = {
       serves: (kind) => kind !== "vbd3",
@@ -173,6 +197,8 @@ describe("a request", () => {
         [{ "config/format": "qcow2", "config/backendtype": "phy" }, {}, /cannot be served by phy/],
         [{ "config/backendtype": "tap" }, {}, /no plugin .* serves kind vbd3/],
         [{ "config/format": "toString" }, {}, /config\/format is "toString"; expected raw/],
+        [{ "config/format": "__proto__" }, {}, /config\/format is "__proto__"; expected raw/],
+        [{ "config/backendtype": "constructor" }, {}, /backendtype is "constructor"; expected phy/],
         [{}, { target: undefined }, /there is no "\/image" in this driver domain/],
         [{}, { target: "other" }, /neither a block device nor a file/],
       ] as const
