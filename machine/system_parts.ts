@@ -1,5 +1,5 @@
 /** The parts of a daemon that are the machine's, and the same for every daemon on it. */
-import { systemBlockDevices } from "../platform/linux/block_devices.ts";
+import { storage } from "../platform/storage.ts";
 import { systemNetworkLinks } from "../platform/linux/network_links.ts";
 import { systemClock } from "../platform/clock.ts";
 import { nearFiles, targetFiles } from "../platform/io/files.ts";
@@ -35,7 +35,7 @@ export function systemParts(
     exclusive: new Exclusive(),
     releases: new Releases(),
     hotplug: new HotplugDirectories(store),
-    blocks: systemBlockDevices,
+    blocks: storage.blocks,
     links: systemNetworkLinks,
     children: new ChildKeeper(systemProcesses, systemProcessTable, systemClock),
     deviceModels: new DeviceModels(store, systemProcesses, systemProcessTable, systemClock),

@@ -4,6 +4,12 @@ export interface Program {
   readonly command: readonly [string, ...string[]];
   /** Its file, when it is one file with everything in it. */
   readonly binary: string | null;
+  /** How it is started as a storage helper, and how long one is kept that has nothing to do, in ms; null: for good. */
+  readonly storageHelper: {
+    readonly argv: readonly [string, ...string[]];
+    readonly env: Readonly<Record<string, string>>;
+    readonly keepMs: number | null;
+  };
   /** argv[0], as the caller gave it. */
   readonly calledAs: string;
   /** The arguments, as texts. */

@@ -13,6 +13,11 @@ export function selfCommand(): [string, ...string[]] {
   return [file, ...args];
 }
 
+/** The same, to be a storage helper. */
+export function storageHelperCommand(): readonly [string, ...string[]] {
+  return program.storageHelper.argv;
+}
+
 /** The name that this program was called by: argv[0], as the caller gave it. */
 export function calledAs(): string {
   return program.calledAs;

@@ -1,5 +1,6 @@
 /** What has become of a disk that was set up, by whatever means. */
 import type { Device, Findings } from "../../contract/v1/plugin.ts";
+import { imageNotices } from "./image.ts";
 import type { VbdUndo } from "./undo.ts";
 
 /** LOOP_MAJOR of linux/major.h. */
@@ -22,11 +23,22 @@ async function ofDisk(
   return await system.readText(`${sysfs}/${name}`) ?? await system.readText(`${sysfs}/../${name}`);
 }
 
-/** Records which use of its block device a disk is, whose number may become another one's. */
+/**
+ * Records which use of its block device a disk is, whose number may become another one's.
+ * @throws Error for one without a single sector
+ */
 export async function recordDisk(device: Device, number: string | undefined): Promise<void> {
   const sysfs = number === undefined ? null : sysfsOf(number);
+  if (sysfs !== null && await isEmpty(device, sysfs)) {
+    throw new Error(`its block device ${number} has no sector: nothing could be read from it`);
+  }
   const diskseq = sysfs === null ? undefined : await ofDisk(device, sysfs, "diskseq");
   if (diskseq !== undefined) await device.recordUndo({ disk: `${number}#${diskseq}` });
+}
+
+/** Whether a block device is smaller than a sector, as the kernel counts them (512 bytes). */
+async function isEmpty({ system }: Device, sysfs: string): Promise<boolean> {
+  return await system.readText(`${sysfs}/size`) === "0";
 }
 
 /** Whether it can still work, and whether its nodes say what they said. */
@@ -37,18 +49,17 @@ export async function checkDisk(device: Device): Promise<Findings> {
   if (number === undefined || sysfs === null) return {};
   const broken = await faultOf(device, number, sysfs);
   if (broken !== null) return { broken };
-  if (written === number) return {};
+  const notices = await imageNotices(device, sysfs);
+  const found = notices.length === 0 ? {} : { notices };
+  if (written === number) return found;
   if (written !== undefined && written !== "") {
-    return {
-      notices: [
-        `physical-device says ${JSON.stringify(written.slice(0, 40))} by now, not ${number}`,
-      ],
-    };
+    const says = JSON.stringify(written.slice(0, 40));
+    return { notices: [...notices, `physical-device says ${says} by now, not ${number}`] };
   }
   // Without its directory it has no nodes, which is for the daemon to see.
-  if (await device.nodes.read("frontend-id") === undefined) return {};
+  if (await device.nodes.read("frontend-id") === undefined) return found;
   await device.nodes.write({ "physical-device": number });
-  return { mended: [`physical-device was removed: ${number} is written again`] };
+  return { ...found, mended: [`physical-device was removed: ${number} is written again`] };
 }
 
 async function faultOf(device: Device, number: string, sysfs: string): Promise<string | null> {
@@ -60,13 +71,21 @@ async function faultOf(device: Device, number: string, sysfs: string): Promise<s
   if (isLoop && !await system.exists(`${sysfs}/loop/backing_file`)) {
     return `its loop device ${node ?? number} was detached`;
   }
+  if (await isEmpty(device, sysfs) && !await isRemovable(device, sysfs)) {
+    return `its block device ${number} has no sector left`;
+  }
   // Whoever changes a medium does not change the drive.
   const recorded = disk.startsWith(`${number}#`) ? disk : use;
   const before = recorded.slice(recorded.lastIndexOf("#") + 1);
   if (before === "") return null;
-  const [diskseq, removable] = await Promise.all(
-    ["diskseq", "removable"].map((name) => ofDisk(device, sysfs, name)),
-  );
+  const diskseq = await ofDisk(device, sysfs, "diskseq");
   if (diskseq === undefined || diskseq === before) return null;
-  return removable === "1" ? null : `its block device ${number} is another one by now`;
+  return await isRemovable(device, sysfs)
+    ? null
+    : `its block device ${number} is another one by now`;
+}
+
+/** Whether its medium may be taken out. */
+async function isRemovable(device: Device, sysfs: string): Promise<boolean> {
+  return await ofDisk(device, sysfs, "removable") === "1";
 }

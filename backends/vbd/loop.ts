@@ -74,12 +74,12 @@ export async function detach(device: Device, undo: VbdUndo, signal: AbortSignal)
   const { params = "", node, use } = undo;
   const before = new Set((undo.loops ?? "").split(" "));
   const recorded = /^\/dev\/(loop\d+)$/.exec(node ?? "")?.[1];
-  const carriers = await loopsOf(device.system, params);
-  // What carries a target that is no path only the record tells.
-  if (recorded !== undefined && !carriers.includes(recorded)) {
-    if (!await isOurs(device, undo, recorded)) return;
-    carriers.push(recorded);
-  }
+  // Where the record tells, the target need not be looked for: it may not answer.
+  const carriers = recorded === undefined
+    ? await loopsOf(device.system, params)
+    : await isOurs(device, undo, recorded)
+    ? [recorded]
+    : [];
   for (const loop of carriers) {
     const path = `/dev/${loop}`;
     if (node !== undefined && path !== node) continue;

@@ -16,6 +16,9 @@ import { checkHere, lookHere, refuseBusy, takeClaim } from "./sharing.ts";
 import { stackOf } from "./stack.ts";
 import type { VbdUndo } from "./undo.ts";
 
+/** Bytes of a sector, as the guest counts them (xen/include/public/io/blkif.h). */
+const SECTOR = 512;
+
 /** Nodes that are being read. */
 interface Asked {
   readonly request: Promise<BlockRequest>;
@@ -122,6 +125,9 @@ async function findTarget(blocks: BlockDevices, request: BlockRequest): Promise<
   if (target.kind === "directory") throw refused("it is a directory");
   if (target.kind === "other" || (isName && target.kind !== "block")) {
     throw refused("it is no block device");
+  }
+  if (target.size < SECTOR) {
+    throw refused(`it has ${target.size} bytes, and a disk has a sector of ${SECTOR} or more`);
   }
   return target;
 }

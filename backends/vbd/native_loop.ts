@@ -36,6 +36,12 @@ export function useName(node: string, diskseq: number | undefined): string {
   return `${node}#${diskseq ?? ""}`;
 }
 
+/** The number of a use that was recorded; undefined when there was none (before Linux 5.15). */
+function sequenceIn(node: string, use: string | undefined): number | undefined {
+  const digits = use?.startsWith(`${node}#`) ? use.slice(node.length + 1) : "";
+  return /^\d+$/.test(digits) ? Number(digits) : undefined;
+}
+
 /**
  * Detaches the loop device that the undo record speaks of, if there (still) is one. When somebody
  * has it open for long it is left to the kernel, which detaches it when that ends.
@@ -45,13 +51,16 @@ export async function releaseLoop(
   blocks: BlockDevices,
   signal: AbortSignal,
 ): Promise<void> {
-  const { tag, file, node } = device.undo as VbdUndo;
+  const { tag, file, node, use } = device.undo as VbdUndo;
   if (tag === undefined || file === undefined) return;
-  // Killed before it could say which, it has to be looked for.
-  const which = { tag, file, ...(node === undefined ? {} : { node }) };
   for (let waited = 0;; waited += PAUSE_MS) {
     let pending: string | undefined;
-    for (const { node, diskseq } of await blocks.loops(which)) {
+    const known = node === undefined ? undefined : sequenceIn(node, use);
+    const loops = node !== undefined && known !== undefined
+      ? [{ node, diskseq: known }]
+      // Killed before it could say which, it has to be looked for.
+      : await blocks.loops({ tag, file, ...(node === undefined ? {} : { node }) });
+    for (const { node, diskseq } of loops) {
       const use = { tag, file, ...(diskseq === undefined ? {} : { diskseq }) };
       if (await blocks.detachLoop(node, use) === "pending") pending = node;
     }

@@ -7,7 +7,7 @@ import { type Claim, claimIn, toUndo, writesIn } from "./claim.ts";
 import { shown } from "./request.ts";
 import { type Rival, rivalsOf } from "./rivals.ts";
 import { beginTogether, nameOf, strangersAmong } from "./together.ts";
-import { type OwnStack, readOwnUses, usedHere } from "./used_here.ts";
+import { type OwnUses, readOwnUses, usedHere } from "./used_here.ts";
 
 /**
  * How long another guest's device may take to let go, in ms, that shows no sign of it: its removal may
@@ -84,9 +84,11 @@ export async function takeClaim(
 }
 
 /** What this domain itself uses, as far as it matters to a device of this mode. */
-export async function lookHere(device: Device, mode: string): Promise<readonly OwnStack[]> {
+export async function lookHere(device: Device, mode: string): Promise<OwnUses> {
   // What only reads may share with what only reads.
-  return isUnchecked(mode) ? [] : await readOwnUses(device.system, writesIn(mode));
+  return isUnchecked(mode)
+    ? { stacks: [], mounts: [] }
+    : await readOwnUses(device.system, writesIn(mode));
 }
 
 /**
@@ -98,9 +100,9 @@ export async function checkHere(
   target: string,
   { extents }: Claim,
   mode: string,
-  own: Promise<readonly OwnStack[]> = lookHere(device, mode),
+  own: Promise<OwnUses> = lookHere(device, mode),
 ): Promise<void> {
-  const found = usedHere(await own, extents);
+  const found = await usedHere(await own, extents);
   if (found === undefined) return;
   await refuseBusy(device, `${shown(target)} cannot be shared: ${found}; ${meant(mode)}`);
 }

@@ -33,6 +33,22 @@ export function identityOfText(number: string | undefined): string | undefined {
   return match === null ? undefined : identityOfNumber(Number(match[1]), Number(match[2]));
 }
 
+/** A file that a loop device carries, by its name alone: who keeps it has not been asked. */
+export interface FileBehind {
+  readonly path: string;
+  /** What is used of it; `on` is the loop device. */
+  readonly extent: Extent;
+  /** Asks which file that is; undefined when nobody can tell. @throws SystemError when there is no answer */
+  identify(): Promise<string | undefined>;
+}
+
+/** What something stands on, as far as sysfs tells. */
+export interface Stack {
+  /** Block devices, and what it began with; the nearest first. */
+  readonly extents: readonly Extent[];
+  readonly files: readonly FileBehind[];
+}
+
 /**
  * All that something stands on, itself among it, the nearest first. Files are not looked through: what
  * their file system is on is mounted.
@@ -40,8 +56,33 @@ export function identityOfText(number: string | undefined): string | undefined {
  */
 export async function stackOf(system: DeviceSystem, identity: string): Promise<Extent[]> {
   const found: Extent[] = [];
-  const keys = new Set<string>();
-  let level: readonly Extent[] = [wholeOf(identity)];
+  for (let from = [wholeOf(identity)]; from.length > 0;) {
+    const { extents, files } = await lookThrough(system, from, found);
+    found.push(...extents);
+    const behind = await Promise.all(files.map(async ({ extent, identify }) => {
+      const on = await identify();
+      return on === undefined ? [] : [{ ...extent, on }];
+    }));
+    from = behind.flat();
+  }
+  return found;
+}
+
+/** The same without asking storage: of somebody else's, which may not answer. */
+export function stackBySysfs(system: DeviceSystem, identity: string): Promise<Stack> {
+  return lookThrough(system, [wholeOf(identity)], []);
+}
+
+/** @param known what has been looked through before */
+async function lookThrough(
+  system: DeviceSystem,
+  from: readonly Extent[],
+  known: readonly Extent[],
+): Promise<Stack> {
+  const found: Extent[] = [];
+  const files: FileBehind[] = [];
+  const keys = new Set(known.map((extent) => JSON.stringify(extent)));
+  let level = from;
   while (level.length > 0) {
     const fresh = level.filter((extent) => {
       const key = JSON.stringify(extent);
@@ -50,18 +91,22 @@ export async function stackOf(system: DeviceSystem, identity: string): Promise<E
       return true;
     });
     found.push(...fresh);
-    level = (await Promise.all(fresh.map((extent) => below(system, extent)))).flat();
+    level = (await Promise.all(fresh.map((extent) => below(system, extent, files)))).flat();
   }
-  return found;
+  return { extents: found, files };
 }
 
-async function below(system: DeviceSystem, extent: Extent): Promise<Extent[]> {
+async function below(
+  system: DeviceSystem,
+  extent: Extent,
+  files: FileBehind[],
+): Promise<Extent[]> {
   const number = numberOfIdentity(extent.on);
   if (number === undefined) return [];
   const directory = `/sys/dev/block/${number}`;
   const names = await system.list(directory);
   if (names.includes("partition")) return await belowPartition(system, directory, extent);
-  if (names.includes("loop")) return await belowLoop(system, directory, extent);
+  if (names.includes("loop")) return await belowLoop(system, directory, extent, files);
   const slaves = names.includes("slaves") ? await system.list(`${directory}/slaves`) : [];
   if (slaves.length === 0) return [];
   const table = names.includes("dm") ? await system.readText(`${directory}/dm/uuid`) ?? "" : "";
@@ -92,10 +137,12 @@ async function belowPartition(
     : [within(extent, on, Number(start) * SECTOR, Number(size) * SECTOR)];
 }
 
+/** @param files gets what it carries, unless that is a block device */
 async function belowLoop(
   system: DeviceSystem,
   directory: string,
   extent: Extent,
+  files: FileBehind[],
 ): Promise<Extent[]> {
   const [file, offset, limit] = await Promise.all(
     ["backing_file", "offset", "sizelimit"].map((name) =>
@@ -103,11 +150,28 @@ async function belowLoop(
     ),
   );
   if (file === undefined) return [];
-  const on = await system.identityOf(file) ?? await askLoop(system, directory);
   // 0 stands for no limit.
-  return on === undefined
-    ? []
-    : [within(extent, on, Number(offset ?? 0), Number(limit ?? 0) || Infinity)];
+  const [start, size] = [Number(offset ?? 0), Number(limit ?? 0) || Infinity];
+  const node = await identityOfNode(system, file);
+  if (node !== undefined) return [within(extent, node, start, size)];
+  files.push({
+    path: file,
+    extent: within(extent, extent.on, start, size),
+    identify: async () => await system.identityOf(file) ?? await askLoop(system, directory),
+  });
+  return [];
+}
+
+/** The identity of a device node; undefined for what is not in `/dev`. */
+export async function identityOfNode(
+  system: DeviceSystem,
+  path: string,
+): Promise<string | undefined> {
+  const name = /^\/dev\/(.+)$/.exec(path)?.[1];
+  if (name === undefined) return undefined;
+  // Where the kernel's own name stands there, nothing has to be looked for.
+  const number = await system.readText(`/sys/class/block/${name.replaceAll("/", "!")}/dev`);
+  return identityOfText(number) ?? await system.identityOf(path);
 }
 
 /** The file behind a loop device that has no name any more, or none that leads to it here. */

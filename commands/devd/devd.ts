@@ -4,6 +4,7 @@ import { DEFAULT_TIMES, type LifecycleTimes } from "../../core/xen/times.ts";
 import { configureLog, type LogLevel, openLog } from "../../core/log/log.ts";
 import { systemClock } from "../../platform/clock.ts";
 import { changeToRoot, onTermination, printIfRoom } from "../../platform/self.ts";
+import { storage } from "../../platform/storage.ts";
 import { tuneAfterStart } from "../../platform/tuning.ts";
 import type { BuiltIn } from "../../core/daemon/plugin/host.ts";
 import { type Connected, connectStore } from "../../machine/connect.ts";
@@ -98,6 +99,7 @@ async function serve(
   { log: file, ready }: Surroundings,
 ): Promise<number> {
   const log = openLog();
+  storage.report = (line) => log.warning(line);
   let serving: Serving | null = null;
   const leaveSignals = await takeSignals({
     reload: () => void reload(options, serving, file),

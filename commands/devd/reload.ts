@@ -6,6 +6,7 @@ import type { PluginOptions } from "../plugin/set.ts";
 import { readSettings } from "../plugin/set.ts";
 import type { BackgroundLog } from "./background_log.ts";
 import type { Serving } from "./serving.ts";
+import { storage } from "../../platform/storage.ts";
 import { stateLines } from "./state_report.ts";
 
 /**
@@ -53,5 +54,7 @@ export function reportState(serving: Serving | null): void {
   const answer = openAnswers();
   if (serving === null) return answer("SIGUSR1: not serving yet");
   const { devices } = serving.daemon;
-  for (const line of stateLines(devices.reports(), devices.held)) answer(line);
+  const now = performance.now();
+  const unanswered = storage.left.map(({ since, ...left }) => ({ ...left, ms: now - since }));
+  for (const line of stateLines(devices.reports(), devices.held, unanswered)) answer(line);
 }

@@ -98,7 +98,8 @@ export async function openServing(
       ...(only === undefined && requests
         ? { requests: { presence: `${VERSION} ${await bootId()}`, files: "loop" as const } }
         : {}),
-      directories: new DirectoryKeeper(targetFiles, own),
+      // Something that does not answer may be mounted in one that is removed.
+      directories: new DirectoryKeeper({ ...systemFiles, remove: targetFiles.remove }, own),
       calls: callLimits(times),
       scripts: {
         policy: { directories: scripts, trustedUids: [0, effectiveUid()] },

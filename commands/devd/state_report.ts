@@ -8,8 +8,23 @@ const LISTED_MAX = 1000;
 /** Most of an error that is shown, in characters. */
 const ERROR_MAX = 300;
 
-/** One line for all, and one for each device. */
-export function stateLines(reports: readonly DeviceReport[], held: number): string[] {
+/** A call that storage has not answered. */
+export interface Unanswered {
+  readonly pid: number;
+  /** `stat "/images/a"` */
+  readonly call: string;
+  /** What does not answer. */
+  readonly place: string;
+  /** For how long, in ms. */
+  readonly ms: number;
+}
+
+/** One line for all, one for each device, and one for each call that storage does not answer. */
+export function stateLines(
+  reports: readonly DeviceReport[],
+  held: number,
+  unanswered: readonly Unanswered[] = [],
+): string[] {
   const sorted = reports.map((report) => ({ report, name: report.label }))
     .sort((a, b) => rank(a.report) - rank(b.report) || compare(a.name, b.name));
   const lines = sorted.slice(0, LISTED_MAX)
@@ -19,6 +34,9 @@ export function stateLines(reports: readonly DeviceReport[], held: number): stri
     `state of all devices: ${reports.length} known, ${held} set up or half so`,
     ...lines,
     ...(more > 0 ? [`… and ${more} more`] : []),
+    ...unanswered.map(({ pid, call, place, ms }) =>
+      `storage: ${place} has not answered for ${duration(ms)}: ${call}, process ${pid}`
+    ),
   ];
 }
 

@@ -7,7 +7,7 @@ import type { Engine } from "./engine.ts";
 import { linesOf } from "./lines.ts";
 
 /** Files that the small binary has another of, in `platform/quickjs`. */
-const FACADES = ["kernel", "runtime", "modules", "tuning", "storage"];
+const FACADES = ["kernel", "runtime", "modules", "tuning"];
 
 /** What the command line's library imports of Node, and the file that stands in for it. */
 const NODE_STAND_INS: Readonly<Record<string, string>> = {

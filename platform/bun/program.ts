@@ -5,6 +5,22 @@ import { systemError } from "../system_error.ts";
 
 const isCompiled = Bun.main.startsWith("/$bunfs/");
 
+/** A storage helper's main module, where there is no binary. */
+const HELPER = new URL("../storage/main.ts", import.meta.url).pathname;
+
+/** Settings of the engine for one, which does little. */
+const HELPER_SETTINGS = {
+  BUN_JSC_thresholdForJITAfterWarmUp: "200000",
+  BUN_JSC_thresholdForJITSoon: "200000",
+  BUN_GC_TIMER_DISABLE: "1",
+};
+
+/**
+ * How long one is kept that has nothing to do, in ms: here it takes as much memory as half a daemon, and a
+ * twentieth of a second to start.
+ */
+const HELPER_KEEP_MS = 60_000;
+
 /** What stands in the runtime's own list of arguments for what is no UTF-8. */
 const REPLACEMENT = "\ufffd";
 
@@ -17,6 +33,11 @@ function latin1(bytes: Uint8Array): string {
 export const program: Program = {
   command: isCompiled ? [process.execPath] : [process.execPath, Bun.main],
   binary: isCompiled ? process.execPath : null,
+  storageHelper: {
+    argv: isCompiled ? [process.execPath, "storage-helper"] : [process.execPath, HELPER],
+    env: HELPER_SETTINGS,
+    keepMs: HELPER_KEEP_MS,
+  },
   calledAs: process.argv0,
   args: process.argv.slice(2),
 

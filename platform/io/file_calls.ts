@@ -150,6 +150,11 @@ export function readOpen(fd: number, max = Number.MAX_SAFE_INTEGER): Uint8Array<
   }
 }
 
+/** What can be read now, waited for if need be: how many bytes; 0 at the end. @throws SystemError */
+export function readOnce(fd: number, to: Uint8Array): number {
+  return must(() => sys.read(fd, to), `read of ${fd}`);
+}
+
 /** A whole file. @param flags more of them @throws SystemError, EFBIG beyond `max` bytes */
 export function readFile(path: string, max?: number, flags = 0): Uint8Array<ArrayBuffer> {
   const fd = openFile(path, O_RDONLY | flags);

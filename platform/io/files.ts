@@ -1,27 +1,31 @@
 /** The machine's files. */
 import { nearFiles } from "./near_files.ts";
-import { far } from "../storage.ts";
+import { storage } from "../storage.ts";
 import type { Files } from "../types.ts";
 
 /** The program's own: what lies where it does itself, or where whoever calls it says. At once. */
 export { nearFiles, nearFiles as systemFiles } from "./near_files.ts";
 
-/**
- * What the kernel answers from memory, and Xen's small files and the programs of the root's file
- * system. There a thread, or process, of its own costs many times the answer.
- */
+/** What the kernel answers from memory, and the root's own settings and programs. */
+const NEAR =
+  /^\/(sys\/(block|bus|class|dev)\/|proc\/(partitions|swaps|self\/mountinfo)$|etc\/|(usr\/)?(s?bin|lib|lib64|libexec)\/)/;
+
+/** One step up stays in sysfs, whose links all lead into it; more may lead anywhere. */
+const LEADS_AWAY = /(^|\/)\.\.(\/.*)?\/\.\.(\/|$)/;
+
+/** There a process of its own costs many times the answer. */
 function isNear(path: string): boolean {
-  return /^\/(sys\/(block|bus|class|dev)|proc\/(self|partitions|swaps)|dev|etc\/xen|(usr\/)?s?bin)(\/|$)/
-    .test(path);
+  if (!NEAR.test(path) || LEADS_AWAY.test(path)) return false;
+  return path.startsWith("/sys/") || !/(^|\/)\.\.(\/|$)/.test(path);
 }
 
 function filesOf(path: string): Files {
-  return isNear(path) ? nearFiles : far.files;
+  return isNear(path) ? nearFiles : storage.files;
 }
 
-/** What a target names, wherever that lies: what may lie far is not waited for in place. */
+/** What a target names, wherever that lies: what may lie far is asked for by somebody else. */
 export const targetFiles: Files = {
-  ...far.files,
+  ...storage.files,
   stat: (path) => filesOf(path).stat(path),
   realPath: (path) => filesOf(path).realPath(path),
   readText: (path, max) => filesOf(path).readText(path, max),

@@ -8,6 +8,7 @@ import {
   O_NOFOLLOW,
   O_NONBLOCK,
   O_RDONLY,
+  openFile,
   openStatus,
   pathBytes,
   readLink,
@@ -17,29 +18,28 @@ import { attachLoop } from "./loop_attach.ts";
 import { detachLoop, loops, statusOf } from "./loop_devices.ts";
 import { LOOP_MAJOR } from "./loop_info.ts";
 import { sys } from "../kernel.ts";
-import { far } from "../storage.ts";
 import { systemError } from "../system_error.ts";
 import type { FileStatus } from "../types.ts";
 
-/** The machine's block devices; each call is made by this process. */
+/**
+ * The machine's block devices; each call is made by this process, which may have to wait for ever: the
+ * daemon has a storage helper make them (`platform/storage.ts`).
+ */
 export function openBlockDevices(ioctl: Ioctl = systemIoctl): BlockDevices {
   return {
-    describe: (path) => describe(ioctl, path),
+    describe: async (path) => await describe(ioctl, path),
     attachLoop: (request) => attachLoop(ioctl, request),
     detachLoop: (node, expected) => detachLoop(ioctl, node, expected),
     loops: (bounds) => loops(ioctl, bounds),
   };
 }
 
-/** The machine's block devices. */
-export const systemBlockDevices: BlockDevices = far.blocks ?? openBlockDevices();
-
-async function describe(ioctl: Ioctl, given: string): Promise<StorageTarget> {
+function describe(ioctl: Ioctl, given: string): StorageTarget {
   if (given.includes("\0")) {
     throw systemError("EINVAL", `${JSON.stringify(given)}: a path has no NUL in it`);
   }
-  const { path, status, mayWrite } = await locate(given);
-  if (status.kind === "block") return await describeBlock(ioctl, path, status);
+  const { path, status, mayWrite } = locate(given);
+  if (status.kind === "block") return describeBlock(ioctl, path, status);
   const identity = `${status.dev}:${status.ino}`;
   const kind = status.kind === "file" || status.kind === "directory" ? status.kind : "other";
   if (kind !== "file") return { path, kind, identity, size: 0, readOnly: true };
@@ -50,14 +50,9 @@ async function describe(ioctl: Ioctl, given: string): Promise<StorageTarget> {
 /** Linux, fcntl.h: finds a file without opening it, so that no device is disturbed. */
 const O_PATH = 0o10000000;
 
-/**
- * Where a path leads. Finding it may take long (a network, a slow disk) and waits in a thread; what
- * is asked of the found file then is in the kernel's memory.
- */
-async function locate(
-  given: string,
-): Promise<{ path: string; status: FileStatus; mayWrite: boolean }> {
-  const fd = await far.open(given, O_PATH);
+/** Where a path leads. */
+function locate(given: string): { path: string; status: FileStatus; mayWrite: boolean } {
+  const fd = openFile(given, O_PATH);
   try {
     const status = openStatus(fd);
     const link = `/proc/self/fd/${fd}`;
@@ -80,14 +75,10 @@ function isWritable(path: string): boolean {
   return sys.access(AT_FDCWD, pathBytes(path), W_OK) === 0;
 }
 
-async function describeBlock(
-  ioctl: Ioctl,
-  path: string,
-  status: FileStatus,
-): Promise<StorageTarget> {
+function describeBlock(ioctl: Ioctl, path: string, status: FileStatus): StorageTarget {
   const { rdev } = status;
   // Non-blocking, for drives without a medium.
-  const fd = await far.open(path, O_RDONLY | O_NOFOLLOW | O_NONBLOCK);
+  const fd = openFile(path, O_RDONLY | O_NOFOLLOW | O_NONBLOCK);
   try {
     const opened = openStatus(fd);
     if (opened.kind !== "block" || opened.rdev !== rdev) {

@@ -10,11 +10,14 @@ import {
   openFile,
   openStatus,
 } from "../io/file_calls.ts";
-import { look, openLoop } from "./loop_devices.ts";
+import { diskSequence, isReadOnly } from "./block_queries.ts";
+import { minorOf } from "./device_numbers.ts";
+import { openLoop } from "./loop_devices.ts";
 import {
   LOOP_CLR_FD,
   LOOP_CONFIGURE,
   LOOP_CTL_GET_FREE,
+  LOOP_MAJOR,
   LOOP_NAME_MAX,
   LOOP_SET_DIRECT_IO,
   LOOP_SET_FD,
@@ -23,7 +26,6 @@ import {
   loopInfo,
   type LoopSettings,
 } from "./loop_info.ts";
-import { far } from "../storage.ts";
 import { hasCode, systemError } from "../system_error.ts";
 
 const CONTROL = "/dev/loop-control";
@@ -43,7 +45,7 @@ export async function attachLoop(ioctl: Ioctl, request: LoopRequest): Promise<Lo
   }
   // Non-blocking, since what was a file may have become a FIFO.
   const access = readOnly ? O_RDONLY : O_RDWR;
-  const file = await far.open(path, access | O_NOFOLLOW | O_NONBLOCK);
+  const file = openFile(path, access | O_NOFOLLOW | O_NONBLOCK);
   try {
     // It has just been opened: what is known of it is at hand.
     const status = openStatus(file);
@@ -51,20 +53,24 @@ export async function attachLoop(ioctl: Ioctl, request: LoopRequest): Promise<Lo
     if (`${status.dev}:${status.ino}` !== expectIdentity) {
       throw systemError("ESTALE", `${path}: replaced by another file meanwhile`);
     }
-    return await attachToFree(ioctl, file, { name, readOnly, directIo });
+    return await attachToFree(ioctl, file, expectIdentity, { name, readOnly, directIo });
   } finally {
     closeFile(file);
   }
 }
 
-async function attachToFree(ioctl: Ioctl, file: number, settings: LoopSettings) {
-  // These are the kernel's own: opening them waits for nothing.
+async function attachToFree(
+  ioctl: Ioctl,
+  file: number,
+  identity: string,
+  settings: LoopSettings,
+): Promise<LoopDevice> {
   const control = openFile(CONTROL, O_RDWR);
   try {
     for (let attempt = 1;; attempt++) {
       const number = ioctl(`LOOP_CTL_GET_FREE ${CONTROL}`, control, LOOP_CTL_GET_FREE);
       try {
-        return attachTo(ioctl, `/dev/loop${number}`, file, settings);
+        return attachTo(ioctl, `/dev/loop${number}`, file, identity, settings);
       } catch (error) {
         if (!hasCode(error, ...TAKEN) || attempt === ATTEMPTS) throw error;
       }
@@ -79,6 +85,7 @@ function attachTo(
   ioctl: Ioctl,
   node: string,
   file: number,
+  identity: string,
   settings: LoopSettings,
 ): LoopDevice {
   const device = openLoop(node, O_RDWR);
@@ -90,9 +97,19 @@ function attachTo(
       if (!hasCode(error, "EINVAL", "ENOTTY", "ENOSYS")) throw error;
       configureInSteps(ioctl, device, node, file, settings);
     }
-    const attached = look(ioctl, device, node);
-    if (attached === undefined) throw systemError("EIO", `${node}: was detached at once`);
-    return attached;
+    // While it is open here, nobody can detach it: it is what it was made, and need not be asked.
+    const { rdev } = openStatus(device);
+    const diskseq = diskSequence(ioctl, device, node);
+    return {
+      node,
+      identity: `block ${rdev}`,
+      major: LOOP_MAJOR,
+      minor: minorOf(rdev),
+      file: identity,
+      tag: settings.name,
+      readOnly: isReadOnly(ioctl, device, node),
+      ...(diskseq === undefined ? {} : { diskseq }),
+    };
   } finally {
     closeFile(device);
   }

@@ -1,17 +1,26 @@
-/** Loop devices that are attached: looking at them, finding them, and detaching. */
-import type { LoopBounds, LoopDetached, LoopDevice, LoopUse } from "../../contract/v1/block.ts";
+/**
+ * Loop devices that are attached: looking at them, finding them, and detaching. What sysfs tells is not
+ * asked of the driver: LOOP_GET_STATUS64 asks the file's server, which may not answer.
+ */
+import type {
+  LoopBounds,
+  LoopDetached,
+  LoopDevice,
+  LoopUse,
+  StorageIdentity,
+} from "../../contract/v1/block.ts";
 import { diskSequence } from "./block_queries.ts";
 import { majorOf, minorOf } from "./device_numbers.ts";
 import type { Ioctl } from "./ioctl.ts";
 import {
   closeFile,
-  exists,
   list,
   O_NOFOLLOW,
   O_NONBLOCK,
   O_RDONLY,
   openFile,
   openStatus,
+  readText,
 } from "../io/file_calls.ts";
 import {
   emptyLoopInfo,
@@ -21,6 +30,7 @@ import {
   type LoopStatus,
   loopStatus,
 } from "./loop_info.ts";
+import { mayHold, mountOf, readMountTable } from "./mount_table.ts";
 import { hasCode, systemError } from "../system_error.ts";
 
 /** What the driver says of an open loop device; undefined when nothing is attached to it. */
@@ -48,9 +58,8 @@ export async function detachLoop(
   if (device === undefined) return "absent";
   try {
     // While it is open here, nobody can detach it and attach something else.
-    const present = look(ioctl, device, node);
-    if (present === undefined) return "absent";
-    if (!isUse(present, expected)) return "foreign";
+    const kind = compare(ioctl, device, node, expected);
+    if (kind !== "same") return kind;
     ioctl(`LOOP_CLR_FD ${node}`, device, LOOP_CLR_FD);
   } catch (error) {
     if (hasCode(error, "ENXIO")) return "absent";
@@ -59,13 +68,34 @@ export async function detachLoop(
     // Newer kernels detach only here.
     closeFile(device);
   }
-  const left = await lookAt(ioctl, node);
-  return left !== undefined && isUse(left, expected) ? "pending" : "detached";
+  return isAttached(node) && isSame(ioctl, node, expected) ? "pending" : "detached";
 }
 
-function isUse(loop: LoopDevice, { tag, file, diskseq }: LoopUse): boolean {
-  if (loop.tag !== tag || loop.file !== file) return false;
-  return diskseq === undefined || loop.diskseq === undefined || loop.diskseq === diskseq;
+/** Whether an open loop device is the expected one. The number of its use alone tells that, where there is one. */
+function compare(
+  ioctl: Ioctl,
+  device: number,
+  node: string,
+  { tag, file, diskseq }: LoopUse,
+): "same" | "foreign" | "absent" {
+  if (!isAttached(node)) return "absent";
+  const present = diskSequence(ioctl, device, node);
+  if (diskseq !== undefined && present !== undefined) {
+    return diskseq === present ? "same" : "foreign";
+  }
+  const status = statusOf(ioctl, device, node);
+  if (status === undefined) return "absent";
+  return status.name === tag && status.file === file ? "same" : "foreign";
+}
+
+function isSame(ioctl: Ioctl, node: string, expected: LoopUse): boolean {
+  const device = openIfThere(node);
+  if (device === undefined) return false;
+  try {
+    return compare(ioctl, device, node, expected) === "same";
+  } finally {
+    closeFile(device);
+  }
 }
 
 /** See `BlockDevices.loops`. */
@@ -74,6 +104,7 @@ export async function loops(
   { file, tag, node }: LoopBounds,
 ): Promise<LoopDevice[]> {
   const found: LoopDevice[] = [];
+  const mayCarry = file === undefined ? () => true : carriersOf(file);
   const names = node === undefined
     ? list("/sys/block")
     : node.startsWith("/dev/")
@@ -81,18 +112,45 @@ export async function loops(
     : [];
   for (const name of names) {
     if (!/^loop\d+$/.test(name)) continue;
-    const loop = await lookAt(ioctl, `/dev/${name}`);
+    const backing = backingFile(`/dev/${name}`);
+    if (backing === undefined || node === undefined && !mayCarry(backing)) continue;
+    const loop = lookAt(ioctl, `/dev/${name}`);
     if (loop === undefined || (file !== undefined && loop.file !== file)) continue;
     if (tag === undefined || loop.tag === tag) found.push(loop);
   }
   return found;
 }
 
+/**
+ * Tells by their paths which files may be one, without asking who keeps them: those on other file systems
+ * are not.
+ */
+function carriersOf(file: StorageIdentity): (path: string) => boolean {
+  const device = BigInt(/^\d+/.exec(file)?.[0] ?? 0);
+  const number = `${majorOf(device)}:${minorOf(device)}`;
+  const mounts = readMountTable();
+  return (path) => {
+    const mount = mountOf(mounts, path.replace(/ \(deleted\)$/, ""));
+    return mount === undefined || mayHold(mount, number);
+  };
+}
+
+/** What a loop device carries, by sysfs; undefined when it carries nothing. */
+function backingFile(node: string): string | undefined {
+  try {
+    return readText(`/sys/block/${node.slice("/dev/".length)}/loop/backing_file`).trimEnd();
+  } catch (error) {
+    if (hasCode(error, "ENOENT", "ENOTDIR", "ENXIO", "ENODEV")) return undefined;
+    throw error;
+  }
+}
+
+function isAttached(node: string): boolean {
+  return backingFile(node) !== undefined;
+}
+
 /** An attached loop device, by name; undefined when it is not, or not any more. */
-async function lookAt(ioctl: Ioctl, node: string): Promise<LoopDevice | undefined> {
-  // Spares opening what is free: somebody else may be about to take it.
-  const attached = `/sys/block/${node.slice("/dev/".length)}/loop/backing_file`;
-  if (!exists(attached)) return undefined;
+function lookAt(ioctl: Ioctl, node: string): LoopDevice | undefined {
   const device = openIfThere(node);
   if (device === undefined) return undefined;
   try {
@@ -103,7 +161,7 @@ async function lookAt(ioctl: Ioctl, node: string): Promise<LoopDevice | undefine
 }
 
 /** What is attached to an open loop device, if anything. */
-export function look(ioctl: Ioctl, device: number, node: string): LoopDevice | undefined {
+function look(ioctl: Ioctl, device: number, node: string): LoopDevice | undefined {
   const { rdev } = openStatus(device);
   const status = statusOf(ioctl, device, node);
   if (status === undefined) return undefined;

@@ -7,6 +7,8 @@ import { systemError } from "../system_error.ts";
 export interface MountEntry {
   /** The kernel's number of it; given out again only when it is gone. */
   readonly id: number;
+  /** `major:minor` of what its files are on (their st_dev); made up where no block device is: `0:45`. */
+  readonly device: string;
   readonly point: string;
   /** What is mounted: a device, or what the file system calls itself. */
   readonly source: string;
@@ -21,6 +23,28 @@ const UMOUNT_NOFOLLOW = 8;
 /** All mounts, the latest last. @throws SystemError without /proc: nobody knows then */
 export function readMountTable(): MountEntry[] {
   return parseMountTable(readText("/proc/self/mountinfo"));
+}
+
+/** The mount that a path without links is on. */
+export function mountOf(mounts: readonly MountEntry[], path: string): MountEntry | undefined {
+  let found: MountEntry | undefined;
+  for (const mount of mounts) {
+    const isOn = mount.point === "/" || path === mount.point || path.startsWith(`${mount.point}/`);
+    // Of two at the same place the later one covers the other.
+    if (isOn && (found === undefined || mount.point.length >= found.point.length)) found = mount;
+  }
+  return found;
+}
+
+/** File systems whose files have another device number than their mount: one of each subvolume or layer. */
+const INNER_DEVICES = /^(bcachefs|btrfs|overlay|zfs)$/;
+
+/**
+ * Whether a file with this device number (`major:minor` of its st_dev) may be on a mount. What has a number
+ * that was made up is never on a block device.
+ */
+export function mayHold({ device, type }: MountEntry, number: string): boolean {
+  return device === number || number.startsWith("0:") && INNER_DEVICES.test(type);
 }
 
 /**
@@ -60,10 +84,16 @@ export function parseMountTable(text: string): MountEntry[] {
   const mounts: MountEntry[] = [];
   for (const line of text.split("\n")) {
     const [own = "", file = ""] = line.split(" - ");
-    const [id = "", , , , point] = own.split(" ");
+    const [id = "", , device = "", , point] = own.split(" ");
     const [type = "", source = ""] = file.split(" ");
     if (point !== undefined) {
-      mounts.push({ id: Number(id), point: unescape(point), source: unescape(source), type });
+      mounts.push({
+        id: Number(id),
+        device,
+        point: unescape(point),
+        source: unescape(source),
+        type,
+      });
     }
   }
   return mounts;

@@ -37,6 +37,8 @@ const endings: ((code: number) => void)[] = [];
 export const program: Program = {
   command: [file],
   binary: file,
+  // It is small, and is kept.
+  storageHelper: { argv: [file, "storage-helper"], env: {}, keepMs: null },
   calledAs: args[0] ?? "",
   args: args.slice(1),
 

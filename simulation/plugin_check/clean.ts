@@ -1,5 +1,5 @@
 /** Takes away what a plugin under check has left behind on the machine. */
-import { systemBlockDevices } from "../../platform/linux/block_devices.ts";
+import { storage } from "../../platform/storage.ts";
 import { systemClock } from "../../platform/clock.ts";
 import { removeControlGroups } from "../../platform/linux/control_group.ts";
 import { systemFiles } from "../../platform/io/files.ts";
@@ -141,9 +141,9 @@ async function detachLoops({ directory }: Ground): Promise<Attached[]> {
   const found: Attached[] = [];
   for (const { name, file } of await loops()) {
     if (!isBelow(file, directory)) continue;
-    for (const loop of await systemBlockDevices.loops({ node: `/dev/${name}` })) {
+    for (const loop of await storage.blocks.loops({ node: `/dev/${name}` })) {
       found.push({ loop, text: `loop device ${name} of ${file}` });
-      await systemBlockDevices.detachLoop(loop.node, loop).catch(() => {});
+      await storage.blocks.detachLoop(loop.node, loop).catch(() => {});
     }
   }
   return found;
@@ -157,7 +157,7 @@ async function awaitLoops(
   const end = systemClock.now() + PATIENCE_MS;
   for (const { loop, text } of found) {
     const { node, tag, file } = loop;
-    const stays = async () => (await systemBlockDevices.loops({ node, tag, file })).length > 0;
+    const stays = async () => (await storage.blocks.loops({ node, tag, file })).length > 0;
     while (await stays() && systemClock.now() < end) await pause();
     (await stays() ? left : removed).push(text);
   }

@@ -1,7 +1,6 @@
 /** What there is on the machine that a plugin could have made, to tell what it left behind. */
 import { descendants, type ProcessTable } from "../../platform/linux/process_table.ts";
-import { selfCommand } from "../../platform/self.ts";
-import { STORAGE_COMMAND } from "../../platform/storage/helpers.ts";
+import { storageHelperCommand } from "../../platform/self.ts";
 import { allLinks } from "../../platform/linux/network_links.ts";
 import { readMountTable } from "../../platform/linux/mount_table.ts";
 import type { Files } from "../../platform/types.ts";
@@ -101,7 +100,7 @@ async function addProcesses(
 /** One that this program itself keeps, to ask storage; see `platform/storage`. */
 async function isStorageHelper(table: ProcessTable, pid: number): Promise<boolean> {
   const words = await table.commandLineOf(pid);
-  return words.join("\0") === [...selfCommand(), STORAGE_COMMAND].join("\0");
+  return words.join("\0") === storageHelperCommand().join("\0");
 }
 
 async function addLoops(

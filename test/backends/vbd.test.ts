@@ -356,6 +356,18 @@ describe("vbd", () => {
     });
   });
 
+  test("fault 16: its block device has no sector left, unless that is a medium taken out", async () => {
+    const device = disk(7);
+    await vbd.add(device, patient);
+    await device.nodes.write({ "physical-device": "fd:1f" });
+    machine.files.set("/sys/dev/block/253:31/size", "0");
+    expect(await vbd.check?.(device, patient)).toEqual({
+      broken: "its block device fd:1f has no sector left",
+    });
+    machine.files.set("/sys/dev/block/253:31/removable", "1");
+    expect(await vbd.check?.(device, patient)).toEqual({});
+  });
+
   test("adopted without a record, it can be undone as well", async () => {
     const device = disk(7);
     await vbd.add(device, patient);

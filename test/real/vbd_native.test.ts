@@ -7,7 +7,7 @@ import { execFileSync } from "node:child_process";
 import * as fs from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
-import { checkDisk } from "../../backends/vbd/check.ts";
+import { checkDisk, recordDisk } from "../../backends/vbd/check.ts";
 import { addNative, removeNative } from "../../backends/vbd/native.ts";
 import type { DeviceId } from "../../core/xen/device_id.ts";
 import { Activity } from "../../core/daemon/activity.ts";
@@ -17,13 +17,14 @@ import { Exclusive } from "../../core/daemon/capabilities/exclusive.ts";
 import { Orphans } from "../../core/daemon/device/orphans.ts";
 import { systemProcessTable } from "../../platform/linux/process_table.ts";
 import { DEFAULT_LIMITS, DEFAULT_PATH } from "../../core/hotplug/run_script.ts";
-import { systemBlockDevices } from "../../platform/linux/block_devices.ts";
+import { storage } from "../../platform/storage.ts";
 import { systemClock } from "../../platform/clock.ts";
 import { systemFiles } from "../../platform/io/files.ts";
 import { systemProcesses } from "../../platform/io/child.ts";
 import type { StoreClient } from "../../core/xenstore/client.ts";
 import type { Device } from "../../contract/v1/plugin.ts";
 import type { BlockDevices } from "../../contract/v1/block.ts";
+import { until } from "../support/daemon_process.ts";
 import { HandMadeDevice, makeDomain } from "../support/hand_made.ts";
 import { connectTo } from "../support/store_connection.ts";
 import { HotplugDirectories } from "../../core/daemon/capabilities/hotplug_directory.ts";
@@ -108,10 +109,10 @@ if (requireReal("native mode against Debian's block script", needs)) {
         exclusive: new Exclusive(),
         orphans: new Orphans(systemProcessTable, systemClock),
         hotplug: new HotplugDirectories(driver),
-        blocks: systemBlockDevices,
+        blocks: storage.blocks,
         links: systemNetworkLinks,
       };
-      blocks = systemBlockDevices;
+      blocks = storage.blocks;
       script = {
         add: (device) => device.scripts.run("block", SCRIPT, "add", patient),
         remove: (device) => device.scripts.run("block", SCRIPT, "remove", patient),
@@ -346,6 +347,43 @@ if (requireReal("native mode against Debian's block script", needs)) {
       execFileSync("losetup", ["-d", node]);
     });
 
+    test.each([0, 511])("a target of %d bytes is refused, by script or without", async (size) => {
+      const params = image(`small-${size}`);
+      fs.truncateSync(params, size);
+      for (const way of [native, script]) {
+        const { store, device } = await disk({ params });
+        const setUp = way.add(device).then(async () =>
+          await recordDisk(device, await store.read("physical-device"))
+        );
+        const expected = way === native
+          ? `it has ${size} bytes, and a disk has a sector of 512 or more`
+          : "has no sector: nothing could be read from it";
+        await expect(setUp).rejects.toThrow(expected);
+        await way.remove(device);
+        await store.nuke();
+      }
+    });
+
+    test("an image that has shrunk is told; a disk without a sector left is lost", async () => {
+      const params = image("shrinks");
+      const { store, device } = await disk({ params });
+      await native.add(device);
+      fs.truncateSync(params, SIZE / 2);
+      const notice =
+        `its image ${JSON.stringify(params)} has shrunk to ${SIZE / 2} bytes, of which ` +
+        `the guest has ${SIZE}: what it reads or writes beyond them fails`;
+      expect(await checkDisk(device)).toEqual({ notices: [notice] });
+      fs.truncateSync(params, 0);
+      const node = await store.read("node") ?? "";
+      execFileSync("losetup", ["-c", node]);
+      const number = await store.read("physical-device");
+      expect(await checkDisk(device)).toEqual({
+        broken: `its block device ${number} has no sector left`,
+      });
+      await native.remove(device);
+      await store.nuke();
+    });
+
     test("fault 19: killed at any instant, the record is enough", async () => {
       const params = image("killed");
       const records = join(directory, "records");
@@ -357,7 +395,9 @@ if (requireReal("native mode against Debian's block script", needs)) {
           stdout: "pipe",
         });
         await victim.stdout.getReader().read();
-        await Bun.sleep(Math.random() * 8);
+        // Half of them by the clock; the others, however loaded the machine is, when it is attached.
+        if (kill % 2 === 0) await Bun.sleep(Math.random() * 8);
+        else await until(() => fs.readFileSync(records, "utf8").includes('"use"'), () => "never");
         victim.kill("SIGKILL");
         await victim.exited;
         const { device } = await disk({ params });
