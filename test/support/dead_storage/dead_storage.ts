@@ -3,11 +3,10 @@ import { type ChildProcess, spawn } from "node:child_process";
 import * as fs from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
-import { fileURLToPath } from "node:url";
 import { parseMountTable } from "../../../platform/linux/mount_table.ts";
 import { until } from "../daemon_process.ts";
 
-const here = (name: string) => fileURLToPath(new URL(name, import.meta.url));
+const here = (name: string) => join(import.meta.dir, name);
 
 /** The kinds of request that can be left unanswered. */
 export type Silence = "lookup" | "getattr" | "read" | "all";
