@@ -6,7 +6,7 @@ import { DEFAULT_PATH } from "../core/hotplug/run_script.ts";
 import { DEFAULT_SCRIPT_DIRECTORY } from "../core/hotplug/path_rules.ts";
 import { type TimeName, TIMES } from "../core/xen/times.ts";
 import { LOG_LEVELS, printable } from "../core/log/log.ts";
-import { absoluteFile, printTo } from "../platform/self.ts";
+import { absoluteFile, OutputClosed, printTo } from "../platform/self.ts";
 import { terminalWidth } from "../platform/io/terminal.ts";
 import { VERSION } from "../core/version.ts";
 import { seconds } from "./arguments.ts";
@@ -53,6 +53,7 @@ export async function runProgram(
     if (error instanceof CommanderError) {
       return error.exitCode === 0 ? ExitCode.Success : ExitCode.Usage;
     }
+    if (error instanceof OutputClosed) return OutputClosed.status;
     const problem = problemOf(error);
     const prefix = errorPrefix();
     printTo(2, `${prefix}xdevd: ${printable(lineOf(problem))}\n`);

@@ -5,7 +5,7 @@ import { sys } from "./kernel.ts";
 import { program, sources } from "./runtime.ts";
 import type { SignalName } from "./sources.ts";
 
-export { printIfRoom, printTo } from "./io/output.ts";
+export { OutputClosed, printAnyway, printIfRoom, printTo } from "./io/output.ts";
 
 /** How to run this very program: a compiled binary, or the runtime and the main module. */
 export function selfCommand(): [string, ...string[]] {

@@ -16,6 +16,7 @@ import { takeSignals } from "./daemon_signals.ts";
 import { reload, reportState } from "./reload.ts";
 import { type LogFormat, logToStderr } from "./log_output.ts";
 import { choosePlugins, type PluginOptions } from "../plugin/set.ts";
+import type { StoreClient } from "../../core/xenstore/client.ts";
 import type { ServiceManager } from "./service_manager.ts";
 import { whoServes } from "./who_serves.ts";
 import { openServing, type Serving, type ServingOptions } from "./serving.ts";
@@ -82,7 +83,9 @@ async function serveDetached(
     isUp = true;
   };
   try {
-    return await serve(options, builtIns, { log, ready });
+    const status = await serve(options, builtIns, { log, ready });
+    if (!isUp) reportStart("failed it was told to stop before it served");
+    return status;
   } catch (error) {
     // Ends up as the other command's error message and exit status.
     const { code, message, status } = problemOf(error);
@@ -92,7 +95,20 @@ async function serveDetached(
   }
 }
 
-/** Serves until told to stop, or until the store is lost for good. */
+/** What a start has made so far. */
+interface Made {
+  store?: StoreClient;
+  /** Locks and journal; no store is asked on that way. */
+  opening?: Promise<Serving>;
+  serving?: Serving;
+  service?: ServiceManager;
+}
+
+/**
+ * Serves until told to stop, or until the store is lost for good. Whatever is waited for on the way is
+ * raced with that here, and nowhere else.
+ * @throws Error when it does not come to serving, unless it was told to stop
+ */
 async function serve(
   options: DevdOptions,
   builtIns: readonly BuiltIn[],
@@ -100,68 +116,53 @@ async function serve(
 ): Promise<number> {
   const log = openLog();
   storage.report = (line) => log.warning(line);
-  let serving: Serving | null = null;
-  const leaveSignals = await takeSignals({
-    reload: () => void reload(options, serving, file),
-    report: () => reportState(serving),
-  });
   const times: LifecycleTimes = {
     ...DEFAULT_TIMES,
     ...(options.scriptTimeout === undefined ? {} : { hotplug: options.scriptTimeout * 1000 }),
     ...options.times,
   };
-  const { selection, settings } = await choosePlugins(options, builtIns, (line) => log.error(line));
-  const lost = Promise.withResolvers<string>();
-  const { store, location } = await connectStore(options.store, {
-    reconnect: true,
-    // The kernel's backends share the domain's quota of 10 (xenstored/domain.c).
-    transactions: 1,
-    silenceMs: times.silence,
-    onSilence: (state, ms) => {
-      const seconds = Math.round(ms / 1000);
-      if (state === "silent") {
-        log.warning(
-          coded("store-silent", `the store has not answered for ${seconds} s; waiting`),
-        );
-      } else log.info(`the store answers again, after ${seconds} s`);
-    },
-    onWatchRefused: (path, error) =>
-      log.warning(coded("watch-refused", `no watch on ${path} for now: ${error.message}`)),
-    onOddity: (message) => log.debug(message),
-    onConnection: (state, error) => {
-      if (state === "restored") log.warning("the store is back; looking at everything again");
-      else if (location.kind === "socket") {
-        log.error(coded("store-lost", `${error?.message}; waiting for it to return`));
-      } else lost.resolve(error?.message ?? "the store connection ended");
-    },
+  const made: Made = {};
+  const end = Promise.withResolvers<{ why: string; lost: boolean }>();
+  const again = Promise.withResolvers<void>();
+  let [isEnding, isUp] = [false, false];
+  const ignoreSignals = onTermination((signal) => {
+    // The second one is meant: do not wait for guests.
+    if (isEnding) again.resolve();
+    isEnding = true;
+    end.resolve({ why: `${signal}: stopping`, lost: false });
   });
-  let service: ServiceManager | null = null;
-  try {
-    const domid = await domidToServe(store, options);
-    serving = await openServing(
-      { store, location },
+  const leaveSignals = await takeSignals({
+    reload: () => void reload(options, made.serving ?? null, file),
+    report: () => reportState(made.serving ?? null),
+  });
+  /** What has come of a step of the start, unless the end came first. */
+  const step = async <T>(work: Promise<T>): Promise<T> => {
+    const result = await work;
+    if (isEnding) throw new Error("told to stop");
+    return result;
+  };
+  const start = async (): Promise<void> => {
+    const { selection, settings } = await step(
+      choosePlugins(options, builtIns, (line) => log.error(line)),
+    );
+    const connected = await connectToServe(options, times, (why) => {
+      isEnding = true;
+      end.resolve({ why, lost: true });
+    });
+    const store = made.store = connected.store;
+    const domid = await step(domidToServe(store, options));
+    made.opening = openServing(
+      connected,
       domid,
       options,
-      {
-        selection,
-        settings,
-        times,
-      },
+      { selection, settings, times },
       undefined,
       { locked: async () => await file?.begin() },
     );
-    const { daemon, registry } = serving;
-    const stop = Promise.withResolvers<string>();
-    const again = Promise.withResolvers<void>();
-    let stopping = false;
-    const ignoreSignals = onTermination((signal) => {
-      // The second one is meant: do not wait for guests.
-      if (stopping) again.resolve();
-      stopping = true;
-      stop.resolve(signal);
-    });
-    service = await daemonService(store);
-    await daemon.start();
+    made.serving = await made.opening;
+    const { daemon, registry } = made.serving;
+    made.service = await step(daemonService(store));
+    await step(daemon.start());
     if (registry.kinds.length === 0) {
       log.warning(
         coded(
@@ -176,36 +177,87 @@ async function serve(
         `${registry.kinds.length === 0 ? "no kinds" : `kinds ${registry.kinds.join(", ")}`}, ` +
         `scripts from ${options.scripts.join(", ")}`,
     );
+    isUp = true;
     ready();
-    service.ready(`serving domain ${domid}`);
+    made.service.ready(`serving domain ${domid}`);
+  };
+  try {
+    const starting = start();
+    // What it fails with after the end has come is no news.
+    starting.catch(() => {});
     const cancelRelease = systemClock.after(SETTLED_MS, () => void tuneAfterStart());
-    const [why, code] = await Promise.race([
-      stop.promise.then((signal) => [`${signal}: stopping`, ExitCode.Success] as const),
-      lost.promise.then((reason) => [reason, statusOf("store-unreachable")] as const),
-    ]);
+    const { why, lost } = await Promise.race([starting.then(() => end.promise), end.promise]);
     cancelRelease();
+    if (!isUp && lost) throw new CodedError("store-unreachable", why);
     log.info(why);
-    service.stopping();
-    if (options.drain && code === ExitCode.Success) {
-      log.info("closing all devices");
-      await Promise.race([daemon.drain(times.drain), again.promise]);
-    }
-    await daemon.stop(times.stop);
-    ignoreSignals();
-    const { held } = daemon.devices;
-    const what = held === 0
-      ? "no devices are left"
-      : held === 1
-      ? "1 device stays as it is"
-      : `${held} devices stay as they are`;
-    log.info(`stopped; ${what}`);
-    return code;
+    await stop(made, times, options.drain === true && !lost ? again.promise : null);
+    return lost ? statusOf("store-unreachable") : ExitCode.Success;
   } finally {
-    service?.close();
-    serving?.close();
-    store.close();
+    await made.opening?.then((serving) => serving.close(), () => {});
+    made.service?.close();
+    made.store?.close();
+    ignoreSignals();
     leaveSignals();
   }
+}
+
+/** The daemon's connection, which is made again whenever that is possible. @throws CodedError */
+async function connectToServe(
+  { store: path }: DevdOptions,
+  times: LifecycleTimes,
+  lost: (why: string) => void,
+): Promise<Connected> {
+  const log = openLog();
+  let connected: Connected | null = null;
+  connected = await connectStore(path, {
+    reconnect: true,
+    // The kernel's backends share the domain's quota of 10 (xenstored/domain.c).
+    transactions: 1,
+    silenceMs: times.silence,
+    onSilence: (state, ms) => {
+      const seconds = Math.round(ms / 1000);
+      if (state === "silent") {
+        log.warning(coded("store-silent", `the store has not answered for ${seconds} s; waiting`));
+      } else log.info(`the store answers again, after ${seconds} s`);
+    },
+    onWatchRefused: (path, error) =>
+      log.warning(coded("watch-refused", `no watch on ${path} for now: ${error.message}`)),
+    onOddity: (message) => log.debug(message),
+    onConnection: (state, error) => {
+      if (state === "restored") log.warning("the store is back; looking at everything again");
+      else if (connected?.location.kind === "socket") {
+        log.error(coded("store-lost", `${error?.message}; waiting for it to return`));
+      } else lost(error?.message ?? "the store connection ended");
+    },
+  });
+  return connected;
+}
+
+/**
+ * Ends what a start has made. Nothing waits for the store for longer than `times.stop` from when that
+ * ceases to answer.
+ * @param again unless null, all devices are closed before, or until this resolves
+ */
+async function stop(
+  { store, serving, service }: Made,
+  times: LifecycleTimes,
+  again: Promise<void> | null,
+): Promise<void> {
+  const log = openLog();
+  service?.stopping();
+  if (again !== null && serving !== undefined) {
+    log.info("closing all devices");
+    await Promise.race([serving.daemon.drain(times.drain), again]);
+  }
+  store?.limitPatience(times.stop);
+  await serving?.daemon.stop(times.stop);
+  const held = serving?.daemon.devices.held ?? 0;
+  const what = held === 0
+    ? "no devices are left"
+    : held === 1
+    ? "1 device stays as it is"
+    : `${held} devices stay as they are`;
+  log.info(`stopped; ${what}`);
 }
 
 async function domidToServe(store: Connected["store"], options: DevdOptions): Promise<number> {

@@ -145,7 +145,8 @@ class Attach {
         const level = here && wait === "created" ? "hotplug" : wait;
         // Only the toolstack's domain can make devices: elsewhere it is waited for.
         if (ownDomid === 0) await this.#create(plan, id, level);
-        else await untilTerminated((told) => Promise.race([this.#awaitCreation(id, level), told]));
+        else {await untilTerminated(store, (told) =>
+            Promise.race([this.#awaitCreation(id, level), told]));}
       },
     );
   }
@@ -154,7 +155,7 @@ class Attach {
   async #create(plan: CreationPlan, id: DeviceId, level: WaitLevel): Promise<void> {
     const { store } = this.#session;
     const { frontendKind } = plan;
-    await untilTerminated(async (told) => {
+    await untilTerminated(store, async (told) => {
       await createDevice(store, plan);
       try {
         await Promise.race([awaitDevice(store, id, frontendKind, level, this.#left()), told]);

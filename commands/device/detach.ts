@@ -41,8 +41,9 @@ export async function detach(
     const waits = { closeMs, directoryMs: closeMs };
     const record = { frontendDomid, devid, frontendKind };
     const remove = (id: DeviceId | null) =>
-      untilTerminated((told) =>
-        Promise.race([removeDevice(store, id, record, options.force, waits), told])
+      untilTerminated(
+        store,
+        (told) => Promise.race([removeDevice(store, id, record, options.force, waits), told]),
       );
     const { id } = found;
     const request = await findRequest(store, frontendKind, frontendDomid, devid);

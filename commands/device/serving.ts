@@ -43,6 +43,7 @@ export async function whileServing<T>(
     await daemon.start();
     return await work(true);
   } finally {
+    session.store.limitPatience(DEFAULT_TIMES.stop);
     await daemon.stop(DEFAULT_TIMES.stop);
     serving.close();
   }

@@ -4,6 +4,7 @@ import { printable } from "../../core/log/log.ts";
 import { onTermination, printTo } from "../../platform/self.ts";
 import { absentOrHidden } from "../../core/xenstore/access.ts";
 import { type Connected, connectStore } from "../../machine/connect.ts";
+import type { StoreClient } from "../../core/xenstore/client.ts";
 import { isServerError } from "../../core/xenstore/errors.ts";
 import { CodedError } from "../../core/messages/error.ts";
 import type { DeviceOptions } from "./options.ts";
@@ -36,14 +37,24 @@ export async function withDevices<T>(
   }
 }
 
+/** How long a command that was told to end waits for a store that does not answer, in ms. */
+export const LAST_PATIENCE_MS = 2_000;
+
 /**
  * Does work that is to end in good order when this process is told to end (TERM, INT).
+ * @param store that the work waits for: one that does not answer is given up then
  * @param work gets a promise that is rejected then, once; a second signal changes nothing
  */
-export async function untilTerminated<T>(work: (told: Promise<never>) => Promise<T>): Promise<T> {
+export async function untilTerminated<T>(
+  store: StoreClient,
+  work: (told: Promise<never>) => Promise<T>,
+): Promise<T> {
   const { promise, reject } = Promise.withResolvers<never>();
   promise.catch(() => {});
-  const ignore = onTermination((signal) => reject(new Error(`${signal}: given up`)));
+  const ignore = onTermination((signal) => {
+    reject(new Error(`${signal}: given up`));
+    store.limitPatience(LAST_PATIENCE_MS);
+  });
   try {
     return await work(promise);
   } finally {

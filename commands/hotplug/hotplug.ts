@@ -22,6 +22,7 @@ import { type Connected, connectStore } from "../../machine/connect.ts";
 import { CodedError, ExitCode } from "../../core/messages/error.ts";
 import { prepareRunDirectory } from "../devd/daemon_files.ts";
 import { v2Settings } from "./settings.ts";
+import { LAST_PATIENCE_MS } from "../device/session.ts";
 import { logToStderr } from "../devd/log_output.ts";
 import { readSettings } from "../plugin/set.ts";
 
@@ -52,7 +53,10 @@ export async function hotplug(verb: HotplugVerb, options: HotplugOptions): Promi
   logToStderr(options.logLevel);
   const connected = await connectStore(options.store);
   const abort = new AbortController();
-  const ignoreSignals = onTermination((signal) => abort.abort(new Error(signal)));
+  const ignoreSignals = onTermination((signal) => {
+    abort.abort(new Error(signal));
+    connected.store.limitPatience(LAST_PATIENCE_MS);
+  });
   try {
     const command = await Command.of(verb, connected, options);
     await command.run(verb, abort.signal);

@@ -11,6 +11,7 @@ import {
   effectiveUid,
   environment,
   onTermination,
+  printAnyway,
   printTo,
   processId,
 } from "../../platform/self.ts";
@@ -82,7 +83,7 @@ export async function checkPlugin(
   const directory = makeTemporaryDirectory("xdevd-check-");
   const groups = `xdevd-check-${processId()}-`;
   const ground = await takeGround(directory, groups, isolation);
-  const print = (text: string) => options.json || printTo(1, text);
+  const print = (text: string) => options.json || printAnyway(1, text);
   print(`${manifest.name} ${manifest.version} (${origin}), kind ${manifest.kinds[0]}\n`);
   print(`${described(isolation)}\n\n`);
   const operationMs = options.timeLimit === undefined ? OPERATION_MS : options.timeLimit * 1000;

@@ -11,7 +11,8 @@ import {
   type ServedDevice,
 } from "../../core/requests/toolstack/request.ts";
 import { requestDaemon } from "../../core/requests/toolstack/setup.ts";
-import { type DeviceSession, printJson } from "../device/session.ts";
+import { type DeviceSession, LAST_PATIENCE_MS, printJson } from "../device/session.ts";
+import type { StoreClient } from "../../core/xenstore/client.ts";
 import { CodedError } from "../../core/messages/error.ts";
 
 /** How a device is asked for. */
@@ -50,7 +51,7 @@ export async function requestDevice(
     store,
     { frontendDomid, frontendKind },
     async (chosen) =>
-      await interruptible(!undo, async (signal) => {
+      await interruptible(store, !undo, async (signal) => {
         const request = asked(wanted, chosen);
         const options = { hold, signal, undo, waits: { waiting: left() } };
         const served = await attachByRequest(store, request, options);
@@ -90,14 +91,18 @@ function asked(wanted: WantedDevice, devid: number): ReturnType<WantedDevice["re
   }
 }
 
-/** Told to end, it ends. @param stays the request does, for `wait` or `detach` to go on with */
+/** Told to end, it ends; a store that does not answer is given up then. @param stays the request does, for `wait` or `detach` to go on with */
 export async function interruptible<T>(
+  store: StoreClient,
   stays: boolean,
   work: (signal: AbortSignal) => Promise<T>,
 ): Promise<T> {
   const abort = new AbortController();
   const hint = stays ? "; `xdevd request list` shows what is under way" : "";
-  const ignore = onTermination((signal) => abort.abort(new Error(`${signal}: given up${hint}`)));
+  const ignore = onTermination((signal) => {
+    abort.abort(new Error(`${signal}: given up${hint}`));
+    store.limitPatience(LAST_PATIENCE_MS);
+  });
   try {
     return await work(abort.signal);
   } finally {

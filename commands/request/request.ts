@@ -67,7 +67,11 @@ export async function continueRequest(
     const id = await namedRequest(session, frontendKind, guest, which);
     const go = what === "wait" ? awaitRequest : releaseRequest;
     const waits = { waiting: options.timeout * 1000 };
-    const served = await interruptible(true, (signal) => go(session.store, id, { signal, waits }));
+    const served = await interruptible(
+      session.store,
+      true,
+      (signal) => go(session.store, id, { signal, waits }),
+    );
     if (options.json) printServed(served, frontendKind);
     return ExitCode.Success;
   });
@@ -88,7 +92,7 @@ export async function detachRequest(
     const { frontendDomid, devid } = id;
     const found = await readDevice(store, frontendDomid, frontendKind, devid);
     const { force = false } = options;
-    await interruptible(true, (signal) => detachByRequest(store, id, { force, signal }));
+    await interruptible(store, true, (signal) => detachByRequest(store, id, { force, signal }));
     if (options.json) {
       printJson({ frontendKind, frontendDomid, devid, backend: found?.backend || null });
     }

@@ -16,7 +16,7 @@ export type StoreAction = (store: StoreClient) => Promise<number>;
 export async function withStore(path: string | undefined, action: StoreAction): Promise<number> {
   const { store } = await connectStore(path);
   try {
-    return await action(store);
+    return await store.whileConnected(action(store));
   } finally {
     store.close();
   }
@@ -127,9 +127,14 @@ export function releaseDomain(domid: number): StoreAction {
 export function watchNode(path: string, count: number | undefined): StoreAction {
   return async (store) => {
     const done = Promise.withResolvers<number>();
+    done.promise.catch(() => {});
     let seen = 0;
     await store.watch(path, (changed) => {
-      print(changed);
+      try {
+        print(changed);
+      } catch (error) {
+        done.reject(error);
+      }
       seen++;
       if (seen === count) done.resolve(ExitCode.Success);
     });

@@ -8,15 +8,24 @@ import {
   toBytes,
   toText,
 } from "./codec.ts";
-import type { RequestOptions } from "./connection.ts";
-import { ArgumentError, isServerError, ProtocolError, ServerError } from "./errors.ts";
+import { REPLY_MAX, type RequestOptions } from "./connection.ts";
+import { ArgumentError, isServerError, ProtocolError, ServerError, StoreError } from "./errors.ts";
 import { Op } from "./operations.ts";
 import { checkPath } from "./paths.ts";
 import { formatPermission, parsePermission, type Permission } from "./permissions.ts";
 
 /**
+ * How often a listing in parts is begun. A part takes a store some ten µs, so only who changes a
+ * directory for nothing else gets there.
+ */
+const LISTING_ATTEMPTS = 100;
+
+/** Most parts of a listing of {@link REPLY_MAX} bytes: a part is as full as the longest name lets it be. */
+const PARTS_MAX = 4096;
+
+/**
  * Reading and writing nodes. Every function may throw ServerError, ArgumentError (nothing was
- * sent), ConnectionError, DeadlineError, or the reason of an aborted signal.
+ * sent), ConnectionError, SilenceError, or the reason of an aborted signal.
  */
 export abstract class NodeAccess {
   /** Sends a request in this object's context (a transaction or none). */
@@ -126,17 +135,20 @@ export abstract class NodeAccess {
     return this.send(type, nulTerminated(path), path, options);
   }
 
-  /** DIRECTORY_PART: whole names from a byte offset, until an empty name marks the end. */
+  /**
+   * DIRECTORY_PART: whole names from a byte offset, until an empty name marks the end.
+   * @throws ProtocolError when that makes no sense, or no end; StoreError when it changes all the time
+   */
   async #listInParts(
     path: string,
     tooBig: ServerError,
     options: RequestOptions | undefined,
   ): Promise<string[]> {
-    for (;;) {
+    for (let attempt = 1; attempt <= LISTING_ATTEMPTS; attempt++) {
       const names: string[] = [];
       let generation: string | undefined;
       let offset = 0;
-      for (;;) {
+      for (let parts = 1;; parts++) {
         const payload = nulTerminated(path, String(offset));
         let reply: Message;
         try {
@@ -153,11 +165,22 @@ export abstract class NodeAccess {
         const ended = body.length === 0 || body.at(-1) === 0 && (body.length === 1 ||
               body.at(-2) === 0);
         const part = ended ? body.subarray(0, Math.max(0, body.length - 1)) : body;
-        names.push(...splitText(part));
+        if (part.length > 0 && part.at(-1) !== 0) {
+          throw new ProtocolError(`DIRECTORY_PART ${path}: a part ends in half a name`);
+        }
+        for (const name of splitText(part)) names.push(name);
         if (ended) return names;
         offset += body.length;
+        if (offset > REPLY_MAX || parts >= PARTS_MAX) {
+          throw new ProtocolError(
+            `DIRECTORY_PART ${path}: the listing has no end: ${offset} bytes in ${parts} parts`,
+          );
+        }
       }
     }
+    throw new StoreError(
+      `${path}: its children changed ${LISTING_ATTEMPTS} times while they were listed`,
+    );
   }
 }
 

@@ -9,6 +9,7 @@ import {
   isServerError,
   ProtocolError,
   ServerError,
+  SilenceError,
 } from "./errors.ts";
 import { Op } from "./operations.ts";
 import { checkPath } from "./paths.ts";
@@ -71,6 +72,9 @@ const RECONNECT_PAUSE_MAX_MS = 2_000;
 /** A connection that lasts so long, in ms, ends the doubling. */
 const RECONNECT_PROVEN_MS = 1_000;
 
+/** How often the store is looked at in the time that is left to it. */
+const PATIENCE_LOOKS = 10;
+
 /** First pause before a refused watch is armed again, in ms; it doubles up to the maximum. */
 const REARM_PAUSE_MS = 1_000;
 const REARM_PAUSE_MAX_MS = 30_000;
@@ -101,7 +105,7 @@ export class StoreClient extends NodeAccess {
   #proven = false;
   #openTransactions = 0;
   readonly #waitingForTransaction: (() => void)[] = [];
-  /** What waits for an event, which will not come when the connection is lost for good. */
+  /** What waits without asking, and is to end when the connection is lost for good. */
   readonly #waiting = new Set<(error: ConnectionError) => void>();
   /** When the connection was made, by the clock. */
   #connectedAt: number;
@@ -147,11 +151,45 @@ export class StoreClient extends NodeAccess {
     return this.#watches.size;
   }
 
-  /** Closes the connection; outstanding requests are rejected, watches and transactions end. */
+  /**
+   * What some work comes to that need not ask the store anything while it waits.
+   * @throws ConnectionError as soon as the connection is lost for good; what the work throws
+   */
+  async whileConnected<T>(work: Promise<T>): Promise<T> {
+    const { promise, reject } = Promise.withResolvers<never>();
+    this.#waiting.add(reject);
+    try {
+      return await Promise.race([work, promise]);
+    } finally {
+      this.#waiting.delete(reject);
+    }
+  }
+
+  /**
+   * For who is about to end: from now on, a store that owes an answer for so long, or does not come
+   * back within that time, is given up, and the client closed. Whatever waits for it ends then.
+   */
+  limitPatience(ms: number): void {
+    const { clock } = this.#options;
+    const heardAt = () => this.#recovery === null ? this.#connection.owesSince : lostAt;
+    let lostAt: number | null = null;
+    const look = () => {
+      if (this.#closed) return;
+      lostAt = this.#recovery === null ? null : lostAt ?? clock.now();
+      const since = heardAt();
+      if (since !== null && clock.now() - since >= ms) return this.close();
+      clock.after(Math.max(1, Math.ceil(ms / PATIENCE_LOOKS)), look);
+    };
+    look();
+  }
+
+  /** Closes the connection; whatever waits is rejected, watches and transactions end. */
   close(): void {
     this.#closed = true;
     this.#watches.clear();
     this.#connection.close();
+    const reason = new ConnectionError("the connection was closed");
+    for (const give of [...this.#waiting]) give(reason);
   }
 
   /**
@@ -279,7 +317,8 @@ export class StoreClient extends NodeAccess {
   /**
    * Waits until `check` returns something other than undefined; it runs once at the start and
    * again after every change at or below `path`.
-   * @throws DeadlineError after `timeoutMs`; ConnectionError when the connection is lost, unless
+   * @throws DeadlineError after `timeoutMs`; SilenceError when the watch itself is not answered in that
+   *   time; ConnectionError when the connection is lost, unless
    *   `reconnect` is set; what `check` throws
    */
   async watchUntil<T>(
@@ -533,7 +572,7 @@ export class StoreClient extends NodeAccess {
   /**
    * Arms a watch on the present connection. One that the store refuses (its quota, say) does not
    * keep the others from working.
-   * @throws ConnectionError, DeadlineError
+   * @throws ConnectionError, SilenceError
    */
   async #rearm(entry: WatchEntry, pauseMs: number = REARM_PAUSE_MS): Promise<void> {
     const { path, token } = entry;
@@ -560,7 +599,7 @@ export class StoreClient extends NodeAccess {
     options?.signal?.addEventListener("abort", onAbort, { once: true });
     const cancel = options?.timeoutMs === undefined ? () => {} : this.#options.clock.after(
       options.timeoutMs,
-      () => reject(new DeadlineError(`${this.name}: the store did not come back in time`)),
+      () => reject(new SilenceError(`${this.name}: the store did not come back in time`)),
     );
     recovery.then(resolve, reject);
     try {

@@ -4,9 +4,9 @@ import { encodeMessage, type Message, MessageParser, splitNul, toText } from "./
 import {
   ArgumentError,
   ConnectionError,
-  DeadlineError,
   ProtocolError,
   ServerError,
+  SilenceError,
 } from "./errors.ts";
 import { Op, opName } from "./operations.ts";
 import type { Transport } from "./transport.ts";
@@ -26,8 +26,11 @@ export const DEFAULT_WINDOW = 64;
  */
 const GATHER_FROM = 24;
 
-/** Longest reply accepted, in bytes: the OCaml daemon answers sockets with more than 4096. */
-const REPLY_MAX = 16 * 1024 * 1024;
+/**
+ * Longest reply accepted, in bytes: the OCaml daemon answers sockets with more than 4096. A listing of
+ * it is a hundred thousand names; a longer one would not be read, but held in memory many times over.
+ */
+export const REPLY_MAX = 4 * 1024 * 1024;
 
 /** How long an operation may take unless told otherwise, in ms: a live update alone takes up to 60 s. */
 export const DEFAULT_TIMEOUT_MS = 90_000;
@@ -36,7 +39,7 @@ export const DEFAULT_TIMEOUT_MS = 90_000;
 export interface RequestOptions {
   /** Ends the wait at once with the signal's reason. */
   readonly signal?: AbortSignal | undefined;
-  /** Ends the wait with a {@link DeadlineError}; in ms, default {@link DEFAULT_TIMEOUT_MS}. */
+  /** Ends the wait with a {@link SilenceError}; in ms, default {@link DEFAULT_TIMEOUT_MS}. */
   readonly timeoutMs?: number | undefined;
 }
 
@@ -158,6 +161,14 @@ export class Connection {
     return this.#answered;
   }
 
+  /**
+   * When the store last answered, or, if that was before, when the oldest of what it owes an answer
+   * was sent; by the clock. null while it owes none.
+   */
+  get owesSince(): number | null {
+    return this.#outstanding.size === 0 ? null : this.#heardAt;
+  }
+
   /** Requests sent and not answered, or waiting to be sent. */
   get outstanding(): number {
     return this.#outstanding.size + this.#queue.length;
@@ -168,7 +179,7 @@ export class Connection {
    * @throws ServerError the store refused it
    * @throws ArgumentError it is longer than the transport can carry; nothing was sent
    * @throws ConnectionError the connection was lost; whether it took effect is unknown
-   * @throws DeadlineError it was not answered in time; whether it takes effect is unknown
+   * @throws SilenceError it was not answered in time; whether it takes effect is unknown
    */
   request(request: Request, options: RequestOptions = {}): Promise<Message> {
     const { type, payload } = request;
@@ -216,8 +227,8 @@ export class Connection {
     entry.giveUp(reason);
   }
 
-  #lateness({ request: { type, path } }: Outstanding, timeoutMs: number): DeadlineError {
-    return new DeadlineError(
+  #lateness({ request: { type, path } }: Outstanding, timeoutMs: number): SilenceError {
+    return new SilenceError(
       `${opName(type)}${path ? ` ${path}` : ""}: ` +
         `no answer from ${this.transport.name} within ${timeoutMs} ms`,
     );

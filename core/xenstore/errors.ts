@@ -76,10 +76,15 @@ export class ConnectionError extends StoreError {
   }
 }
 
-/** An operation did not finish within its deadline. */
+/** The store did not answer a request in time; whether it takes effect is unknown. */
+export class SilenceError extends StoreError {
+  override name = "SilenceError";
+  readonly messageCode = "store-unreachable";
+}
+
+/** What was waited for did not happen in time, as far as the store tells. */
 export class DeadlineError extends StoreError {
   override name = "DeadlineError";
-  readonly messageCode = "store-unreachable";
 }
 
 const meanings: Readonly<Record<string, string>> = {

@@ -30,8 +30,28 @@ export function writeFully(fd: number, bytes: Uint8Array): boolean {
   }
 }
 
-/** Writes a text, likewise; when nobody reads, there is nobody to tell. */
+/** Nobody reads the standard output any more: the program ends, as programs do. */
+export class OutputClosed extends Error {
+  override name = "OutputClosed";
+  /** What a shell reports of a program that SIGPIPE ended, which the runtimes ignore. */
+  static readonly status = 141;
+
+  constructor() {
+    super("nobody reads the standard output");
+  }
+}
+
+/**
+ * Writes a text, likewise. When nobody reads the standard error, there is nobody to tell.
+ * @throws OutputClosed when nobody reads the standard output; SystemError
+ */
 export function printTo(fd: StandardStream, text: string): void {
+  const isRead = writeFully(fd, new TextEncoder().encode(text));
+  if (!isRead && fd === 1) throw new OutputClosed();
+}
+
+/** Writes a text, likewise, for what is to go on when nobody reads. @throws SystemError */
+export function printAnyway(fd: StandardStream, text: string): void {
   writeFully(fd, new TextEncoder().encode(text));
 }
 
@@ -56,7 +76,7 @@ export function printIfRoom(fd: StandardStream, text: string): void {
  */
 export function printLine(line: string): boolean {
   try {
-    printTo(1, `${line}\n`);
+    printAnyway(1, `${line}\n`);
     return true;
   } catch (error) {
     printTo(2, `xdevd: ${(error as Error).message}\n`);

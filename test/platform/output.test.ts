@@ -50,14 +50,21 @@ test("who need not be heard does not wait", async () => {
   expect(bytes).toBeLessThan(SIZE);
 });
 
-test("a reader that is gone is told, and is no error", async () => {
+test("a reader that is gone is told; it ends those who print for it alone", async () => {
   const program = `${prelude}
     await Bun.stdin.text();
-    out.printTo(1, "x");
+    out.printAnyway(1, "x");
     out.printIfRoom(1, "x");
-    process.exit(out.writeFully(1, Buffer.from("x")) ? 1 : await out.printLine("x") ? 7 : 2);`;
+    out.printTo(2, "x");
+    if (out.writeFully(1, Buffer.from("x")) || !out.printLine("x")) process.exit(1);
+    try {
+      out.printTo(1, "x");
+    } catch (error) {
+      process.exit(error instanceof out.OutputClosed ? 7 : 2);
+    }`;
   const child = spawn(process.execPath, ["-e", program], { stdio: "pipe" });
   child.stdout.destroy();
+  child.stderr.destroy();
   child.stdin.end();
   expect(await once(child, "exit")).toEqual([7, null]);
 });

@@ -1,5 +1,5 @@
 /** The xenstore tools, with the input, output and exit status of xenstore-utils 4.17. */
-import { type StandardStream, writeFully } from "../../../platform/io/output.ts";
+import { OutputClosed, type StandardStream, writeFully } from "../../../platform/io/output.ts";
 import { argumentBytes, environment, exit } from "../../../platform/self.ts";
 import type { StoreClient } from "../../../core/xenstore/client.ts";
 import type { StoreError } from "../../../core/xenstore/errors.ts";
@@ -14,9 +14,6 @@ import { toBytes } from "./values.ts";
 
 /** Output is kept until there is so much of it, in bytes. */
 const BUFFER_SIZE = 64 * 1024;
-
-/** What a shell reports of a program that SIGPIPE ended, which the runtime ignores. */
-const BROKEN_PIPE_STATUS = 141;
 
 /** Runs a tool to its end; resolves with the exit status. */
 export async function runTool({ name, skip }: Invocation): Promise<number> {
@@ -72,7 +69,7 @@ async function run(call: Call, streams: Streams, flush: () => void): Promise<num
 
 /** Writes a text of a character a byte. When nobody reads, the process ends, as programs do. */
 function print(fd: StandardStream, text: string): void {
-  if (!writeFully(fd, toBytes(text))) exit(BROKEN_PIPE_STATUS);
+  if (!writeFully(fd, toBytes(text))) exit(OutputClosed.status);
 }
 
 async function columns(): Promise<number | undefined> {

@@ -157,6 +157,11 @@ describe("codec", () => {
     expect(splitText(bytes("\0"))).toEqual([""]);
     expect(splitText(bytes("a\0\0b"))).toEqual(["a", "", "b"]);
     expect(splitText(bytes("a\0b\0"))).toEqual(["a", "b"]);
+    fc.assert(fc.property(fc.uint8Array({ maxLength: 20 }), (some) => {
+      // All at once, and one by one; also what is no UTF-8, and is cut by a NUL.
+      const payload = some.map((byte) => byte % 5 === 0 ? 0 : byte);
+      expect(splitText(payload)).toEqual(splitNul(payload).map(toText));
+    }));
     fc.assert(fc.property(fc.array(fc.string()), (parts) => {
       const clean = parts.map((part) => part.replaceAll("\0", ""));
       expect(splitNul(nulTerminated(...clean)).map((part) => new TextDecoder().decode(part)))

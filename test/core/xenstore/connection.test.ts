@@ -5,9 +5,9 @@ import { Connection, DEFAULT_TIMEOUT_MS } from "../../../core/xenstore/connectio
 import {
   ArgumentError,
   ConnectionError,
-  DeadlineError,
   ProtocolError,
   ServerError,
+  SilenceError,
 } from "../../../core/xenstore/errors.ts";
 import { Op } from "../../../core/xenstore/operations.ts";
 import { FakeClock, settle } from "../../support/fake_clock.ts";
@@ -170,7 +170,7 @@ describe("a connection", () => {
     await clock.advance(99);
     const next = ask("/b");
     await clock.advance(1);
-    await expect(late).rejects.toBeInstanceOf(DeadlineError);
+    await expect(late).rejects.toBeInstanceOf(SilenceError);
     const [a, b] = transport.take();
     transport.reply(a!, "too late");
     transport.reply(b!, "B");
@@ -246,7 +246,7 @@ describe("a connection", () => {
     }
     await clock.advance(1_000);
     expect(outcomes).toHaveLength(500);
-    expect(outcomes.every((error) => error instanceof DeadlineError)).toBeTrue();
+    expect(outcomes.every((error) => error instanceof SilenceError)).toBeTrue();
     // The four that were sent keep their ids; nothing else is left.
     expect(transport.take()).toHaveLength(4);
     expect(connection.outstanding).toBe(4);
