@@ -7,11 +7,11 @@
  */
 
 const runtimeAllowed =
-  /(?<!\/store)\/(platform\/bun|tools|compile|test|plugins\/templates|examples)\//;
+  /(?<!\/commands\/store)\/(platform\/bun|tools|compile|test|plugins\/templates|examples)\//;
 
 /** Plugins are files of others; the demonstration on real parts borrows from the tests. */
 const computedAllowed =
-  /\/(platform\/bun\/modules|simulation\/demo\/real_machine)\.ts$|(?<!\/store)\/(tools|compile|test)\//;
+  /\/(platform\/bun\/modules|simulation\/demo\/real_machine)\.ts$|(?<!\/commands\/store)\/(tools|compile|test)\//;
 
 const plugin: Deno.lint.Plugin = {
   name: "xdevd",
@@ -40,7 +40,9 @@ const plugin: Deno.lint.Plugin = {
     "own-properties": {
       create(context) {
         if (
-          /(?<!\/store)\/(tools|compile|test|quickjs\/node)\/|\/own\.ts$/.test(context.filename)
+          /(?<!\/commands\/store)\/(tools|compile|test|quickjs\/node)\/|\/own\.ts$/.test(
+            context.filename,
+          )
         ) return {};
         const tables = new Set<string>();
         const uses: { readonly node: Deno.lint.Node; readonly name: string }[] = [];
