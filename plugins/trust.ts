@@ -1,6 +1,6 @@
 /** Which plugin files may be used: those that nobody but root could have written or put in place. */
 import type { Files } from "../platform/types.ts";
-import { canonicalPath, checkReach, octal } from "../core/hotplug/reach.ts";
+import { canonicalPath, checkReach, octal } from "../core/hotplug/path_rules.ts";
 
 /** A plugin will not be used; the message says which and why, in one line. */
 export class PluginRefused extends Error {

@@ -1,8 +1,7 @@
 /** What a device is going to use, as its undo record has it: for others to find. */
 import type { Device, Undo } from "../../contract/v1/plugin.ts";
-import { type Extent, formatUse, parseUse, wholeOf } from "./extents.ts";
-import { isXenBlock, nameOf } from "./script.ts";
-import { identityOfText, stackOf } from "./stack.ts";
+import { type Extent, formatUse, identityOfText, parseUse, stackOf, wholeOf } from "./stack.ts";
+import { isXenBlock, nameOf } from "./request.ts";
 
 /** What a device uses, down to the disks and files that it stands on. */
 export interface Claim {

@@ -6,16 +6,19 @@ import { manifest } from "./manifest.ts";
 import { addNative, askNative, isNative, removeNative } from "./native.ts";
 import { checkDisk, recordDisk } from "./check.ts";
 import { claimIn } from "./claim.ts";
-import { rivalsOf } from "./rivals.ts";
-import { asRefusal } from "./sharing.ts";
+import { asRefusal, rivalsOf } from "./sharing.ts";
 import { isTogether, togetherTooLong } from "./together.ts";
-import { adoptClaim, claimMade, claimTarget } from "./scripted_claim.ts";
-import { backingOf, loopsOf, useOf } from "./loop.ts";
-import { completeOutcome } from "./outcome.ts";
-import { isXenBlock } from "./script.ts";
-import { removeByScript } from "./script_removal.ts";
-import { targetIfMissing } from "./missing_target.ts";
-import { addVersion2, adoptVersion2, removeVersion2 } from "./version2.ts";
+import {
+  addVersion2,
+  adoptClaim,
+  adoptVersion2,
+  claimMade,
+  claimTarget,
+  completeOutcome,
+  removeVersion2,
+} from "./scripted.ts";
+import { backingOf, loopsOf, removeByScript, useOf } from "./script_removal.ts";
+import { isXenBlock, targetIfMissing } from "./request.ts";
 
 export default definePlugin({
   ...manifest,

@@ -1,5 +1,5 @@
 /** What the toolstack wants of a block device, read from its nodes and checked. */
-import type { DeviceNodes } from "../../contract/v1/plugin.ts";
+import type { Device, DeviceNodes } from "../../contract/v1/plugin.ts";
 
 /** A checked request. */
 export interface BlockRequest {
@@ -61,4 +61,32 @@ export async function readRequest(nodes: DeviceNodes): Promise<BlockRequest> {
     unchecked: mode.endsWith("!"),
     directIo: directIo === "1",
   };
+}
+
+/** A script's name without its directory: a node without a slash names one of Xen's. */
+export function nameOf(script: string): string {
+  return script.slice(script.lastIndexOf("/") + 1);
+}
+
+/** Whether it is Xen's own `block`, of which is known what it makes of which target. */
+export function isXenBlock(script: string): boolean {
+  return nameOf(script) === "block";
+}
+
+/**
+ * Says so, and what was looked for; empty when it exists, cannot be looked for now, or is none that Xen's own script would
+ * look for in this way: names that are no absolute path are in `/dev`.
+ */
+export async function targetIfMissing(
+  device: Device,
+  script: string,
+  params: string,
+): Promise<string> {
+  if (!isXenBlock(script) || params === "") return "";
+  const path = params.startsWith("/") ? params : `/dev/${params}`;
+  const exists = await device.system.exists(path).catch(() => true);
+  if (exists) return "";
+  return params === path
+    ? `${shown(params)} does not exist`
+    : `${shown(params)} does not exist: looked for ${shown(path)}`;
 }

@@ -2,11 +2,11 @@
  * Keeps writable storage from being shared by mistake. Debian's script has such a check too, but in
  * a driver domain it cannot see what it asks for.
  */
-import type { Busy, Device, HolderName } from "../../contract/v1/plugin.ts";
-import { type Claim, claimIn, toUndo, writesIn } from "./claim.ts";
+import type { Busy, Device, Holder, HolderName } from "../../contract/v1/plugin.ts";
+import { type Claim, claimIn, recordOf, toUndo, writesIn } from "./claim.ts";
 import { shown } from "./request.ts";
-import { type Rival, rivalsOf } from "./rivals.ts";
 import { beginTogether, nameOf, strangersAmong } from "./together.ts";
+import { overlaps, parseUse } from "./stack.ts";
 import { type OwnUses, readOwnUses, usedHere } from "./used_here.ts";
 
 /**
@@ -42,7 +42,7 @@ function plainName({ kind, frontendDomid, devid }: HolderName): HolderName {
 }
 
 /** Whether a mode says that storage is shared on purpose. */
-export function isUnchecked(mode: string): boolean {
+function isUnchecked(mode: string): boolean {
   return mode.endsWith("!");
 }
 
@@ -145,4 +145,29 @@ function refusal(target: string, rivals: readonly Rival[], mode: string): string
 /** The option that would allow it. */
 function meant(mode: string): string {
   return `with mode ${mode}! it may [storage-in-use]`;
+}
+
+/** Another guest's device that uses some of the same. */
+interface Rival extends Holder {
+  /** Whether it writes there. */
+  readonly writes: boolean;
+}
+
+/** Other guests' devices that write what this one is to use, or use what it is to write. */
+export function rivalsOf(device: Device, { extents, writes }: Claim): readonly Rival[] {
+  const rivals = new Map<string, Rival>();
+  for (const on of new Set(extents.map(({ on }) => on))) {
+    const mine = extents.filter((extent) => extent.on === on);
+    // Of thousands that use the same in the same way, it is looked at once.
+    for (const text of device.heldValues(recordOf(on))) {
+      const use = parseUse(on, String(text));
+      if (!writes && !use.writes) continue;
+      if (!mine.some((extent) => use.extents.some((other) => overlaps(extent, other)))) continue;
+      for (const holder of device.holders(recordOf(on), String(text), "other guests")) {
+        const key = `${holder.kind}/${holder.frontendDomid}/${holder.devid}`;
+        rivals.set(key, { ...holder, writes: use.writes || rivals.get(key)?.writes === true });
+      }
+    }
+  }
+  return [...rivals.values()];
 }

@@ -1,14 +1,16 @@
 /** What this domain itself uses of block devices and files: what is mounted, and what is swapped on. */
 import type { DeviceSystem } from "../../contract/v1/plugin.ts";
-import { type Extent, overlaps, wholeOf } from "./extents.ts";
 import { mayBe, type Mount, parseMounts, unescaped } from "./mounts.ts";
 import { shown } from "./request.ts";
 import {
+  type Extent,
   type FileBehind,
   identityOfNode,
   identityOfText,
+  overlaps,
   type Stack,
   stackBySysfs,
+  wholeOf,
 } from "./stack.ts";
 
 /** Something of this domain's own, with all that it stands on. */

@@ -4,19 +4,15 @@
  */
 import type { Device } from "../../contract/v1/plugin.ts";
 import type { NetworkLink, NetworkLinks } from "../../contract/v1/network.ts";
-import { prepareBridge } from "./bridge.ts";
-import { tellMtu } from "./follow.ts";
+import { prepareBridge, tellMtu } from "./bridge.ts";
 import { INTERFACE_WAIT_MS, interfaceName, waitForInterface } from "./interface.ts";
-import { prepareNat } from "./nat.ts";
+import { prepareNat, prepareRoute } from "./routed.ts";
 import { prepareOpenvswitch, removePort } from "./openvswitch.ts";
 import { addRules, removeRules, rulesFor } from "./packet_filter.ts";
-import { restoreLink } from "./restore.ts";
-import { prepareRoute } from "./route.ts";
-import { readSettings, refusal } from "./settings.ts";
-import type { Mode, NativeOptions, Task } from "./task.ts";
-import { decodeUndo, encodeUndo, NOTHING_DONE, type VifMode } from "./undo.ts";
+import { decodeUndo, encodeUndo, NOTHING_DONE, restoreLink, type VifMode } from "./undo.ts";
+import { type Mode, type NativeOptions, readSettings, refusal, type Task } from "./settings.ts";
 
-export type { NativeOptions } from "./task.ts";
+export type { NativeOptions } from "./settings.ts";
 export type { VifMode } from "./undo.ts";
 
 /** What Xen's vif scripts run when they are done. */

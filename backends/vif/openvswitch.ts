@@ -1,10 +1,8 @@
 /** Mode `openvswitch`: the interface becomes a port of an Open vSwitch bridge. */
 import type { Device } from "../../contract/v1/plugin.ts";
 import { INTERFACE_NAME_RULE, isInterfaceName } from "../../contract/v1/interface_name.ts";
-import { makePort } from "./port.ts";
-import { findProgram } from "./programs.ts";
-import { refusal } from "./settings.ts";
-import type { Preparation, Task } from "./task.ts";
+import { makePort } from "./bridge.ts";
+import { findProgram, type Preparation, refusal, type Task } from "./settings.ts";
 import { encodeUndo } from "./undo.ts";
 
 /** How long ovs-vsctl may wait for the switch's daemon, in s (vif-openvswitch). */

@@ -1,8 +1,7 @@
 /** Rules that let a guest's packets pass where the packet filter drops what is not allowed. */
 import type { Device } from "../../contract/v1/plugin.ts";
 import { formatIp } from "../../contract/v1/ip_address.ts";
-import { findProgram } from "./programs.ts";
-import type { VifSettings } from "./settings.ts";
+import { findProgram, type VifSettings } from "./settings.ts";
 import { encodeUndo } from "./undo.ts";
 
 type Rule = readonly string[];

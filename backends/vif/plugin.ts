@@ -3,7 +3,7 @@ import { definePlugin, type Device } from "../../contract/v1/plugin.ts";
 import { natively, tellWanted } from "../shared/wanted.ts";
 import { goesNative, likelyNative } from "../shared/native_choice.ts";
 import { checkInterface } from "./check.ts";
-import { followBridge } from "./follow.ts";
+import { followBridge } from "./bridge.ts";
 import { addNative, isNative, modeOfScript, removeNative, type VifMode } from "./native.ts";
 import { addByScript, adoptScripts, removeByScript } from "./script.ts";
 import { readSettings } from "./settings.ts";

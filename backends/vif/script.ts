@@ -1,11 +1,10 @@
 /** Interfaces that a script sets up. */
 import type { Device } from "../../contract/v1/plugin.ts";
 import type { NetworkLinks } from "../../contract/v1/network.ts";
-import { hasSpoken } from "../shared/mute_script.ts";
-import { tellMtu } from "./follow.ts";
+import { hasSpoken, speakFor } from "../shared/mute_script.ts";
+import { bridgeNames, tellMtu } from "./bridge.ts";
 import { interfaceName, waitForInterface } from "./interface.ts";
-import { recordLeft } from "./left.ts";
-import { completeOutcome } from "./outcome.ts";
+import { recordLeft } from "./check.ts";
 
 /** Where a script is that the node names without a directory. */
 const STOCK = "/etc/xen/scripts";
@@ -152,4 +151,38 @@ async function setMtu(device: Device, name: string, asked: string): Promise<void
 async function bridgeMtu(links: NetworkLinks, name: string): Promise<number | undefined> {
   const master = (await links.read(name))?.master;
   return master ? (await links.read(master))?.mtu : undefined;
+}
+
+/** What ports of Open vSwitch are ports of, as far as the kernel knows. */
+const OPEN_VSWITCH = "ovs-system";
+
+/** Says `connected` in place of a script that has succeeded without saying so. */
+async function completeOutcome(device: Device, script: string): Promise<void> {
+  const [status, bridge = "", vifname = ""] = await Promise.all(
+    ["hotplug-status", "bridge", "vifname"].map((name) => device.nodes.read(name)),
+  );
+  if (hasSpoken(status)) return;
+  const name = vifname || interfaceName(device.id);
+  await speakFor(device, script, {}, await lacking(device, name, bridge));
+}
+
+async function lacking(
+  { system }: Device,
+  name: string,
+  bridge: string,
+): Promise<string[]> {
+  let link;
+  try {
+    link = await system.links.read(name);
+  } catch (error) {
+    return [`interface ${JSON.stringify(name)} cannot be looked at: ${(error as Error).message}`];
+  }
+  if (link === undefined) return [`interface ${name} does not exist`];
+  const { master, up } = link;
+  const isPort = bridge === "" || master === OPEN_VSWITCH ||
+    master !== null && bridgeNames(bridge).includes(master);
+  return [
+    ...(up ? [] : [`${name} is down`]),
+    ...(isPort ? [] : [`${name} is no port of ${bridge}`]),
+  ];
 }

@@ -1,5 +1,5 @@
-/** What the toolstack asks of an interface: the nodes, checked. */
-import type { DeviceNodes } from "../../contract/v1/plugin.ts";
+/** What one attach works with: what the toolstack asks of an interface (the nodes, checked), and more. */
+import type { Device, DeviceNodes, DeviceSystem } from "../../contract/v1/plugin.ts";
 import {
   GATEWAY_DEVICE_RULE,
   INTERFACE_NAME_RULE,
@@ -7,6 +7,8 @@ import {
   isInterfaceName,
 } from "../../contract/v1/interface_name.ts";
 import { type IpNetwork, parseIp } from "../../contract/v1/ip_address.ts";
+import type { NetworkLink, NetworkLinks } from "../../contract/v1/network.ts";
+import type { VifUndo } from "./undo.ts";
 
 /** Range of the MTU, in bytes: ETH_MIN_MTU and ETH_MAX_MTU of linux/if_ether.h. */
 const [MTU_MIN, MTU_MAX] = [68, 65535];
@@ -102,4 +104,59 @@ function checkNetworks(value: string): IpNetwork[] {
     const accepted = "accepted are IP addresses, or networks as address/bits, with blanks between";
     throw refusal("ip", value, accepted);
   });
+}
+
+/** What a native attach is given besides its device and the network. */
+export interface NativeOptions {
+  /**
+   * Whether iptables, if there is one, is told to let the guest's packets pass, as Xen's scripts do
+   * and Debian's do not (Debian bug 894013: the rules make all bridged traffic pass the packet
+   * filter). Default false.
+   */
+  readonly packetFilter?: boolean;
+  /** The nodes, if they are being read already. */
+  readonly settings?: Promise<VifSettings>;
+}
+
+/** An attach. */
+export interface Task {
+  readonly device: Device;
+  readonly links: NetworkLinks;
+  readonly settings: VifSettings;
+  readonly options: NativeOptions;
+  readonly signal: AbortSignal;
+  /** The interface as it was found. */
+  readonly link: NetworkLink;
+  /** The name that it gets before `apply` is called. */
+  readonly name: string;
+}
+
+/** What a mode will do; so far it has only looked. */
+export interface Preparation {
+  /** What undoes it. */
+  readonly undo: Partial<VifUndo>;
+  /** Networks of the guest, for the packet filter. */
+  readonly networks: VifSettings["networks"];
+  /** What the guest is told of the MTU, in bytes; it is told nothing without. */
+  readonly guestMtu?: number;
+  /** Does it. The interface has its final name. */
+  apply(): Promise<void>;
+}
+
+/** A mode: finds out what is to be done and whether it can be. @throws Error if not */
+export type Mode = (task: Task) => Promise<Preparation>;
+
+/** Where they may be. */
+const DIRECTORIES = ["/usr/local/sbin", "/usr/local/bin", "/usr/sbin", "/usr/bin", "/sbin", "/bin"];
+
+/** The path of a program; undefined if it is not installed. */
+export async function findProgram(
+  system: DeviceSystem,
+  name: string,
+): Promise<string | undefined> {
+  for (const directory of DIRECTORIES) {
+    const path = `${directory}/${name}`;
+    if (await system.exists(path)) return path;
+  }
+  return undefined;
 }

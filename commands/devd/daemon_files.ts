@@ -1,5 +1,5 @@
 /** Where a daemon keeps its files, and whether nobody else has a hand in it. */
-import { checkDirectory, type DirectoryUse } from "../../core/hotplug/reach.ts";
+import { checkDirectory, type DirectoryUse } from "../../core/hotplug/path_rules.ts";
 import { type LockedFile, lockFile } from "../../platform/io/flock.ts";
 import { systemFiles } from "../../platform/io/files.ts";
 import { UnsafeFile } from "../../platform/io/own_file.ts";

@@ -8,17 +8,15 @@ import { storage } from "../../platform/storage.ts";
 import { tuneAfterStart } from "../../platform/tuning.ts";
 import type { BuiltIn } from "../../core/daemon/plugin/host.ts";
 import { type Connected, connectStore } from "../../machine/connect.ts";
-import { daemonService } from "./daemon_service.ts";
 import { CodedError, ExitCode, problemOf } from "../../core/messages/error.ts";
 import { coded, isMessageCode, statusOf } from "../../core/messages/table.ts";
 import { BackgroundLog } from "./background_log.ts";
-import { takeSignals } from "./daemon_signals.ts";
-import { reload, reportState } from "./reload.ts";
+import { reload, reportState, takeSignals } from "./signals.ts";
 import { type LogFormat, logToStderr } from "./log_output.ts";
 import { choosePlugins, type PluginOptions } from "../plugin/set.ts";
 import type { StoreClient } from "../../core/xenstore/client.ts";
-import type { ServiceManager } from "./service_manager.ts";
-import { whoServes } from "./who_serves.ts";
+import { daemonService, type ServiceManager } from "./service_manager.ts";
+import { whoServes } from "./state_report.ts";
 import { openServing, type Serving, type ServingOptions } from "./serving.ts";
 
 /** When the start is over for sure, in ms: the devices that there were have been looked at. */

@@ -1,12 +1,15 @@
-/**
- * Telling the service manager how the daemon is: readiness, and that it is alive (sd_notify(3),
- * sd_watchdog_enabled(3)). Without one, nothing is done.
- */
+/** The service manager that started the daemon, and what it is told. */
 import { coded } from "../../core/messages/table.ts";
 import type { Cancel, Clock } from "../../platform/types.ts";
+import { openLog } from "../../core/log/log.ts";
+import { systemClock } from "../../platform/clock.ts";
+import { openNotifySocket } from "../../platform/linux/notify_socket.ts";
+import { environment, processId } from "../../platform/self.ts";
+import type { StoreClient } from "../../core/xenstore/client.ts";
+import { ServerError } from "../../core/xenstore/errors.ts";
 
 /** What the service manager gives to the programs that it starts. */
-export interface ServiceEnvironment {
+interface ServiceEnvironment {
   /** Where it listens. */
   readonly NOTIFY_SOCKET?: string | undefined;
   /** How long, in µs, it waits for a sign of life before it starts the daemon anew. */
@@ -16,7 +19,7 @@ export interface ServiceEnvironment {
 }
 
 /** What is needed of the machine, and of the daemon. */
-export interface ServiceParts {
+interface ServiceParts {
   readonly clock: Clock;
   readonly pid: number;
   /** @throws Error when nothing can be sent there */
@@ -137,4 +140,28 @@ class Manager implements ServiceManager {
     this.#told = true;
     this.#parts.warn(coded("service-manager", `service manager: ${text}`));
   }
+}
+
+/** Finds the service manager that started this, if one did. */
+export function daemonService(store: StoreClient): Promise<ServiceManager> {
+  return openServiceManager({
+    NOTIFY_SOCKET: environment("NOTIFY_SOCKET"),
+    WATCHDOG_USEC: environment("WATCHDOG_USEC"),
+    WATCHDOG_PID: environment("WATCHDOG_PID"),
+  }, {
+    clock: systemClock,
+    pid: processId(),
+    open: openNotifySocket,
+    async alive(timeoutMs) {
+      // It waits for the store to return, and knows it: another process could do no better.
+      if (store.isRecovering) return;
+      try {
+        await store.exists("domid", { timeoutMs });
+      } catch (error) {
+        // A refusal is an answer.
+        if (!(error instanceof ServerError) && !store.isRecovering) throw error;
+      }
+    },
+    warn: (text) => openLog().warning(text),
+  });
 }

@@ -1,6 +1,8 @@
 /** How all devices are, in lines for people. Pure. */
 import type { DeviceReport } from "../../core/daemon/devices.ts";
 import { PHASE_WORDS } from "../../core/lifecycle/phase_words.ts";
+import type { PluginHost } from "../../core/daemon/plugin/host.ts";
+import type { PluginRegistry } from "../../core/daemon/plugin/registry.ts";
 
 /** Most devices that are listed: what is the matter comes first. */
 const LISTED_MAX = 1000;
@@ -69,4 +71,21 @@ export function duration(ms: number): string {
   const first = parts.findIndex(([count]) => count > 0);
   if (first < 0) return `${(ms / 1000).toFixed(1)} s`;
   return parts.slice(first, first + 2).map(([count, unit]) => `${count} ${unit}`).join(" ");
+}
+
+/** A line for all that are built in, and one for each file. */
+export function whoServes(registry: PluginRegistry): string[] {
+  const kindsOf = new Map<PluginHost, string[]>();
+  for (const kind of registry.kinds) {
+    const host = registry.find(kind)!;
+    kindsOf.set(host, [...kindsOf.get(host) ?? [], kind]);
+  }
+  const builtIn: string[] = [];
+  const files: string[] = [];
+  for (const [{ manifest, origin }, kinds] of kindsOf) {
+    const serves = `serves ${kinds.join(", ")}`;
+    if (origin === "built-in") builtIn.push(`plugin ${manifest.name} ${serves}`);
+    else files.push(`plugin ${manifest.name} ${manifest.version}, ${origin}, ${serves}`);
+  }
+  return [...builtIn.length > 0 ? [`built in: ${builtIn.join("; ")}`] : [], ...files];
 }

@@ -16,9 +16,15 @@ import { formatPermission } from "../../core/xenstore/permissions.ts";
 import { DeadlineError } from "../../core/xenstore/errors.ts";
 import { describe, guestDomid, specContext } from "./describe.ts";
 import { deviceNamed } from "./kinds.ts";
-import type { AttachOptions } from "./options.ts";
-import { type DeviceSession, printJson, say, untilTerminated, withDevices } from "./session.ts";
-import { printServed, requestDevice } from "../request/device.ts";
+import {
+  type AttachOptions,
+  type DeviceSession,
+  printJson,
+  say,
+  untilTerminated,
+  withDevices,
+} from "./session.ts";
+import { printServed, requestDevice } from "../request/request.ts";
 import { whileServing } from "./serving.ts";
 import { CodedError, ExitCode } from "../../core/messages/error.ts";
 

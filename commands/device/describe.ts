@@ -11,8 +11,7 @@ import {
   wantedDevice,
 } from "../../core/toolstack/resolved_spec.ts";
 import { describableKind, deviceNamed } from "./kinds.ts";
-import type { AttachOptions, DeviceOptions } from "./options.ts";
-import type { DeviceSession } from "./session.ts";
+import type { AttachOptions, DeviceOptions, DeviceSession } from "./session.ts";
 import { CodedError } from "../../core/messages/error.ts";
 
 /** A driver domain can see no names, and of guests only what they show it. */

@@ -2,16 +2,19 @@
 import type { DeviceId } from "../../core/xen/device_id.ts";
 import { nickname } from "../../core/xen/device_label.ts";
 import type { BuiltIn } from "../../core/daemon/plugin/host.ts";
-import { resolveDomain } from "../../core/toolstack/domains.ts";
-import { nameOfDomain, namesOf } from "../../core/toolstack/names.ts";
+import { nameOfDomain, namesOf, resolveDomain } from "../../core/toolstack/domains.ts";
 import { listDevices, readDevice } from "../../core/toolstack/list_devices.ts";
 import { detachByRequest } from "../../core/requests/toolstack/request.ts";
 import { removeDevice } from "../../core/toolstack/remove.ts";
 import { quoted } from "../../core/log/quoted.ts";
-import { devidOf } from "./devid.ts";
-import { frontendKindNamed } from "./kinds.ts";
-import type { DetachOptions } from "./options.ts";
-import { type DeviceSession, printJson, untilTerminated, withDevices } from "./session.ts";
+import { devidOf, frontendKindNamed } from "./kinds.ts";
+import {
+  type DetachOptions,
+  type DeviceSession,
+  printJson,
+  untilTerminated,
+  withDevices,
+} from "./session.ts";
 import { whileServing } from "./serving.ts";
 import { findRequest } from "../request/request.ts";
 import { CodedError, ExitCode } from "../../core/messages/error.ts";

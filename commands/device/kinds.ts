@@ -3,15 +3,19 @@ import { isKind, KIND_LENGTH_MAX } from "../../core/xen/device_id.ts";
 import type { BuiltIn } from "../../core/daemon/plugin/host.ts";
 import { frontendKindOf } from "../../core/daemon/plugin/manifest.ts";
 import type { PluginRegistry } from "../../core/daemon/plugin/registry.ts";
-import { diskDryRun } from "../../core/toolstack/specs/disk/spec.ts";
+import { diskDryRun, parseVdev } from "../../core/toolstack/specs/disk/spec.ts";
 import { type DescribedKind, DEVICE_NAMES } from "../../core/toolstack/resolved_spec.ts";
 import { nicDryRun } from "../../core/toolstack/specs/nic/spec.ts";
 import { BUILT_IN_PARSERS, type BuiltInSpecs } from "../../core/toolstack/specs/registry.ts";
 import { CodedError } from "../../core/messages/error.ts";
 import { choosePlugins, makeRegistry, type PluginOptions } from "../plugin/set.ts";
+import { nameOfDomain } from "../../core/toolstack/domains.ts";
+import { listDevices, recordNode } from "../../core/toolstack/list_devices.ts";
+import { SpecError } from "../../core/toolstack/specs/spec_error.ts";
+import type { DeviceSession } from "./session.ts";
 
 /** A device that needs no plugin to be described. */
-export interface NamedDevice {
+interface NamedDevice {
   readonly device: keyof BuiltInSpecs;
   /** Kind of its frontend. */
   readonly frontendKind: string;
@@ -99,5 +103,42 @@ export async function describableKind(
     "usage",
     `unknown device ${JSON.stringify(kind)}: ${why}; expected one of ${DEVICE_NAMES.join(", ")}, ` +
       "or a kind whose plugin has one",
+  );
+}
+
+/** Largest devid of libxl, which is an int. */
+const DEVID_MAX = 0x7fffffff;
+
+/** @throws CodedError, CodedError when there is none */
+export async function devidOf(
+  { store }: DeviceSession,
+  frontendDomid: number,
+  frontendKind: string,
+  which: string,
+): Promise<number> {
+  if (/^(0|[1-9]\d{0,9})$/.test(which) && Number(which) <= DEVID_MAX) return Number(which);
+  if (frontendKind === "vbd") {
+    try {
+      return parseVdev(which);
+    } catch (error) {
+      if (error instanceof SpecError) throw new CodedError("usage", error.message);
+      throw error;
+    }
+  }
+  if (frontendKind === "vif" && /^[\da-f]{2}(:[\da-f]{2}){5}$/i.test(which)) {
+    for (const device of await listDevices(store, frontendDomid, "vif")) {
+      // What the guest's directory says is the guest's word.
+      const mac = await recordNode(store, device, "mac");
+      if (mac?.toLowerCase() === which.toLowerCase()) return device.devid;
+    }
+    throw new CodedError(
+      "no-such-device",
+      `${await nameOfDomain(store, frontendDomid)} has no network interface with address ${which}`,
+    );
+  }
+  const also = frontendKind === "vif" ? " or a MAC address" : "";
+  throw new CodedError(
+    "usage",
+    `device ${JSON.stringify(which)}: expected a devid, a decimal number,${also || " of it"}`,
   );
 }

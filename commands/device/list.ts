@@ -11,8 +11,7 @@ import { printTo } from "../../platform/self.ts";
 import { printable } from "../../core/log/log.ts";
 import { nickname } from "../../core/xen/device_label.ts";
 import type { StoreClient } from "../../core/xenstore/client.ts";
-import type { DeviceOptions } from "./options.ts";
-import { printJson, say, withDevices } from "./session.ts";
+import { type DeviceOptions, printJson, say, withDevices } from "./session.ts";
 import { CodedError, ExitCode } from "../../core/messages/error.ts";
 import { statusOf } from "../../core/messages/table.ts";
 

@@ -1,14 +1,16 @@
 /** What the toolstack's commands do before and after their work. */
 import { parseDomid } from "../../core/xen/device_id.ts";
-import { printable } from "../../core/log/log.ts";
+import { type LogLevel, printable } from "../../core/log/log.ts";
 import { onTermination, printTo } from "../../platform/self.ts";
 import { absentOrHidden } from "../../core/xenstore/access.ts";
 import { type Connected, connectStore } from "../../machine/connect.ts";
 import type { StoreClient } from "../../core/xenstore/client.ts";
 import { isServerError } from "../../core/xenstore/errors.ts";
 import { CodedError } from "../../core/messages/error.ts";
-import type { DeviceOptions } from "./options.ts";
 import { logToStderr } from "../devd/log_output.ts";
+import type { Force } from "../../core/toolstack/remove.ts";
+import type { WaitLevel } from "../../core/toolstack/await_device.ts";
+import type { PluginOptions } from "../plugin/set.ts";
 
 /** A command's connection. */
 export interface DeviceSession extends Connected {
@@ -70,4 +72,38 @@ export function say(line: string): void {
 /** A result for programs. */
 export function printJson(value: unknown): void {
   printTo(1, `${JSON.stringify(value, null, 2)}\n`);
+}
+
+/** Ways of telling a driver domain. */
+export const VIAS = ["stock", "request", "auto"] as const;
+/** One of {@link VIAS}. */
+type Via = typeof VIAS[number];
+
+/** What all of them have. */
+export interface DeviceOptions extends PluginOptions {
+  readonly store?: string;
+  /** The daemon's, where the backend is in this domain. */
+  readonly runDir: string;
+  readonly scripts: readonly string[];
+  readonly scriptPath: string;
+  readonly logLevel: LogLevel;
+  readonly json?: boolean;
+}
+
+/** `attach` and its kin. */
+export interface AttachOptions extends DeviceOptions {
+  readonly wait: WaitLevel;
+  /** Seconds. */
+  readonly timeout: number;
+  readonly dryRun?: boolean;
+  readonly serve?: boolean;
+  /** How the driver domain is told; `auto`: by a request where it takes them. */
+  readonly via: Via;
+}
+
+/** `detach` and its kin. */
+export interface DetachOptions extends DeviceOptions {
+  readonly force: Force;
+  /** Seconds. */
+  readonly timeout: number;
 }

@@ -1,7 +1,7 @@
 /** The command line of `xdevd prepare` and its like. */
 import { type Command, InvalidArgumentError, Option } from "commander";
 import { DOMID_MAX, parseDomid } from "../../core/xen/device_id.ts";
-import { parseVdev, VDEV_RULE } from "../../core/toolstack/specs/disk/vdev.ts";
+import { parseVdev, VDEV_RULE } from "../../core/toolstack/specs/disk/spec.ts";
 import { DEFAULT_SCRIPT_DIRECTORY } from "../../core/hotplug/path_rules.ts";
 import { DEFAULT_PATH } from "../../core/hotplug/run_script.ts";
 import { LOG_LEVELS } from "../../core/log/log.ts";

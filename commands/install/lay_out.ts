@@ -13,13 +13,6 @@ import {
   removeFile,
 } from "../../platform/io/place_files.ts";
 import type { Entry } from "./layout.ts";
-import {
-  formatManifest,
-  type Laid,
-  type Manifest,
-  MANIFEST_PATH,
-  parseManifest,
-} from "./manifest.ts";
 
 /** What came of it: paths as seen from the root. */
 export interface Outcome {
@@ -30,7 +23,7 @@ export interface Outcome {
 }
 
 /** How to install. */
-export interface Installation {
+interface Installation {
   /** Where `/` of the installed system is, an absolute path. */
   readonly root: string;
   readonly entries: readonly Entry[];
@@ -194,4 +187,65 @@ function below(root: string, place: string): string {
 
 function parent(path: string): string {
   return path.slice(0, path.lastIndexOf("/")) || "/";
+}
+
+/** One thing that was laid down; paths as seen from the root. */
+type Laid =
+  | { readonly kind: "directory"; readonly path: string }
+  | { readonly kind: "link"; readonly path: string; readonly target: string }
+  | {
+    readonly kind: "file";
+    readonly path: string;
+    /** Of what was laid down. */
+    readonly sha256: string;
+    readonly config: boolean;
+  };
+
+/** The record. */
+interface Manifest {
+  /** Of the program that wrote it. */
+  readonly version: string;
+  /** In the order in which they were made. */
+  readonly laid: readonly Laid[];
+}
+
+/** Where it is kept. */
+export const MANIFEST_PATH = "/usr/lib/xdevd/installed.json";
+
+/** As a text. */
+function formatManifest(manifest: Manifest): string {
+  return `${JSON.stringify(manifest, null, 1)}\n`;
+}
+
+/** @throws Error when the text is no such record */
+export function parseManifest(text: string): Manifest {
+  let value: unknown;
+  try {
+    value = JSON.parse(text);
+  } catch {
+    throw new Error(`${MANIFEST_PATH} is damaged: it is no JSON`);
+  }
+  const { version, laid } = (value ?? {}) as { version?: unknown; laid?: unknown };
+  if (typeof version !== "string" || !Array.isArray(laid) || !laid.every(isLaid)) {
+    throw new Error(`${MANIFEST_PATH} is damaged: it is no record of an installation`);
+  }
+  return { version, laid };
+}
+
+function isLaid(value: unknown): value is Laid {
+  const entry = (value ?? {}) as Record<string, unknown>;
+  const path = entry["path"];
+  if (typeof path !== "string" || !path.startsWith("/") || path.split("/").includes("..")) {
+    return false;
+  }
+  switch (entry["kind"]) {
+    case "directory":
+      return true;
+    case "link":
+      return typeof entry["target"] === "string";
+    case "file":
+      return typeof entry["sha256"] === "string" && typeof entry["config"] === "boolean";
+    default:
+      return false;
+  }
 }

@@ -3,7 +3,7 @@ import type { Command, Option } from "commander";
 import type { BuiltIn } from "../../core/daemon/plugin/host.ts";
 import { seconds } from "../arguments.ts";
 import { withCommonOptions } from "../device/program.ts";
-import type { DeviceOptions } from "../device/options.ts";
+import type { DeviceOptions } from "../device/session.ts";
 import type { RequestCommandOptions } from "./request.ts";
 
 /** How long an attach may take, in seconds (spec of the protocol, "attach"). */

@@ -6,8 +6,7 @@
  * beyond everybody else's reach.
  */
 import { coded } from "../messages/table.ts";
-import type { Files } from "../../platform/types.ts";
-import { canonicalPath, checkReach, octal } from "./reach.ts";
+import type { Files, FileStatus } from "../../platform/types.ts";
 
 /** Where scripts may be, and whom their files may belong to. */
 export interface ScriptPolicy {
@@ -87,4 +86,165 @@ async function isBelowAny(
     directories.map((directory) => files.realPath(directory).catch(() => null)),
   );
   return canonical.some((directory) => directory !== null && real.startsWith(`${directory}/`));
+}
+
+/** Says no; `why` completes a sentence that begins with the file. */
+type Refuse = (why: string) => never;
+
+const ALL_WRITERS = 0o022;
+const STICKY = 0o1000;
+
+/** As many symbolic links as the kernel follows (MAXSYMLINKS, linux/namei.h). */
+const LINKS_MAX = 40;
+
+/** The canonical path of a file that has to exist. */
+export async function canonicalPath(files: Files, path: string, refuse: Refuse): Promise<string> {
+  try {
+    return await files.realPath(path);
+  } catch (error) {
+    const { code } = error as { code?: string };
+    if (code === "ENOENT" || code === "ENOTDIR") return refuse("does not exist");
+    return refuse(`cannot be looked at: ${(error as Error).message}`);
+  }
+}
+
+/**
+ * Refuses a file that somebody untrusted could have written or put in its place, or beside it.
+ * @param real its canonical path
+ * @param trustedUids whom it may belong to
+ * @returns the file's status; it is a regular file
+ */
+export async function checkReach(
+  files: Files,
+  path: string,
+  real: string,
+  trustedUids: readonly number[],
+  refuse: Refuse,
+): Promise<FileStatus> {
+  const passed = await checkChain(files, path, trustedUids, refuse);
+  const statusOf = async (entry: string) => passed.get(entry) ?? await files.stat(entry);
+  for (const directory of new Set([directoryOf(path), directoryOf(real)])) {
+    const status = await statusOf(directory);
+    if ((status.mode & ALL_WRITERS) !== 0) {
+      // Sticky or not: anybody could put helpers there.
+      refuse(
+        `is not safe: its directory ${directory} is writable by others ` +
+          `(mode ${octal(status)}; chmod go-w makes it acceptable)`,
+      );
+    }
+  }
+  const status = await statusOf(path);
+  if (status.kind !== "file") refuse(`is a ${status.kind}, not a regular file`);
+  if ((status.mode & ALL_WRITERS) !== 0) {
+    refuse(`is writable by others (mode ${octal(status)}; chmod go-w makes it acceptable)`);
+  }
+  return status;
+}
+
+/**
+ * What a directory is for:
+ * - `state`: nobody else may have a hand in it, or in what is above it.
+ * - `pid`: for a file that is opened with care and read by others. It may be sticky.
+ * - `log`: for files that are opened with care. Groups may write to it (as to /var/log on Ubuntu):
+ *   they could take the log away, and do no other harm.
+ */
+export type DirectoryUse = "state" | "pid" | "log";
+
+const WRITERS: Readonly<Record<DirectoryUse, number>> = {
+  state: ALL_WRITERS,
+  pid: ALL_WRITERS,
+  log: 0o002,
+};
+
+/** Refuses a directory in which somebody untrusted could put things, or that he could replace. */
+export async function checkDirectory(
+  files: Files,
+  path: string,
+  trustedUids: readonly number[],
+  refuse: Refuse,
+  use: DirectoryUse,
+): Promise<void> {
+  if (use === "state") await checkChain(files, path, trustedUids, refuse);
+  const status = await files.stat(path);
+  if (status.kind !== "directory") refuse(`is a ${status.kind}, not a directory`);
+  checkOwner(status, trustedUids, "", refuse);
+  if ((status.mode & WRITERS[use]) === 0) return;
+  if (use !== "state" && (status.mode & STICKY) !== 0) return;
+  refuse(`is writable by others (mode ${octal(status)}; chmod go-w makes it acceptable)`);
+}
+
+/**
+ * Everything that is passed on the way from the root to the file, through however many symbolic
+ * links, must be out of others' reach.
+ * @returns what was passed, by path, without the links
+ */
+async function checkChain(
+  files: Files,
+  path: string,
+  trustedUids: readonly number[],
+  refuse: Refuse,
+): Promise<ReadonlyMap<string, FileStatus>> {
+  const passed = new Map<string, FileStatus>();
+  const check = async (entry: string, isFile: boolean): Promise<FileStatus> => {
+    const status = await files.lstat(entry);
+    const what = isFile ? "" : `is not safe: its directory ${entry} `;
+    checkOwner(status, trustedUids, what, refuse);
+    // In a sticky directory nobody can rename or replace what belongs to somebody else.
+    const open = (status.mode & ALL_WRITERS) !== 0 && (status.mode & STICKY) === 0;
+    if (!isFile && open && status.kind !== "symlink") {
+      refuse(
+        `${what}is writable by others (mode ${octal(status)}; chmod go-w makes it acceptable)`,
+      );
+    }
+    if (status.kind !== "symlink") passed.set(entry, status);
+    return status;
+  };
+  const left = namesOf(path);
+  let at: string[] = [];
+  await check("/", false);
+  for (let links = 0; left.length > 0;) {
+    const name = left.shift()!;
+    if (name === "..") {
+      at.pop();
+      continue;
+    }
+    const entry = `/${[...at, name].join("/")}`;
+    if ((await check(entry, left.length === 0)).kind !== "symlink") {
+      at.push(name);
+      continue;
+    }
+    if (++links > LINKS_MAX) refuse("is behind too many symbolic links");
+    const target = await files.readLink(entry);
+    if (target.startsWith("/")) at = [];
+    left.unshift(...namesOf(target));
+  }
+  return passed;
+}
+
+/** @param what begins what is said */
+function checkOwner(
+  { uid }: FileStatus,
+  trustedUids: readonly number[],
+  what: string,
+  refuse: Refuse,
+): void {
+  if (trustedUids.includes(uid)) return;
+  const owners = [...new Set(trustedUids)].map((one) => one === 0 ? "root" : String(one));
+  refuse(
+    `${what}belongs to uid ${uid}; expected ${owners.join(" or ")} ` +
+      `(chown ${owners[0]} makes it acceptable)`,
+  );
+}
+
+function namesOf(path: string): string[] {
+  return path.split("/").filter((name) => name !== "" && name !== ".");
+}
+
+function directoryOf(path: string): string {
+  return path.slice(0, path.lastIndexOf("/")) || "/";
+}
+
+/** Permission bits for people. */
+export function octal(status: FileStatus): string {
+  return status.mode.toString(8).padStart(4, "0");
 }

@@ -6,7 +6,7 @@ import type { StoreClient } from "../xenstore/client.ts";
 import { DeadlineError } from "../xenstore/errors.ts";
 import { isWeak } from "../hotplug/last_words.ts";
 import { oneLine } from "../log/log.ts";
-import { type Names, namesOf } from "./names.ts";
+import { type Names, namesOf } from "./domains.ts";
 
 /** How far: not at all; until the backend's side is set up; until the guest uses it. */
 export const WAIT_LEVELS = ["created", "hotplug", "connected"] as const;

@@ -3,9 +3,8 @@ import { CodedError } from "../messages/error.ts";
 import type { StoreClient } from "../xenstore/client.ts";
 import { isServerError } from "../xenstore/errors.ts";
 import { domainPath } from "../xenstore/paths.ts";
-import { type CreationPlan, creationSteps } from "./nodes/plan.ts";
-import { carryOut } from "./carry_out.ts";
-import { namesOf } from "./names.ts";
+import { carryOut, type CreationPlan, creationSteps } from "./nodes/plan.ts";
+import { namesOf } from "./domains.ts";
 
 /**
  * Carries a plan out, all of it or nothing.

@@ -4,6 +4,8 @@ import { DOMID_MAX, parseDecimal } from "../xen/device_id.ts";
 import { absent, type NodeAccess } from "../xenstore/access.ts";
 import { isServerError } from "../xenstore/errors.ts";
 import { quoted, visible } from "../log/quoted.ts";
+import { deviceLabel, type Named, shownName } from "../xen/device_label.ts";
+import { domainPath } from "../xenstore/paths.ts";
 
 /** How a guest is virtualised. */
 export type GuestType = "pv" | "pvh" | "hvm";
@@ -77,4 +79,44 @@ export async function knownDomains(store: NodeAccess): Promise<number[]> {
 export async function guestTypeOf(store: NodeAccess, domid: number): Promise<GuestType> {
   const text = await store.readVisible(`/libxl/${domid}/type`);
   return GUEST_TYPES.find((type) => type === text) ?? "pv";
+}
+
+/** A device and the domains that it is between. */
+export interface Names {
+  /** `web: xvdb (vbd/7/51728)`. */
+  readonly device: string;
+  /** `domain web (7)`, or `domain 7`. */
+  readonly guest: string;
+  readonly driver: string;
+}
+
+/** Names of a device; of what cannot be read, its number is the name. */
+export async function namesOf(
+  store: NodeAccess,
+  id: Named & { readonly backendDomid?: number },
+): Promise<Names> {
+  const { frontendDomid, backendDomid } = id;
+  const [guest, driver] = await Promise.all(
+    [frontendDomid, backendDomid].map((domid) =>
+      domid === undefined ? undefined : nameIn(store, domid)
+    ),
+  );
+  return {
+    device: deviceLabel(id, guest),
+    guest: numbered(frontendDomid, guest),
+    driver: backendDomid === undefined ? "its driver domain" : numbered(backendDomid, driver),
+  };
+}
+
+/** A domain: `domain web (7)`, or `domain 7`. */
+export async function nameOfDomain(store: NodeAccess, domid: number): Promise<string> {
+  return numbered(domid, await nameIn(store, domid));
+}
+
+function numbered(domid: number, name: string | undefined): string {
+  return name === undefined ? `domain ${domid}` : `domain ${shownName(name)} (${domid})`;
+}
+
+async function nameIn(store: NodeAccess, domid: number): Promise<string | undefined> {
+  return await store.readVisible(`${domainPath(domid)}/name`).catch(() => undefined) || undefined;
 }

@@ -2,12 +2,12 @@
 import { CodedError } from "../messages/error.ts";
 import { backendPath, type DeviceId, frontendPath } from "../xen/device_id.ts";
 import { parseState, XenbusState } from "../xen/states.ts";
-import { absentOrHidden } from "../xenstore/access.ts";
+import { absentOrHidden, type NodeAccess } from "../xenstore/access.ts";
 import type { StoreClient } from "../xenstore/client.ts";
-import { DeadlineError } from "../xenstore/errors.ts";
+import { DeadlineError, isServerError } from "../xenstore/errors.ts";
 import { recordPath } from "./nodes/plan.ts";
-import { namesOf } from "./names.ts";
-import { removeAndPrune } from "./prune.ts";
+import { namesOf } from "./domains.ts";
+import { parentPath } from "../xenstore/paths.ts";
 
 /**
  * What happens when the guest does not let go: the removal fails; it is forced; it is forced from
@@ -16,13 +16,13 @@ import { removeAndPrune } from "./prune.ts";
 export type Force = "off" | "auto" | "on";
 
 /** How long each wait may take, in ms: for the backend to close, and for its directory to go. */
-export interface RemovalWaits {
+interface RemovalWaits {
   readonly closeMs: number;
   readonly directoryMs: number;
 }
 
 /** LIBXL_DESTROY_TIMEOUT (libxl_internal.h), twice. */
-export const DEFAULT_REMOVAL_WAITS: RemovalWaits = { closeMs: 10_000, directoryMs: 10_000 };
+const DEFAULT_REMOVAL_WAITS: RemovalWaits = { closeMs: 10_000, directoryMs: 10_000 };
 
 /**
  * Removes a device and waits until its driver domain has let go of it.
@@ -134,4 +134,39 @@ async function destroy(
     if (gone !== undefined && await absentOrHidden(t.read(`${gone}/state`)) !== undefined) return;
     for (const path of paths) await removeAndPrune(t, path);
   });
+}
+
+/**
+ * Removes a path and all below it, then its parents as long as they have neither value nor children
+ * and may be removed. None there is no error.
+ * @param t a transaction, if others may do the same: when they are ahead its commit tells, and it is
+ *   done again
+ */
+export async function removeAndPrune(t: NodeAccess, path: string): Promise<void> {
+  if (await absentOrHidden(t.read(path)) !== undefined) await removeIfThere(t, path);
+  for (let parent = parentPath(path); parent !== null && parent !== "/";) {
+    const [children, value] = await Promise.all([
+      absentOrHidden(t.list(parent)),
+      t.readVisible(parent),
+    ]);
+    if (children !== undefined) {
+      if (children.length > 0 || value !== "") return;
+      try {
+        await removeIfThere(t, parent);
+      } catch (error) {
+        if (isServerError(error, "EACCES", "EPERM")) return;
+        throw error;
+      }
+    }
+    parent = parentPath(parent);
+  }
+}
+
+/** xenstored 4.17 says EINVAL where the parent has gone since this node was seen. */
+async function removeIfThere(t: NodeAccess, path: string): Promise<void> {
+  try {
+    await t.remove(path);
+  } catch (error) {
+    if (!isServerError(error, "ENOENT", "EINVAL")) throw error;
+  }
 }

@@ -1,17 +1,18 @@
 /** From a specification to the plan of a device, with what only the store and the machine can tell. */
 import type { DeviceSpecs } from "../../contract/v1/spec.ts";
-import { chooseDiskBackend } from "./specs/disk/backend.ts";
-import type { DiskSpec } from "./specs/disk/spec.ts";
-import { parseVdev } from "./specs/disk/vdev.ts";
-import { resolveUsbctrl } from "./specs/kinds/usbctrl.ts";
-import { randomUuid } from "./specs/kinds/vtpm.ts";
-import { randomMac } from "./specs/nic/mac.ts";
+import { chooseDiskBackend, type DiskSpec, parseVdev } from "./specs/disk/spec.ts";
+import { randomUuid, resolveUsbctrl } from "./specs/kinds.ts";
+import { randomMac } from "./specs/nic/spec.ts";
 import { planDisk } from "./nodes/disk.ts";
 import { chooseNicType, planNic } from "./nodes/nic.ts";
 import { planP9, planPvcalls, planUsbctrl, planVkb, planVtpm } from "./nodes/others.ts";
 import type { CreationPlan, ScriptedPlacement } from "./nodes/plan.ts";
-import { planDescribed, pluginParser } from "./specs/plugin_specs.ts";
-import { BUILT_IN_PARSERS, type BuiltInSpecs } from "./specs/registry.ts";
+import {
+  BUILT_IN_PARSERS,
+  type BuiltInSpecs,
+  planDescribed,
+  pluginParser,
+} from "./specs/registry.ts";
 import {
   type DeviceRequest,
   diskRequest,

@@ -1,9 +1,15 @@
 /** Which disks share storage: by what they stand on, in bytes as far as the kernel tells. */
 import { beforeEach, describe, expect, test } from "bun:test";
 import * as fc from "fast-check";
-import { formatUse, overlaps, parseUse } from "../../backends/vbd/extents.ts";
+import {
+  formatUse,
+  identityOfNumber,
+  numberOfIdentity,
+  overlaps,
+  parseUse,
+  stackOf,
+} from "../../backends/vbd/stack.ts";
 import vbd from "../../backends/vbd/plugin.ts";
-import { identityOfNumber, numberOfIdentity, stackOf } from "../../backends/vbd/stack.ts";
 import { FakeBlocks } from "../support/fake_blocks.ts";
 import { FakeDevice, FakeMachine } from "../support/fake_device.ts";
 import { FakeSysfs, type Thing } from "../support/fake_sysfs.ts";

@@ -3,7 +3,7 @@ import { describe, expect, test } from "bun:test";
 import * as fc from "fast-check";
 import { addNative, modeOfScript, removeNative, type VifMode } from "../../backends/vif/native.ts";
 import { checkInterface } from "../../backends/vif/check.ts";
-import { followBridge } from "../../backends/vif/follow.ts";
+import { followBridge } from "../../backends/vif/bridge.ts";
 import { FakeDevice, FakeMachine } from "../support/fake_device.ts";
 import { type FakeLinkOptions, FakeLinks } from "../support/fake_links.ts";
 

@@ -1,18 +1,19 @@
 /** The nodes that we write for a device are those that Debian's xl writes. */
 import { afterAll, afterEach, beforeAll, describe, expect, test } from "bun:test";
-import { chooseDiskBackend } from "../../core/toolstack/specs/disk/backend.ts";
+import { chooseDiskBackend, parseVdev } from "../../core/toolstack/specs/disk/spec.ts";
 import { parseDisk } from "../../core/toolstack/specs/disk/parse.ts";
-import { parseVdev } from "../../core/toolstack/specs/disk/vdev.ts";
-import { parseUsbctrl, resolveUsbctrl } from "../../core/toolstack/specs/kinds/usbctrl.ts";
-import { parseVkb } from "../../core/toolstack/specs/kinds/vkb.ts";
-import { parseVtpm } from "../../core/toolstack/specs/kinds/vtpm.ts";
-import { NIC_COLO_KEYS } from "../../core/toolstack/specs/nic/colo.ts";
+import {
+  parseUsbctrl,
+  parseVkb,
+  parseVtpm,
+  resolveUsbctrl,
+} from "../../core/toolstack/specs/kinds.ts";
+import { NIC_COLO_KEYS } from "../../core/toolstack/specs/nic/spec.ts";
 import { parseNic } from "../../core/toolstack/specs/nic/parse.ts";
 import { planDisk } from "../../core/toolstack/nodes/disk.ts";
 import { chooseNicType, planNic } from "../../core/toolstack/nodes/nic.ts";
 import { planUsbctrl, planVkb, planVtpm } from "../../core/toolstack/nodes/others.ts";
-import { carryOut } from "../../core/toolstack/carry_out.ts";
-import { type CreationPlan, creationSteps } from "../../core/toolstack/nodes/plan.ts";
+import { carryOut, type CreationPlan, creationSteps } from "../../core/toolstack/nodes/plan.ts";
 import type { StoreClient } from "../../core/xenstore/client.ts";
 import { requireReal } from "./requirements.ts";
 import { XlToolstack } from "./xl_toolstack.ts";

@@ -5,8 +5,12 @@ import { renderLifecycle } from "../../commands/lifecycle/lifecycle.ts";
 import { rulesOf, toMermaid } from "../../core/lifecycle/diagram.ts";
 import { MESSAGES } from "../../core/messages/table.ts";
 import { DRIVER_WRITES } from "../../core/requests/protocol/driver_machine.ts";
-import { DRIVER_NODES, REQUEST_MARK, REQUEST_NODES } from "../../core/requests/protocol/nodes.ts";
-import { REQUEST_STATES } from "../../core/requests/protocol/states.ts";
+import {
+  DRIVER_NODES,
+  REQUEST_MARK,
+  REQUEST_NODES,
+  REQUEST_STATES,
+} from "../../core/requests/protocol/nodes.ts";
 import { TOOLSTACK_WRITES } from "../../core/requests/protocol/toolstack_machine.ts";
 import { TIMES } from "../../core/xen/times.ts";
 import { protocolDocument } from "./capability_reference.ts";

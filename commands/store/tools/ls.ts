@@ -4,8 +4,7 @@ import { isServerError } from "../../../core/xenstore/errors.ts";
 import { formatPermission, type Permission } from "../../../core/xenstore/permissions.ts";
 import type { Call } from "./call.ts";
 import { ToolFailure, unlessRefused, words } from "./failure.ts";
-import type { Streams } from "./output.ts";
-import { fromBytes, sanitise } from "./values.ts";
+import { fromBytes, sanitise, type Streams } from "./values.ts";
 
 /** Length of the dots that tell of a cut value, with all around them. */
 const TAG = ' = "..."'.length;

@@ -4,8 +4,7 @@ import type { NodeAccess } from "../../../core/xenstore/access.ts";
 import type { Access, Permission } from "../../../core/xenstore/permissions.ts";
 import type { Call } from "./call.ts";
 import { ToolFailure, unlessRefused, words } from "./failure.ts";
-import type { Streams } from "./output.ts";
-import { atoi, fromBytes, sanitise, toBytes, unsanitise } from "./values.ts";
+import { atoi, fromBytes, sanitise, type Streams, toBytes, unsanitise } from "./values.ts";
 
 /** Whether the tool's work is one transaction. */
 export function isTransaction({ mode, operands }: Call): boolean {

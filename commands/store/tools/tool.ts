@@ -4,13 +4,11 @@ import { argumentBytes, environment, exit } from "../../../platform/self.ts";
 import type { StoreClient } from "../../../core/xenstore/client.ts";
 import type { StoreError } from "../../../core/xenstore/errors.ts";
 import { type Call, decodeCall } from "./call.ts";
-import { ToolFailure } from "./failure.ts";
+import { openStore, ToolFailure } from "./failure.ts";
 import { layoutOf, listTree } from "./ls.ts";
-import { openStore } from "./open_store.ts";
-import { encoded, type Streams } from "./output.ts";
+import { encoded, type Streams, toBytes } from "./values.ts";
 import { isTransaction, perform } from "./perform.ts";
 import { type Invocation, shortName } from "./tool_called.ts";
-import { toBytes } from "./values.ts";
 
 /** Output is kept until there is so much of it, in bytes. */
 const BUFFER_SIZE = 64 * 1024;

@@ -83,3 +83,14 @@ export function toBytes(text: string): Uint8Array {
   for (let at = 0; at < text.length; at++) bytes[at] = text.charCodeAt(at);
   return bytes;
 }
+
+/** A tool's streams. Texts have a character a byte. */
+export interface Streams {
+  out(text: string): void;
+  error(text: string): void;
+}
+
+/** Text that a program made, as a text of a character a byte. */
+export function encoded(text: string): string {
+  return fromBytes(new TextEncoder().encode(text));
+}

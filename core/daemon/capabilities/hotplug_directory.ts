@@ -1,6 +1,6 @@
 /** A device's hotplug directory in the store: its plugin's, and its version 2 script's, own. */
 import type { DeviceId } from "../../xen/device_id.ts";
-import { parseRecord, RECORD_NODE, type V2Record } from "../../hotplug/v2/record.ts";
+import { parseRecord, RECORD_NODE, type V2Record } from "../../hotplug/v2/convention.ts";
 import { absentOrHidden } from "../../xenstore/access.ts";
 import type { StoreClient } from "../../xenstore/client.ts";
 import { domainPath, parentPath } from "../../xenstore/paths.ts";

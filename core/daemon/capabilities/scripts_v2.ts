@@ -1,9 +1,8 @@
 /** A device's version 2 hotplug script, as the daemon runs it for an attach and a detach. */
 import { backendPath, type DeviceId, relativeBackendPath } from "../../xen/device_id.ts";
 import { ScriptFailed } from "../../hotplug/run_script.ts";
-import { FRESH, type V2Record } from "../../hotplug/v2/record.ts";
-import type { V2Parts, V2Target } from "../../hotplug/v2/run.ts";
-import { V2Session } from "../../hotplug/v2/session.ts";
+import { FRESH, type V2Record } from "../../hotplug/v2/convention.ts";
+import { type V2Parts, V2Session, type V2Target } from "../../hotplug/v2/session.ts";
 import type { ScriptVersion } from "../../hotplug/v2/version.ts";
 import type { Log } from "../../log/log.ts";
 import type { DeviceNodes } from "../../../contract/v1/plugin.ts";

@@ -1,7 +1,7 @@
 /** What version 2 scripts are run with, by the daemon and by the commands. */
 import { own } from "../../../contract/v1/own.ts";
 import type { DeviceId } from "../../xen/device_id.ts";
-import type { V2Parts } from "../../hotplug/v2/run.ts";
+import type { V2Parts } from "../../hotplug/v2/session.ts";
 import type { Log } from "../../log/log.ts";
 import type { HotplugDirectories } from "./hotplug_directory.ts";
 import type { ScriptParts, V2Settings } from "./script_parts.ts";

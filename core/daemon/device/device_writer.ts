@@ -1,7 +1,7 @@
 /** What the daemon writes into one device's directory; each write makes the next look read all anew. */
 import type { DeviceId } from "../../xen/device_id.ts";
 import type { StoreClient } from "../../xenstore/client.ts";
-import { publishDisconnected } from "../../requests/driver/disconnected.ts";
+import { publishDisconnected } from "../../requests/driver/steps.ts";
 import {
   cleanse,
   closeBackend,

@@ -2,11 +2,9 @@
 import { backendPath, type DeviceId } from "../../xen/device_id.ts";
 import type { Phase } from "../../lifecycle/state.ts";
 import type { DevicePlace, DriverSeen } from "../protocol/driver_machine.ts";
-import { REQUEST_MARK } from "../protocol/nodes.ts";
+import { parseRequestState, readTree, REQUEST_MARK } from "../protocol/nodes.ts";
 import { backendKindsFor, claimPath, type RequestId, requestPath } from "../protocol/paths.ts";
-import { readTree } from "../protocol/read.ts";
 import { isFrontendOf } from "../protocol/request.ts";
-import { parseRequestState } from "../protocol/states.ts";
 import { absentOrHidden, type NodeAccess } from "../../xenstore/access.ts";
 
 /** The note of a request that was accepted. */

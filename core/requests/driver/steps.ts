@@ -1,5 +1,5 @@
 /** The driver domain's steps in the store, each one transaction that looks again. */
-import { backendPath, backendRoot } from "../../xen/device_id.ts";
+import { backendPath, backendRoot, type DeviceId } from "../../xen/device_id.ts";
 import {
   DRIVER_WRITES,
   type DriverStep,
@@ -7,12 +7,16 @@ import {
   mayWriteState,
   WITHDRAWN_EARLY,
 } from "../protocol/driver_machine.ts";
-import { ERROR_MAX, REQUEST_MARK } from "../protocol/nodes.ts";
-import { claimPath, claimRoot, type RequestId, requestPath } from "../protocol/paths.ts";
-import { readTree } from "../protocol/read.ts";
+import { ERROR_MAX, parseRequestState, readTree, REQUEST_MARK } from "../protocol/nodes.ts";
+import {
+  claimPath,
+  claimRoot,
+  type RequestId,
+  requestKindOf,
+  requestPath,
+} from "../protocol/paths.ts";
 import { isFrontendOf } from "../protocol/request.ts";
 import type { Serving } from "../protocol/serve.ts";
-import { parseRequestState } from "../protocol/states.ts";
 import { printable } from "../../log/log.ts";
 import { absentOrHidden, type NodeAccess } from "../../xenstore/access.ts";
 import type { StoreClient } from "../../xenstore/client.ts";
@@ -21,7 +25,7 @@ import { closeBackend, requestClose } from "../../daemon/device/store_writer.ts"
 import { type DriverLook, formatClaim, readClaim } from "./look.ts";
 
 /** What the steps need besides the look that they follow from. */
-export interface StepParts {
+interface StepParts {
   readonly store: StoreClient;
   readonly id: RequestId;
   readonly look: DriverLook;
@@ -35,7 +39,7 @@ export interface StepParts {
 class Missed extends Error {}
 
 /** Steps that are transactions. */
-export type StoreStep = Exclude<DriverStep, "prepare" | "abort-prepare" | "unprepare">;
+type StoreStep = Exclude<DriverStep, "prepare" | "abort-prepare" | "unprepare">;
 
 /** Does a step. @returns whether it was done @throws StoreError */
 export async function performStoreStep(step: StoreStep, parts: StepParts): Promise<boolean> {
@@ -211,4 +215,24 @@ async function close({ store, look }: StepParts, force: boolean): Promise<boolea
   // No backend has taken it up: there is nobody who would close it.
   if (force || begun === "1") await closeBackend(store, device, null);
   return true;
+}
+
+/**
+ * Says `hotplug-status`=`disconnected` in both places: whoever watches the backend directory sees it
+ * before that goes, whoever watches the request needs no more.
+ */
+export async function publishDisconnected(store: StoreClient, device: DeviceId): Promise<void> {
+  const directory = backendPath(device);
+  const request = requestPath({ ...device, kind: requestKindOf(device.kind) });
+  // Devices without a request are the rule: one read for them.
+  if (await absentOrHidden(store.read(`${directory}/${REQUEST_MARK}`)) === undefined) return;
+  await store.transaction(async (t) => {
+    const [mark, token] = await Promise.all([
+      t.readVisible(`${directory}/${REQUEST_MARK}`),
+      t.readVisible(`${request}/token`),
+    ]);
+    if (!mark) return;
+    await t.write(`${directory}/hotplug-status`, "disconnected");
+    if (mark === token) await t.write(`${request}/hotplug-status`, "disconnected");
+  });
 }

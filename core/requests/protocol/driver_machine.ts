@@ -11,7 +11,7 @@
  * that starts is in `unknown`, and so is one whose transaction found the request changed.
  */
 import { type Machine, type Row, type Transition, transition } from "./machine.ts";
-import type { RequestState } from "./states.ts";
+import type { RequestState } from "./nodes.ts";
 
 /** Where the daemon is with a request. */
 export type DriverPhase =

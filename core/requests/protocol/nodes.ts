@@ -1,11 +1,42 @@
-/** The nodes of a request: who writes which, with which permissions, and what they mean. Pure. */
+/** The states of a request, node `state`: the driver domain's account of how far it is. Pure. */
 import type { Permission } from "../../xenstore/permissions.ts";
+import { absentOrHidden, type NodeAccess } from "../../xenstore/access.ts";
+
+/** In the order in which a request comes by them; each with what it means. */
+export const REQUEST_STATES = {
+  new:
+    "The request is complete. Written by the toolstack, with all the rest of it, and never again.",
+  preparing: "The driver domain has accepted it and does what takes long and needs no guest.",
+  prepared: "The backend directory is there, but for its `state`. The toolstack is to publish it.",
+  connecting: "The backend is in state 1; kernel and hotplug script do their part.",
+  connected: "The script has succeeded. The guest may still be in any state.",
+  disconnecting: "It is being removed: the backend closes, then the script undoes what it did.",
+  disconnected: "Nothing is held any more, the backend directory is gone. Final.",
+  error: "It failed and was undone; node `error` says why. Final until `online` is 0.",
+} as const satisfies Record<string, string>;
+
+/** One of them. */
+export type RequestState = keyof typeof REQUEST_STATES;
+
+/** Reads a `state` node; undefined unless it is exactly one of the words. */
+export function parseRequestState(text: string): RequestState | undefined {
+  return Object.hasOwn(REQUEST_STATES, text) ? text as RequestState : undefined;
+}
+
+/** Results of the hotplug script, node `hotplug-status` of a request. */
+export const REQUEST_RESULTS = ["connected", "disconnected", "error", "busy"] as const;
+
+/** One of them. */
+export type RequestResult = typeof REQUEST_RESULTS[number];
+
+/** Version of the protocol, node `version`. */
+export const REQUEST_VERSION = "1";
 
 /** Who writes a node; nobody else does. */
-export type Writer = "toolstack" | "driver domain";
+type Writer = "toolstack" | "driver domain";
 
 /** A node of a request. */
-export interface RequestNode {
+interface RequestNode {
   readonly writer: Writer;
   readonly when: string;
   readonly meaning: string;
@@ -111,4 +142,36 @@ export function readable(backendDomid: number): Permission[] {
 /** For what it writes. Domain 0 owns it, so it does not count against the driver domain's quota. */
 export function writable(backendDomid: number): Permission[] {
   return [{ domid: 0, access: "none" }, { domid: backendDomid, access: "both" }];
+}
+
+/** Most nodes that are read, and most levels below the request: `publish/guest/port/1` is the fourth. */
+const NODES_MAX = 300;
+const LEVELS_MAX = 4;
+
+/**
+ * All nodes below a directory, by their names relative to it; null if it does not exist.
+ * @throws RangeError when there are more than anybody could have meant
+ */
+export async function readTree(
+  store: NodeAccess,
+  path: string,
+): Promise<Record<string, string> | null> {
+  const nodes: Record<string, string> = {};
+  let count = 0;
+  const walk = async (directory: string, prefix: string, level: number): Promise<boolean> => {
+    const names = await absentOrHidden(store.list(directory));
+    if (names === undefined) return false;
+    count += names.length;
+    if (count > NODES_MAX) throw new RangeError(`there are more than ${NODES_MAX} nodes`);
+    await Promise.all(names.map(async (name) => {
+      const value = await store.readVisible(`${directory}/${name}`);
+      if (value === undefined) return;
+      nodes[`${prefix}${name}`] = value;
+      if (value === "" && level < LEVELS_MAX) {
+        await walk(`${directory}/${name}`, `${prefix}${name}/`, level + 1);
+      }
+    }));
+    return true;
+  };
+  return await walk(path, "", 1) ? nodes : null;
 }

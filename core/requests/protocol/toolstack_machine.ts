@@ -4,7 +4,7 @@
  * it the rest.
  */
 import { type Machine, type Row, type Transition, transition } from "./machine.ts";
-import { REQUEST_STATES, type RequestState } from "./states.ts";
+import { REQUEST_STATES, type RequestState } from "./nodes.ts";
 
 /** Where a toolstack is. */
 export type ToolstackPhase =

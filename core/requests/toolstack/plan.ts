@@ -1,9 +1,14 @@
 /** A request as nodes to be written: from the plan of a device, without what is not ours to say. Pure. */
 import { own } from "../../../contract/v1/own.ts";
 import { backendPath, type DeviceId } from "../../xen/device_id.ts";
-import { DRIVER_NODES, readable, REQUEST_MARK, writable } from "../protocol/nodes.ts";
+import {
+  DRIVER_NODES,
+  readable,
+  REQUEST_MARK,
+  REQUEST_VERSION,
+  writable,
+} from "../protocol/nodes.ts";
 import { type RequestId, requestKindOf, requestPath } from "../protocol/paths.ts";
-import { REQUEST_VERSION } from "../protocol/states.ts";
 import type { DiskSpec } from "../../toolstack/specs/disk/spec.ts";
 import type { NicSpec } from "../../toolstack/specs/nic/spec.ts";
 import { type DiskPlacement, planDisk } from "../../toolstack/nodes/disk.ts";

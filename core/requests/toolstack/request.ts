@@ -4,16 +4,17 @@ import type { DeviceId } from "../../xen/device_id.ts";
 import type { RequestId } from "../protocol/paths.ts";
 import type { StoreClient } from "../../xenstore/client.ts";
 import { isServerError } from "../../xenstore/errors.ts";
-import { type Names, namesOf } from "../../toolstack/names.ts";
-import { devicePaths, lookAtRequest } from "./look.ts";
-import type { DeviceRequest } from "./plan.ts";
+import { type Names, namesOf } from "../../toolstack/domains.ts";
 import {
   DEFAULT_REQUEST_WAITS,
+  devicePaths,
+  lookAtRequest,
   type RequestOutcome,
   type RequestRun,
   type RequestWaits,
   runRequest,
 } from "./run.ts";
+import type { DeviceRequest } from "./plan.ts";
 
 /** What may be said of each. */
 export interface RequestOptions {

@@ -1,16 +1,25 @@
 /** Carries out what the toolstack's machine decides, for one request, from where the store has it. */
-import type { RequestId } from "../protocol/paths.ts";
+import { backendKindsFor, type RequestId, requestPath } from "../protocol/paths.ts";
 import {
+  mayStep,
   TOOLSTACK_FINAL,
   type ToolstackEvent,
   type ToolstackPhase,
+  type ToolstackSeen,
+  type ToolstackStep,
   toolstackTransition,
 } from "../protocol/toolstack_machine.ts";
 import type { StoreClient } from "../../xenstore/client.ts";
 import { DeadlineError } from "../../xenstore/errors.ts";
-import { type Names, namesOf } from "../../toolstack/names.ts";
-import { devicePaths, lookAtRequest, type RequestLook } from "./look.ts";
-import { type Creation, performStep } from "./steps.ts";
+import { type Names, namesOf } from "../../toolstack/domains.ts";
+import { backendPath, frontendPath } from "../../xen/device_id.ts";
+import { readTree, REQUEST_MARK } from "../protocol/nodes.ts";
+import { parseReport, type RequestReport } from "../protocol/request.ts";
+import { absentOrHidden, type NodeAccess } from "../../xenstore/access.ts";
+import { carryOut, recordPath } from "../../toolstack/nodes/plan.ts";
+import type { Transaction } from "../../xenstore/transaction.ts";
+import { removeAndPrune } from "../../toolstack/remove.ts";
+import { type DeviceRequest, publishSteps, requestSteps } from "./plan.ts";
 
 /** How long a toolstack waits in each phase, in ms. */
 export interface RequestWaits {
@@ -144,4 +153,127 @@ function failureOf(
     return { late: false, text: `${where} names a backend for it that cannot be its` };
   }
   return { late: false, text: `${device}: removed while it was waited for` };
+}
+
+/** One look, with all that steps need. */
+interface RequestLook {
+  readonly seen: ToolstackSeen;
+  readonly report: RequestReport;
+  /** Empty without a request. */
+  readonly token: string;
+  readonly nodes: Readonly<Record<string, string>>;
+}
+
+/** Where a request's device is. */
+export function devicePaths(id: RequestId): { frontend: string; record: string; request: string } {
+  return {
+    frontend: frontendPath(id, id.kind),
+    record: recordPath(id, id.kind),
+    request: requestPath(id),
+  };
+}
+
+/** Looks at a request and its device. */
+export async function lookAtRequest(store: NodeAccess, id: RequestId): Promise<RequestLook> {
+  const paths = devicePaths(id);
+  const [nodes, record, mark] = await Promise.all([
+    readTree(store, paths.request),
+    absentOrHidden(store.read(paths.record)),
+    store.readVisible(`${paths.record}/${REQUEST_MARK}`),
+  ]);
+  const { token = "", online, force, hold, frontend } = nodes ?? {};
+  const report = parseReport(nodes, id);
+  return {
+    seen: {
+      record: record === undefined ? "none" : mark === token && token ? "ours" : "foreign",
+      state: report.state,
+      online: nodes !== null && online !== "0",
+      force: force === "1",
+      published: frontend !== undefined,
+      hold: hold === "1",
+      credible: report.device !== undefined,
+    },
+    report,
+    token,
+    nodes: nodes ?? {},
+  };
+}
+
+/** What `create` needs. */
+interface Creation {
+  readonly request: DeviceRequest;
+  readonly token: string;
+  readonly hold: boolean;
+}
+
+/**
+ * Does a step, unless what it expects is no more.
+ * @param token of the request that is meant; null: whichever there is
+ * @returns whether it was done
+ */
+async function performStep(
+  store: StoreClient,
+  id: RequestId,
+  step: ToolstackStep,
+  token: string | null,
+  creation?: Creation,
+): Promise<boolean> {
+  return await store.transaction(async (t) => {
+    const look = await lookAtRequest(t, id);
+    if (!mayStep(step, look.seen)) return false;
+    if (step !== "create" && token !== null && look.token !== token) return false;
+    await STEPS[step](t, id, look, creation);
+    return true;
+  });
+}
+
+type Work = (
+  t: Transaction,
+  id: RequestId,
+  look: RequestLook,
+  creation: Creation | undefined,
+) => Promise<void>;
+
+const STEPS: Readonly<Record<ToolstackStep, Work>> = {
+  async create(t, id, _, creation) {
+    if (creation === undefined) throw new TypeError("nothing to create");
+    const { request, token, hold } = creation;
+    await carryOut(t, requestSteps(request, devicePaths(id).record, token, hold));
+  },
+
+  async publish(t, id, { report, nodes }) {
+    if (report.device === undefined) throw new TypeError("no credible backend");
+    await carryOut(t, publishSteps(id, report.device, nodes, devicePaths(id)));
+  },
+
+  async withdraw(t, id) {
+    await t.write(`${devicePaths(id).request}/online`, "0");
+  },
+
+  async force(t, id, { seen }) {
+    const { request, frontend } = devicePaths(id);
+    await t.write(`${request}/online`, "0");
+    await t.write(`${request}/force`, "1");
+    if (seen.record === "ours") await removeAndPrune(t, frontend);
+  },
+
+  clean: removeAll,
+
+  async abandon(t, id, look) {
+    for (const kind of backendKindsFor(id.kind)) {
+      const directory = backendPath({ ...id, kind });
+      const mark = await t.readVisible(`${directory}/${REQUEST_MARK}`);
+      if (mark === look.token) await removeAndPrune(t, directory);
+    }
+    await removeAll(t, id, look);
+  },
+};
+
+async function removeAll(t: Transaction, id: RequestId, { seen }: RequestLook): Promise<void> {
+  const { frontend, record, request } = devicePaths(id);
+  if (seen.record === "ours") {
+    await removeAndPrune(t, frontend);
+    await removeAndPrune(t, record);
+  }
+  await removeAndPrune(t, request);
 }

@@ -1,7 +1,7 @@
 /** What a driver domain needs to take requests, and who takes them. */
 import { CodedError } from "../../messages/error.ts";
 import { backendRoot } from "../../xen/device_id.ts";
-import { readable, writable } from "../protocol/nodes.ts";
+import { readable, readTree, writable } from "../protocol/nodes.ts";
 import {
   presencePath,
   type RequestId,
@@ -9,8 +9,7 @@ import {
   requestPath,
   requestRoot,
 } from "../protocol/paths.ts";
-import { readTree } from "../protocol/read.ts";
-import { line, parseReport, type RequestReport } from "../protocol/report.ts";
+import { line, parseReport, type RequestReport } from "../protocol/request.ts";
 import { type NodeAccess } from "../../xenstore/access.ts";
 import type { StoreClient } from "../../xenstore/client.ts";
 import { domainPath } from "../../xenstore/paths.ts";

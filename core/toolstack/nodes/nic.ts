@@ -1,7 +1,5 @@
 /** Nodes of a network interface (libxl_nic.c, `libxl__set_xenstore_nic`). Pure. */
-import { NIC_COLO_KEYS } from "../specs/nic/colo.ts";
-import { bytesPerInterval } from "../specs/nic/rate.ts";
-import type { NicSpec, NicType } from "../specs/nic/spec.ts";
+import { bytesPerInterval, NIC_COLO_KEYS, type NicSpec, type NicType } from "../specs/nic/spec.ts";
 import { placeIn, SpecError } from "../specs/spec_error.ts";
 import {
   commonBackend,

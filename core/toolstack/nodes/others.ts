@@ -2,9 +2,7 @@
  * Nodes of devices that have no script: vTPMs, shared file systems, PV Calls, keyboards and USB
  * controllers (libxl_vtpm.c, libxl_9pfs.c, libxl_pvcalls.c, libxl_vkb.c, libxl_usb.c). Pure.
  */
-import type { P9Spec } from "../specs/kinds/p9.ts";
-import type { ResolvedUsbctrl } from "../specs/kinds/usbctrl.ts";
-import type { VkbSpec } from "../specs/kinds/vkb.ts";
+import type { P9Spec, ResolvedUsbctrl, VkbSpec } from "../specs/kinds.ts";
 import {
   commonBackend,
   commonFrontend,

@@ -5,6 +5,7 @@
 import { backendPath, type DeviceId, frontendPath } from "../../xen/device_id.ts";
 import { XenbusState } from "../../xen/states.ts";
 import type { Permission } from "../../xenstore/permissions.ts";
+import { absent, type NodeAccess } from "../../xenstore/access.ts";
 
 /** Nodes and their values, in the order in which they are written. */
 export type NodeValues = readonly (readonly [name: string, value: string])[];
@@ -24,7 +25,7 @@ export interface ScriptedPlacement extends Placement {
 }
 
 /** What a kind adds to the nodes that all devices have. */
-export interface KindNodes {
+interface KindNodes {
   /** Backend kind; null for a device without a paravirtual backend. */
   readonly kind: string | null;
   /** Kind of the frontend's directory, and of the record's. */
@@ -37,7 +38,7 @@ export interface KindNodes {
 }
 
 /** One node to be written. */
-export interface PlannedNode {
+interface PlannedNode {
   readonly name: string;
   readonly value: string;
   /** Its own permissions; without them, those of its directory. */
@@ -186,4 +187,20 @@ function writes(directory: PlannedDirectory, nodes: readonly PlannedNode[]): Cre
     const write: CreationStep = { type: "write", path, value };
     return permissions === undefined ? [write] : [write, { type: "permit", path, permissions }];
   });
+}
+
+/** In order, and none waits for the one before. @param t a transaction */
+export async function carryOut(t: NodeAccess, steps: readonly CreationStep[]): Promise<void> {
+  await Promise.all(steps.map((step) => {
+    switch (step.type) {
+      case "remove":
+        return absent(t.remove(step.path));
+      case "mkdir":
+        return t.makeDirectory(step.path);
+      case "permit":
+        return t.setPermissions(step.path, step.permissions);
+      case "write":
+        return t.write(step.path, step.value);
+    }
+  }));
 }

@@ -1,8 +1,6 @@
 /** Specifications that are lists of `key=value`, by tables of their keys. Pure. */
 import { own } from "../../../contract/v1/own.ts";
-import { checkValue, keyAndValue, separatedItems, type SpecItem } from "./items.ts";
-import { parseCount } from "./numbers.ts";
-import { endOf, SpecError } from "./spec_error.ts";
+import { endOf, hasControlCharacters, placeIn, SpecError, type SpecPlace } from "./spec_error.ts";
 
 /** A value that is not accepted: the kind of error, and what would be accepted. */
 export class FieldFault {
@@ -32,7 +30,7 @@ export type FieldValues<Table extends Fields> = {
 };
 
 /** Values, and the error of something that is wrong with them together. */
-export interface ReadFields<Table extends Fields> {
+interface ReadFields<Table extends Fields> {
   readonly values: FieldValues<Table>;
   /** An error that points at a key's item, or at the end if it was not said. */
   fault(category: string, key: keyof Table & string, expected: string): SpecError;
@@ -127,13 +125,65 @@ export function formatFields(values: Readonly<Record<string, unknown>>): string 
   }).join(",");
 }
 
-/** The keys of a table, one a line, for people. */
-export function describeFields(table: Fields): string[] {
-  return Object.entries(table).map(([key, { rule, required }]) =>
-    `${key}=… ${rule}${required ? " (required)" : ""}`
-  );
-}
-
 function ruleOf(table: Fields): string {
   return Object.keys(table).map((key) => `${key}=`).join(" ");
+}
+
+/** One item, and where it is. */
+export interface SpecItem {
+  readonly text: string;
+  readonly place: SpecPlace;
+}
+
+/** Each text one item, as on the command line of `network-attach`. */
+export function wholeItems(texts: readonly string[]): SpecItem[] {
+  return texts.map((text, argument) => ({ text, place: placeIn(text, argument, 0, text.length) }));
+}
+
+/** Items separated by commas; blanks before an item, and empty items, are skipped. */
+export function separatedItems(texts: readonly string[]): SpecItem[] {
+  return texts.flatMap((text, argument) => {
+    const items: SpecItem[] = [];
+    for (const { 0: piece, index } of text.matchAll(/[^,]+/g)) {
+      const blanks = /^[ \t\n]*/.exec(piece)![0].length;
+      if (blanks === piece.length) continue;
+      const place = placeIn(text, argument, index + blanks, piece.length - blanks);
+      items.push({ text: piece.slice(blanks), place });
+    }
+    return items;
+  });
+}
+
+/** An item cut at its first `=`; no value if there is none. */
+export function keyAndValue({ text }: SpecItem): readonly [key: string, value?: string] {
+  const equals = text.indexOf("=");
+  return equals < 0 ? [text] : [text.slice(0, equals), text.slice(equals + 1)];
+}
+
+/** Refuses a value that would be a nuisance in a node, a script or a log. */
+export function checkValue(device: string, { text, place }: SpecItem): void {
+  if (hasControlCharacters(text)) {
+    const expected = "a value without line ends and other control characters";
+    throw new SpecError(device, "Invalid parameter", place, expected);
+  }
+}
+
+/** Decimal digits as a number 0 … `max`, or undefined. Leading zeros count for nothing. */
+export function parseCount(text: string, max: number): number | undefined {
+  if (!/^\d{1,15}$/.test(text)) return undefined;
+  const value = Number(text);
+  return value <= max ? value : undefined;
+}
+
+/**
+ * A number as C reads it where the base is left to the digits: decimal, hexadecimal after `0x`,
+ * octal after `0`. No sign, no blanks. 0 … `max`, or undefined.
+ */
+export function parseCNumber(text: string, max: number): number | undefined {
+  const octal = /^0([0-7]{1,20})$/.exec(text)?.[1];
+  if (octal === undefined && !/^(0|[1-9]\d{0,15}|0[xX][\da-fA-F]{1,13})$/.test(text)) {
+    return undefined;
+  }
+  const value = octal === undefined ? Number(text) : parseInt(octal, 8);
+  return value <= max ? value : undefined;
 }

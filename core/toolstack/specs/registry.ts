@@ -1,33 +1,40 @@
 /** Parsers of device specifications, by what they are called and by the kinds they are for. Pure. */
-import { own } from "../../../contract/v1/own.ts";
-import { NIC_COLO_KEYS } from "./nic/colo.ts";
-import { DISK_FLAGS, DISK_KEYS } from "./disk/lexer.ts";
 import { parseDisk } from "./disk/parse.ts";
+import type { DiskSpec } from "./disk/spec.ts";
 import {
-  DISK_BACKEND_TYPES,
-  DISK_FORMATS,
-  DISK_SPECIFICATIONS,
-  type DiskSpec,
-} from "./disk/spec.ts";
-import { describeFields } from "./fields.ts";
-import { P9_FIELDS, type P9Spec, parseP9 } from "./kinds/p9.ts";
-import { parsePvcalls, PVCALLS_FIELDS, type PvcallsSpec } from "./kinds/pvcalls.ts";
-import { parseUsbctrl, USBCTRL_FIELDS, type UsbctrlSpec } from "./kinds/usbctrl.ts";
-import { parseVirtio, VIRTIO_FIELDS, type VirtioSpec } from "./kinds/virtio.ts";
-import { parseVkb, VKB_FIELDS, type VkbSpec } from "./kinds/vkb.ts";
-import { parseVtpm, VTPM_FIELDS, type VtpmSpec } from "./kinds/vtpm.ts";
-import { NIC_TEXT_KEYS, type ParsedNic, parseNic } from "./nic/parse.ts";
+  type P9Spec,
+  parseP9,
+  parsePvcalls,
+  parseUsbctrl,
+  parseVirtio,
+  parseVkb,
+  parseVtpm,
+  type PvcallsSpec,
+  type UsbctrlSpec,
+  type VirtioSpec,
+  type VkbSpec,
+  type VtpmSpec,
+} from "./kinds.ts";
+import { type ParsedNic, parseNic } from "./nic/parse.ts";
+import type { DeviceDescription, DeviceSpecs } from "../../../contract/v1/spec.ts";
+import { pathFault } from "../../xenstore/paths.ts";
+import {
+  commonBackend,
+  commonFrontend,
+  type CreationPlan,
+  type NodeValues,
+  type Placement,
+  planCreation,
+} from "../nodes/plan.ts";
+import { visible } from "../../log/quoted.ts";
+import { placeIn, SpecError, type SpecPlace } from "./spec_error.ts";
 
 /** Parses specifications of one sort of device. */
-export interface SpecParser<Spec = unknown> {
-  /** What the device is called, such as `disk`. */
-  readonly device: string;
+interface SpecParser<Spec> {
   /** Backend kinds that it may become. */
   readonly kinds: readonly string[];
   /** @param texts the arguments of a command line @throws SpecError, and nothing else */
   parse(texts: readonly string[]): Spec;
-  /** What is accepted, for people: one key or form a line. */
-  describe(): readonly string[];
 }
 
 /** What the built-in parsers make. */
@@ -46,84 +53,100 @@ export interface BuiltInSpecs {
 export const BUILT_IN_PARSERS: {
   readonly [Device in keyof BuiltInSpecs]: SpecParser<BuiltInSpecs[Device]>;
 } = {
-  disk: parser("disk", ["vbd", "qdisk", "vbd3", "virtio_disk"], parseDisk, () => [
-    "[TARGET[,FORMAT[,VDEV[,ACCESS]]]] and",
-    ...DISK_KEYS.map((key) => `${key}=… ${own(DISK_RULES, key) ?? ""}`.trimEnd()),
-    ...DISK_FLAGS,
-    "target=… all the rest, commas included",
-  ]),
-  vif: parser("vif", ["vif"], (texts) => parseNic(texts), () => [
-    ...NIC_TEXT_KEYS.map((key) => `${key}=…`),
-    ...Object.entries(NIC_RULES).map(([key, rule]) => `${key}=… ${rule}`),
-    "trusted, untrusted",
-    ...NIC_COLO_KEYS.map((key) => `${key}=…`),
-  ]),
-  vtpm: parser("vtpm", ["vtpm"], parseVtpm, () => describeFields(VTPM_FIELDS)),
-  p9: parser("p9", ["9pfs", "xen_9pfs"], parseP9, () => describeFields(P9_FIELDS)),
-  pvcalls: parser("pvcalls", ["pvcalls"], parsePvcalls, () => describeFields(PVCALLS_FIELDS)),
-  vkb: parser("vkb", ["vkbd", "vinput"], parseVkb, () => describeFields(VKB_FIELDS)),
-  virtio: parser("virtio", ["virtio"], parseVirtio, () => describeFields(VIRTIO_FIELDS)),
-  usbctrl: parser("usbctrl", ["vusb", "qusb"], parseUsbctrl, () => describeFields(USBCTRL_FIELDS)),
+  disk: { kinds: ["vbd", "qdisk", "vbd3", "virtio_disk"], parse: parseDisk },
+  vif: { kinds: ["vif"], parse: (texts) => parseNic(texts) },
+  vtpm: { kinds: ["vtpm"], parse: parseVtpm },
+  p9: { kinds: ["9pfs", "xen_9pfs"], parse: parseP9 },
+  pvcalls: { kinds: ["pvcalls"], parse: parsePvcalls },
+  vkb: { kinds: ["vkbd", "vinput"], parse: parseVkb },
+  virtio: { kinds: ["virtio"], parse: parseVirtio },
+  usbctrl: { kinds: ["vusb", "qusb"], parse: parseUsbctrl },
 };
 
-/** Finds parsers. Built-in ones are there from the start; plugins bring those of their own kinds. */
-export class SpecRegistry {
-  readonly #byName = new Map<string, SpecParser>();
+/** Largest devid of libxl, which is an int. */
+const DEVID_MAX = 0x7fffffff;
+/** Most nodes that one device may add to a directory: a domain may have 1000 in all. */
+const NODES_MAX = 256;
+/** Longest value, in UTF-16 units: a domain's nodes have at most 2048 bytes. */
+const VALUE_MAX = 2000;
+/** Longest message of a plugin's error, in characters. */
+const MESSAGE_MAX = 256;
 
-  constructor(parsers: Iterable<SpecParser> = Object.values(BUILT_IN_PARSERS)) {
-    for (const parser of parsers) this.register(parser);
-  }
+/** Nodes that all devices have, and that no plugin has a say in. */
+const COMMON = new Set(["frontend", "frontend-id", "backend", "backend-id", "online", "state"]);
 
-  /**
-   * Adds a parser, to be found by what its device is called and by its kinds.
-   * @param instead whether it takes the place of those that are there for its kinds
-   * @throws Error when there is one and `instead` is not said
-   */
-  register(parser: SpecParser, { instead = false }: { instead?: boolean } = {}): void {
-    const names = new Set([parser.device, ...parser.kinds]);
-    const taken = [...names].find((name) => this.#byName.has(name));
-    if (taken !== undefined && !instead) {
-      throw new Error(`there is a parser of specifications for ${taken} already`);
-    }
-    for (const name of names) this.#byName.set(name, parser);
-  }
-
-  /** @param name of a device (`disk`) or kind (`vbd`) */
-  find(name: string): SpecParser | undefined {
-    return this.#byName.get(name);
-  }
-
-  /** What can be found, in alphabetical order. */
-  get names(): string[] {
-    return [...this.#byName.keys()].sort();
-  }
+/** Makes a parser of a plugin's own. @param kind one of the kinds that it serves */
+export function pluginParser(kind: string, specs: DeviceSpecs): SpecParser<DeviceDescription> {
+  return {
+    kinds: [kind],
+    parse(texts) {
+      const text = texts.join(",");
+      let description: unknown;
+      try {
+        description = specs.parse(text, kind);
+      } catch (error) {
+        throw asSpecError(kind, text, error);
+      }
+      const fault = faultOf(description);
+      if (fault === null) return description as DeviceDescription;
+      const place = placeIn(text, 0, 0, text.length);
+      throw new SpecError(kind, `the plugin made ${fault} of it`, place, "a device's description");
+    },
+  };
 }
 
-const DISK_RULES: Readonly<Record<string, string>> = {
-  format: DISK_FORMATS.join(", "),
-  devtype: "disk, cdrom",
-  access: "r, ro, w, rw",
-  backend: "the backend domain, by name or domid",
-  backendtype: DISK_BACKEND_TYPES.join(", "),
-  specification: DISK_SPECIFICATIONS.join(", "),
-  vdev: "xvda, sda, hda, d0p0 … (required)",
-  script: "a hotplug script; the target is free text for it",
-  "colo-port": "1 to 65535",
-};
+/** All nodes of a device that a plugin described. */
+export function planDescribed(
+  description: DeviceDescription,
+  kind: string,
+  frontendKind: string,
+  placement: Placement,
+): CreationPlan {
+  const { backendNodes, frontendNodes = {} } = description;
+  return planCreation(placement, {
+    kind,
+    frontendKind,
+    backend: [...commonBackend(placement), ...Object.entries(backendNodes)] as NodeValues,
+    frontend: [...commonFrontend(placement), ...Object.entries(frontendNodes)] as NodeValues,
+  });
+}
 
-const NIC_RULES: Readonly<Record<string, string>> = {
-  devid: "0 to 2147483647",
-  mac: "six hexadecimal groups",
-  mtu: "bytes, 0 (the default) to 65535",
-  rate: "N[G|M|K](B|b)/s[@I[m|u][s]]",
-  type: "vif, ioemu",
-};
+function asSpecError(kind: string, text: string, error: unknown): SpecError {
+  if (error instanceof SpecError) return error;
+  const message = (error instanceof Error ? error.message : String(error)).split("\n")[0]!;
+  return new SpecError(kind, visible(message.slice(0, MESSAGE_MAX)), placeOf(text, error), "");
+}
 
-function parser<Spec>(
-  device: string,
-  kinds: readonly string[],
-  parse: (texts: readonly string[]) => Spec,
-  describe: () => readonly string[],
-): SpecParser<Spec> {
-  return { device, kinds, parse, describe };
+function placeOf(text: string, error: unknown): SpecPlace {
+  const { offset, length } = Object(error) as { offset?: unknown; length?: unknown };
+  const start = isCount(offset, text.length) ? offset : 0;
+  const rest = text.length - start;
+  return placeIn(text, 0, start, isCount(length, rest) ? length : rest);
+}
+
+/** What is wrong with a plugin's answer, or null. */
+function faultOf(description: unknown): string | null {
+  if (typeof description !== "object" || description === null) return "no object";
+  const { backend, devid, backendNodes, frontendNodes } = description as Record<string, unknown>;
+  if (backend !== undefined && typeof backend !== "string") return "a backend that is no text";
+  if (devid !== undefined && !isCount(devid, DEVID_MAX)) return "a devid that is no number";
+  return nodesFault(backendNodes) ?? nodesFault(frontendNodes ?? {});
+}
+
+function nodesFault(nodes: unknown): string | null {
+  if (typeof nodes !== "object" || nodes === null) return "no nodes";
+  const entries = Object.entries(nodes);
+  if (entries.length > NODES_MAX) return `more than ${NODES_MAX} nodes`;
+  for (const [name, value] of entries) {
+    if (pathFault(name) !== null || name.startsWith("/")) return "a node without a proper name";
+    if (COMMON.has(name)) return `a node ${name}`;
+    if (typeof value !== "string" || value.length > VALUE_MAX || value.includes("\0")) {
+      return `a node ${name} without a proper value`;
+    }
+  }
+  return null;
+}
+
+function isCount(value: unknown, max: number): value is number {
+  return Number.isInteger(value) && (value as number) >= 0 && (value as number) <= max;
 }

@@ -6,9 +6,13 @@ import * as fs from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { requireReal } from "../../real/requirements.ts";
-import { install, uninstall } from "../../../commands/install/lay_out.ts";
+import {
+  install,
+  MANIFEST_PATH,
+  parseManifest,
+  uninstall,
+} from "../../../commands/install/lay_out.ts";
 import { INITRAMFS, layout, SERVICES, type Wanted } from "../../../commands/install/layout.ts";
-import { MANIFEST_PATH, parseManifest } from "../../../commands/install/manifest.ts";
 
 const ALL: Wanted = { links: true, services: ["systemd"], initramfs: INITRAMFS };
 const CONFIG = "/etc/xdevd/config.toml";

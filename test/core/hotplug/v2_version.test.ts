@@ -3,15 +3,17 @@ import { afterAll, beforeAll, describe, expect, test } from "bun:test";
 import * as fs from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
-import { isStockScript, saysVersion2, v2Limits } from "../../../core/hotplug/v2/convention.ts";
 import {
   formatRecord,
   FRESH,
   isIdle,
+  isStockScript,
   leftToDo,
   parseRecord,
+  saysVersion2,
+  v2Limits,
   type V2Record,
-} from "../../../core/hotplug/v2/record.ts";
+} from "../../../core/hotplug/v2/convention.ts";
 import { type ScriptVersion, VersionCache } from "../../../core/hotplug/v2/version.ts";
 import { DEFAULT_TIMES } from "../../../core/xen/times.ts";
 import { systemFiles } from "../../../platform/io/files.ts";

@@ -2,7 +2,7 @@
  * Disk specifications: from tokens to a disk (docs/man/xl-disk-configuration.5, libxlu_disk_l.l,
  * libxlu_disk.c). Pure.
  */
-import { parseCount } from "../numbers.ts";
+import { parseCount } from "../fields.ts";
 import { endOf, hasControlCharacters, SpecError, type SpecPlace } from "../spec_error.ts";
 import { DISK_PREFIXES, type DiskFlag, type DiskKey, diskTokens } from "./lexer.ts";
 import {

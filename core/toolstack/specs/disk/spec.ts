@@ -1,5 +1,8 @@
 /** A disk, as a specification describes it. Pure. */
 import { defbool, dryRunText, libxlJson, nonZero } from "../libxl_json.ts";
+import { placeIn, SpecError } from "../spec_error.ts";
+import { EXTENDED, SMALL, XVD_MAJOR } from "../../../xen/vdev_name.ts";
+import { parseCNumber } from "../fields.ts";
 
 /** Formats of disk images (libxl_types.idl, `libxl_disk_format`); `empty` is a drive without one. */
 export const DISK_FORMATS = ["raw", "qcow", "qcow2", "vhd", "qed", "empty"] as const;
@@ -13,7 +16,7 @@ export type DiskFormat = typeof DISK_FORMATS[number];
 /** One of {@link DISK_BACKEND_TYPES}. */
 export type DiskBackendType = typeof DISK_BACKEND_TYPES[number];
 /** One of {@link DISK_SPECIFICATIONS}. */
-export type DiskSpecification = typeof DISK_SPECIFICATIONS[number];
+type DiskSpecification = typeof DISK_SPECIFICATIONS[number];
 
 /** A disk. What is undefined was not said; texts may be empty. */
 export interface DiskSpec {
@@ -48,40 +51,8 @@ export interface DiskSpec {
   readonly hiddenDisk?: string;
 }
 
-/** A specification from which the parser makes the same disk again. */
-export function formatDisk(disk: DiskSpec): string {
-  const pieces: string[] = [];
-  const text = (key: string, value: string | undefined) => {
-    if (value !== undefined) pieces.push(`${key}=${value}`);
-  };
-  const flag = (on: string, off: string, value: boolean | undefined) => {
-    if (value !== undefined) pieces.push(value ? on : off);
-  };
-  text("format", disk.format);
-  text("vdev", disk.vdev);
-  if (disk.cdrom) pieces.push("cdrom");
-  else text("access", disk.readOnly ? "ro" : "rw");
-  text("backend", disk.backend);
-  text("backendtype", disk.backendType);
-  text("script", disk.script);
-  text("specification", disk.specification);
-  if (disk.directIoSafe) pieces.push("direct-io-safe");
-  flag("discard", "no-discard", disk.discard);
-  flag("trusted", "untrusted", disk.trusted);
-  flag("grant_usage=1", "grant_usage=0", disk.grantUsage);
-  flag("colo", "no-colo", disk.colo);
-  text("colo-host", disk.coloHost);
-  text("colo-port", disk.coloPort?.toString());
-  text("colo-export", disk.coloExport);
-  text("active-disk", disk.activeDisk);
-  text("hidden-disk", disk.hiddenDisk);
-  // Goes to the end of the text, and of commas there one is cut off.
-  text("target", disk.target?.endsWith(",") ? `${disk.target},` : disk.target);
-  return pieces.join(",");
-}
-
 /** The disk as libxl prints it (`libxl_device_disk` of libxl_types.idl). */
-export function diskToJson(disk: DiskSpec): string {
+function diskToJson(disk: DiskSpec): string {
   return libxlJson([
     ["backend_domname", disk.backend],
     ["pdev_path", disk.target],
@@ -109,4 +80,156 @@ export function diskToJson(disk: DiskSpec): string {
 /** What `xl -N block-attach` prints. */
 export function diskDryRun(disk: DiskSpec): string {
   return dryRunText("disk", diskToJson(disk));
+}
+
+/** What has to be known besides the specification. */
+export interface DiskContext {
+  /** Domid of the backend: what is in another domain cannot be looked at. */
+  readonly backendDomid: number;
+  readonly guest: "pv" | "pvh" | "hvm";
+  /** What the target is in domain 0; only looked at if that is the backend. */
+  readonly target?: "block device" | "file" | "other";
+  /** Whether the guest runs already, so that this is a hot-plug. */
+  readonly running: boolean;
+}
+
+/** In the order in which they are tried. */
+const TRIED: readonly DiskBackendType[] = ["phy", "qdisk", "tap", "standalone"];
+
+/**
+ * The backend of a disk.
+ * @throws SpecError when there is none for it, or not the one that was asked for
+ */
+export function chooseDiskBackend(disk: DiskSpec, where: DiskContext): DiskBackendType {
+  const specification = disk.specification ?? "xen";
+  if (specification === "virtio" && where.running) {
+    throw fault("Hotplug isn't supported for specification virtio", "specification", "virtio", [
+      "xen",
+    ]);
+  }
+  if (disk.format === "empty" && (!disk.cdrom || disk.target)) {
+    throw fault(
+      "no suitable backend",
+      "format",
+      "empty",
+      ["an image's format, or a CD-ROM without target"],
+    );
+  }
+  let asked = disk.backendType;
+  if (disk.cdrom && where.guest === "hvm") {
+    asked ??= "qdisk";
+    if (asked !== "qdisk" && asked !== "phy") {
+      throw fault("no suitable backend", "backendtype", asked, ["qdisk", "phy (for a CD-ROM)"]);
+    }
+  }
+  const suitable = TRIED.filter((type) => refusal(type, disk, specification, where) === null);
+  const chosen = asked === undefined ? suitable[0] : suitable.find((type) => type === asked);
+  if (chosen !== undefined) return chosen;
+  const reasons = (asked === undefined ? TRIED : [asked]).map((type) =>
+    `${type} ${refusal(type, disk, specification, where)}`
+  );
+  throw fault("no suitable backend", "backendtype", asked ?? "", [
+    ...(suitable.length > 0 ? suitable : DISK_BACKEND_TYPES),
+  ], reasons.join("; "));
+}
+
+/** Why a backend cannot serve a disk; null if it can. */
+function refusal(
+  type: DiskBackendType,
+  disk: DiskSpec,
+  specification: DiskSpecification,
+  where: DiskContext,
+): string | null {
+  if ((specification === "virtio") !== (type === "standalone")) {
+    return `is not for specification ${specification}`;
+  }
+  if (type === "qdisk") return disk.script === undefined ? null : "runs no scripts";
+  if (disk.colo) return "does not replicate (colo)";
+  if (type === "tap") {
+    return disk.format === "raw" || disk.format === "vhd" ? null : "serves formats raw and vhd";
+  }
+  if (type === "phy" && disk.cdrom && disk.format === "empty") return null;
+  if (disk.format !== "raw") return "serves format raw";
+  if (type === "standalone" && disk.script !== undefined) return "runs no scripts";
+  const unseen = where.backendDomid !== 0 || disk.script !== undefined;
+  if (unseen || where.target === "block device" || where.target === "file") return null;
+  return "needs a block device or file as its target";
+}
+
+function fault(
+  category: string,
+  key: string,
+  value: string,
+  expected: readonly string[],
+  reason?: string,
+): SpecError {
+  const text = value === "" ? "" : `${key}=${value}`;
+  const rule = `${key} ${expected.join(", ")}${reason === undefined ? "" : ` (${reason})`}`;
+  return new SpecError("disk", category, placeIn(text, 0, 0, text.length), rule);
+}
+
+/** Largest devid of a disk: INT_MAX of libxl. */
+export const DISK_DEVID_MAX = 0x7fffffff;
+
+/** What is accepted, in words. */
+export const VDEV_RULE = "xvda … (partitions to 255), hda to hdd (to 63), sda to sdp (to 15), " +
+  "each with or without a partition, d0p0 …, or a number";
+
+/**
+ * The devid of a virtual disk.
+ * @throws SpecError when the text names none
+ */
+export function parseVdev(vdev: string): number {
+  const devid = xvdNumber(vdev) ?? parseCNumber(vdev, DISK_DEVID_MAX) ?? hdNumber(vdev) ??
+    sdNumber(vdev);
+  if (devid === undefined) {
+    const category = "invalid or unsupported virtual disk identifier";
+    throw new SpecError("disk", category, placeIn(vdev, 0, 0, vdev.length), VDEV_RULE);
+  }
+  return devid;
+}
+
+function xvdNumber(vdev: string): number | undefined {
+  const numbers = lettered("xvd", vdev, 0xfffff, 255) ?? numbered(vdev);
+  if (numbers === undefined) return undefined;
+  const [disk, partition] = numbers;
+  return disk < SMALL && partition < SMALL
+    ? XVD_MAJOR << 8 | disk << 4 | partition
+    : EXTENDED | disk << 8 | partition;
+}
+
+function hdNumber(vdev: string): number | undefined {
+  const [disk, partition] = lettered("hd", vdev, 3, 63) ?? [];
+  if (disk === undefined || partition === undefined) return undefined;
+  return (disk < 2 ? 3 : 22) << 8 | (disk & 1) << 6 | partition;
+}
+
+function sdNumber(vdev: string): number | undefined {
+  const [disk, partition] = lettered("sd", vdev, 15, 15) ?? [];
+  return disk === undefined || partition === undefined ? undefined : 8 << 8 | disk << 4 | partition;
+}
+
+/** Letters for the disk, digits for the partition: `xvdb2` is (1, 2). */
+function lettered(
+  prefix: string,
+  vdev: string,
+  diskMax: number,
+  partitionMax: number,
+): [number, number] | undefined {
+  const rest = vdev.startsWith(prefix) ? vdev.slice(prefix.length) : "";
+  const [, letters, digits = "0"] = /^([a-z]{1,6})([1-9]\d{0,3})?$/.exec(rest) ?? [];
+  if (letters === undefined) return undefined;
+  let disk = -1;
+  for (const letter of letters) disk = (disk + 1) * 26 + letter.charCodeAt(0) - 97;
+  const partition = Number(digits);
+  return disk <= diskMax && partition <= partitionMax ? [disk, partition] : undefined;
+}
+
+/** `d1p2` is (1, 2). */
+function numbered(vdev: string): [number, number] | undefined {
+  const [, disk = "", partition = ""] = /^d([\da-fA-Fx]+)p([\da-fA-Fx]+)$/.exec(vdev) ?? [];
+  const numbers = [parseCNumber(disk, 0xfffff), parseCNumber(partition, 255)] as const;
+  return numbers[0] === undefined || numbers[1] === undefined
+    ? undefined
+    : [numbers[0], numbers[1]];
 }

@@ -1,12 +1,15 @@
 /** Network specifications (docs/man/xl-network-configuration.5, xl_parse.c). Pure. */
-import { checkValue, keyAndValue, separatedItems, type SpecItem, wholeItems } from "../items.ts";
-import { parseCount } from "../numbers.ts";
+import {
+  checkValue,
+  keyAndValue,
+  parseCount,
+  separatedItems,
+  type SpecItem,
+  wholeItems,
+} from "../fields.ts";
 import { quoted } from "../../../log/quoted.ts";
 import { SpecError } from "../spec_error.ts";
-import { NIC_COLO_KEYS } from "./colo.ts";
-import { parseMac } from "./mac.ts";
-import { parseRate } from "./rate.ts";
-import { NIC_TYPES, type NicSpec } from "./spec.ts";
+import { NIC_COLO_KEYS, NIC_TYPES, type NicSpec, parseMac, parseRate } from "./spec.ts";
 
 /** Parameters whose value is kept as it is. */
 export const NIC_TEXT_KEYS = [

@@ -1,8 +1,7 @@
 /** The xenstore tools' pure parts. What they do is compared with the originals in test/real. */
 import { expect, test } from "bun:test";
 import fc from "fast-check";
-import { decodeCall } from "../../../../commands/store/tools/call.ts";
-import { getopt } from "../../../../commands/store/tools/getopt.ts";
+import { decodeCall, getopt } from "../../../../commands/store/tools/call.ts";
 import { layoutOf, line } from "../../../../commands/store/tools/ls.ts";
 import { MODES, toolCalled } from "../../../../commands/store/tools/tool_called.ts";
 import {

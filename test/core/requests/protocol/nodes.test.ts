@@ -7,6 +7,7 @@ import {
   DRIVER_NODES,
   ERROR_MAX,
   REQUEST_NODES,
+  REQUEST_STATES,
 } from "../../../../core/requests/protocol/nodes.ts";
 import {
   backendKindsFor,
@@ -17,10 +18,12 @@ import {
   requestPath,
   requestRoot,
 } from "../../../../core/requests/protocol/paths.ts";
-import { parseReport } from "../../../../core/requests/protocol/report.ts";
-import { parseRequest, RequestFault } from "../../../../core/requests/protocol/request.ts";
+import {
+  parseReport,
+  parseRequest,
+  RequestFault,
+} from "../../../../core/requests/protocol/request.ts";
 import { type Locality, serve } from "../../../../core/requests/protocol/serve.ts";
-import { REQUEST_STATES } from "../../../../core/requests/protocol/states.ts";
 import { DOCS, DOCUMENTS } from "../../../../tools/docs/documents.ts";
 import { REQUEST_DIAGRAMS, requestMermaid } from "../../../../tools/docs/request_diagram.ts";
 

@@ -14,7 +14,7 @@ import {
   mayWriteState,
   WITHDRAWN_EARLY,
 } from "../../../../core/requests/protocol/driver_machine.ts";
-import type { RequestState } from "../../../../core/requests/protocol/states.ts";
+import type { RequestState } from "../../../../core/requests/protocol/nodes.ts";
 import {
   mayStep,
   TOOLSTACK,

@@ -1,9 +1,8 @@
 /** Nodes of new devices, as libxl 4.17 writes them. */
 import { describe, expect, test } from "bun:test";
 import { parseDisk } from "../../../../core/toolstack/specs/disk/parse.ts";
-import { parseP9 } from "../../../../core/toolstack/specs/kinds/p9.ts";
-import { parseVkb } from "../../../../core/toolstack/specs/kinds/vkb.ts";
-import { NIC_COLO_KEYS } from "../../../../core/toolstack/specs/nic/colo.ts";
+import { parseP9, parseVkb } from "../../../../core/toolstack/specs/kinds.ts";
+import { NIC_COLO_KEYS } from "../../../../core/toolstack/specs/nic/spec.ts";
 import { parseNic } from "../../../../core/toolstack/specs/nic/parse.ts";
 import { planDisk } from "../../../../core/toolstack/nodes/disk.ts";
 import { chooseNicType, planNic } from "../../../../core/toolstack/nodes/nic.ts";

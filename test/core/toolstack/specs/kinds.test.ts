@@ -1,43 +1,35 @@
 /** Specifications of the kinds that are lists of `key=value`. */
 import { describe, expect, test } from "bun:test";
 import * as fc from "fast-check";
-import type { Fields } from "../../../../core/toolstack/specs/fields.ts";
-import { formatP9, P9_FIELDS, parseP9 } from "../../../../core/toolstack/specs/kinds/p9.ts";
+import { type Fields, formatFields } from "../../../../core/toolstack/specs/fields.ts";
 import {
-  formatPvcalls,
+  P9_FIELDS,
+  parseP9,
   parsePvcalls,
-  PVCALLS_FIELDS,
-} from "../../../../core/toolstack/specs/kinds/pvcalls.ts";
-import {
-  formatUsbctrl,
   parseUsbctrl,
+  parseVirtio,
+  parseVkb,
+  parseVtpm,
+  PVCALLS_FIELDS,
+  randomUuid,
   resolveUsbctrl,
   USBCTRL_FIELDS,
-} from "../../../../core/toolstack/specs/kinds/usbctrl.ts";
-import {
-  formatVirtio,
-  parseVirtio,
   VIRTIO_FIELDS,
-} from "../../../../core/toolstack/specs/kinds/virtio.ts";
-import { formatVkb, parseVkb, VKB_FIELDS } from "../../../../core/toolstack/specs/kinds/vkb.ts";
-import {
-  formatVtpm,
-  parseVtpm,
-  randomUuid,
+  VKB_FIELDS,
   VTPM_FIELDS,
-} from "../../../../core/toolstack/specs/kinds/vtpm.ts";
+} from "../../../../core/toolstack/specs/kinds.ts";
 import { SpecError } from "../../../../core/toolstack/specs/spec_error.ts";
 import { faultOf } from "../errors.ts";
 
 const UUID = "01234567-89ab-cdef-0123-456789ABCDEF";
 
 const parsers: Record<string, [(texts: string[]) => object, (spec: never) => string, Fields]> = {
-  vtpm: [parseVtpm, formatVtpm, VTPM_FIELDS],
-  p9: [parseP9, formatP9, P9_FIELDS],
-  pvcalls: [parsePvcalls, formatPvcalls, PVCALLS_FIELDS],
-  vkb: [parseVkb, formatVkb, VKB_FIELDS],
-  virtio: [parseVirtio, formatVirtio, VIRTIO_FIELDS],
-  usbctrl: [parseUsbctrl, formatUsbctrl, USBCTRL_FIELDS],
+  vtpm: [parseVtpm, formatFields, VTPM_FIELDS],
+  p9: [parseP9, formatFields, P9_FIELDS],
+  pvcalls: [parsePvcalls, formatFields, PVCALLS_FIELDS],
+  vkb: [parseVkb, formatFields, VKB_FIELDS],
+  virtio: [parseVirtio, formatFields, VIRTIO_FIELDS],
+  usbctrl: [parseUsbctrl, formatFields, USBCTRL_FIELDS],
 };
 
 test.each<[string, string, object]>([

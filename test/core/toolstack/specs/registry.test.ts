@@ -1,7 +1,7 @@
 /** Finding parsers, and parsers that plugins bring. */
 import { describe, expect, test } from "bun:test";
-import { planDescribed, pluginParser } from "../../../../core/toolstack/specs/plugin_specs.ts";
-import { BUILT_IN_PARSERS, SpecRegistry } from "../../../../core/toolstack/specs/registry.ts";
+import { deviceNamed } from "../../../../commands/device/kinds.ts";
+import { planDescribed, pluginParser } from "../../../../core/toolstack/specs/registry.ts";
 import { pointAt, SpecError } from "../../../../core/toolstack/specs/spec_error.ts";
 import type { DeviceDescription, DeviceSpecs } from "../../../../contract/v1/plugin.ts";
 import { faultOf, specErrorOf } from "../errors.ts";
@@ -28,39 +28,26 @@ const throwing = (thrown: unknown): DeviceSpecs => ({
   describe: () => [],
 });
 
-describe("the registry", () => {
-  test("finds the built-in parsers by device and by kind", () => {
-    const registry = new SpecRegistry();
-    expect(registry.find("disk")).toBe(BUILT_IN_PARSERS.disk);
-    for (const kind of ["vbd", "qdisk"]) expect(registry.find(kind)).toBe(BUILT_IN_PARSERS.disk);
-    expect(registry.find("9pfs")).toBe(BUILT_IN_PARSERS.p9);
-    expect(registry.find("vscsi")).toBeUndefined();
-    expect(registry.find("__proto__")).toBeUndefined();
-    for (const name of registry.names) {
-      const lines = registry.find(name)!.describe();
-      expect(lines.length).toBeGreaterThan(0);
-      expect(lines.join()).not.toMatch(/undefined|\n/);
-    }
-  });
-
-  test("takes those of plugins; of a kind that is taken only if it is said", () => {
-    const registry = new SpecRegistry();
-    registry.register(pluginParser("ramdisk", sizes));
-    expect(registry.find("ramdisk")?.parse(["size=5"])).toEqual({
-      backendNodes: { size: "5" },
-      frontendNodes: { "device-type": "disk" },
-      devid: 3,
-    }); // deno-fmt-ignore
-    expect(registry.find("ramdisk")?.describe()).toEqual(["size=… in MiB"]);
-    const own = pluginParser("vbd", sizes);
-    expect(() => registry.register(own)).toThrow("for vbd already");
-    registry.register(own, { instead: true });
-    expect(registry.find("vbd")).toBe(own);
-    expect(registry.find("qdisk")).toBe(BUILT_IN_PARSERS.disk);
-  });
+test("the built-in parsers are found by device and by kind", () => {
+  const found = (name: string) => deviceNamed(name)?.device;
+  expect(found("disk")).toBe("disk");
+  for (const kind of ["vbd", "qdisk"]) expect(found(kind)).toBe("disk");
+  expect(found("9pfs")).toBe("p9");
+  expect(found("vscsi")).toBeUndefined();
+  expect(found("__proto__")).toBeUndefined();
 });
 
 describe("a plugin's parser", () => {
+  test("is for the kind that it was made for", () => {
+    const parser = pluginParser("ramdisk", sizes);
+    expect(parser.kinds).toEqual(["ramdisk"]);
+    expect(parser.parse(["size=5"])).toEqual({
+      backendNodes: { size: "5" },
+      frontendNodes: { "device-type": "disk" },
+      devid: 3,
+    });
+  });
+
   test("its error is ours, on one line; it may say where", () => {
     const error = specErrorOf(() => pluginParser("ramdisk", sizes).parse(["size=x"]));
     expect(error.message).toBe(

@@ -3,7 +3,7 @@ import { expect, test } from "bun:test";
 import {
   chooseDiskBackend,
   type DiskContext,
-} from "../../../../../core/toolstack/specs/disk/backend.ts";
+} from "../../../../../core/toolstack/specs/disk/spec.ts";
 import { parseDisk } from "../../../../../core/toolstack/specs/disk/parse.ts";
 import { faultOf } from "../../errors.ts";
 

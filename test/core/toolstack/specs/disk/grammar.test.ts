@@ -2,7 +2,8 @@
 import { expect, test } from "bun:test";
 import * as fc from "fast-check";
 import { parseDisk } from "../../../../../core/toolstack/specs/disk/parse.ts";
-import { type DiskSpec, formatDisk } from "../../../../../core/toolstack/specs/disk/spec.ts";
+import type { DiskSpec } from "../../../../../core/toolstack/specs/disk/spec.ts";
+import { formatDisk } from "../format.ts";
 import { pointAt, SpecError } from "../../../../../core/toolstack/specs/spec_error.ts";
 import { naiveDisk } from "./naive.ts";
 import { likely, soup } from "./soups.ts";

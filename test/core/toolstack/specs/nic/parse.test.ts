@@ -1,15 +1,16 @@
 /** Network specifications. */
 import { describe, expect, test } from "bun:test";
 import * as fc from "fast-check";
-import { NIC_COLO_KEYS } from "../../../../../core/toolstack/specs/nic/colo.ts";
-import { parseMac, randomMac } from "../../../../../core/toolstack/specs/nic/mac.ts";
-import { parseNic, parseNicConfig } from "../../../../../core/toolstack/specs/nic/parse.ts";
-import { bytesPerInterval, formatRate } from "../../../../../core/toolstack/specs/nic/rate.ts";
+import { formatNic, formatRate } from "../format.ts";
 import {
-  formatNic,
+  bytesPerInterval,
+  NIC_COLO_KEYS,
   nicDryRun,
   type NicSpec,
+  parseMac,
+  randomMac,
 } from "../../../../../core/toolstack/specs/nic/spec.ts";
+import { parseNic, parseNicConfig } from "../../../../../core/toolstack/specs/nic/parse.ts";
 import { pointAt, SpecError } from "../../../../../core/toolstack/specs/spec_error.ts";
 import { faultOf, specErrorOf } from "../../errors.ts";
 import { item, mac, rate } from "./soups.ts";

@@ -1,6 +1,6 @@
 /** Random items of network specifications. */
 import * as fc from "fast-check";
-import { NIC_COLO_KEYS } from "../../../../../core/toolstack/specs/nic/colo.ts";
+import { NIC_COLO_KEYS } from "../../../../../core/toolstack/specs/nic/spec.ts";
 import { NIC_TEXT_KEYS } from "../../../../../core/toolstack/specs/nic/parse.ts";
 
 const number = fc.oneof(

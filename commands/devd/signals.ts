@@ -1,13 +1,52 @@
-/** What HUP and USR1 make the daemon do. */
+/** What the daemon does when it is sent a signal: docs/cli.md has the table. */
 import { openAnswers, openLog } from "../../core/log/log.ts";
+import { ignoreUnnamedSignals } from "../../platform/linux/unnamed_signals.ts";
+import { onSignals } from "../../platform/self.ts";
 import { problemOf } from "../../core/messages/error.ts";
 import { coded } from "../../core/messages/table.ts";
-import type { PluginOptions } from "../plugin/set.ts";
-import { readSettings } from "../plugin/set.ts";
+import { type PluginOptions, readSettings } from "../plugin/set.ts";
 import type { BackgroundLog } from "./background_log.ts";
 import type { Serving } from "./serving.ts";
 import { storage } from "../../platform/storage.ts";
 import { stateLines } from "./state_report.ts";
+
+/** Signals that end a program which does not take them, and mean nothing to the daemon. */
+const MEANINGLESS = [
+  "SIGQUIT",
+  "SIGUSR2",
+  "SIGALRM",
+  "SIGVTALRM",
+  "SIGPROF",
+  "SIGIO",
+  "SIGXCPU",
+] as const;
+
+/** What is done on request. */
+interface SignalActions {
+  /** HUP. */
+  reload(): void;
+  /** USR1. */
+  report(): void;
+}
+
+/**
+ * Takes all signals that would end the daemon without a word, but TERM and INT. Children have
+ * them all as ever: what a program takes is not handed on, and what it ignores the runtime resets.
+ * @returns how to stop that
+ */
+export async function takeSignals(actions: SignalActions): Promise<() => void> {
+  const log = openLog();
+  const nothing = Object.fromEntries(
+    MEANINGLESS.map((signal) => [signal, () => log.info(`${signal}: nothing is done about it`)]),
+  );
+  const stop = onSignals({
+    ...nothing,
+    SIGHUP: () => actions.reload(),
+    SIGUSR1: () => actions.report(),
+  });
+  await ignoreUnnamedSignals();
+  return stop;
+}
 
 /**
  * Goes on in a new log file, if there is one, and reads the configuration again. What is wrong is
