@@ -24,7 +24,7 @@ beforeAll(async () => {
   binary = join(directory, "xdevd");
   const root = join(dirname(fileURLToPath(import.meta.url)), "..", "..");
   const made = await run(
-    [process.execPath, "compile/compile.ts", "--outfile", binary],
+    [process.execPath, "compile/compile.ts", "--full", "--outfile", binary],
     root,
   );
   expect(made).toMatchObject({ code: 0, stderr: "" });
