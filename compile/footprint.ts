@@ -21,7 +21,7 @@ const XL = "/usr/lib/xen-4.17/bin/xl";
 /** A name, and the files that it takes. */
 type Row = readonly [name: string, files: ReadonlySet<string>];
 
-const xdevd = closure(["dist/xdevd-linux-x64"]);
+const full = closure(["dist/xdevd-full"]);
 const stock = closure([
   XL,
   "/usr/sbin/xl",
@@ -33,11 +33,10 @@ const stock = closure([
 const xl = closure([XL]);
 
 const rows: readonly Row[] = [
-  ["xdevd (glibc)", new Set(["dist/xdevd-linux-x64"])],
-  ["xdevd (musl)", new Set(["dist/xdevd-linux-x64-musl"])],
-  ["xdevd (glibc), with the C library", xdevd],
+  ["xdevd, which needs nothing else", closure(["dist/xdevd"])],
   ["`xl` with its libraries", xl],
-  ["`xl`, bash, `block` and `vif-bridge`, the programs that they call", stock],
+  ["`xl`, bash, `block` and `vif-bridge`, and the programs they call", stock],
+  ["xdevd-full (Bun), with the C library", full],
 ];
 console.log("| | files | size | compressed |\n| --- | --- | --- | --- |");
 for (const [name, files] of rows) {

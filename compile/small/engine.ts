@@ -8,27 +8,24 @@ import { fetched, requireProgram } from "./debian.ts";
 import { ENGINE_VERSION, MUSL, QUICKJS } from "./pinned.ts";
 
 /** What the engine consists of; its standard library is not used. */
-export const FILES = ["quickjs", "libregexp", "libunicode", "cutils", "dtoa"];
+const FILES = ["quickjs", "libregexp", "libunicode", "cutils", "dtoa"];
 
 /** For all C code: small, and hardened. */
 const FLAGS = [
-  ...["-Os", "-fPIE", "-fwrapv", "-fstack-protector-strong", "-fstack-clash-protection"],
-  // What a fault would otherwise read from the stack is zero.
-  "-ftrivial-auto-var-init=zero",
+  ...["-Os", "-fPIE", "-fwrapv", "-fstack-protector-strong"],
   ...["-ffunction-sections", "-fdata-sections"],
   // Nothing unwinds the stack.
   ...["-fno-asynchronous-unwind-tables", "-fno-unwind-tables"],
 ];
 
 /** What the engine's text wants to be told. */
-export const DEFINES = ["-D_GNU_SOURCE", `-DCONFIG_VERSION="${ENGINE_VERSION}"`];
+const DEFINES = ["-D_GNU_SOURCE", `-DCONFIG_VERSION="${ENGINE_VERSION}"`];
 
 /** For one kind of machine. */
 const TARGET_FLAGS: Readonly<Record<Target["name"], readonly string[]>> = {
-  // Where the processor can, calls through pointers and returns go only where the compiler meant.
-  "linux-x64": ["-fcf-protection=full"],
+  "linux-x64": [],
   // The compiler's own library chooses atomic instructions at the start by a function that only glibc has.
-  "linux-arm64": ["-mbranch-protection=standard", "-mno-outline-atomics"],
+  "linux-arm64": ["-mno-outline-atomics"],
 };
 
 /** A program has a random place, and its tables are read-only once it runs. */
@@ -50,8 +47,6 @@ const WARNINGS = [
 
 /** The compiler with the engine. */
 export interface Engine {
-  /** Where its text is. */
-  readonly source: string;
   /**
    * Makes a static program of one C file and the engine.
    * @param cwd where `.incbin` finds files
@@ -69,8 +64,6 @@ export interface Engine {
 interface Kit {
   readonly target: Target;
   readonly gcc: string;
-  /** The compiler's own name of its version. */
-  readonly version: string;
   readonly home: string;
 }
 
@@ -81,14 +74,13 @@ interface Kit {
  */
 export function engine(target: Target): Engine {
   const gcc = compilerFor(target);
-  const version = run([gcc, "--version"]).split("\n")[0]!;
+  const version = compilerVersion(target);
   const parts = [QUICKJS.sha256, MUSL[target.debian].sha256, FILES, flags(target), version];
   const key = createHash("sha256").update(JSON.stringify(parts)).digest("hex").slice(0, 16);
   const home = resolve(`build/small/engine-${QUICKJS.version}-${target.name}-${key}`);
-  const kit = { target, gcc, version, home };
+  const kit = { target, gcc, home };
   if (!existsSync(home)) make(kit);
   return {
-    source: join(home, "source"),
     link: (source, outfile, cwd, include) =>
       link(kit, [...WARNINGS, ...includes(include), source], FILES, outfile, cwd),
     compiler: () => compiler(kit),
@@ -110,6 +102,11 @@ function compiler(kit: Kit): string {
 
 function includes(directories: readonly string[]): string[] {
   return directories.flatMap((directory) => ["-I", directory]);
+}
+
+/** The compiler's own name of itself. @throws MissingPart when there is none */
+export function compilerVersion(target: Target): string {
+  return run([compilerFor(target), "--version"]).split("\n")[0]!;
 }
 
 /** What the compiler itself puts into the program: its version, and the library's SHA-256. */

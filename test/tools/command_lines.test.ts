@@ -11,6 +11,7 @@ function run(program: string, args: readonly string[]) {
 describe.each([
   ["compile/compile.ts"],
   ["compile/package.ts"],
+  ["compile/release.ts"],
   ["compile/minimal_domain.ts"],
   ["test/bench/run.ts"],
   ["test/boot/run.ts"],

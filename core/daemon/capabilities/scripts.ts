@@ -8,7 +8,8 @@ import {
 } from "../../../contract/v1/interface_name.ts";
 import type { DeviceId } from "../../xen/device_id.ts";
 import { checkScript } from "../../hotplug/path_rules.ts";
-import { NotStarted, runWithLastWords } from "../../hotplug/run_script.ts";
+import { runWithLastWords } from "../../hotplug/last_words.ts";
+import { NotStarted } from "../../hotplug/run_script.ts";
 import {
   BACKEND_BASE,
   blockPasses,
@@ -204,7 +205,7 @@ export class HotplugScripts implements DeviceScripts {
         limits: scripts.limits,
         signal,
         output: (line: string) => this.#log.info(`${program}: ${line}`),
-        ...(operation === undefined ? {} : { endMarked: () => orphans.end(operation, "SIGTERM") }),
+        ...(operation === undefined ? {} : { endMarked: () => orphans.ended(operation, 0) }),
       };
       const ended = this.#activity.begin(`script ${run.argv.join(" ")}`);
       try {

@@ -41,7 +41,7 @@ export async function v2Parts(
         log.warning("processes of a script that had lost its caller were ended");
       }
     },
-    endMarked: () => orphans.end(operation, "SIGTERM"),
+    endMarked: () => orphans.ended(operation, 0),
     forget: () => hotplug.remove(id, "any"),
   };
 }

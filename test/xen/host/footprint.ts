@@ -35,11 +35,11 @@ const otherScriptPrograms = [
 ];
 
 /** The sums that the report shows. */
-export function footprint(daemon: string): Size[] {
+export function footprint(daemon: string, full: string): Size[] {
   const withScripts = [...scriptFiles, ...scriptPrograms, ...otherScriptPrograms];
   return [
-    sum("xdevd: the binary alone", [daemon], false),
-    sum("xdevd: the binary with its libraries (libc)", [daemon], true),
+    sum("xdevd: the binary, which needs nothing else", [daemon], true),
+    sum("xdevd-full: the binary with its libraries (libc)", [full], true),
     sum("xdevd: with `block`, `vif-bridge` and all they start", [daemon, ...withScripts], true),
     sum("xl devd: `xl` with its libraries", xlFiles, true),
     sum(

@@ -7,8 +7,11 @@ import { addResolved, librariesOf } from "../../../compile/image/programs.ts";
 
 /** What is under test in a driver domain. */
 export interface Side {
-  readonly name: "xdevd" | "xl";
+  readonly name: "xdevd" | "full" | "xl";
+  /** Of its driver domain, in MiB. */
   readonly memory: number;
+  /** The compiled daemon, and what it is called in `/lab`; none: the stock one. */
+  readonly daemons: Readonly<Record<string, string>>;
 }
 
 /** All that differs from run to run. */
@@ -16,11 +19,12 @@ export interface Boot {
   readonly sides: readonly Side[];
   /** `/lab/plan`, see domains/dom0/main. */
   readonly plan: string;
-  /** Our compiled daemon, and how much it logs. */
-  readonly daemon: string;
+  /** Our small binary, for dom0. */
+  readonly toolstack: string;
+  /** How much our daemons log. */
   readonly logLevel: "info" | "debug";
-  /** Image of the minimal driver domain. */
-  readonly minimal?: string;
+  /** Images of minimal driver domains, by name. */
+  readonly minimal?: Readonly<Record<string, string>>;
 }
 
 /** Writes the first file system of dom0. */
@@ -30,14 +34,16 @@ export function writeInitrd(lab: string, images: Images, boot: Boot, file: strin
   addTree(archive, join(lab, "scenarios"), "lab/scenarios");
   addTree(archive, join(lab, "bench"), "lab/bench");
   archive.addText("lab/plan", boot.plan);
-  addDaemon(archive, boot.daemon); // its commands of the toolstack
+  addDaemon(archive, "xdevd", boot.toolstack);
   archive.addFile("lab/vmlinux", images.kernel, 0o644);
   addImage(archive, "guest.img", images.guest, { bytes: guestPart(lab) });
   for (const side of boot.sides) {
     const part = driverPart(lab, side, boot);
     addImage(archive, `driver-${side.name}.img`, images.driver, { bytes: part.toBytes() });
   }
-  if (boot.minimal !== undefined) archive.addFile("lab/minimal.img", boot.minimal, 0o644);
+  for (const [name, image] of Object.entries(boot.minimal ?? {})) {
+    archive.addFile(`lab/${name}.img`, image, 0o644);
+  }
   const own = `${file}.part`;
   archive.writeTo(own);
   fs.copyFileSync(images.dom0, file);
@@ -57,19 +63,17 @@ function guestPart(lab: string): Uint8Array {
   return archive.toBytes();
 }
 
-function driverPart(lab: string, side: Side, { daemon, logLevel }: Boot): Archive {
+function driverPart(lab: string, { daemons }: Side, { logLevel }: Boot): Archive {
   const archive = new Archive();
   addDomain(archive, lab, "driver");
   addTree(archive, join(lab, "domains", "driver", "scripts"), "etc/xen/scripts");
-  if (side.name === "xdevd") {
-    addDaemon(archive, daemon);
-    archive.addText("lab/log-level", logLevel);
-  }
+  for (const [name, daemon] of Object.entries(daemons)) addDaemon(archive, name, daemon);
+  archive.addText("lab/log-level", logLevel);
   return archive;
 }
 
-function addDaemon(archive: Archive, daemon: string): void {
-  archive.addFile("lab/xdevd", daemon, 0o755);
+function addDaemon(archive: Archive, name: string, daemon: string): void {
+  archive.addFile(`lab/${name}`, daemon, 0o755);
   for (const library of librariesOf(daemon)) addResolved(archive, library);
 }
 

@@ -1,21 +1,50 @@
 # The minimal driver domain: an image of `npm run minimal-domain` as it is, with nothing of the lab in it but two bridges
 # and image files. It has no agent, so what it does is seen from the store, the guests and its console.
 
-# start_minimal: DRIVER, DRIVER_ID and STORE are then its own; the guest stays as it is.
+# start_minimal [MEGABYTES [IMAGE [PATTERN]]]: DRIVER, DRIVER_ID and STORE are then its own; the guest stays as it is. The
+# pattern is what its console says when it serves.
 start_minimal() {
-  local console
-  begin_side minimal
+  local console image=${2:-minimal} pattern=${3:-serving domain}
+  begin_side "$image"
   console=/var/log/xen/console/guest-$DRIVER.log
   rm -f "$console"
   # Without that, the kernel allows its first file system half of the memory.
-  DRIVER_ID=$(KERNEL_OPTIONS=rootfstype=ramfs create_domain "$DRIVER" 256 minimal.img driver_domain=1) || return 1
+  DRIVER_ID=$(KERNEL_OPTIONS=rootfstype=ramfs create_domain "$DRIVER" "${1:-128}" "$image.img" driver_domain=1) || return 1
   STORE=/local/domain/$DRIVER_ID
   for _ in $(seq 120); do
-    grep -q 'serving domain' "$console" 2> /dev/null && return 0
+    grep -q -e "$pattern" "$console" 2> /dev/null && return 0
     sleep 0.5
   done
   tail -n 30 "$console"
   return 1
+}
+
+# serves_with MEGABYTES IMAGE PATTERN: the image boots with so much memory, and serves a disk to a guest. Nothing of it
+# is there afterwards.
+serves_with() {
+  local status=1
+  begin_side "$2"
+  any_guest > /dev/null 2>&1 || return 1
+  if start_minimal "$@" > /dev/null 2>&1; then
+    attach_disk xvdb /images/disk1.img > /dev/null 2>&1 && connected vbd "$(disk_id xvdb)" &&
+      on_guest 'dd if=/dev/xvdb of=/dev/null bs=64k iflag=direct 2> /dev/null' &&
+      detach_disk xvdb > /dev/null 2>&1 && removed vbd "$(disk_id xvdb)" && status=0
+  fi
+  xl destroy "$DRIVER" 2> /dev/null
+  # One that lost its disk's other end is of no further use.
+  [ "$status" = 0 ] || xl destroy "$GUEST" 2> /dev/null
+  return "$status"
+}
+
+# least_memory IMAGE PATTERN: prints with how many megabytes it serves, and with 4 fewer not; found by halving.
+least_memory() {
+  local fails=24 works=128 middle
+  serves_with "$works" "$@" || return 1
+  while [ $((works - fails)) -gt 4 ]; do
+    middle=$(((works + fails) / 8 * 4))
+    if serves_with "$middle" "$@"; then works=$middle; else fails=$middle; fi
+  done
+  echo "$works"
 }
 
 # nothing_left_in_store: as nothing_left, as far as it can be seen from outside.
