@@ -145,7 +145,7 @@ export const CAPABILITIES = {
         "an undo record",
       ),
     ],
-    limits: { bytes: 32 * 1024 },
+    limits: { bytes: 24 * 1024 },
   },
   "heldElsewhere": { args: [recordName, value, whose], value: "boolean", atOnce: true },
   "holders": {

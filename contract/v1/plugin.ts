@@ -156,9 +156,13 @@ export interface DeviceScripts {
 export interface DeviceSystem {
   /** Whether a path exists. */
   exists(path: string): Promise<boolean>;
-  /** The text of a small file such as one of sysfs, without trailing blanks; undefined if absent. */
+  /**
+   * The text of a small regular file such as one of sysfs, without trailing blanks; undefined if absent.
+   * @throws Error for what is no regular file, which is not opened, and for one of more than 64 KiB, or
+   * 1 MiB below /proc and /sys
+   */
   readText(path: string): Promise<string | undefined>;
-  /** Names in a directory; none if it does not exist. */
+  /** Names in a directory; none if it does not exist. @throws Error when they are more than 16,384 */
   list(path: string): Promise<string[]>;
   /**
    * What tells a file or block device from all others, whatever it is called: device and inode
@@ -168,7 +172,8 @@ export interface DeviceSystem {
   /** The canonical path; undefined if it does not exist. */
   realPath(path: string): Promise<string | undefined>;
   /**
-   * Runs a program (absolute path, no shell) and waits for it; it is killed when the signal fires.
+   * Runs a program (absolute path, no shell) and waits for it; when the signal fires it is killed, with
+   * all that it has started, in whatever session that is.
    * @returns what it printed to its standard output, at most 64 KiB, without the last line end
    * @throws Error when it cannot be started or does not exit with 0
    */
@@ -177,7 +182,7 @@ export interface DeviceSystem {
   sleep(ms: number, signal: AbortSignal): Promise<void>;
   /**
    * Runs `work` when nothing else runs under this name, in whatever device of whatever kind: what
-   * stands behind a device may be shared.
+   * stands behind a device may be shared. Names are the plugin's own: it keeps no other plugin waiting.
    * @throws the signal's reason when it fires while waiting; what `work` throws
    */
   exclusively<T>(name: string, signal: AbortSignal, work: () => Promise<T>): Promise<T>;
@@ -266,7 +271,8 @@ export interface Device {
   /**
    * Records what undoing will need. To be called before the thing itself is done, so that nothing
    * is ever held of which no record exists; later calls add to it. It outlives the daemon.
-   * @throws Error when it cannot be written: then nothing must be acquired
+   * @throws Error when it cannot be written, or would be longer than 24 KiB: then nothing must be
+   * acquired
    */
   recordUndo(more: Undo): Promise<void>;
   /**

@@ -345,7 +345,7 @@ describe("a hostile process plugin", () => {
 
   test("records without end", async () => {
     await start(request("recordUndo", { a: "x".repeat(20_000), b: "x".repeat(20_000) }));
-    await fails(/an undo record of \d+ bytes; expected at most 32768/);
+    await fails(/an undo record of \d+ bytes; expected at most 24576/);
   });
 
   test("starts processes without end, which no control group of it bounds", async () => {

@@ -1,6 +1,7 @@
 /** The device that a plugin is handed: its capabilities, cut to one backend directory. */
 import { CAPABILITIES } from "../../../contract/v1/capabilities.ts";
 import { backendPath, type DeviceId, frontendPath } from "../../xen/device_id.ts";
+import { pack } from "../../message_pack.ts";
 import { parseState } from "../../xen/states.ts";
 import { type Log, oneLine } from "../../log/log.ts";
 import type {
@@ -51,7 +52,8 @@ const UNDO_MAX = CAPABILITIES.recordUndo.limits.bytes;
 
 /** @throws Error when there would be more than there may */
 function checkUndo(undo: Undo): void {
-  const { length } = new TextEncoder().encode(JSON.stringify(undo));
+  // As the journal has it.
+  const { length } = pack(undo);
   if (length > UNDO_MAX) {
     throw new Error(`an undo record of ${length} bytes; expected at most ${UNDO_MAX}`);
   }

@@ -13,9 +13,33 @@ import { ATTACH_ID_NODE } from "./attach_id_node.ts";
 /** Where copies are, relative to the domain's home: below what every domain has for its own use. */
 export const COPY_BASE = "data/xdevd/backend";
 
-/** Most nodes that are copied, and most characters of them; a device has some 25, and 1 KiB. */
+/** Most nodes that are copied, and most bytes of them; a device has some 25, and 1 KiB. */
 const NODES_MAX = 64;
-const TEXT_MAX = 16 * 1024;
+const BYTES_MAX = 16 * 1024;
+
+const encoder = new TextEncoder();
+
+/** Takes nodes as long as there is room for them: the journal's records are bounded. */
+export class NodeCollector {
+  readonly nodes: Record<string, string> = {};
+  #count = 0;
+  #bytes = 0;
+
+  /** @returns whether there was room; a node that is there already is replaced */
+  take(name: string, value: string): boolean {
+    const before = own(this.nodes, name);
+    const more = sizeOf(value) + (before === undefined ? sizeOf(name) : -sizeOf(before));
+    const count = this.#count + (before === undefined ? 1 : 0);
+    if (count > NODES_MAX || this.#bytes + more > BYTES_MAX) return false;
+    this.nodes[name] = value;
+    [this.#count, this.#bytes] = [count, this.#bytes + more];
+    return true;
+  }
+}
+
+function sizeOf(text: string): number {
+  return encoder.encode(text).length;
+}
 
 /**
  * The nodes of a backend directory, as far as they are to be kept; those below them are not.
@@ -32,16 +56,13 @@ export async function copyOf(
     const value = volatile.includes(name) ? undefined : own(known, name);
     return value ?? store.readVisible(`${directory}/${name}`);
   }));
-  const copy: Record<string, string> = {};
-  let length = 0;
+  const copy = new NodeCollector();
   for (const [index, name] of names.entries()) {
     const value = values[index];
     if (value === undefined || name === ATTACH_ID_NODE) continue;
-    length += name.length + value.length;
-    if (length > TEXT_MAX) break;
-    copy[name] = value;
+    if (!copy.take(name, value)) break;
   }
-  return copy;
+  return copy.nodes;
 }
 
 /**

@@ -18,6 +18,9 @@ import type { DeviceRecord } from "./device_record.ts";
 import { Holders } from "./holders.ts";
 import type { AddReads } from "./prefetch.ts";
 
+/** How much of a process's command line is kept, in characters: for people. */
+const COMMAND_MAX = 100;
+
 /** What calls are made of. */
 export interface CallParts extends ContextParts {
   readonly journal: JournalStore;
@@ -168,7 +171,10 @@ export class PluginCaller {
         mark: record.mark,
         path: scripts.path,
         log,
-        hold: (name, argv) => hold({ processes: { ...record.held.processes, [name]: argv } }),
+        hold: (name, argv) => {
+          const words = argv.slice(0, COMMAND_MAX);
+          hold({ processes: { ...record.held.processes, [name]: words } });
+        },
         onExit: () => this.#called.onTrouble(),
       }),
     });

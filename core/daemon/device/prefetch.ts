@@ -2,6 +2,7 @@
  * The nodes that a kind's plugin asks for first, read before it asks: beside the look that finds a
  * device ready, they cost no round trip of their own. What they are is learnt from the device before.
  */
+import { NodeCollector } from "./node_backup.ts";
 import type { Clock } from "../../../platform/types.ts";
 
 /** Most names that are read ahead. */
@@ -80,7 +81,7 @@ export class AddReads {
   readonly #learn: (names: readonly string[]) => void;
   #ahead: ReadAhead | null;
   #asked: Set<string> | null = new Set();
-  readonly #seen: Record<string, string> = {};
+  readonly #seen = new NodeCollector();
 
   constructor(clock: Clock, ahead: ReadAhead | null, learn: (names: readonly string[]) => void) {
     this.#clock = clock;
@@ -104,12 +105,12 @@ export class AddReads {
 
   /** To be told of what was read, whoever answered. */
   saw(name: string, value: string): void {
-    this.#seen[name] = value;
+    this.#seen.take(name, value);
   }
 
   /** What was read, as it was last. */
   get seen(): Readonly<Record<string, string>> {
-    return this.#seen;
+    return this.#seen.nodes;
   }
 
   /** From now on the store is asked. */

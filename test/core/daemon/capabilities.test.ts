@@ -216,12 +216,12 @@ describe("what a plugin asks for has bounds", () => {
   test("an undo record has room for what is needed, and no more", async () => {
     let error = "";
     await attach(async (device) => {
-      const half = "x".repeat(16 * 1024);
+      const half = "x".repeat(12 * 1024);
       await device.recordUndo({ half });
       error = await told(device.recordUndo({ other: half }));
       await device.recordUndo({ ...device.undo, small: 1 });
     });
-    expect(error).toMatch(/^an undo record of \d+ bytes; expected at most 32768$/);
+    expect(error).toMatch(/^an undo record of \d+ bytes; expected at most 24576$/);
     expect(Object.keys(world.journal.get("vbd/7/51712")?.undo ?? {})).toEqual(["half", "small"]);
   });
 

@@ -2,6 +2,8 @@
 import { describe, expect, test } from "bun:test";
 import * as fc from "fast-check";
 import { pack } from "msgpackr/pack";
+import { CAPABILITIES } from "../../../../contract/v1/capabilities.ts";
+import { UNKNOWN_HELD } from "../../../../core/daemon/journal/held.ts";
 import { pack as ownPack } from "../../../../core/message_pack.ts";
 import type { JournalEntry } from "../../../../core/daemon/journal/entry.ts";
 import {
@@ -15,6 +17,29 @@ import { entry, framed, HEADER, joined } from "./samples.ts";
 
 const header = encodeHeader(HEADER);
 const put = (value: unknown) => joined(header, encodePut(entry(1)), framed(pack({ put: value })));
+
+test("a record of all that plugins and toolstacks may put into it fits", () => {
+  const long = (bytes: number) => "x".repeat(bytes);
+  const nodes = Object.fromEntries(
+    Array.from({ length: 64 }, (_, at) => [`${long(100)}${at}`, long(16 * 1024 / 64 - 104)]),
+  );
+  const processes = Object.fromEntries(
+    Array.from({ length: 64 }, (_, at) => [`${long(30)}${at}`, long(100)]),
+  );
+  const largest = entry(1, {
+    operation: crypto.randomUUID(),
+    error: long(1000),
+    undo: { [long(100)]: long(CAPABILITIES.recordUndo.limits.bytes) },
+    nodes,
+    held: {
+      ...UNKNOWN_HELD,
+      processes,
+      deviceModel: { mark: long(200), identity: long(50) },
+      version2: { progress: "preparing", target: long(4096) },
+    },
+  });
+  expect(encodePut(largest).length).toBeLessThan(PAYLOAD_MAX - 2048);
+});
 
 describe("damage", () => {
   // Four operations, the last of which is a drop.
