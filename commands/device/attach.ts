@@ -14,6 +14,7 @@ import { requestDaemon } from "../../core/requests/toolstack/setup.ts";
 import { type CreationPlan, creationSteps } from "../../core/toolstack/nodes/plan.ts";
 import { formatPermission } from "../../core/xenstore/permissions.ts";
 import { DeadlineError } from "../../core/xenstore/errors.ts";
+import { type TimeLimit, wholeSeconds } from "../../core/toolstack/time_limit.ts";
 import { describe, guestDomid, specContext } from "./describe.ts";
 import { deviceNamed } from "./kinds.ts";
 import {
@@ -21,6 +22,7 @@ import {
   type DeviceSession,
   printJson,
   say,
+  timeLimit,
   untilTerminated,
   withDevices,
 } from "./session.ts";
@@ -102,7 +104,7 @@ class Attach {
   readonly #wanted: WantedDevice;
   readonly #options: AttachOptions;
   readonly #builtIns: readonly BuiltIn[];
-  readonly #end: number;
+  readonly #limit: TimeLimit;
 
   constructor(
     session: DeviceSession,
@@ -114,7 +116,7 @@ class Attach {
     this.#wanted = wanted;
     this.#options = options;
     this.#builtIns = builtIns;
-    this.#end = performance.now() + options.timeout * 1000;
+    this.#limit = timeLimit(options.timeout);
   }
 
   async run(frontendDomid: number): Promise<CreationPlan> {
@@ -166,7 +168,7 @@ class Attach {
       try {
         await Promise.race([awaitDevice(store, id, frontendKind, level, this.#left()), told]);
       } catch (error) {
-        const waits = { closeMs: CLEANUP_MS, directoryMs: CLEANUP_MS };
+        const waits = { closeMs: CLEANUP_MS, directoryMs: CLEANUP_MS, limit: this.#limit };
         const { frontendDomid, devid } = id;
         const record = { frontendDomid, devid, frontendKind };
         await removeDevice(store, id, record, "on", waits).catch((second) =>
@@ -190,7 +192,9 @@ class Attach {
       if (!(error instanceof DeadlineError)) throw error;
       throw new CodedError(
         "no-answer",
-        `${deviceLabel(id)}: the toolstack did not create it within ${timeout} s`,
+        `${deviceLabel(id)}: the toolstack did not create it within ${
+          wholeSeconds(timeout * 1000)
+        }`,
       );
     }
     await awaitDevice(store, id, this.#wanted.frontendKind, level, this.#left());
@@ -210,7 +214,7 @@ class Attach {
   }
 
   #left(): number {
-    return Math.max(1, this.#end - performance.now());
+    return Math.max(1, this.#limit.left());
   }
 }
 

@@ -5,13 +5,14 @@ import type { BuiltIn } from "../../core/daemon/plugin/host.ts";
 import { nameOfDomain, namesOf, resolveDomain } from "../../core/toolstack/domains.ts";
 import { listDevices, readDevice } from "../../core/toolstack/list_devices.ts";
 import { detachByRequest } from "../../core/requests/toolstack/request.ts";
-import { removeDevice } from "../../core/toolstack/remove.ts";
+import { DEFAULT_REMOVAL_WAITS, removeDevice } from "../../core/toolstack/remove.ts";
 import { quoted } from "../../core/log/quoted.ts";
 import { devidOf, frontendKindNamed } from "./kinds.ts";
 import {
   type DetachOptions,
   type DeviceSession,
   printJson,
+  timeLimit,
   untilTerminated,
   withDevices,
 } from "./session.ts";
@@ -40,8 +41,12 @@ export async function detach(
     if (found === undefined) {
       throw await missing(session, frontendDomid, frontendKind, which);
     }
-    const closeMs = options.timeout * 1000;
-    const waits = { closeMs, directoryMs: closeMs };
+    const { timeout } = options;
+    const limit = timeout === undefined ? undefined : timeLimit(timeout);
+    const patienceMs = limit?.left() ?? DEFAULT_REMOVAL_WAITS.closeMs;
+    const waits = limit === undefined
+      ? DEFAULT_REMOVAL_WAITS
+      : { closeMs: patienceMs, directoryMs: patienceMs, limit };
     const record = { frontendDomid, devid, frontendKind };
     const remove = (id: DeviceId | null) =>
       untilTerminated(
@@ -51,7 +56,10 @@ export async function detach(
     const { id } = found;
     const request = await findRequest(store, frontendKind, frontendDomid, devid);
     if (request !== undefined) {
-      await detachByRequest(store, request, { force: options.force === "on" });
+      await detachByRequest(store, request, {
+        force: options.force === "on",
+        ...(limit === undefined ? {} : { limit }),
+      });
     } else if (id === null && found.backend !== "" && options.force !== "on") {
       throw new CodedError(
         "odd-record",
@@ -59,7 +67,7 @@ export async function detach(
           `backend that cannot be its, ${quoted(found.backend)}: --force removes the record alone`,
       );
     } else if (id !== null && id.backendDomid === ownDomid) {
-      await whileServing(session, id, options, builtIns, closeMs, () => remove(id));
+      await whileServing(session, id, options, builtIns, patienceMs, () => remove(id));
     } else await remove(id);
     if (options.json) printJson({ frontendKind, frontendDomid, devid, backend: found.backend });
     return ExitCode.Success;

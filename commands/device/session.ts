@@ -10,6 +10,8 @@ import { CodedError } from "../../core/messages/error.ts";
 import { logToStderr } from "../devd/log_output.ts";
 import type { Force } from "../../core/toolstack/remove.ts";
 import type { WaitLevel } from "../../core/toolstack/await_device.ts";
+import { systemClock } from "../../platform/clock.ts";
+import type { TimeLimit } from "../../core/toolstack/time_limit.ts";
 import type { PluginOptions } from "../plugin/set.ts";
 
 /** A command's connection. */
@@ -64,6 +66,12 @@ export async function untilTerminated<T>(
   }
 }
 
+/** A limit of so many seconds, from now on. */
+export function timeLimit(seconds: number): TimeLimit {
+  const end = systemClock.now() + seconds * 1000;
+  return { left: () => end - systemClock.now() };
+}
+
 /** A line for people. */
 export function say(line: string): void {
   printTo(2, `xdevd: ${printable(line)}\n`);
@@ -104,6 +112,6 @@ export interface AttachOptions extends DeviceOptions {
 /** `detach` and its kin. */
 export interface DetachOptions extends DeviceOptions {
   readonly force: Force;
-  /** Seconds. */
-  readonly timeout: number;
+  /** Seconds, for all of it; default: the usual waits. */
+  readonly timeout?: number;
 }

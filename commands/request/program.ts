@@ -4,7 +4,7 @@ import type { BuiltIn } from "../../core/daemon/plugin/host.ts";
 import { seconds } from "../arguments.ts";
 import { withCommonOptions } from "../device/program.ts";
 import type { DeviceOptions } from "../device/session.ts";
-import type { RequestCommandOptions } from "./request.ts";
+import type { RequestCommandOptions, RequestDetachOptions } from "./request.ts";
 
 /** How long an attach may take, in seconds (spec of the protocol, "attach"). */
 const ATTACH_SECONDS = 60;
@@ -58,11 +58,16 @@ export function addRequests(
   }
   command("detach <device> <domain> <devid>", "give a device back")
     .option("--force", "do not wait for the guest to let go")
+    .option(
+      "--timeout <s>",
+      "how long it may take, in seconds (default: 10 for the guest, 60 for the driver domain)",
+      seconds,
+    )
     .action(async (
       device: string,
       guest: string,
       which: string,
-      options: RequestCommandOptions,
+      options: RequestDetachOptions,
     ) => finish(await (await actions()).detachRequest(device, guest, which, options, builtIns)));
   command("list [domain]", "list the requests to a driver domain, or to all")
     .action(async (domain: string | undefined, options: DeviceOptions) =>

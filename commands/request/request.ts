@@ -27,6 +27,7 @@ import {
   LAST_PATIENCE_MS,
   printJson,
   say,
+  timeLimit,
   withDevices,
 } from "../device/session.ts";
 import { CodedError, ExitCode } from "../../core/messages/error.ts";
@@ -40,6 +41,12 @@ export interface RequestCommandOptions extends DeviceOptions {
   /** Seconds. */
   readonly timeout: number;
   readonly hold?: boolean;
+}
+
+/** Options of `xdevd request detach`, as parsed. */
+export interface RequestDetachOptions extends DeviceOptions {
+  /** Seconds, for all of it; default: the usual waits. */
+  readonly timeout?: number;
   readonly force?: boolean;
 }
 
@@ -76,11 +83,12 @@ export async function continueRequest(
   return await withDevices(options, async (session) => {
     const id = await namedRequest(session, frontendKind, guest, which);
     const go = what === "wait" ? awaitRequest : releaseRequest;
-    const waits = { waiting: options.timeout * 1000 };
+    const limit = timeLimit(options.timeout);
+    const waits = { waiting: limit.left() };
     const served = await interruptible(
       session.store,
       true,
-      (signal) => go(session.store, id, { signal, waits }),
+      (signal) => go(session.store, id, { signal, waits, limit }),
     );
     if (options.json) printServed(served, frontendKind);
     return ExitCode.Success;
@@ -92,7 +100,7 @@ export async function detachRequest(
   device: string,
   guest: string,
   which: string,
-  options: RequestCommandOptions,
+  options: RequestDetachOptions,
   builtIns: readonly BuiltIn[],
 ): Promise<number> {
   const frontendKind = await frontendKindNamed(device, options, builtIns);
@@ -101,8 +109,13 @@ export async function detachRequest(
     const id = await namedRequest(session, frontendKind, guest, which);
     const { frontendDomid, devid } = id;
     const found = await readDevice(store, frontendDomid, frontendKind, devid);
-    const { force = false } = options;
-    await interruptible(store, true, (signal) => detachByRequest(store, id, { force, signal }));
+    const { force = false, timeout } = options;
+    const limit = timeout === undefined ? {} : { limit: timeLimit(timeout) };
+    await interruptible(
+      store,
+      true,
+      (signal) => detachByRequest(store, id, { force, signal, ...limit }),
+    );
     if (options.json) {
       printJson({ frontendKind, frontendDomid, devid, backend: found?.backend || null });
     }
@@ -224,8 +237,7 @@ export async function requestDevice(
         `setup ${backendDomid}\` done?`,
     );
   }
-  const end = performance.now() + timeout * 1000;
-  const left = () => Math.max(1, end - performance.now());
+  const limit = timeLimit(timeout);
   return await withFreeDevid(
     devid,
     store,
@@ -233,18 +245,18 @@ export async function requestDevice(
     async (chosen) =>
       await interruptible(store, !undo, async (signal) => {
         const request = asked(wanted, chosen);
-        const options = { hold, signal, undo, waits: { waiting: left() } };
+        const options = { hold, signal, undo, limit, waits: { waiting: limit.left() } };
         const served = await attachByRequest(store, request, options);
         const { device } = served;
         if (wait !== "connected" || device === undefined) return served;
         try {
           await Promise.race([
-            awaitDevice(store, device, frontendKind, wait, left()),
+            awaitDevice(store, device, frontendKind, wait, Math.max(1, limit.left())),
             told(signal),
           ]);
         } catch (error) {
           // That nobody answers is being told already.
-          await detachByRequest(store, request.id, { force: true }).catch(() => {});
+          await detachByRequest(store, request.id, { force: true, limit }).catch(() => {});
           throw error;
         }
         return served;

@@ -6,6 +6,7 @@ import type { StoreClient } from "../xenstore/client.ts";
 import { DeadlineError } from "../xenstore/errors.ts";
 import { isWeak } from "../hotplug/last_words.ts";
 import { oneLine } from "../log/log.ts";
+import { wholeSeconds } from "./time_limit.ts";
 import { type Names, namesOf } from "./domains.ts";
 
 /** How far: not at all; until the backend's side is set up; until the guest uses it. */
@@ -202,7 +203,7 @@ function lateness(
   timeoutMs: number,
   kernels: string | undefined,
 ): CodedError {
-  const within = `within ${Math.max(1, Math.round(timeoutMs / 100)) / 10} s`;
+  const within = `within ${wholeSeconds(timeoutMs)}`;
   const said = kernels === undefined ? "" : ` (its kernel says: ${oneLine(kernels, 200)})`;
   const { backendState = 0, frontendState, status } = look ?? {};
   if (backendState < XenbusState.InitWait) {

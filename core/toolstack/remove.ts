@@ -6,6 +6,7 @@ import { absentOrHidden, type NodeAccess } from "../xenstore/access.ts";
 import type { StoreClient } from "../xenstore/client.ts";
 import { DeadlineError, isServerError } from "../xenstore/errors.ts";
 import { recordPath } from "./nodes/plan.ts";
+import { CLEANUP_MS, type TimeLimit, wholeSeconds, within } from "./time_limit.ts";
 import { namesOf } from "./domains.ts";
 import { parentPath } from "../xenstore/paths.ts";
 
@@ -19,10 +20,12 @@ export type Force = "off" | "auto" | "on";
 interface RemovalWaits {
   readonly closeMs: number;
   readonly directoryMs: number;
+  /** For both, and for all that is done by force then; cleaning up may take {@link CLEANUP_MS} more. */
+  readonly limit?: TimeLimit;
 }
 
 /** LIBXL_DESTROY_TIMEOUT (libxl_internal.h), twice. */
-const DEFAULT_REMOVAL_WAITS: RemovalWaits = { closeMs: 10_000, directoryMs: 10_000 };
+export const DEFAULT_REMOVAL_WAITS: RemovalWaits = { closeMs: 10_000, directoryMs: 10_000 };
 
 /**
  * Removes a device and waits until its driver domain has let go of it.
@@ -42,10 +45,14 @@ export async function removeDevice(
   const [back, front] = [backendPath(id), frontendPath(id, frontendKind)];
   const paths = [front, recordPath(record, frontendKind), back];
   let forced = force === "on";
+  let waited = { closeMs: 0, directoryMs: 0 };
   while (await initiate(store, back, forced ? front : null)) {
     try {
-      await awaitClosed(store, back, waits.closeMs);
-      await awaitGone(store, back, waits.directoryMs);
+      const extraMs = forced ? CLEANUP_MS : 0;
+      waited = { ...waited, closeMs: within(waits.closeMs, waits.limit, extraMs) };
+      await awaitClosed(store, back, waited.closeMs);
+      waited = { ...waited, directoryMs: within(waits.directoryMs, waits.limit, extraMs) };
+      await awaitGone(store, back, waited.directoryMs);
       break;
     } catch (error) {
       if (!(error instanceof DeadlineError)) throw error;
@@ -59,10 +66,10 @@ export async function removeDevice(
         throw new CodedError(
           "not-in-time",
           `${device}: the driver domain, ${driver}, did not let go of it within ` +
-            `${waits.closeMs / 1000} s; its nodes were removed all the same`,
+            `${wholeSeconds(waited.closeMs)}; its nodes were removed all the same`,
         );
       }
-      throw await late(store, id, back, waits);
+      throw await late(store, id, back, waited);
     }
   }
   await destroy(store, paths, back);
@@ -103,21 +110,21 @@ async function late(
   store: StoreClient,
   id: DeviceId,
   back: string,
-  { closeMs, directoryMs }: RemovalWaits,
+  { closeMs, directoryMs }: { closeMs: number; directoryMs: number },
 ): Promise<CodedError> {
   const { device, guest, driver } = await namesOf(store, id);
   const state = parseState(await store.readVisible(`${back}/state`) ?? "");
   if (state !== XenbusState.Closed) {
     return new CodedError(
       "not-in-time",
-      `${device}: ${guest} did not let go of it within ${closeMs / 1000} s ` +
+      `${device}: ${guest} did not let go of it within ${wholeSeconds(closeMs)} ` +
         `(backend state ${state ?? "unknown"}): unmount it there, or use --force`,
     );
   }
   return new CodedError(
     "not-in-time",
     `${device}: it is closed, but the daemon of ${driver} did not release it ` +
-      `within ${directoryMs / 1000} s: does it run? --force removes the nodes all the same`,
+      `within ${wholeSeconds(directoryMs)}: does it run? --force removes the nodes all the same`,
   );
 }
 

@@ -12,7 +12,7 @@ import { REPLY_MAX, type RequestOptions } from "./connection.ts";
 import { ArgumentError, isServerError, ProtocolError, ServerError, StoreError } from "./errors.ts";
 import { Op } from "./operations.ts";
 import { checkPath } from "./paths.ts";
-import { formatPermission, parsePermission, type Permission } from "./permissions.ts";
+import { formatPermission, type Permission, toldPermission } from "./permissions.ts";
 
 /**
  * How often a listing in parts is begun. A part takes a store some ten µs, so only who changes a
@@ -104,7 +104,7 @@ export abstract class NodeAccess {
   /** The permission list; special (`@…`) paths are allowed. */
   async getPermissions(path: string, options?: RequestOptions): Promise<Permission[]> {
     const reply = await this.#one(Op.GET_PERMS, path, options, true);
-    return splitText(reply.payload).map(parsePermission);
+    return splitText(reply.payload).map(toldPermission);
   }
 
   /** Replaces the permission list. @throws ArgumentError for an empty list */

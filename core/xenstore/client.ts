@@ -75,6 +75,9 @@ const RECONNECT_PROVEN_MS = 1_000;
 /** How often the store is looked at in the time that is left to it. */
 const PATIENCE_LOOKS = 10;
 
+/** How long a store may take at least to answer a WATCH, in ms, before it counts as silent. */
+const WATCH_PATIENCE_MS = 5_000;
+
 /** First pause before a refused watch is armed again, in ms; it doubles up to the maximum. */
 const REARM_PAUSE_MS = 1_000;
 const REARM_PAUSE_MAX_MS = 30_000;
@@ -318,7 +321,7 @@ export class StoreClient extends NodeAccess {
    * Waits until `check` returns something other than undefined; it runs once at the start and
    * again after every change at or below `path`.
    * @throws DeadlineError after `timeoutMs`; SilenceError when the watch itself is not answered in that
-   *   time; ConnectionError when the connection is lost, unless
+   *   time, or {@link WATCH_PATIENCE_MS} if that is more; ConnectionError when the connection is lost, unless
    *   `reconnect` is set; what `check` throws
    */
   async watchUntil<T>(
@@ -365,7 +368,12 @@ export class StoreClient extends NodeAccess {
     let watch: Watch | undefined;
     this.#waiting.add(reject);
     try {
-      watch = await this.watch(path, look, options);
+      // A short wait is over when it is over; it says nothing of the store.
+      const { timeoutMs } = options;
+      watch = await this.watch(path, look, {
+        ...options,
+        ...(timeoutMs === undefined ? {} : { timeoutMs: Math.max(timeoutMs, WATCH_PATIENCE_MS) }),
+      });
       return await promise;
     } finally {
       over = true;

@@ -3,14 +3,14 @@
  * everybody else, further entries name single domains. Pure.
  */
 import { own } from "../../contract/v1/own.ts";
-import { ArgumentError } from "./errors.ts";
+import { ArgumentError, ProtocolError } from "./errors.ts";
 
 /** What an entry grants: nothing, reading, writing, or both. */
 export type Access = "none" | "read" | "write" | "both";
 
 /** One entry of a permission list. */
 export interface Permission {
-  /** 0 … 65535. In entry 0 the owner. */
+  /** 0 … 65535; as told by a store, any 32-bit number, signed. In entry 0 the owner. */
   readonly domid: number;
   /** In entry 0 what domains get that no other entry names. */
   readonly access: Access;
@@ -35,6 +35,20 @@ export function parsePermission(text: string): Permission {
     );
   }
   return { domid, access };
+}
+
+/**
+ * An entry as stores tell it: the C daemon takes any 32-bit number from whoever owns the node, which
+ * others have to be able to read.
+ * @throws ProtocolError
+ */
+export function toldPermission(text: string): Permission {
+  const match = /^([nrwb])(-?\d{1,10})$/.exec(text);
+  const access = own(accesses, match?.[1] ?? "");
+  if (access === undefined) {
+    throw new ProtocolError(`the store tells of a permission ${JSON.stringify(text)}`);
+  }
+  return { domid: Number(match?.[2]), access };
 }
 
 /** Several entries, separated by commas or blanks, such as `n1,r7`. */

@@ -144,12 +144,31 @@ export function writable(backendDomid: number): Permission[] {
   return [{ domid: 0, access: "none" }, { domid: backendDomid, access: "both" }];
 }
 
+/**
+ * The values of nodes that are known by name, relative to a directory; null if that does not exist. What
+ * else somebody has put there, and how much, makes no difference.
+ */
+export async function readKnown<Name extends string>(
+  store: NodeAccess,
+  path: string,
+  names: readonly Name[],
+): Promise<Partial<Record<Name, string>> | null> {
+  const [directory, ...values] = await Promise.all([
+    store.readVisible(path),
+    ...names.map((name) => store.readVisible(`${path}/${name}`)),
+  ]);
+  if (directory === undefined) return null;
+  const found = names.map((name, at) => [name, values[at]] as const)
+    .filter(([, value]) => value !== undefined);
+  return Object.fromEntries(found) as Partial<Record<Name, string>>;
+}
+
 /** Most nodes that are read, and most levels below the request: `publish/guest/port/1` is the fourth. */
 const NODES_MAX = 300;
 const LEVELS_MAX = 4;
 
 /**
- * All nodes below a directory, by their names relative to it; null if it does not exist.
+ * All nodes below a directory that only its reader's own side can write, by their names relative to it; null if it does not exist.
  * @throws RangeError when there are more than anybody could have meant
  */
 export async function readTree(

@@ -3,6 +3,7 @@ import { type DeviceId, frontendPath } from "../../xen/device_id.ts";
 import { quotedValue } from "../../log/quoted.ts";
 import { parseServingDevice, type RequestId } from "./paths.ts";
 import {
+  type DRIVER_NODES,
   ERROR_MAX,
   parseRequestState,
   REQUEST_RESULTS,
@@ -129,7 +130,7 @@ export interface RequestReport {
 
 /** @param nodes values by name, relative to the request's directory; null without a request */
 export function parseReport(
-  nodes: Readonly<Record<string, string>> | null,
+  nodes: Readonly<Partial<Record<(typeof DRIVER_NODES)[number], string>>> | null,
   id: RequestId,
 ): RequestReport {
   const { state = "", backend = "", error, pdev, "hotplug-status": result } = nodes ?? {};

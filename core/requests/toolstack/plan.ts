@@ -158,7 +158,10 @@ export function requestSteps(
   ];
 }
 
-/** Publishing: the frontend directory, whose pointer leads to the backend that the driver domain named. */
+/**
+ * Publishing: the frontend directory, whose pointer leads to the backend that the driver domain named.
+ * @param nodes of the request below `publish`
+ */
 export function publishSteps(
   id: RequestId,
   device: DeviceId,
@@ -188,8 +191,8 @@ export function publishSteps(
     { type: "mkdir", path: paths.frontend },
     guests,
     { type: "write", path: `${paths.frontend}/backend`, value: pointer },
-    ...below("publish/guest/", guests),
-    ...below("publish/backend/", backends),
+    ...below("guest/", guests),
+    ...below("backend/", backends),
     { type: "write", path: `${paths.record}/backend`, value: pointer },
     ...(type === undefined
       ? []

@@ -14,11 +14,14 @@ import {
   type RequestWaits,
   runRequest,
 } from "./run.ts";
+import { OVER, type TimeLimit } from "../../toolstack/time_limit.ts";
 import type { DeviceRequest } from "./plan.ts";
 
 /** What may be said of each. */
 export interface RequestOptions {
   readonly waits?: Partial<RequestWaits>;
+  /** For all of it; default: none but the waits. */
+  readonly limit?: TimeLimit;
   /** Ends the waiting; the request stays as it is. */
   readonly signal?: AbortSignal;
 }
@@ -51,7 +54,12 @@ export async function attachByRequest(
     return await served(store, id, await run(store, id, options, "creating", creation));
   } catch (error) {
     if (undo && signal?.aborted && (await lookAtRequest(store, id)).token === creation.token) {
-      await run(store, id, { ...options.waits && { waits: options.waits } }, "forcing");
+      await run(
+        store,
+        id,
+        { ...options.waits && { waits: options.waits }, limit: OVER },
+        "forcing",
+      );
     }
     throw error;
   }
@@ -137,7 +145,7 @@ async function served(
 async function run(
   store: StoreClient,
   id: RequestId,
-  { waits, signal }: RequestOptions,
+  { waits, signal, limit }: RequestOptions,
   beginning: Parameters<typeof runRequest>[1],
   creation?: RequestRun["creation"],
 ): Promise<RequestOutcome> {
@@ -148,6 +156,7 @@ async function run(
       waits: { ...DEFAULT_REQUEST_WAITS, ...waits },
       ...(creation === undefined ? {} : { creation }),
       ...(signal === undefined ? {} : { signal }),
+      ...(limit === undefined ? {} : { limit }),
     }, beginning);
   } catch (error) {
     if (!isServerError(error, "EACCES", "EPERM")) throw error;

@@ -11,9 +11,10 @@ import {
 } from "../protocol/toolstack_machine.ts";
 import type { StoreClient } from "../../xenstore/client.ts";
 import { DeadlineError } from "../../xenstore/errors.ts";
+import { CLEANUP_MS, type TimeLimit, wholeSeconds, within } from "../../toolstack/time_limit.ts";
 import { type Names, namesOf } from "../../toolstack/domains.ts";
 import { backendPath, frontendPath } from "../../xen/device_id.ts";
-import { readTree, REQUEST_MARK } from "../protocol/nodes.ts";
+import { DRIVER_NODES, readKnown, readTree, REQUEST_MARK } from "../protocol/nodes.ts";
 import { parseReport, type RequestReport } from "../protocol/request.ts";
 import { absentOrHidden, type NodeAccess } from "../../xenstore/access.ts";
 import { carryOut, recordPath } from "../../toolstack/nodes/plan.ts";
@@ -54,6 +55,8 @@ export interface RequestRun {
   readonly waits: RequestWaits;
   readonly creation?: Creation;
   readonly signal?: AbortSignal;
+  /** For all of it; cleaning up may take {@link CLEANUP_MS} more. */
+  readonly limit?: TimeLimit;
 }
 
 /**
@@ -64,8 +67,10 @@ export async function runRequest(
   run: RequestRun,
   beginning: ToolstackPhase,
 ): Promise<RequestOutcome> {
-  const { store, id, waits, signal } = run;
+  const { store, id, signal } = run;
   let phase = beginning;
+  /** How long the present phase may last. */
+  let waitMs = 0;
   let failure: RequestOutcome["failure"] = null;
   let look = await lookAtRequest(store, id);
   // Only what was there at the beginning, or was made since, is meant.
@@ -74,7 +79,7 @@ export async function runRequest(
   const take = async (event: ToolstackEvent): Promise<boolean> => {
     const { phase: next, steps } = toolstackTransition(phase, event, look.seen);
     if (phase === "waiting" && next === "detaching") {
-      failure = failureOf(await namesOf(store, id), look, event, waits);
+      failure = failureOf(await namesOf(store, id), look, event, waitMs);
     }
     const moved = next !== phase || steps.length > 0;
     phase = next;
@@ -88,6 +93,7 @@ export async function runRequest(
 
   while (!TOOLSTACK_FINAL.has(phase)) {
     const before = phase;
+    waitMs = waitOf(before, run);
     let busy: Promise<void> = Promise.resolve();
     let over = false;
     const step = async (): Promise<void> => {
@@ -108,7 +114,7 @@ export async function runRequest(
         await busy;
         return phase === before ? undefined : true;
       }, {
-        timeoutMs: waitOf(before, waits),
+        timeoutMs: waitMs,
         ...(signal === undefined ? {} : { signal }),
       });
     } catch (error) {
@@ -121,26 +127,25 @@ export async function runRequest(
   return { phase, look, failure };
 }
 
-function waitOf(phase: ToolstackPhase, waits: RequestWaits): number {
-  return phase === "waiting" || phase === "detaching" || phase === "forcing"
-    ? waits[phase]
-    : waits.waiting;
+function waitOf(phase: ToolstackPhase, { waits, limit }: RequestRun): number {
+  if (phase === "forcing") return within(waits.forcing, limit, CLEANUP_MS);
+  return within(phase === "detaching" ? waits.detaching : waits.waiting, limit);
 }
 
 function failureOf(
   { device, driver }: Names,
   { seen, report }: RequestLook,
   event: ToolstackEvent,
-  waits: RequestWaits,
+  waitedMs: number,
 ): RequestOutcome["failure"] {
   const { state } = seen;
   const where = `${device}: the driver domain, ${driver},`;
   if (event === "expired") {
-    const within = `within ${waits.waiting / 1000} s`;
+    const time = `within ${wholeSeconds(waitedMs)}`;
     const text = state === "new"
-      ? `${device}: nobody in ${driver} took up the request for it ${within}: does its daemon run, ` +
+      ? `${device}: nobody in ${driver} took up the request for it ${time}: does its daemon run, ` +
         "and take requests?"
-      : `${where} did not connect it ${within}: its request is ${state}`;
+      : `${where} did not connect it ${time}: its request is ${state}`;
     return { late: true, text };
   }
   if (state === "error") {
@@ -161,7 +166,6 @@ interface RequestLook {
   readonly report: RequestReport;
   /** Empty without a request. */
   readonly token: string;
-  readonly nodes: Readonly<Record<string, string>>;
 }
 
 /** Where a request's device is. */
@@ -173,11 +177,22 @@ export function devicePaths(id: RequestId): { frontend: string; record: string; 
   };
 }
 
+/** What a toolstack looks at. The driver domain may have put anything below its own. */
+const LOOKED_AT = ["token", "online", "force", "hold", "frontend", ...DRIVER_NODES] as const;
+
+/** The nodes of a request that tell how it is; null when there is none. */
+export function readRequest(
+  store: NodeAccess,
+  id: RequestId,
+): Promise<Partial<Record<(typeof LOOKED_AT)[number], string>> | null> {
+  return readKnown(store, requestPath(id), LOOKED_AT);
+}
+
 /** Looks at a request and its device. */
 export async function lookAtRequest(store: NodeAccess, id: RequestId): Promise<RequestLook> {
   const paths = devicePaths(id);
   const [nodes, record, mark] = await Promise.all([
-    readTree(store, paths.request),
+    readRequest(store, id),
     absentOrHidden(store.read(paths.record)),
     store.readVisible(`${paths.record}/${REQUEST_MARK}`),
   ]);
@@ -195,7 +210,6 @@ export async function lookAtRequest(store: NodeAccess, id: RequestId): Promise<R
     },
     report,
     token,
-    nodes: nodes ?? {},
   };
 }
 
@@ -241,8 +255,10 @@ const STEPS: Readonly<Record<ToolstackStep, Work>> = {
     await carryOut(t, requestSteps(request, devicePaths(id).record, token, hold));
   },
 
-  async publish(t, id, { report, nodes }) {
+  async publish(t, id, { report }) {
     if (report.device === undefined) throw new TypeError("no credible backend");
+    // The toolstack's own: the driver domain can write nothing there.
+    const nodes = await readTree(t, `${devicePaths(id).request}/publish`) ?? {};
     await carryOut(t, publishSteps(id, report.device, nodes, devicePaths(id)));
   },
 

@@ -1,14 +1,9 @@
 /** What a driver domain needs to take requests, and who takes them. */
 import { CodedError } from "../../messages/error.ts";
 import { backendRoot } from "../../xen/device_id.ts";
-import { readable, readTree, writable } from "../protocol/nodes.ts";
-import {
-  presencePath,
-  type RequestId,
-  requestOfPath,
-  requestPath,
-  requestRoot,
-} from "../protocol/paths.ts";
+import { readable, writable } from "../protocol/nodes.ts";
+import { presencePath, type RequestId, requestOfPath, requestRoot } from "../protocol/paths.ts";
+import { readRequest } from "./run.ts";
 import { line, parseReport, type RequestReport } from "../protocol/request.ts";
 import { type NodeAccess } from "../../xenstore/access.ts";
 import type { StoreClient } from "../../xenstore/client.ts";
@@ -82,11 +77,13 @@ export async function listRequests(
   for (const domid of domids) {
     const root = requestRoot(Number(domid));
     for (const kind of await store.listOptional(root)) {
+      // Its own: it may have put anything below it.
+      if (`${root}/${kind}` === presencePath(Number(domid))) continue;
       for (const guest of await store.listOptional(`${root}/${kind}`)) {
         for (const devid of await store.listOptional(`${root}/${kind}/${guest}`)) {
           const id = requestOfPath(`${root}/${kind}/${guest}/${devid}`, root, Number(domid));
           if (id === undefined) continue;
-          const nodes = await readTree(store, requestPath(id));
+          const nodes = await readRequest(store, id);
           if (nodes === null) continue;
           found.push({ id, online: nodes["online"] !== "0", report: parseReport(nodes, id) });
         }
