@@ -61,10 +61,16 @@ echo "# mine" >>"$conf"
 echo "# mine" >>/etc/xdevd/config.toml
 mkdir -p /etc/xen/scripts /run/xdevd /tmp/store
 chmod 700 /run/xdevd
-cat >/etc/xen/scripts/block-try <<'END'
+# The disk is one that is there, and is not touched.
+IFS=: read -r major minor <<END
+$(ls /sys/dev/block | head -n 1)
+END
+cat >/etc/xen/scripts/block-try <<END
 #!/bin/sh
-echo "$1" >>/tmp/scripts-ran
-XENSTORED_PATH=/tmp/store/domain-1.sock xenstore-write "$XENBUS_PATH/physical-device" 7:0 "$XENBUS_PATH/hotplug-status" connected
+echo "\$1" >>/tmp/scripts-ran
+XENSTORED_PATH=/tmp/store/domain-1.sock xenstore-write \\
+	"\$XENBUS_PATH/physical-device" $(printf %x:%x "$major" "$minor") \\
+	"\$XENBUS_PATH/hotplug-status" connected
 END
 chmod 755 /etc/xen/scripts/block-try
 xdevd xenstored --dir /tmp/store --domain 1 --domain 7 >/tmp/store.log 2>&1 &
@@ -165,5 +171,5 @@ diff /tmp/before /tmp/after || fail "something is left, see above"
 echo "package: installed, upgraded, replaced, removed and purged; nothing is left"
 EOF
 # shellcheck disable=SC2016 # $0 is for the inner shell
-exec unshare -m sh -c 'mount -t proc proc "$0/proc"; mount --rbind /dev "$0/dev"
+exec unshare -m sh -c 'mount -t proc proc "$0/proc"; mount -t sysfs sys "$0/sys"; mount --rbind /dev "$0/dev"
 	exec chroot "$0" sh /tmp/inside' "$root"
