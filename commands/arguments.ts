@@ -1,5 +1,6 @@
 /** What arguments of several commands have to be. */
 import { InvalidArgumentError } from "commander";
+import { DOMID_MAX, parseDomid } from "../core/xen/device_id.ts";
 
 /** A number of seconds, more than 0. @throws InvalidArgumentError */
 export function seconds(text: string): number {
@@ -13,4 +14,13 @@ export function secondsUpTo(most: number): (text: string) => number {
     if (/^\d+(\.\d+)?$/.test(text) && value > 0 && value <= most) return value;
     throw new InvalidArgumentError(`Expected seconds, more than 0 and at most ${most}.`);
   };
+}
+
+/** A domid other than 0. @throws InvalidArgumentError */
+export function domid(text: string): number {
+  const value = parseDomid(text);
+  if (value === undefined || value === 0) {
+    throw new InvalidArgumentError(`Expected a domid, 1 to ${DOMID_MAX}.`);
+  }
+  return value;
 }

@@ -30,6 +30,7 @@ is 1 if that fails, 2 for a wrong command line.
   --all              all of these
   --check            build again, compare, and run what can be run here (with --target or --all)
   --with NAME,…      only these backends are built in: ${names.join(", ")}; or none
+  --only devd        no other command than the daemon, its version, and the xenstore tools
   --outfile FILE     in place of dist/xdevd or dist/xdevd-full (with --small or --full)
   --outdir DIR       in place of dist or dist/plugins
   --help             this
@@ -40,6 +41,7 @@ const { values, positionals } = commandLine("compile", help, {
     outfile: { type: "string" },
     outdir: { type: "string" },
     with: { type: "string" },
+    only: { type: "string" },
     target: { type: "string" },
     all: { type: "boolean" },
     small: { type: "boolean" },
@@ -70,6 +72,9 @@ async function bundleAll(outdir: string) {
 
 async function compile() {
   const plugins = chosenPlugins();
+  const onlyDevd = values.only !== undefined;
+  if (onlyDevd && values.only !== "devd") usage(`--only ${values.only}: expected devd`);
+  if (onlyDevd && values.check) usage("--check: expected without --only");
   const targets = chosen();
   const outdir = values.outdir ?? "dist";
   const made: Made[] = [];
@@ -78,7 +83,7 @@ async function compile() {
     for (const binary of wanted()) {
       const outfile = values.outfile ??
         join(outdir, target === null ? binary.name : fileName(binary, target));
-      const inputs = await buildOrSay(binary, { outfile, plugins, target });
+      const inputs = await buildOrSay(binary, { outfile, plugins, target, onlyDevd });
       if (inputs === null) continue;
       report(outfile, plugins);
       if (target === null) continue;

@@ -3,8 +3,8 @@ import { fileURLToPath } from "node:url";
 import type { BuildInfo } from "../core/build_info.ts";
 import { placeMade } from "../platform/io/place_files.ts";
 import { runtimeOf } from "./runtimes.ts";
-import { builtInsSource, commit, type Order } from "./sources.ts";
-import { type Target, thisMachine } from "./targets.ts";
+import { builtInsSource, commit, ONLY_DEVD, type Order } from "./sources.ts";
+import { thisMachine } from "./targets.ts";
 
 /** How it is built. */
 export const OPTIONS = {
@@ -25,18 +25,17 @@ export const COMPILE_OPTIONS = { autoloadDotenv: false, autoloadBunfig: false } 
  * @returns the files that went into it, relative to the current directory
  * @throws Error that says why not
  */
-export async function buildFull({ outfile, plugins, target }: Order): Promise<string[]> {
+export async function buildFull(order: Order): Promise<string[]> {
   let inputs: string[] = [];
-  await placeMade(outfile, async (temporary) => {
-    inputs = await buildAt(temporary, plugins, target);
+  await placeMade(order.outfile, async (temporary) => {
+    inputs = await buildAt(temporary, order);
   });
   return inputs;
 }
 
 async function buildAt(
   outfile: string,
-  plugins: readonly string[],
-  target: Target | null,
+  { plugins, target, onlyDevd = false }: Order,
 ): Promise<string[]> {
   const info: BuildInfo = {
     commit: commit(),
@@ -53,6 +52,7 @@ async function buildAt(
     compile: { ...cross, ...COMPILE_OPTIONS, outfile },
     plugins: [
       replacing("built-ins", /\/built_in\.ts$/, builtInsSource(plugins)),
+      ...(onlyDevd ? [replacing("commands", /\/commands\/commands\.ts$/, ONLY_DEVD)] : []),
       unparsed("@viz-js/viz", "instance"),
       replacing(
         "build-info",

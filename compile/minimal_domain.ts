@@ -19,7 +19,8 @@ const help = `npm run minimal-domain [-- OPTIONS]
 
 Makes dist/minimal-domain.cpio.zst, a complete first file system for a driver domain: Debian's kernel
 modules for disks and network interfaces, busybox, dist/xdevd-minimal (the small binary, compiled now,
-with vbd and vif only), and an init of a few lines; beside it the kernel, dist/minimal-domain.vmlinuz. On Debian 12.
+with the daemon, vbd and vif only), and an init of a few lines; beside it the kernel,
+dist/minimal-domain.vmlinuz. On Debian 12.
 The status is 1 if that fails, 2 for a wrong command line.
 
   --outfile FILE     where the file system goes, compressed
@@ -87,7 +88,7 @@ function chosenKernel(): Pick<Kernel, "modules" | "release"> {
 function compileDaemon(): string {
   const outfile = join(dist, "xdevd-minimal");
   const compiler = join(here, "compile.ts");
-  const args = [compiler, "--small", "--with", "vbd,vif", "--outfile", outfile];
+  const args = [compiler, "--small", "--only", "devd", "--with", "vbd,vif", "--outfile", outfile];
   const { status } = spawnSync(process.execPath, args, { cwd: project, stdio: "inherit" });
   if (status !== 0) throw new ImageError("the daemon cannot be compiled");
   return outfile;

@@ -9,6 +9,8 @@ export interface Order {
   readonly plugins: readonly string[];
   /** Null: for this machine. */
   readonly target: Target | null;
+  /** No other command than the daemon, its version, and the xenstore tools. */
+  readonly onlyDevd?: boolean;
 }
 
 /** `built_in.ts`, with these backends only. */
@@ -22,6 +24,13 @@ export function builtInsSource(chosen: readonly string[]): string {
   );
   return `${lines.join("\n")}\nexport const builtIns = [\n${entries.join("\n")}\n];\n`;
 }
+
+/** `commands/commands.ts`, with the daemon only. */
+export const ONLY_DEVD = `import { addDevd } from "./devd/program.ts";
+export function addCommands({ program, storeOption, builtIns, args, finish }) {
+  addDevd(program, storeOption, builtIns, args, finish);
+}
+`;
 
 /** The commit that this tree is at; null outside of git. */
 export function commit(): string | null {

@@ -3,7 +3,7 @@ import { mkdirSync, rmSync, statSync, writeFileSync } from "node:fs";
 import { join, resolve } from "node:path";
 import type { BuildInfo } from "../../core/build_info.ts";
 import { placeMade } from "../../platform/io/place_files.ts";
-import { builtInsSource, commit } from "../sources.ts";
+import { builtInsSource, commit, ONLY_DEVD } from "../sources.ts";
 import { type Target, thisMachine } from "../targets.ts";
 import { engine } from "./engine.ts";
 import { makeParts, partsHeader } from "./parts.ts";
@@ -16,6 +16,8 @@ export interface SmallOrder {
   readonly plugins: readonly string[];
   /** Null, or none: for this machine. */
   readonly target?: Target | null;
+  /** No other command than the daemon, its version, and the xenstore tools. */
+  readonly onlyDevd?: boolean;
   /** The module that runs, in place of `main.ts`: for tests of the host. */
   readonly main?: string;
 }
@@ -27,12 +29,13 @@ export interface SmallOrder {
  * @throws Error that says why not
  */
 export async function buildSmall(
-  { outfile, plugins, target: chosen, main = "main.ts" }: SmallOrder,
+  { outfile, plugins, target: chosen, onlyDevd = false, main = "main.ts" }: SmallOrder,
 ): Promise<readonly string[]> {
   const target = chosen ?? thisMachine();
   const info: BuildInfo = { commit: commit(), target: target.name };
   const replaced = {
     "built_in.ts": builtInsSource(plugins),
+    ...(onlyDevd ? { "commands/commands.ts": ONLY_DEVD } : {}),
     "core/build_info.ts": `export const BUILD = ${JSON.stringify(info)};`,
     "platform/quickjs/engine_version.ts": `export const ENGINE = "${ENGINE_VERSION}";`,
   };

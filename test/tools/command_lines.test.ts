@@ -41,6 +41,7 @@ test.each([
   ["compile/compile.ts", ["--check"], /^compile: --check: expected with --all or --target/],
   ["compile/compile.ts", ["--all", "--target", "linux-x64"], /^compile: --all: expected without /],
   ["compile/compile.ts", ["--outfile", "x"], /^compile: --outfile: expected with --small or --fu/],
+  ["compile/compile.ts", ["--only", "demo"], /^compile: --only demo: expected devd/],
   ["compile/compile.ts", ["--small", "--full"], /^compile: --small --full: expected one of them/],
   [
     "compile/compile.ts",

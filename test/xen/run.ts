@@ -82,7 +82,7 @@ async function main(): Promise<boolean> {
   const initrd = join(directory, "initrd");
   const bench = complete || options.bench;
   const small = bench || scenarios.some(({ name }) => name === minimalScenario)
-    ? compileDaemon("xdevd-minimal", ["--with", "vbd,vif"])
+    ? compileDaemon("xdevd-minimal", ["--with", "vbd,vif", "--only", "devd"])
     : undefined;
   const minimal = small === undefined
     ? undefined

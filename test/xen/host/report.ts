@@ -13,7 +13,7 @@ const timed = {
 } as const;
 /** Sides of the memory, likewise. */
 const weighed = {
-  minimal: "xdevd `--with vbd,vif`",
+  minimal: "xdevd `--with vbd,vif --only devd`",
   xdevd: "xdevd",
   full: "xdevd-full",
   xl: "xl devd",
@@ -143,7 +143,7 @@ function measured({ samples }: Transcript): string[] {
     "The least with which it boots and serves a disk, to 4 MB, found by halving: the image of `npm run minimal-domain`",
     "(kernel, busybox, two backends), with either daemon.",
     "",
-    ...table(["", "xdevd `--with vbd,vif`", "xl devd"], [[
+    ...table(["", weighed.minimal, weighed.xl], [[
       "MB",
       ...["minimal", "stock"].map((side) => grouped(spread(side, "memory.least")?.median)),
     ]]),

@@ -1,0 +1,44 @@
+/**
+ * The commands that there are: all. `npm run compile -- --only devd` puts another list in this one's
+ * place.
+ */
+import type { Command, Option } from "commander";
+import type { BuiltIn } from "../core/daemon/plugin/host.ts";
+import { addDevd } from "./devd/program.ts";
+import { addDevices } from "./device/program.ts";
+import { addHotplug } from "./hotplug/program.ts";
+import { addInstall } from "./install/program.ts";
+import { addDemo, addLifecycle } from "./lifecycle/program.ts";
+import { addPlugin } from "./plugin/program.ts";
+import { addRequests } from "./request/program.ts";
+import { addStore } from "./store/program.ts";
+import { addXenstored } from "./xenstored/program.ts";
+
+/** What commands are made with. */
+export interface CommandParts {
+  readonly program: Command;
+  /** Makes the option `--store`. */
+  readonly storeOption: () => Option;
+  /** The backends that are compiled in. */
+  readonly builtIns: readonly BuiltIn[];
+  /** The command line without the program's name. */
+  readonly args: readonly string[];
+  /** Takes the exit status. */
+  readonly finish: (status: number) => void;
+}
+
+/** Adds them. */
+export function addCommands(
+  { program, storeOption, builtIns, args, finish }: CommandParts,
+): void {
+  addDevd(program, storeOption, builtIns, args, finish);
+  addDevices(program, storeOption, builtIns, finish);
+  addRequests(program, storeOption, builtIns, finish);
+  addHotplug(program, storeOption, finish);
+  addStore(program, storeOption, finish);
+  addXenstored(program, finish);
+  addDemo(program, finish);
+  addLifecycle(program);
+  addPlugin(program, builtIns, finish);
+  addInstall(program, finish);
+}

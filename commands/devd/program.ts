@@ -1,0 +1,97 @@
+/** The command line of `xdevd devd`. */
+import { type Command, InvalidArgumentError, Option } from "commander";
+import type { BuiltIn } from "../../core/daemon/plugin/host.ts";
+import { DEFAULT_PATH } from "../../core/hotplug/run_script.ts";
+import { DEFAULT_SCRIPT_DIRECTORY } from "../../core/hotplug/path_rules.ts";
+import { type TimeName, TIMES } from "../../core/xen/times.ts";
+import { LOG_LEVELS } from "../../core/log/log.ts";
+import { absoluteFile } from "../../platform/self.ts";
+import { seconds } from "../arguments.ts";
+import { configOption, kindOption, pluginOption, pluginsOption } from "../plugin/program.ts";
+import type { DevdOptions } from "./devd.ts";
+import { LOG_FORMATS } from "./log_output.ts";
+
+/** Log file of the daemon; the stock daemon's, so that log rotation finds it. */
+const DEFAULT_LOG = "/var/log/xen/xldevd.log";
+
+/** Adds it. */
+export function addDevd(
+  program: Command,
+  storeOption: () => Option,
+  builtIns: readonly BuiltIn[],
+  args: readonly string[],
+  finish: (status: number) => void,
+): void {
+  program.command("devd")
+    .description("serve the devices of this driver domain (in place of `xl devd`)")
+    .option("-F, --foreground", "stay in the foreground and log to the standard error")
+    .addOption(
+      new Option("-p, --pidfile <file>", "write the process id here").argParser(absoluteFile),
+    )
+    .addOption(storeOption())
+    .option("--scripts <dir>", `where hotplug scripts may be; may be repeated`, collectDirectory, [
+      DEFAULT_SCRIPT_DIRECTORY,
+    ])
+    .option("--script-path <path>", "the PATH that scripts get", DEFAULT_PATH)
+    .option("--script-timeout <s>", "the same as --time hotplug=S", seconds)
+    .addOption(
+      new Option("--log <file>", "log file when in the background").default(DEFAULT_LOG)
+        .argParser(absoluteFile),
+    )
+    .addOption(
+      new Option("--log-level <level>", "how much is logged").choices(LOG_LEVELS).default("info"),
+    )
+    .addOption(
+      new Option("--log-format <format>", "lines for people, or an object each").choices(
+        LOG_FORMATS,
+      )
+        .default("text"),
+    )
+    .addOption(
+      new Option("--run-dir <dir>", "where the lock and the journal are").default("/run/xdevd")
+        .argParser(absoluteFile),
+    )
+    .option("--allow-dom0", "serve domain 0 too")
+    .option("--no-requests", "take no requests of toolstacks (docs/request-protocol.md)")
+    .option("--drain", "close all devices when told to stop, so that guests notice")
+    .addOption(
+      new Option("--time <name=s>", "set a time, in seconds; may be repeated")
+        .argParser(collectTime).default({}, "see docs/lifecycle.md"),
+    )
+    .addOption(pluginsOption())
+    .addOption(pluginOption())
+    .addOption(kindOption())
+    .addOption(configOption())
+    .addOption(new Option("--detached").hideHelp())
+    .action(async ({ time, ...options }: DevdOptions & { time: DevdOptions["times"] }) => {
+      const { devd } = await import("./devd.ts");
+      finish(await devd({ ...options, times: time }, builtIns, args));
+    });
+}
+
+let collected = false;
+
+/** The first directory given replaces the default, further ones are added. */
+function collectDirectory(value: string, previous: string[]): string[] {
+  const before = collected ? previous : [];
+  collected = true;
+  return [...before, absoluteFile(value)];
+}
+
+/** `NAME=SECONDS`. */
+function collectTime(text: string, previous: Record<string, number>): Record<string, number> {
+  const [, name = "", value = ""] = /^([^=]*)=(.*)$/.exec(text) ?? [];
+  const constant = Object.hasOwn(TIMES, name) ? TIMES[name as TimeName] : undefined;
+  if (constant === undefined) {
+    throw new InvalidArgumentError(
+      `Expected NAME=SECONDS, NAME one of ${Object.keys(TIMES).join(", ")}.`,
+    );
+  }
+  const ms = Number(value) * 1000;
+  if (!/^\d+(\.\d+)?$/.test(value) || ms < constant.min || ms > constant.max) {
+    throw new InvalidArgumentError(
+      `Expected ${name} in seconds, ${constant.min / 1000} to ${constant.max / 1000}.`,
+    );
+  }
+  return { ...previous, [name]: ms };
+}

@@ -1,0 +1,28 @@
+/** The command lines of `xdevd lifecycle` and `xdevd demo`, which show what a device goes through. */
+import { type Command, Option } from "commander";
+import { DIAGRAM_FORMATS, type DiagramFormat } from "./formats.ts";
+
+/** Adds `lifecycle`. */
+export function addLifecycle(program: Command): void {
+  program.command("lifecycle")
+    .description("print the diagram of a device's life, from the table that drives it")
+    .addOption(
+      new Option("--format <format>", "what it is printed as").choices(DIAGRAM_FORMATS)
+        .default("mermaid"),
+    )
+    .action(async ({ format }: { format: DiagramFormat }) => {
+      const { printLifecycle } = await import("./lifecycle.ts");
+      await printLifecycle(format);
+    });
+}
+
+/** Adds `demo`. */
+export function addDemo(program: Command, finish: (status: number) => void): void {
+  program.command("demo")
+    .description("a disk for a guest, from attach to detach, on a simulated machine")
+    .option("--real", "on Debian's xenstored and block script (root, from the source tree)")
+    .action(async (options: { real?: boolean }) => {
+      const { demo } = await import("../../simulation/demo/demo.ts");
+      finish(await demo(options));
+    });
+}

@@ -1,0 +1,24 @@
+/** The command line of `xdevd xenstored`. */
+import { type Command, Option } from "commander";
+import { absoluteFile } from "../../platform/self.ts";
+import { domid } from "../arguments.ts";
+import type { XenstoredOptions } from "./xenstored.ts";
+
+/** Adds it. */
+export function addXenstored(program: Command, finish: (status: number) => void): void {
+  program.command("xenstored")
+    .description("a xenstore server for tests and development")
+    .addOption(
+      new Option("--dir <dir>", "where its sockets are made").default("/run/xenstored")
+        .argParser(absoluteFile),
+    )
+    .option("--domain <domid>", "a domain that exists; may be repeated", collectDomid, [])
+    .action(async (options: XenstoredOptions) => {
+      const { xenstored } = await import("./xenstored.ts");
+      finish(await xenstored(options));
+    });
+}
+
+function collectDomid(text: string, previous: number[]): number[] {
+  return [...previous, domid(text)];
+}
