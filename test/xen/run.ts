@@ -34,7 +34,7 @@ Runs all scenarios on a real Xen in QEMU, our daemon and xl devd side by side, a
 test/xen/report.md. Only our own failures make it fail. The last line printed is
 \`N passed, N failed\`; the status is 2 for a wrong command line.
 
-  --only NAME    only this scenario; may be repeated. No measurements, no report
+  --only NAME    only this scenario; may be repeated. No measurements (unless --bench), no report
   --bench        only the measurements; no report
   --rounds N     so many of each measurement (1 to 999; default: 10)
   --smoke        only the smoke scenario, with our daemon, small and full
@@ -128,7 +128,7 @@ async function main(): Promise<boolean> {
 
 function chosenScenarios(): Scenario[] {
   const all = readScenarios(join(lab, "scenarios"));
-  if (options.bench) return [];
+  if (options.bench && options.only.length === 0) return [];
   if (options.smoke) return all.filter((scenario) => scenario.smokeOnly);
   const unknown = options.only.filter((name) => !all.some((scenario) => scenario.name === name));
   if (unknown.length > 0) {

@@ -34,8 +34,10 @@ const times: readonly [string, string][] = [
 const memory: readonly [string, string][] = [
   ["memory.idle", "idle, no device served yet: resident"],
   ["memory.idle.own", "idle, no device served yet: of that not backed by a file"],
+  ["memory.idle.all", "idle, no device served yet: all its processes"],
   ["memory.full", "with 20 devices: resident"],
   ["memory.full.own", "with 20 devices: of that not backed by a file"],
+  ["memory.full.all", "with 20 devices: all its processes"],
 ];
 
 /** Writes the whole report. */
@@ -129,6 +131,9 @@ function measured({ samples }: Transcript): string[] {
     ...["file", "vif"].map((name) => share(name, spread)),
     "",
     "## Memory of the daemon",
+    "",
+    "Resident is the daemon's own process, with its pages of files. xdevd has a second process, which asks storage for",
+    "it; in the rows of all processes what they share is counted once (PSS).",
     "",
     ...table(
       ["KiB", ...Object.values(weighed)],
