@@ -16,7 +16,8 @@ import { chosenTargets } from "./chosen_targets.ts";
 import { control, type Description } from "./debian_control.ts";
 import { run } from "./check/foreign.ts";
 import { writeBill } from "./papers.ts";
-import { commit } from "./sources.ts";
+import { MissingPart } from "./small/missing.ts";
+import { commit, type Order } from "./sources.ts";
 import { type Target, TARGETS } from "./targets.ts";
 
 const help = `npm run package [-- OPTIONS]
@@ -87,7 +88,7 @@ async function packageFor(binary: Binary, target: Target): Promise<void> {
   await inScratch(async (root) => {
     const outfile = join(root, "..", "xdevd");
     const plugins = builtIns.map((builtIn) => builtIn.manifest.name);
-    const inputs = await binary.build({ outfile, plugins, target });
+    const inputs = await built(binary, { outfile, plugins, target });
     const entries = layout({
       links: false,
       services: ["systemd", "sysv"],
@@ -113,6 +114,15 @@ async function packageFor(binary: Binary, target: Target): Promise<void> {
       text,
     }, entries);
   });
+}
+
+async function built(binary: Binary, order: Order & { target: Target }) {
+  try {
+    return await binary.build(order);
+  } catch (error) {
+    if (!(error instanceof MissingPart)) throw error;
+    throw new Error(`${binary.name} for ${order.target.name} is not made: ${error.message}`);
+  }
 }
 
 /** Links only, for all machines. */

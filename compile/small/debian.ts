@@ -21,7 +21,7 @@ export function requireProgram(program: string, debianPackage: string): void {
   const { error } = spawnSync(program, ["--version"], { stdio: "ignore" });
   if (error === undefined) return;
   throw new MissingPart(
-    `it needs ${program}, which is not there; Debian: ${debianPackage}`,
+    `it needs ${program}, which is not there (Debian: ${debianPackage}; npm run setup -- --system)`,
   );
 }
 
