@@ -1,34 +1,73 @@
-/** Bun's reader of a descriptor, watched over: under load it may not ask for its next wake-up. */
+/** Bun's reader of a descriptor, looked after: whoever waits inside the event loop makes it lose wake-ups. */
 import type { DescriptorReader } from "../sources.ts";
 import { sys } from "./sys.ts";
 
 // poll.h
 const POLLIN = 1;
 
-/** When a read that waits is first looked after, and how seldom at last, in ms. */
-const FIRST_CHECK_MS = 25;
-const LAST_CHECK_MS = 4_000;
+/** When reads that wait are looked after, in ms after something has happened. */
+const LOOK_MS = 25;
 
 type Chunk = Awaited<ReturnType<DescriptorReader["read"]>>;
 
+/** Looks after each read that waits, and begins it anew if it was forgotten: whether it did. */
+const waiting = new Set<() => boolean>();
+
+let timer: ReturnType<typeof setTimeout> | null = null;
+
 /**
- * Reads a descriptor. Bun 1.4.5 now and then leaves a descriptor's one-shot epoll event disarmed after
- * it has fired, with bytes unread: whoever waits for them would wait for ever. So a read that waits
- * while there is something to read is begun anew, with a reader of its own.
+ * To be called when the event loop has brought something: soon after, reads that wait are looked after, once.
+ *
+ * Bun 1.4.5 takes what is ready in batches, and the kernel disarms each descriptor of a batch at once
+ * (EPOLLONESHOT). Code that waits for a promise without giving back control (`expect(…).rejects` of `bun test`,
+ * a module that is loaded in place) runs the loop within the loop, which takes another batch in the place of the
+ * first: what was left of that is forgotten, and its descriptors are disarmed for good. Nothing of the daemon's
+ * does that; if anything ever does, something else of the same batch has happened just before. So what happens
+ * is the time to look, and a daemon to which nothing happens is not woken.
+ */
+export function somethingHappened(): void {
+  if (timer !== null) return;
+  timer = setTimeout(() => {
+    timer = null;
+    lookAfterReads();
+  }, LOOK_MS);
+  timer.unref();
+}
+
+/** Begins anew what waits while there is something to read. */
+export function lookAfterReads(): void {
+  // What has just come is on its way in the ordinary manner.
+  setImmediate(() =>
+    setImmediate(() => {
+      let isOne = false;
+      for (const look of [...waiting]) isOne = look() || isOne;
+      if (isOne) somethingHappened();
+    })
+  );
+}
+
+/**
+ * Reads a descriptor. A read that waits while there is something to read is begun anew, with a reader of its
+ * own: see {@link somethingHappened}.
  * @param open makes Bun's reader; another one in tests
  */
 export function openReader(fd: number, open: typeof bunReader = bunReader): DescriptorReader {
   let inner = open(fd);
   /** What was asked of it and has not come. */
   let awaited: Promise<Chunk> | null = null;
-  let timer: ReturnType<typeof setTimeout> | undefined;
+  let look: (() => boolean) | null = null;
+  const forget = () => {
+    if (look !== null) waiting.delete(look);
+    look = null;
+  };
   return {
     read: () => {
       const { promise, resolve, reject } = Promise.withResolvers<Chunk>();
       let isOver = false;
       const end = () => {
         isOver = true;
-        clearTimeout(timer);
+        forget();
+        somethingHappened();
       };
       const begin = () => {
         const reader = inner;
@@ -46,32 +85,21 @@ export function openReader(fd: number, open: typeof bunReader = bunReader): Desc
           reject(error);
         });
       };
-      const check = (ms: number) => {
-        timer = setTimeout(() => {
-          if (!hasInput(fd)) return check(Math.min(ms * 2, LAST_CHECK_MS));
-          // What has just come is on its way in the ordinary manner.
-          setImmediate(() =>
-            setImmediate(() => {
-              if (isOver) return;
-              if (hasInput(fd)) {
-                const stalled = inner;
-                inner = open(fd);
-                awaited = null;
-                stalled.cancel().catch(() => {});
-                begin();
-              }
-              check(FIRST_CHECK_MS);
-            })
-          );
-        }, ms);
-        timer.unref();
-      };
       begin();
-      check(FIRST_CHECK_MS);
+      look = () => {
+        if (isOver || !hasInput(fd)) return false;
+        const stalled = inner;
+        inner = open(fd);
+        awaited = null;
+        stalled.cancel().catch(() => {});
+        begin();
+        return true;
+      };
+      waiting.add(look);
       return promise;
     },
     cancel: () => {
-      clearTimeout(timer);
+      forget();
       return inner.cancel();
     },
   };

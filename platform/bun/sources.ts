@@ -1,7 +1,7 @@
 /** The event loop of Bun. */
 import { signalName } from "../signals.ts";
 import type { Sources } from "../sources.ts";
-import { openReader } from "./reader.ts";
+import { openReader, somethingHappened } from "./reader.ts";
 import { sys } from "./sys.ts";
 
 // asm-generic/fcntl.h
@@ -19,6 +19,7 @@ export const sources: Sources = {
           // The runtime accepts it; what is done with it after that is ours.
           const fd = sys.fcntl((socket as unknown as { fd: number }).fd, F_DUPFD_CLOEXEC, 0);
           socket.terminate();
+          somethingHappened();
           if (fd >= 0) accept(fd);
         },
         data() {},
@@ -33,17 +34,23 @@ export const sources: Sources = {
       env: { ...env },
       cwd,
       stdio: fds.map((fd) => fd ?? "ignore") as ["ignore", "ignore", "ignore"],
-      onExit: (_, code, signal) =>
+      onExit: (_, code, signal) => {
+        somethingHappened();
         ended({
           code,
           signal: typeof signal === "number" ? signalName(signal) : signal as string | null,
-        }),
+        });
+      },
     });
     return pid;
   },
 
   onSignal(name, run) {
-    process.on(name, run);
-    return () => void process.off(name, run);
+    const take = () => {
+      somethingHappened();
+      run();
+    };
+    process.on(name, take);
+    return () => void process.off(name, take);
   },
 };

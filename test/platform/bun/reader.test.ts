@@ -1,7 +1,7 @@
-/** Bun's reader, when it loses a wake-up: planted here, since only load shows the real one. */
+/** Bun's reader, when it loses a wake-up: planted here, and the real one. */
 import { expect, test } from "bun:test";
 import { closeSync, writeSync } from "node:fs";
-import { openReader } from "../../../platform/bun/reader.ts";
+import { lookAfterReads, openReader } from "../../../platform/bun/reader.ts";
 import { sys } from "../../../platform/bun/sys.ts";
 import type { DescriptorReader } from "../../../platform/sources.ts";
 
@@ -41,6 +41,14 @@ test("a read that waits while there is something to read is begun anew", async (
     const reader = openReader(fd, stalling().open);
     const first = reader.read();
     write("one");
+    // Something else happens: what is lost is lost with something that is not.
+    await withPipe(async (other, writeOther) => {
+      const lively = openReader(other);
+      const read = lively.read();
+      writeOther("two");
+      expect(text(await read)).toBe("two");
+      await lively.cancel();
+    });
     expect(text(await first)).toBe("one");
     const second = reader.read();
     write("two");
@@ -59,6 +67,7 @@ test("what the one that was given up has read after all is lost no more than wha
     });
     const first = reader.read();
     write("one");
+    lookAfterReads();
     const second = first.then(() => reader.read());
     expect([text(await first), text(await second)].sort()).toEqual(["one", "zero "]);
     await reader.cancel();
@@ -72,4 +81,25 @@ test("one that waits, and is cancelled, is over", async () => {
     await reader.cancel();
     expect((await waiting).done).toBeTrue();
   });
+});
+
+test("what is lost when somebody waits within the loop comes all the same", async () => {
+  const pipes = Array.from({ length: 8 }, () => {
+    const ends = new Int32Array(2);
+    expect(sys.pipe(new Uint8Array(ends.buffer), O_CLOEXEC | O_NONBLOCK)).toBe(0);
+    return { reader: openReader(ends[0]!), ends };
+  });
+  let came = 0;
+  const reads = pipes.map(async ({ reader }) => {
+    await reader.read();
+    // This does not give back control: the loop runs within the loop, and forgets what else was ready.
+    if (++came === 1) expect(Bun.sleep(10).then(() => Promise.reject("no"))).rejects.toBe("no");
+  });
+  await Bun.sleep(5);
+  for (const { ends } of pipes) writeSync(ends[1]!, "x");
+  await Promise.all(reads);
+  for (const { reader, ends } of pipes) {
+    await reader.cancel();
+    for (const end of ends) closeSync(end);
+  }
 });
