@@ -12,7 +12,7 @@ import { addNative, removeNative } from "../../backends/vbd/native.ts";
 import type { DeviceId } from "../../core/xen/device_id.ts";
 import { Activity } from "../../core/daemon/activity.ts";
 import { type ContextParts, deviceContext } from "../../core/daemon/capabilities/device.ts";
-import { NOTHING_HELD } from "../../core/daemon/journal/held.ts";
+import { type Held, NOTHING_HELD } from "../../core/daemon/journal/held.ts";
 import { Exclusive } from "../../core/daemon/capabilities/exclusive.ts";
 import { Orphans } from "../../core/daemon/device/orphans.ts";
 import { systemProcessTable } from "../../platform/linux/process_table.ts";
@@ -152,6 +152,7 @@ if (requireReal("native mode against Debian's block script", needs)) {
     /** The device as a plugin sees it. */
     function asPluginSees(id: DeviceId): Device {
       const key = `vbd/${id.frontendDomid}/${id.devid}`;
+      let held: Held = NOTHING_HELD;
       const silent = () => {};
       const log = { debug: silent, info: silent, warning: silent, error: silent };
       return deviceContext(id, parts, log, {
@@ -165,8 +166,8 @@ if (requireReal("native mode against Debian's block script", needs)) {
         holders: (name, value, by) =>
           holdersIn(undoRecords, key, id.frontendDomid, name, value, by),
         heldValues: (name) => valuesIn(undoRecords, name),
-        held: () => NOTHING_HELD,
-        hold: () => {},
+        held: () => held,
+        hold: (more) => held = { ...held, ...more },
       }, {
         attachId: null,
         activity: new Activity(systemClock),
