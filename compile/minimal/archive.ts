@@ -25,6 +25,17 @@ import {
 /** Backends of disks and network interfaces, and what those lie on. */
 const backendModules = ["xen-blkback", "xen-netback", "loop", "bridge"];
 
+/** What `xl devd` and its scripts want of a system besides: they lock by `/dev/stdin`. */
+const stockStart = [
+  "ln -s /proc/self/fd /dev/fd",
+  "ln -s fd/0 /dev/stdin",
+  "ln -s fd/1 /dev/stdout",
+  "ln -s fd/2 /dev/stderr",
+  "mount -t xenfs xenfs /proc/xen",
+  "mkdir -p /run/lock /run/xen /var/lib/xen",
+  "",
+].join("\n");
+
 const templates = dirname(fileURLToPath(import.meta.url));
 
 /** What a minimal driver domain is made of. */
@@ -60,7 +71,9 @@ export function stockDomain({ kernel, modules, setup }: Omit<MinimalDomain, "dae
   for (const script of scriptFiles) addResolved(archive, script);
   addBase(archive, kernel, [...xenModules, ...backendModules, ...modules]);
   const init = fs.readFileSync(join(templates, "init"), "utf8");
-  archive.addText("init", init.replace("xdevd devd", "xl devd"), 0o755);
+  const before = "ip link set lo up\n";
+  const stockInit = init.replace(before, stockStart + before).replace("xdevd devd", "xl devd");
+  archive.addText("init", stockInit, 0o755);
   archive.addText("etc/setup", setup ?? fs.readFileSync(join(templates, "setup"), "utf8"));
   return archive;
 }

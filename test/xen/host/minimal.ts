@@ -16,7 +16,7 @@ mkdir -p /images
 for number in 0 1 2 3 4 5 6 7 8 9; do
   truncate -s 16M /images/disk$number.img
 done
-echo set up
+echo the lab is set up
 `;
 
 /**

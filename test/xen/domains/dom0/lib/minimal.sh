@@ -24,25 +24,25 @@ start_minimal() {
 serves_with() {
   local status=1
   begin_side "$2"
-  any_guest > /dev/null 2>&1 || return 1
-  if start_minimal "$@" > /dev/null 2>&1; then
-    attach_disk xvdb /images/disk1.img > /dev/null 2>&1 && connected vbd "$(disk_id xvdb)" &&
+  any_guest || return 1
+  if start_minimal "$@"; then
+    attach_disk xvdb /images/disk1.img && connected vbd "$(disk_id xvdb)" &&
       on_guest 'dd if=/dev/xvdb of=/dev/null bs=64k iflag=direct 2> /dev/null' &&
-      detach_disk xvdb > /dev/null 2>&1 && removed vbd "$(disk_id xvdb)" && status=0
+      detach_disk xvdb && removed vbd "$(disk_id xvdb)" && status=0
   fi
-  xl destroy "$DRIVER" 2> /dev/null
+  xl destroy "$DRIVER"
   # One that lost its disk's other end is of no further use.
-  [ "$status" = 0 ] || xl destroy "$GUEST" 2> /dev/null
+  [ "$status" = 0 ] || xl destroy "$GUEST"
   return "$status"
 }
 
 # least_memory IMAGE PATTERN: prints with how many megabytes it serves, and with 4 fewer not; found by halving.
 least_memory() {
   local fails=24 works=128 middle
-  serves_with "$works" "$@" || return 1
+  serves_with "$works" "$@" > /dev/null 2>&1 || return 1
   while [ $((works - fails)) -gt 4 ]; do
     middle=$(((works + fails) / 8 * 4))
-    if serves_with "$middle" "$@"; then works=$middle; else fails=$middle; fi
+    if serves_with "$middle" "$@" > /dev/null 2>&1; then works=$middle; else fails=$middle; fi
   done
   echo "$works"
 }
