@@ -5,6 +5,7 @@ import { spawnSync } from "node:child_process";
 import * as fs from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
+import { needsLoader } from "../../../commands/install/needs_loader.ts";
 import { requireReal } from "../../real/requirements.ts";
 import {
   install,
@@ -186,6 +187,32 @@ describe("what is installed", () => {
       const { stderr } = spawnSync("sh", ["-n"], { input: text, encoding: "utf8" });
       expect({ path, mode, stderr }).toEqual({ path, mode: 0o755, stderr: "" });
     }
+  });
+
+  test("a program that needs a loader may compile at run time, a static one may not", () => {
+    // Bun itself, and with it the full binary.
+    expect(needsLoader(process.execPath)).toBe(true);
+    const head = fs.readFileSync(process.execPath).subarray(0, 4096);
+    const parts = head.readUInt16LE(0x38);
+    // The same without the part that names the loader, and cut off at any place.
+    for (let part = 0; part < parts; part++) {
+      const at = Number(head.readBigUInt64LE(0x20)) + 56 * part;
+      if (head.readUInt32LE(at) === 3) head.writeUInt32LE(0, at);
+    }
+    for (
+      const bytes of [head, head.subarray(0, 100), head.subarray(0, 20), Buffer.from("#!/bin/sh")]
+    ) {
+      fs.writeFileSync(binary, bytes);
+      expect(needsLoader(binary)).toBe(false);
+    }
+    const unit = (compiles: boolean) =>
+      layout({ links: false, services: ["systemd"], initramfs: [], compiles }).flatMap((entry) =>
+        entry.kind === "file" && entry.path.endsWith(".service") ? [entry.text] : []
+      )[0]!;
+    expect(unit(false)).toMatch(/^MemoryDenyWriteExecute=yes$/m);
+    expect(unit(true)).not.toContain("MemoryDenyWriteExecute");
+    const lines = (text: string) => text.split("\n").length;
+    expect(lines(unit(false)) - lines(unit(true))).toBe(3);
   });
 
   const analyze = "/usr/bin/systemd-analyze";
