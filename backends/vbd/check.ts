@@ -23,14 +23,12 @@ async function ofDisk(
   return await system.readText(`${sysfs}/${name}`) ?? await system.readText(`${sysfs}/../${name}`);
 }
 
-/**
- * Records which use of its block device a disk is, whose number may become another one's.
- * @throws Error for one without a single sector
- */
+/** Records which use of its block device a disk is, whose number may become another one's. */
 export async function recordDisk(device: Device, number: string | undefined): Promise<void> {
   const sysfs = number === undefined ? null : sysfsOf(number);
-  if (sysfs !== null && await isEmpty(device, sysfs)) {
-    throw new Error(`its block device ${number} has no sector: nothing could be read from it`);
+  if (sysfs !== null && await isEmpty(device, sysfs) && !await isRemovable(device, sysfs)) {
+    // A script may know why.
+    device.log.warning(`its block device ${number} has no sector: nothing can be read from it`);
   }
   const diskseq = sysfs === null ? undefined : await ofDisk(device, sysfs, "diskseq");
   if (diskseq !== undefined) await device.recordUndo({ disk: `${number}#${diskseq}` });
