@@ -18,6 +18,14 @@ export type Before = (capability: string, args: readonly unknown[]) => Promise<v
 type Group = Record<string, unknown>;
 type Use = (...args: unknown[]) => unknown;
 
+/** A capability, with where in a device it is. */
+interface Place {
+  readonly name: string;
+  readonly row: Capability;
+  readonly groups: readonly string[];
+  readonly last: string;
+}
+
 /** A device that asks `before` first. What takes no time (`log`, `undo`, …) is passed on as it is. */
 export function intercept(
   device: Device,
@@ -35,14 +43,28 @@ export function intercept(
       return device.undo;
     },
   };
-  for (const [name, row] of Object.entries(table)) {
-    if (!carries(row, "module")) continue;
-    const { groups, last } = placeOf(name);
-    const ours = groups.reduce((group, word) => (group[word] ??= {}) as Group, seen as Group);
-    ours[last] = through(name, row, functionOf(device, name), before);
+  for (const { name, row, groups, last } of placesIn(table)) {
+    let [real, ours] = [device as unknown as Group, seen as Group];
+    for (const word of groups) {
+      real = real[word] as Group;
+      ours = (ours[word] ??= {}) as Group;
+    }
+    ours[last] = through(name, row, (...args) => (real[last] as Use).apply(real, args), before);
   }
   return seen as unknown as Device;
 }
+
+/** What modules may have of a table, with where it is: made once, since there are many calls. */
+function placesIn(table: Capabilities): readonly Place[] {
+  const known = PLACES_IN.get(table);
+  if (known !== undefined) return known;
+  const places = Object.entries(table).filter(([, row]) => carries(row, "module"))
+    .map(([name, row]) => ({ name, row, ...placeOf(name) }));
+  PLACES_IN.set(table, places);
+  return places;
+}
+
+const PLACES_IN = new WeakMap<Capabilities, readonly Place[]>();
 
 function through(name: string, row: Capability, real: Use, before: Before): Use {
   const use = (args: unknown[]) =>
@@ -61,7 +83,7 @@ export function functionOf(device: Device, name: string): Use {
   return (...args) => (group[last] as Use).apply(group, args);
 }
 
-function placeOf(name: string): { groups: readonly string[]; last: string } {
+function placeOf(name: string): Pick<Place, "groups" | "last"> {
   const words = name.split(".");
   const last = words.pop()!;
   return { groups: words.flatMap((word) => own(PLACES, word) ?? [word]), last };
