@@ -16,6 +16,11 @@
  * Tests run in two lanes at a time: those that share the machine's loop devices and interfaces
  * one after the other, the rest beside them; what the second lane prints comes when it has ended.
  *
+ * Files that start the program do so by XDEVD_BINARY, or from the sources, on Bun. In `npm test` that is
+ * the small binary, made for it; in `npm run test:more` they run twice more: from the sources, and on
+ * a small binary with the compiler's sanitizers. Where no small one can be made a line says why (with
+ * CI set that is a failure). Files that are named run on what XDEVD_BINARY names.
+ *
  * The last line printed is `N passed, N failed` (and `, N skipped`). Every test file has to report
  * at least one test, be it a skipped one: a file that breaks while it is loaded counts as a failure.
  */
@@ -25,7 +30,7 @@ import { dirname, join, relative } from "node:path";
 import { fileURLToPath } from "node:url";
 
 const root = dirname(dirname(fileURLToPath(import.meta.url)));
-const limitMinutes = 12;
+const limitMinutes = process.argv.includes("--more") ? 40 : 12;
 const timeoutText = `not done after ${limitMinutes} minutes`;
 const bin = join(root, "node_modules", ".bin");
 /** Reports; each has a name of its own until it has been read, as two of these may run at once. */
@@ -36,8 +41,14 @@ const machineLane =
 /** What `bun test` takes for a test file, but for `resolved_spec.ts` and the like. */
 const testFile = /([._]test|\.spec)\.[cm]?[jt]sx?$/;
 const longTestFile = /\.more\.test\.[cm]?[jt]sx?$/;
+/** Has tests that start the program. */
+const startsProgram =
+  /\b(runProgram|program(Command|Binary)|DaemonProcess)\b.*daemon_process\.ts"/s;
 /** Not the project's own files: .gitignore's directories. */
 const foreign = /^(\.git|node_modules|build|dist|test\/(xen|boot)\/(cache|runs))$|\/node_modules$/;
+
+/** Runs of `bun test` so far. */
+let runCount = 0;
 
 const deadline = Date.now() + limitMinutes * 60 * 1000;
 
@@ -69,21 +80,81 @@ async function main() {
   if (files.length === 0) return finish(0, 0, 0, "there are no test files there");
 
   mkdirSync(build, { recursive: true });
-  const lanes = args.length > 0 ? [files] : [
+  if (args.length > 0) return conclude([await runLane({ files, options })], options);
+  const lanes = more ? await longLanes(files) : await shortLanes(files);
+  if (lanes === null) return;
+  conclude((await Promise.all(lanes.map(runInTurn))).flat(), []);
+}
+
+/** @typedef {{ files: string[], options?: string[], binary?: string, held?: boolean }} Run */
+
+/** `npm test`: all on the small binary. @returns {Promise<Run[][] | null>} null: it said why not */
+async function shortLanes(/** @type {string[]} */ files) {
+  const small = await testedBinary("small");
+  if (small === null) return null;
+  return lanesOf(files).map((files, number) => [
+    { files, held: number > 0, ...(small === "" ? {} : { binary: small }) },
+  ]);
+}
+
+/** `npm run test:more`. @returns {Promise<Run[][] | null>} null: it said why not */
+async function longLanes(/** @type {string[]} */ files) {
+  const short = testFiles(".").filter((file) => !longTestFile.test(file))
+    .filter((file) => startsProgram.test(readFileSync(join(root, file), "utf8")));
+  const sanitized = await testedBinary("sanitized");
+  if (sanitized === null) return null;
+  return lanesOf(files).map((files, number) => {
+    const again = lanesOf(short)[number] ?? [];
+    const held = number > 0;
+    return [
+      { files: [...files, ...again], held },
+      ...(sanitized === "" ? [] : [{ files: again, held, binary: sanitized }]),
+    ];
+  });
+}
+
+/** Those that share what the machine has one of; and the rest. */
+function lanesOf(/** @type {string[]} */ files) {
+  return [
     files.filter((file) => machineLane.test(file)),
     files.filter((file) => !machineLane.test(file)),
   ];
-  const results = await Promise.all(lanes.map((lane, number) => runLane(lane, number, options)));
-  conclude(results, files, options);
+}
+
+/**
+ * Makes a binary of this kind, unless XDEVD_BINARY names one.
+ * @returns {Promise<string | null>} its file; empty: what it is made with is not there, and a line said so;
+ * null: that is a failure, and the end was printed
+ */
+async function testedBinary(/** @type {"small" | "sanitized"} */ kind) {
+  const given = process.env["XDEVD_BINARY"];
+  if (given && kind === "small") return given;
+  const file = join(build, "tested", `xdevd-${kind}`);
+  mkdirSync(dirname(file), { recursive: true });
+  const status = await run(join(bin, "bun"), ["compile/tested.ts", kind, file]);
+  if (status === 0) return file;
+  if (status === 3 && !process.env["CI"]) {
+    console.log("so what starts the program runs it from the sources, on Bun");
+    return "";
+  }
+  finish(0, 1, 0, `the ${kind} binary for the tests could not be made, which counts as 1 failure`);
+  return null;
+}
+
+/** One after the other. @param {Run[]} runs */
+async function runInTurn(runs) {
+  const results = [];
+  for (const one of runs) if (one.files.length > 0) results.push(await runLane(one));
+  return results;
 }
 
 /**
  * Runs test files one after the other.
- * @param {string[]} files
- * @param {number} number of the lane; what those after the first print comes at their end
- * @param {string[]} options
+ * @param {Run} run `binary`: what they start in place of the sources; `held`: what they print comes at
+ * their end
  */
-async function runLane(files, number, options) {
+async function runLane({ files, options = [], binary, held = false }) {
+  const number = runCount++;
   const ownReport = join(build, `junit.${process.pid}.${number}.xml`);
   const started = Date.now();
   const status = await run(join(bin, "bun"), [
@@ -94,9 +165,11 @@ async function runLane(files, number, options) {
     `--reporter-outfile=${ownReport}`,
     ...options,
     ...files.map((file) => `./${file}`),
-  ], number > 0);
-  console.log(`lane ${number + 1}: ${((Date.now() - started) / 1000).toFixed(0)} s`);
-  return { status, ...readReport(ownReport, number) };
+  ], { held, ...(binary === undefined ? {} : { env: { XDEVD_BINARY: binary } }) });
+  const seconds = ((Date.now() - started) / 1000).toFixed(0);
+  const on = binary === undefined ? "" : ` on ${relative(root, binary)}`;
+  console.log(`${files.length} files${on}: ${seconds} s`);
+  return { files, status, ...readReport(ownReport, number) };
 }
 
 /**
@@ -120,11 +193,10 @@ async function checksPass() {
 
 /**
  * Prints the end.
- * @param {({ status: number | "timeout" } & ReturnType<typeof readReport>)[]} results
- * @param {string[]} files
+ * @param {({ files: string[], status: number | "timeout" } & ReturnType<typeof readReport>)[]} results
  * @param {string[]} options
  */
-function conclude(results, files, options) {
+function conclude(results, options) {
   const sum = (/** @type {"tests" | "failures" | "skipped"} */ name) =>
     results.reduce((total, result) => total + result[name], 0);
   const [tests, failures, skipped] = [sum("tests"), sum("failures"), sum("skipped")];
@@ -135,7 +207,8 @@ function conclude(results, files, options) {
     else if (seen === null) problems.push(`bun test ended with ${status} and no report`);
   }
   if (problems.length === 0 && options.length === 0) {
-    for (const file of files.filter((file) => !results.some(({ seen }) => seen?.has(file)))) {
+    const silent = results.flatMap(({ files, seen }) => files.filter((file) => !seen?.has(file)));
+    for (const file of silent) {
       problems.push(`${file} reported no test: it broke while loading, or has none`);
     }
   }
@@ -214,10 +287,11 @@ function testFiles(path) {
  * Runs a program to its end, or to the time limit.
  * @param {string} program
  * @param {string[]} args
- * @param {boolean} held whether what it prints is held back until it has ended
+ * @param {{ held?: boolean, env?: Record<string, string> }} how `held`: what it prints is held back until
+ * it has ended; `env`: more of the environment
  * @returns {Promise<number | "timeout">} its exit code; 128 and the signal's number if one ended it
  */
-function run(program, args, held = false) {
+function run(program, args, { held = false, env = {} } = {}) {
   return new Promise((resolve) => {
     let timedOut = false;
     const child = spawn(program, args, {
@@ -227,6 +301,7 @@ function run(program, args, held = false) {
         ...process.env,
         PATH: `${bin}:${process.env["PATH"]}`,
         DENO_NO_UPDATE_CHECK: "1",
+        ...env,
       },
       // The checks' shell has children: a group of their own, so that a signal reaches all.
       detached: true,

@@ -8,24 +8,27 @@ import { fetched, requireProgram } from "./debian.ts";
 import { ENGINE_VERSION, MUSL, QUICKJS } from "./pinned.ts";
 
 /** What the engine consists of; its standard library is not used. */
-const FILES = ["quickjs", "libregexp", "libunicode", "cutils", "dtoa"];
+export const FILES = ["quickjs", "libregexp", "libunicode", "cutils", "dtoa"];
 
 /** For all C code: small, and hardened. */
 const FLAGS = [
-  ...["-Os", "-fPIE", "-fwrapv", "-fstack-protector-strong"],
+  ...["-Os", "-fPIE", "-fwrapv", "-fstack-protector-strong", "-fstack-clash-protection"],
+  // What a fault would otherwise read from the stack is zero.
+  "-ftrivial-auto-var-init=zero",
   ...["-ffunction-sections", "-fdata-sections"],
   // Nothing unwinds the stack.
   ...["-fno-asynchronous-unwind-tables", "-fno-unwind-tables"],
 ];
 
 /** What the engine's text wants to be told. */
-const DEFINES = ["-D_GNU_SOURCE", `-DCONFIG_VERSION="${ENGINE_VERSION}"`];
+export const DEFINES = ["-D_GNU_SOURCE", `-DCONFIG_VERSION="${ENGINE_VERSION}"`];
 
 /** For one kind of machine. */
 const TARGET_FLAGS: Readonly<Record<Target["name"], readonly string[]>> = {
-  "linux-x64": [],
+  // Where the processor can, calls through pointers and returns go only where the compiler meant.
+  "linux-x64": ["-fcf-protection=full"],
   // The compiler's own library chooses atomic instructions at the start by a function that only glibc has.
-  "linux-arm64": ["-mno-outline-atomics"],
+  "linux-arm64": ["-mbranch-protection=standard", "-mno-outline-atomics"],
 };
 
 /** A program has a random place, and its tables are read-only once it runs. */
@@ -47,6 +50,8 @@ const WARNINGS = [
 
 /** The compiler with the engine. */
 export interface Engine {
+  /** Where its text is. */
+  readonly source: string;
   /**
    * Makes a static program of one C file and the engine.
    * @param cwd where `.incbin` finds files
@@ -81,6 +86,7 @@ export function engine(target: Target): Engine {
   const kit = { target, gcc, home };
   if (!existsSync(home)) make(kit);
   return {
+    source: join(home, "source"),
     link: (source, outfile, cwd, include) =>
       link(kit, [...WARNINGS, ...includes(include), source], FILES, outfile, cwd),
     compiler: () => compiler(kit),

@@ -8,6 +8,7 @@ import { type Target, thisMachine } from "../targets.ts";
 import { engine } from "./engine.ts";
 import { makeParts, partsHeader } from "./parts.ts";
 import { ENGINE_VERSION } from "./pinned.ts";
+import { sanitizedEngine } from "./sanitized.ts";
 
 /** What to build. */
 export interface SmallOrder {
@@ -18,6 +19,8 @@ export interface SmallOrder {
   readonly target?: Target | null;
   /** No other command than the daemon, its version, and the xenstore tools. */
   readonly onlyDevd?: boolean;
+  /** With the compiler's sanitizers, for tests on this machine. */
+  readonly sanitized?: boolean;
   /** The module that runs, in place of `main.ts`: for tests of the host. */
   readonly main?: string;
 }
@@ -29,7 +32,14 @@ export interface SmallOrder {
  * @throws Error that says why not
  */
 export async function buildSmall(
-  { outfile, plugins, target: chosen, onlyDevd = false, main = "main.ts" }: SmallOrder,
+  {
+    outfile,
+    plugins,
+    target: chosen,
+    onlyDevd = false,
+    sanitized = false,
+    main = "main.ts",
+  }: SmallOrder,
 ): Promise<readonly string[]> {
   const target = chosen ?? thisMachine();
   const info: BuildInfo = { commit: commit(), target: target.name };
@@ -41,7 +51,7 @@ export async function buildSmall(
   };
   // The parts are bytecode, which this machine compiles, and which is the same for all.
   const own = engine(thisMachine());
-  const made = engine(target);
+  const made = sanitized ? sanitizedEngine() : engine(target);
   const work = resolve(`build/small/work.${process.pid}`);
   rmSync(work, { recursive: true, force: true });
   mkdirSync(work, { recursive: true });

@@ -51,7 +51,7 @@ if (requireReal("plugin files on loop devices", needs)) {
       command = isSmall ? [join(directory, "xdevd")] : fullCommand(fullOnly);
       if (what !== "the sources") {
         command = [join(directory, "xdevd")];
-        compile(isSmall ? "--small" : "--full", "--with", "none", "--outfile", command[0]);
+        compile("--with", "none", "--outfile", command[0], isSmall ? "--small" : "--full");
       }
       compile("plugins", "--outdir", join(directory, "plugins"));
       store = await startXenstored({ domains: [DRIVER, GUEST] });

@@ -3,12 +3,10 @@ import { afterAll, beforeAll, describe, expect, test } from "bun:test";
 import fc from "fast-check";
 import { mkdtemp, rm } from "node:fs/promises";
 import { tmpdir } from "node:os";
-import { dirname, join } from "node:path";
-import { fileURLToPath } from "node:url";
+import { join } from "node:path";
+import { programBinary } from "../support/daemon_process.ts";
 import { requireReal, xenstoredPackages } from "./requirements.ts";
 import { type RealXenstored, startXenstored } from "./xenstored.ts";
-
-const root = join(dirname(fileURLToPath(import.meta.url)), "..", "..");
 
 /** A command line; bytes beyond ASCII are written as characters 128 to 255. */
 type Line = readonly [tool: string, ...args: string[]];
@@ -22,17 +20,7 @@ if (requireReal("the xenstore tools", { packages: [...xenstoredPackages, "xensto
 
     beforeAll(async () => {
       directory = await mkdtemp(join(tmpdir(), "xdevd-tools-"));
-      binary = join(directory, "xdevd");
-      const made = Bun.spawnSync([
-        process.execPath,
-        "compile/compile.ts",
-        "--full",
-        "--outfile",
-        binary,
-      ], {
-        cwd: root,
-      });
-      expect(made.exitCode).toBe(0);
+      binary = programBinary(directory);
       [theirs, ours] = await Promise.all([
         startXenstored({ domains: [1] }),
         startXenstored({ domains: [1] }),

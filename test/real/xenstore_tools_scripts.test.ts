@@ -2,16 +2,14 @@
 import { afterAll, beforeAll, describe, expect, test } from "bun:test";
 import { mkdtemp, rm, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
-import { dirname, join } from "node:path";
-import { fileURLToPath } from "node:url";
+import { join } from "node:path";
 import type { StoreClient } from "../../core/xenstore/client.ts";
-import { DaemonProcess, programCommand } from "../support/daemon_process.ts";
+import { DaemonProcess, programBinary, programCommand } from "../support/daemon_process.ts";
 import { HandMadeDevice, makeDomain } from "../support/hand_made.ts";
 import { connectTo } from "../support/store_connection.ts";
 import { requireReal, xenstoredPackages } from "./requirements.ts";
 import { type RealXenstored, startXenstored } from "./xenstored.ts";
 
-const root = join(dirname(fileURLToPath(import.meta.url)), "..", "..");
 const ID = { backendDomid: 1, kind: "vbd", frontendDomid: 7, devid: 51712 };
 
 /** Puts a file in the place of each tool, for what it runs alone; $0 is the file. */
@@ -32,9 +30,7 @@ if (requireReal("Debian's block script with our xenstore tools", needs)) {
 
     beforeAll(async () => {
       directory = await mkdtemp(join(tmpdir(), "xdevd-tools-"));
-      const binary = join(directory, "xdevd");
-      const make = [process.execPath, "compile/compile.ts", "--full", "--outfile", binary];
-      expect(Bun.spawnSync(make, { cwd: root }).exitCode).toBe(0);
+      const binary = programBinary(directory);
       store = await startXenstored({ domains: [ID.backendDomid, ID.frontendDomid] });
       dom0 = await connectTo(store.socketPath(0));
       for (const domid of [ID.backendDomid, ID.frontendDomid]) await makeDomain(dom0, domid);

@@ -1,5 +1,5 @@
 /** The daemon as its users run it: a process of its own, with its log at hand. */
-import { spawn } from "node:child_process";
+import { spawn, spawnSync } from "node:child_process";
 import { closeSync, openSync, readFileSync } from "node:fs";
 import * as path from "node:path";
 import { fileURLToPath } from "node:url";
@@ -23,6 +23,17 @@ export interface Finished {
 export function programCommand(): [string, ...string[]] {
   const binary = process.env["XDEVD_BINARY"];
   return binary ? [binary] : [process.execPath, path.join(root, "main.ts")];
+}
+
+/** The program under test as one file: what XDEVD_BINARY names, or the full one, compiled there. */
+export function programBinary(directory: string): string {
+  const given = process.env["XDEVD_BINARY"];
+  if (given) return given;
+  const binary = path.join(directory, "xdevd");
+  const args = ["compile/compile.ts", "--full", "--outfile", binary];
+  const { status, stderr } = spawnSync(process.execPath, args, { cwd: root, encoding: "utf8" });
+  if (status !== 0) throw new Error(`the program cannot be compiled: ${stderr}`);
+  return binary;
 }
 
 /** Runs the program to its end. It is killed, and the promise rejected, when it takes too long. */
