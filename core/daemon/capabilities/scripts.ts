@@ -205,7 +205,7 @@ export class HotplugScripts implements DeviceScripts {
         limits: scripts.limits,
         signal,
         output: (line: string) => this.#log.info(`${program}: ${line}`),
-        ...(operation === undefined ? {} : { endMarked: () => orphans.ended(operation, 0) }),
+        ...(operation === undefined ? {} : { endMarked: () => orphans.end(operation, "SIGTERM") }),
       };
       const ended = this.#activity.begin(`script ${run.argv.join(" ")}`);
       try {

@@ -41,7 +41,7 @@ export async function v2Parts(
         log.warning("processes of a script that had lost its caller were ended");
       }
     },
-    endMarked: () => orphans.ended(operation, 0),
+    endMarked: () => orphans.end(operation, "SIGTERM"),
     forget: () => hotplug.remove(id, "any"),
   };
 }

@@ -92,7 +92,7 @@ export function deviceSystem(
       const { code, signal: ended } = await child.exited;
       signal.removeEventListener("abort", kill);
       // Also what is in a session of its own by now.
-      if (stopped) await orphans.kill(mark);
+      if (stopped) await orphans.end(mark, "SIGKILL");
       if (stopped && code === null) {
         const why = signal.reason instanceof Error ? signal.reason.message : String(signal.reason);
         throw new Error(`${argv.join(" ")} was stopped: ${why}`, { cause: signal.reason });

@@ -15,6 +15,9 @@ export const OPERATION_VARIABLE = "XDEVD_OPERATION";
 /** How often processes are looked at that are waited for, in ms: nothing tells of their end. */
 const POLL_MS = 100;
 
+/** How long one may be between two programs, in ms. */
+const EXEC_MS = 20;
+
 /** How long they have between TERM and KILL, in ms. */
 const KILL_GRACE_MS = 2_000;
 
@@ -54,9 +57,16 @@ export class Orphans {
     }
   }
 
-  /** Resolves when no process of the operation runs: they get KILL. @throws Error as {@link ended} */
-  async kill(operation: string): Promise<void> {
-    await this.ended(operation, -KILL_GRACE_MS);
+  /**
+   * Ends what is left of an operation that was stopped, and resolves when no process of it runs.
+   * @param first what they get; those that TERM does not end get KILL @throws Error as {@link ended}
+   */
+  async end(operation: string, first: "SIGTERM" | "SIGKILL"): Promise<void> {
+    const ms = first === "SIGTERM" ? 0 : -KILL_GRACE_MS;
+    await this.ended(operation, ms);
+    // One that is about to become another program has no environment for a moment.
+    await new Promise<void>((resolve) => this.#clock.after(EXEC_MS, resolve));
+    await this.ended(operation, ms);
   }
 
   /** All operations of which processes run. */

@@ -116,7 +116,7 @@ describe("a script", () => {
     const running = run(body, {
       env: { [OPERATION_VARIABLE]: operation },
       timeoutMs: 1_000,
-      endMarked: () => orphans.ended(operation, 0),
+      endMarked: () => orphans.end(operation, "SIGTERM"),
     });
     running.catch(() => {});
     await until(async () => await marked() === 6, async () => `${await marked()} run`);
