@@ -4,7 +4,7 @@ import { systemNetworkLinks } from "../platform/linux/network_links.ts";
 import { systemClock } from "../platform/clock.ts";
 import { nearFiles, targetFiles } from "../platform/io/files.ts";
 import { systemProcessTable } from "../platform/linux/process_table.ts";
-import { HelperLog } from "../core/hotplug/last_words.ts";
+import { HelperLog } from "../core/hotplug/run_script.ts";
 import { systemLogTails } from "../platform/io/log_tail.ts";
 import { systemProcesses } from "../platform/io/child.ts";
 import type { StoreClient } from "../core/xenstore/client.ts";

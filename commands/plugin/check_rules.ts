@@ -1,5 +1,5 @@
 /** `xdevd plugin check-rules`, which `plugin check` starts: runs rules, and reports how they went. */
-import { located, placeOf } from "../../plugins/host/place.ts";
+import { located, placeOf } from "../../plugins/host/module_host.ts";
 import { errorOf } from "../../core/daemon/plugin/guard.ts";
 import type { BuiltIn, PluginHost } from "../../core/daemon/plugin/host.ts";
 import { type CheckEvent, GO_ON } from "../../simulation/plugin_check/events.ts";

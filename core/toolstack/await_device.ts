@@ -4,7 +4,7 @@ import { backendPath, type DeviceId, frontendPath } from "../xen/device_id.ts";
 import { parseState, XenbusState } from "../xen/states.ts";
 import type { StoreClient } from "../xenstore/client.ts";
 import { DeadlineError } from "../xenstore/errors.ts";
-import { isWeak } from "../hotplug/last_words.ts";
+import { isWeak } from "../hotplug/run_script.ts";
 import { oneLine } from "../log/log.ts";
 import { wholeSeconds } from "./time_limit.ts";
 import { type Names, namesOf } from "./domains.ts";

@@ -7,35 +7,7 @@ import type {
   NetworkLink,
   NetworkLinks,
 } from "../../contract/v1/network.ts";
-import {
-  addressChange,
-  addressQuery,
-  decodeAddress,
-  RTM_DELADDR,
-  RTM_GETADDR,
-  RTM_NEWADDR,
-} from "./netlink/address.ts";
-import {
-  decodeLink,
-  type LinkChange,
-  linkChange,
-  linkCreation,
-  type LinkMessage,
-  linkQuery,
-  linkRemoval,
-  RTM_DELLINK,
-  RTM_GETLINK,
-  RTM_NEWLINK,
-  RTM_SETLINK,
-} from "./netlink/link.ts";
-import {
-  decodeRoute,
-  routeChange,
-  routeQuery,
-  RTM_DELROUTE,
-  RTM_GETROUTE,
-  RTM_NEWROUTE,
-} from "./netlink/route.ts";
+import { addressChange, addressQuery, decodeAddress, decodeLink, decodeRoute, type LinkChange, linkChange, linkCreation, type LinkMessage, linkQuery, linkRemoval, routeChange, routeQuery, RTM_DELADDR, RTM_DELLINK, RTM_DELROUTE, RTM_GETADDR, RTM_GETLINK, RTM_GETROUTE, RTM_NEWADDR, RTM_NEWLINK, RTM_NEWROUTE, RTM_SETLINK } from "./netlink/messages.ts";
 import { closeFile, O_WRONLY, openFile, readText, writeOpen } from "../io/file_calls.ts";
 import { dump, request } from "./netlink/socket.ts";
 import { hasCode, systemError } from "../system_error.ts";

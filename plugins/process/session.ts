@@ -8,11 +8,47 @@ import { errorOf } from "../../core/daemon/plugin/guard.ts";
 import { LineAllowance, ShareOfDaemon } from "./allowance.ts";
 import { CallLocks, useCapability } from "./capabilities.ts";
 import { encodeFrame, FrameParser, type Message, ProtocolFault } from "./frames.ts";
-import { LastWords } from "./last_words.ts";
 import { type Answer, type FromPlugin, type Operation, parseMessage } from "./messages.ts";
 
+/** Lines that are looked at. */
+const LINES_MAX = 40;
+
+/** Longest cause, in characters. */
+const CAUSE_MAX = 300;
+
+/** A frame of Python's traceback: its file's name, and the line. */
+const FRAME = /^\s+File "(?:[^"]*\/)?([^"/]+)", line (\d+)/;
+
+/** Keeps the last lines of a program. */
+export class LastWords {
+  readonly #lines: string[] = [];
+
+  push(line: string): void {
+    if (line.trim() === "") return;
+    this.#lines.push(line);
+    if (this.#lines.length > LINES_MAX) this.#lines.shift();
+  }
+
+  /**
+   * Why it ended: the last line; after a traceback of Python, with the place of its last frame
+   * (`NameError: name 'x' is not defined (my-disks:31)`). Empty if it said nothing.
+   */
+  get cause(): string {
+    const start = this.#lines.findLastIndex((line) => line.startsWith("Traceback (most recent"));
+    // What cannot be parsed has a frame, and no traceback.
+    const lines = this.#lines.slice(start + 1);
+    const last = this.#lines.at(-1)?.trim().slice(0, CAUSE_MAX) ?? "";
+    const frame = lines.findLastIndex((line) => FRAME.test(line));
+    if (frame < 0) return last;
+    const [, file, number] = FRAME.exec(lines[frame]!) ?? [];
+    // What follows the frames, at the left margin, is the error.
+    const error = lines.slice(frame).find((line) => /^\S/.test(line)) ?? last;
+    return `${error.slice(0, CAUSE_MAX)} (${file}:${number})`;
+  }
+}
+
 /** What a session needs besides the child. */
-export interface SessionParts {
+interface SessionParts {
   /** The plugin's name, which it has to say again. */
   readonly name: string;
   /** The contract its manifest states. */

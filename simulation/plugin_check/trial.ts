@@ -8,7 +8,7 @@ import type { Device, Findings, PluginOperations, Undo } from "../../contract/v1
 import { checkAnswer } from "../../core/daemon/plugin/guard.ts";
 import type { PluginHost } from "../../core/daemon/plugin/host.ts";
 import { type Before, intercept } from "../../core/daemon/plugin/intercept.ts";
-import { LocatedError } from "../../plugins/host/place.ts";
+import { LocatedError } from "../../plugins/host/module_host.ts";
 import type { Rig } from "./rig.ts";
 
 /** A pause that a plugin asks for takes no longer here, in ms. */

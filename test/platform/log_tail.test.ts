@@ -11,7 +11,7 @@ import {
 } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
-import { HelperLog } from "../../core/hotplug/last_words.ts";
+import { HelperLog } from "../../core/hotplug/run_script.ts";
 import { systemLogTails, TAIL_MAX } from "../../platform/io/log_tail.ts";
 
 let directory: string;

@@ -1,7 +1,7 @@
 /** Messages of the routing socket, and the addresses in them. */
 import { describe, expect, test } from "bun:test";
 import * as fc from "fast-check";
-import { addressChange, decodeAddress, RTM_NEWADDR } from "../../platform/linux/netlink/address.ts";
+import { addressChange, decodeAddress, decodeLink, decodeRoute, linkChange, routeChange, RTM_NEWADDR, RTM_NEWLINK, RTM_NEWROUTE } from "../../platform/linux/netlink/messages.ts";
 import {
   decodeAttributes,
   decodeMessages,
@@ -11,8 +11,6 @@ import {
   numberOf,
   textOf,
 } from "../../platform/linux/netlink/attributes.ts";
-import { decodeLink, linkChange, RTM_NEWLINK } from "../../platform/linux/netlink/link.ts";
-import { decodeRoute, routeChange, RTM_NEWROUTE } from "../../platform/linux/netlink/route.ts";
 import { formatAddress, formatIp, hasHostBits, parseIp } from "../../contract/v1/ip_address.ts";
 
 const bytes = (max: number) => fc.uint8Array({ maxLength: max });

@@ -1,7 +1,6 @@
 /** What scripts are run with, by the daemon and by the commands. */
-import type { HelperLog } from "../../hotplug/last_words.ts";
+import type { HelperLog, ScriptLimits } from "../../hotplug/run_script.ts";
 import type { ScriptPolicy } from "../../hotplug/path_rules.ts";
-import type { ScriptLimits } from "../../hotplug/run_script.ts";
 import type { V2Limits } from "../../hotplug/v2/convention.ts";
 import type { VersionCache } from "../../hotplug/v2/version.ts";
 import type { StoreClient } from "../../xenstore/client.ts";

@@ -8,8 +8,7 @@ import {
 } from "../../../contract/v1/interface_name.ts";
 import type { DeviceId } from "../../xen/device_id.ts";
 import { checkScript } from "../../hotplug/path_rules.ts";
-import { runWithLastWords } from "../../hotplug/last_words.ts";
-import { NotStarted } from "../../hotplug/run_script.ts";
+import { NotStarted, runWithLastWords } from "../../hotplug/run_script.ts";
 import {
   BACKEND_BASE,
   blockPasses,

@@ -6,7 +6,7 @@ import {
   relativeBackendPath,
 } from "../../xen/device_id.ts";
 import { parseState, XenbusState } from "../../xen/states.ts";
-import { isWeak } from "../../hotplug/last_words.ts";
+import { isWeak } from "../../hotplug/run_script.ts";
 import { oneLine } from "../../log/log.ts";
 import { absentOrHidden, type NodeAccess } from "../../xenstore/access.ts";
 import type { StoreClient } from "../../xenstore/client.ts";

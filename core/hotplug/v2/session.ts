@@ -3,7 +3,7 @@
  * killed: version, prepare, { localattach, localdetach | add, remove }, unprepare; never two at once.
  */
 import { absentOrHidden } from "../../xenstore/access.ts";
-import { ScriptFailed } from "../run_script.ts";
+import { type HelperLog, runWithLastWords, ScriptFailed } from "../run_script.ts";
 import {
   formatRecord,
   FRESH,
@@ -21,7 +21,6 @@ import {
 import type { Log } from "../../log/log.ts";
 import type { Clock, Files, Processes } from "../../../platform/types.ts";
 import type { StoreClient } from "../../xenstore/client.ts";
-import { type HelperLog, runWithLastWords } from "../last_words.ts";
 import { checkScript, type ScriptPolicy } from "../path_rules.ts";
 
 /** To be used by one at a time; see {@link V2Session.open}. */

@@ -1,6 +1,6 @@
 /** Why a program has ended, from what it said. */
 import { expect, test } from "bun:test";
-import { LastWords } from "../../../plugins/process/last_words.ts";
+import { LastWords } from "../../../plugins/process/session.ts";
 
 const TRACEBACK = `Traceback (most recent call last):
   File "/opt/my-disks", line 9, in <module>

@@ -1,7 +1,7 @@
 /** A disk, as a specification describes it. Pure. */
 import { defbool, dryRunText, libxlJson, nonZero } from "../libxl_json.ts";
 import { placeIn, SpecError } from "../spec_error.ts";
-import { EXTENDED, SMALL, XVD_MAJOR } from "../../../xen/vdev_name.ts";
+import { EXTENDED, SMALL, XVD_MAJOR } from "../../../xen/device_label.ts";
 import { parseCNumber } from "../fields.ts";
 
 /** Formats of disk images (libxl_types.idl, `libxl_disk_format`); `empty` is a drive without one. */

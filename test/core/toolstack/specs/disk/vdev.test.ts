@@ -1,7 +1,7 @@
 /** Virtual disk numbers. */
 import { expect, test } from "bun:test";
 import * as fc from "fast-check";
-import { formatVdev } from "../../../../../core/xen/vdev_name.ts";
+import { formatVdev } from "../../../../../core/xen/device_label.ts";
 import { DISK_DEVID_MAX, parseVdev } from "../../../../../core/toolstack/specs/disk/spec.ts";
 import { faultOf } from "../../errors.ts";
 
