@@ -1,7 +1,8 @@
 /** A guest's drivers, blkfront and netfront, as far as the store shows them. */
 import { frontendPath } from "../core/xen/device_id.ts";
 import { parseState, XenbusState } from "../core/xen/states.ts";
-import type { StoreClient, Watch } from "../core/xenstore/client.ts";
+import type { StoreClient } from "../core/xenstore/client.ts";
+import type { Watch } from "../core/xenstore/watches.ts";
 
 /** How a guest differs from a well-behaved one. */
 export interface FrontendKnobs {

@@ -11,7 +11,8 @@ import {
 } from "../core/xen/device_id.ts";
 import { parseState, XenbusState } from "../core/xen/states.ts";
 import type { Clock } from "../platform/types.ts";
-import type { StoreClient, Watch } from "../core/xenstore/client.ts";
+import type { StoreClient } from "../core/xenstore/client.ts";
+import type { Watch } from "../core/xenstore/watches.ts";
 import { isServerError } from "../core/xenstore/errors.ts";
 
 /** How the simulated kernel differs from a well-behaved one. */

@@ -11,7 +11,8 @@ import {
 import { openLog } from "../log/log.ts";
 import { absentOrHidden } from "../xenstore/access.ts";
 import { changedBy, isLookedAt, visible } from "./device/observe.ts";
-import type { StoreClient, Watch } from "../xenstore/client.ts";
+import type { StoreClient } from "../xenstore/client.ts";
+import type { Watch } from "../xenstore/watches.ts";
 import { isWithin } from "../xenstore/paths.ts";
 import type { Cancel, Clock } from "../../platform/types.ts";
 import { DEFAULT_TIMES, type LifecycleTimes } from "../xen/times.ts";

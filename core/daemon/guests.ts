@@ -6,7 +6,8 @@ import { coded } from "../messages/table.ts";
 import { type DeviceId, frontendPath } from "../xen/device_id.ts";
 import type { Cancel, Clock } from "../../platform/types.ts";
 import { openLog } from "../log/log.ts";
-import type { StoreClient, Watch } from "../xenstore/client.ts";
+import type { StoreClient } from "../xenstore/client.ts";
+import type { Watch } from "../xenstore/watches.ts";
 
 /**
  * Watches that may be spent on guests. A domain has 128 (xenstored/domain.c; 100 with oxenstored),

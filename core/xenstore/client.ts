@@ -1,25 +1,22 @@
 /** The xenstore client: one connection, many users. */
-import type { Cancel, Clock } from "../../platform/types.ts";
-import { type Message, nulTerminated, splitText, toText } from "./codec.ts";
+import type { Clock } from "../../platform/types.ts";
+import { type Message, nulTerminated, splitText } from "./codec.ts";
 import { NodeAccess } from "./access.ts";
 import { Connection, type RequestOptions } from "./connection.ts";
-import {
-  ConnectionError,
-  DeadlineError,
-  isServerError,
-  ProtocolError,
-  ServerError,
-  SilenceError,
-} from "./errors.ts";
+import { ConnectionError, isServerError, ServerError, SilenceError } from "./errors.ts";
 import { Op } from "./operations.ts";
 import { checkPath } from "./paths.ts";
 import {
+  beginTransaction,
+  Conflict,
   DEFAULT_ATTEMPTS,
+  endTransaction,
   retryPauseMs,
   Transaction,
   type TransactionOptions,
 } from "./transaction.ts";
 import type { Transport } from "./transport.ts";
+import { lookUntil, type Watch, Watches, type WatchHandler } from "./watches.ts";
 
 /** How a client is set up. */
 export interface ClientOptions {
@@ -47,25 +44,6 @@ export interface ClientOptions {
   onOddity?(message: string): void;
 }
 
-/** A registered watch. */
-export interface Watch {
-  readonly path: string;
-  /** Ends it. Events already under way are dropped. */
-  close(options?: RequestOptions): Promise<void>;
-}
-
-/**
- * Called when something at or below the watched path may have changed; `path` is the node that
- * did. Events are level triggers: they may be merged, repeated or spurious. Look, do not count.
- */
-export type WatchHandler = (path: string) => void;
-
-interface WatchEntry {
-  readonly path: string;
-  readonly token: string;
-  readonly handler: WatchHandler;
-}
-
 /** First pause before a reconnection attempt, in ms; it doubles up to the maximum. */
 const RECONNECT_PAUSE_MS = 20;
 const RECONNECT_PAUSE_MAX_MS = 2_000;
@@ -77,10 +55,6 @@ const PATIENCE_LOOKS = 10;
 
 /** How long a store may take at least to answer a WATCH, in ms, before it counts as silent. */
 const WATCH_PATIENCE_MS = 5_000;
-
-/** First pause before a refused watch is armed again, in ms; it doubles up to the maximum. */
-const REARM_PAUSE_MS = 1_000;
-const REARM_PAUSE_MAX_MS = 30_000;
 
 /**
  * What is asked again, unnoticed, when the connection was lost before the answer came. Changes are
@@ -98,12 +72,11 @@ const QUESTIONS: ReadonlySet<number> = new Set([
 /** A client of one store. All functions of {@link NodeAccess} work outside any transaction. */
 export class StoreClient extends NodeAccess {
   readonly #options: ClientOptions;
-  readonly #watches = new Map<string, WatchEntry>();
+  readonly #watches: Watches;
   #connection: Connection;
   /** Resolves when the connection is back; null while there is one. */
   #recovery: Promise<void> | null = null;
   #closed = false;
-  #lastToken = 0;
   /** Something has been answered: there is a store, and not just anything. */
   #proven = false;
   #openTransactions = 0;
@@ -117,6 +90,12 @@ export class StoreClient extends NodeAccess {
   private constructor(options: ClientOptions, transport: Transport) {
     super();
     this.#options = options;
+    this.#watches = new Watches({
+      clock: options.clock,
+      connection: () => this.#connection,
+      onRefused: (path, error) => options.onWatchRefused?.(path, error),
+      onOddity: (message) => options.onOddity?.(message),
+    });
     this.#connectedAt = options.clock.now();
     this.#connection = this.#attach(transport);
   }
@@ -151,7 +130,7 @@ export class StoreClient extends NodeAccess {
 
   /** Watches that are held: they count against the domain's quota (128, xenstored/domain.c). */
   get watchCount(): number {
-    return this.#watches.size;
+    return this.#watches.count;
   }
 
   /**
@@ -238,8 +217,9 @@ export class StoreClient extends NodeAccess {
     body: (transaction: Transaction) => Promise<T>,
     options: TransactionOptions,
   ): Promise<T> {
-    const id = await this.#startTransaction(options);
+    if (this.#recovery !== null) await this.#waitForRecovery(options);
     const connection = this.#connection;
+    const id = await beginTransaction(connection, options);
     const transaction = new Transaction(id, (type, payload, txId, path, given) => {
       // Ids mean nothing on another connection than the one they were made on.
       if (connection !== this.#connection) {
@@ -281,34 +261,13 @@ export class StoreClient extends NodeAccess {
     checkPath(path, true);
     // A recovery arms all that is in the table: what is put there meanwhile would be armed twice.
     while (this.#recovery !== null) await this.#waitForRecovery(options);
-    // A token is never used twice, so an event that was under way when its watch ended cannot
-    // reach another handler. It is in the table before WATCH is sent, since the first event may
-    // arrive before the reply.
-    const token = `w${++this.#lastToken}`;
-    const entry: WatchEntry = { path, token, handler };
-    this.#watches.set(token, entry);
-    const payload = nulTerminated(path, token);
-    const connection = this.#connection;
-    try {
-      await connection.request({
-        type: Op.WATCH,
-        payload,
-        path,
-        // Nobody wants it any more, but it counts against the domain's quota.
-        late: () => {
-          connection.request({ type: Op.UNWATCH, payload, path }).catch(() => {});
-        },
-      }, options);
-    } catch (error) {
-      this.#watches.delete(token);
-      throw error;
-    }
+    const token = await this.#watches.add(path, handler, options);
     return {
       path,
       close: async (closeOptions) => {
         if (!this.#watches.delete(token) || this.#closed) return;
         try {
-          await this.send(Op.UNWATCH, payload, path, closeOptions);
+          await this.send(Op.UNWATCH, nulTerminated(path, token), path, closeOptions);
         } catch (error) {
           // Gone with its connection: what was wanted.
           if (!isServerError(error, "ENOENT") && !(error instanceof ConnectionError)) throw error;
@@ -329,59 +288,14 @@ export class StoreClient extends NodeAccess {
     check: () => Promise<T | undefined>,
     options: RequestOptions = {},
   ): Promise<T> {
-    const { promise, resolve, reject } = Promise.withResolvers<T>();
-    let running = false;
-    let dirty = false;
-    /** The caller goes on: nothing is checked behind its back. */
-    let over = false;
-    const look = async () => {
-      dirty = true;
-      if (running) return;
-      running = true;
-      try {
-        while (dirty && !over) {
-          dirty = false;
-          const result = await check();
-          if (result === undefined) continue;
-          over = true;
-          resolve(result);
-        }
-      } catch (error) {
-        reject(error);
-      } finally {
-        running = false;
-      }
-    };
-    const onAbort = () => reject(options.signal?.reason);
-    if (options.signal?.aborted) throw options.signal.reason;
-    options.signal?.addEventListener("abort", onAbort, { once: true });
-    let cancel: Cancel = () => {};
-    if (options.timeoutMs !== undefined) {
-      const { timeoutMs } = options;
-      cancel = this.#options.clock.after(
-        timeoutMs,
-        () => reject(new DeadlineError(`${path}: nothing happened within ${timeoutMs} ms`)),
-      );
-    }
-    // Rejection before the await below must not count as unhandled.
-    promise.catch(() => {});
-    let watch: Watch | undefined;
-    this.#waiting.add(reject);
-    try {
-      // A short wait is over when it is over; it says nothing of the store.
-      const { timeoutMs } = options;
-      watch = await this.watch(path, look, {
-        ...options,
-        ...(timeoutMs === undefined ? {} : { timeoutMs: Math.max(timeoutMs, WATCH_PATIENCE_MS) }),
-      });
-      return await promise;
-    } finally {
-      over = true;
-      this.#waiting.delete(reject);
-      cancel();
-      options.signal?.removeEventListener("abort", onAbort);
-      watch?.close().catch(() => {});
-    }
+    const { timeoutMs } = options;
+    // A short wait is over when it is over; it says nothing of the store.
+    const patient = timeoutMs === undefined
+      ? options
+      : { ...options, timeoutMs: Math.max(timeoutMs, WATCH_PATIENCE_MS) };
+    const watch = (look: () => void) => this.watch(path, look, patient);
+    const whileConnected = (work: Promise<T>) => this.whileConnected(work);
+    return await lookUntil(watch, whileConnected, check, path, this.#options.clock, options);
   }
 
   /**
@@ -420,17 +334,6 @@ export class StoreClient extends NodeAccess {
   /** Makes the store forget a domain. Privileged. */
   async releaseDomain(domid: number, options?: RequestOptions): Promise<void> {
     await this.#domain(Op.RELEASE, [domid], options);
-  }
-
-  /** Whether the store knows a domain. Privileged. */
-  async isDomainIntroduced(domid: number, options?: RequestOptions): Promise<boolean> {
-    return toText((await this.#domain(Op.IS_DOMAIN_INTRODUCED, [domid], options)).payload)
-      .startsWith("T");
-  }
-
-  /** Clears the store's memory of a domain's shutdown. Privileged. */
-  async resumeDomain(domid: number, options?: RequestOptions): Promise<void> {
-    await this.#domain(Op.RESUME, [domid], options);
   }
 
   /** Gives `domid` the rights of `target`. Privileged. */
@@ -496,28 +399,11 @@ export class StoreClient extends NodeAccess {
     }
   }
 
-  async #startTransaction(options: RequestOptions): Promise<number> {
-    if (this.#recovery !== null) await this.#waitForRecovery(options);
-    const connection = this.#connection;
-    const abandon = async (late: Message) => {
-      await endTransaction(connection, transactionId(late), false, {});
-    };
-    const reply = await connection.request({
-      type: Op.TRANSACTION_START,
-      payload: nulTerminated(""),
-      // Nobody wants it any more: an open transaction would disturb others.
-      late: (late) => {
-        abandon(late).catch(() => {});
-      },
-    }, options);
-    return transactionId(reply);
-  }
-
   #attach(transport: Transport): Connection {
     return new Connection(
       transport,
       {
-        event: (path, token) => this.#fire(path, token),
+        event: (path, token) => this.#watches.fire(path, token),
         closed: (error) => this.#lost(error),
         oddity: (message) => this.#options.onOddity?.(message),
         silence: (state, ms) => this.#options.onSilence?.(state, ms),
@@ -526,16 +412,6 @@ export class StoreClient extends NodeAccess {
       this.#options.window,
       this.#options.onSilence === undefined ? undefined : this.#options.silenceMs,
     );
-  }
-
-  #fire(path: string, token: string): void {
-    const entry = this.#watches.get(token);
-    if (entry === undefined) return;
-    try {
-      entry.handler(path);
-    } catch (error) {
-      this.#options.onOddity?.(`the handler of the watch on ${entry.path} failed: ${error}`);
-    }
   }
 
   #lost(error: ConnectionError): void {
@@ -565,7 +441,7 @@ export class StoreClient extends NodeAccess {
         if (this.#closed) return transport.close();
         this.#connectedAt = clock.now();
         attached = this.#connection = this.#attach(transport);
-        await Promise.all([...this.#watches.values()].map((entry) => this.#rearm(entry)));
+        await this.#watches.rearm();
         // Lost again, perhaps, without anything to arm that would have told.
         if (!attached.isClosed) break;
       } catch (error) {
@@ -575,27 +451,6 @@ export class StoreClient extends NodeAccess {
     }
     this.#recovery = null;
     this.#options.onConnection?.("restored", null);
-  }
-
-  /**
-   * Arms a watch on the present connection. One that the store refuses (its quota, say) does not
-   * keep the others from working.
-   * @throws ConnectionError, SilenceError
-   */
-  async #rearm(entry: WatchEntry, pauseMs: number = REARM_PAUSE_MS): Promise<void> {
-    const { path, token } = entry;
-    const connection = this.#connection;
-    try {
-      await connection.request({ type: Op.WATCH, payload: nulTerminated(path, token), path });
-    } catch (error) {
-      if (!(error instanceof ServerError)) throw error;
-      this.#options.onWatchRefused?.(path, error);
-      this.#options.clock.after(pauseMs, () => {
-        const wanted = this.#watches.get(token) === entry && connection === this.#connection;
-        if (this.#closed || !wanted) return;
-        this.#rearm(entry, Math.min(pauseMs * 2, REARM_PAUSE_MAX_MS)).catch(() => {});
-      });
-    }
   }
 
   async #waitForRecovery(options: RequestOptions | undefined): Promise<void> {
@@ -633,36 +488,4 @@ export class StoreClient extends NodeAccess {
       signal?.addEventListener("abort", onAbort, { once: true });
     });
   }
-}
-
-/** A transaction met another one; the cause is the store's answer. */
-class Conflict extends Error {
-  override readonly cause: Error;
-
-  constructor(cause: Error) {
-    super(cause.message);
-    this.cause = cause;
-  }
-}
-
-function transactionId(reply: Message): number {
-  const id = Number(splitText(reply.payload)[0]);
-  if (!Number.isInteger(id) || id <= 0 || id > 0xffffffff) {
-    throw new ProtocolError(`invalid transaction id ${JSON.stringify(toText(reply.payload))}`);
-  }
-  return id;
-}
-
-async function endTransaction(
-  connection: Connection,
-  id: number,
-  commit: boolean,
-  options: RequestOptions,
-): Promise<void> {
-  // Never with id 0: the kernel device would swallow the answer.
-  await connection.request({
-    type: Op.TRANSACTION_END,
-    payload: nulTerminated(commit ? "T" : "F"),
-    txId: id,
-  }, options);
 }

@@ -1,7 +1,9 @@
 /** Transactions: all or nothing, repeated when they conflict. */
-import type { Message } from "./codec.ts";
+import { type Message, nulTerminated, splitText, toText } from "./codec.ts";
 import { NodeAccess } from "./access.ts";
-import type { RequestOptions } from "./connection.ts";
+import type { Connection, RequestOptions } from "./connection.ts";
+import { ProtocolError } from "./errors.ts";
+import { Op } from "./operations.ts";
 
 /** How a transaction is run. */
 export interface TransactionOptions extends RequestOptions {
@@ -55,3 +57,55 @@ export type Sender = (
   path: string | undefined,
   options: RequestOptions | undefined,
 ) => Promise<Message>;
+
+/** A transaction met another one; the cause is the store's answer. */
+export class Conflict extends Error {
+  override readonly cause: Error;
+
+  constructor(cause: Error) {
+    super(cause.message);
+    this.cause = cause;
+  }
+}
+
+function transactionId(reply: Message): number {
+  const id = Number(splitText(reply.payload)[0]);
+  if (!Number.isInteger(id) || id <= 0 || id > 0xffffffff) {
+    throw new ProtocolError(`invalid transaction id ${JSON.stringify(toText(reply.payload))}`);
+  }
+  return id;
+}
+
+/** Commits it, or drops what it did. */
+export async function endTransaction(
+  connection: Connection,
+  id: number,
+  commit: boolean,
+  options: RequestOptions,
+): Promise<void> {
+  // Never with id 0: the kernel device would swallow the answer.
+  await connection.request({
+    type: Op.TRANSACTION_END,
+    payload: nulTerminated(commit ? "T" : "F"),
+    txId: id,
+  }, options);
+}
+
+/** Begins one. @returns its id */
+export async function beginTransaction(
+  connection: Connection,
+  options: RequestOptions,
+): Promise<number> {
+  const abandon = async (late: Message) => {
+    await endTransaction(connection, transactionId(late), false, {});
+  };
+  const reply = await connection.request({
+    type: Op.TRANSACTION_START,
+    payload: nulTerminated(""),
+    // Nobody wants it any more: an open transaction would disturb others.
+    late: (late) => {
+      abandon(late).catch(() => {});
+    },
+  }, options);
+  return transactionId(reply);
+}

@@ -7,7 +7,31 @@ import type {
   NetworkLink,
   NetworkLinks,
 } from "../../contract/v1/network.ts";
-import { addressChange, addressQuery, decodeAddress, decodeLink, decodeRoute, type LinkChange, linkChange, linkCreation, type LinkMessage, linkQuery, linkRemoval, routeChange, routeQuery, RTM_DELADDR, RTM_DELLINK, RTM_DELROUTE, RTM_GETADDR, RTM_GETLINK, RTM_GETROUTE, RTM_NEWADDR, RTM_NEWLINK, RTM_NEWROUTE, RTM_SETLINK } from "./netlink/messages.ts";
+import {
+  addressChange,
+  addressQuery,
+  decodeAddress,
+  decodeLink,
+  decodeRoute,
+  type LinkChange,
+  linkChange,
+  linkCreation,
+  type LinkMessage,
+  linkQuery,
+  linkRemoval,
+  routeChange,
+  routeQuery,
+  RTM_DELADDR,
+  RTM_DELLINK,
+  RTM_DELROUTE,
+  RTM_GETADDR,
+  RTM_GETLINK,
+  RTM_GETROUTE,
+  RTM_NEWADDR,
+  RTM_NEWLINK,
+  RTM_NEWROUTE,
+  RTM_SETLINK,
+} from "./netlink/messages.ts";
 import { closeFile, O_WRONLY, openFile, readText, writeOpen } from "../io/file_calls.ts";
 import { dump, request } from "./netlink/socket.ts";
 import { hasCode, systemError } from "../system_error.ts";

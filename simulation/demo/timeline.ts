@@ -3,7 +3,8 @@ import { own } from "../../contract/v1/own.ts";
 import type { Clock } from "../../platform/types.ts";
 import { MessageParser, toText } from "../../core/xenstore/codec.ts";
 import { Op, PAYLOAD_MAX } from "../../core/xenstore/operations.ts";
-import type { StoreClient, Watch } from "../../core/xenstore/client.ts";
+import type { StoreClient } from "../../core/xenstore/client.ts";
+import type { Watch } from "../../core/xenstore/watches.ts";
 import type { Transport } from "../../core/xenstore/transport.ts";
 import { printable } from "../../core/log/log.ts";
 

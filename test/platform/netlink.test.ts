@@ -1,7 +1,17 @@
 /** Messages of the routing socket, and the addresses in them. */
 import { describe, expect, test } from "bun:test";
 import * as fc from "fast-check";
-import { addressChange, decodeAddress, decodeLink, decodeRoute, linkChange, routeChange, RTM_NEWADDR, RTM_NEWLINK, RTM_NEWROUTE } from "../../platform/linux/netlink/messages.ts";
+import {
+  addressChange,
+  decodeAddress,
+  decodeLink,
+  decodeRoute,
+  linkChange,
+  routeChange,
+  RTM_NEWADDR,
+  RTM_NEWLINK,
+  RTM_NEWROUTE,
+} from "../../platform/linux/netlink/messages.ts";
 import {
   decodeAttributes,
   decodeMessages,

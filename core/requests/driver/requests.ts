@@ -13,7 +13,7 @@ import {
 import { parseRequest } from "../protocol/request.ts";
 import { serve, type Serving } from "../protocol/serve.ts";
 import { absentOrHidden } from "../../xenstore/access.ts";
-import type { Watch } from "../../xenstore/client.ts";
+import type { Watch } from "../../xenstore/watches.ts";
 import { isWithin } from "../../xenstore/paths.ts";
 import type { PluginRegistry } from "../../daemon/plugin/registry.ts";
 import type { Devices } from "../../daemon/devices.ts";

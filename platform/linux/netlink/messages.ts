@@ -1,6 +1,19 @@
 /** Messages of rtnetlink about interfaces, their addresses and routes, as bytes. Pure. */
-import { type Attribute, decodeAttributes, encodePayload, type NetlinkMessage, numberOf, textOf, viewOf } from "./attributes.ts";
-import { formatAddress, formatIp, type IpNetwork, parseIp } from "../../../contract/v1/ip_address.ts";
+import {
+  type Attribute,
+  decodeAttributes,
+  encodePayload,
+  type NetlinkMessage,
+  numberOf,
+  textOf,
+  viewOf,
+} from "./attributes.ts";
+import {
+  formatAddress,
+  formatIp,
+  type IpNetwork,
+  parseIp,
+} from "../../../contract/v1/ip_address.ts";
 import type { HostRoute } from "../../../contract/v1/network.ts";
 
 // linux/rtnetlink.h
