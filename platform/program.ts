@@ -16,7 +16,6 @@ export interface Program {
   readonly args: readonly string[];
   /** The same, a character a byte (0 to 255): texts have lost what is no UTF-8. */
   argumentBytes(): string[];
-  /** The environment. */
   readonly environment: Readonly<Record<string, string | undefined>>;
   readonly runtime: { readonly name: string; readonly version: string };
   exit(code: number): never;

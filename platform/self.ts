@@ -38,7 +38,6 @@ export function environment(name: string): string | undefined {
   return own(program.environment, name);
 }
 
-/** Effective uid. */
 export function effectiveUid(): number {
   return sys.geteuid();
 }

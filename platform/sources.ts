@@ -38,7 +38,6 @@ export interface ChildEnd {
 /** Names of signals that can be taken. */
 export type SignalName = Exclude<keyof typeof SIGNALS, "SIGKILL" | "SIGSTOP">;
 
-/** The sources. */
 export interface Sources {
   /** Reads a descriptor that does not block. Whoever opened it closes it, when this has ended. */
   openReader(fd: number): DescriptorReader;

@@ -104,7 +104,6 @@ export interface ChildExit {
   readonly signal: string | null;
 }
 
-/** What to run. */
 export interface ChildSpec {
   /** argv[0] is the absolute path of the program; it is not looked up in PATH. */
   readonly argv: readonly [string, ...string[]];
@@ -126,7 +125,6 @@ export interface Child {
   signalGroup(signal: "SIGHUP" | "SIGTERM" | "SIGKILL"): boolean;
 }
 
-/** Child processes. */
 export interface Processes {
   /** @throws SystemError when the program cannot be started (ENOENT, EACCES, ENOEXEC, …) */
   start(spec: ChildSpec): Promise<Child>;

@@ -4,7 +4,6 @@ import type { StoreClient } from "../core/xenstore/client.ts";
 import { domainPath } from "../core/xenstore/paths.ts";
 import type { Permission } from "../core/xenstore/permissions.ts";
 
-/** What a domain is to be. */
 export interface DomainSpec {
   /** Not 0. */
   readonly domid: number;

@@ -1,6 +1,5 @@
 /** What is mounted here, as /proc/self/mountinfo has it. Pure. */
 
-/** A mount. */
 export interface Mount {
   /** `major:minor` of what its files are on; made up where no block device is: `0:45`. */
   readonly number: string;

@@ -1,7 +1,6 @@
 /** What the toolstack wants of a block device, read from its nodes and checked. */
 import type { Device, DeviceNodes } from "../../contract/v1/plugin.ts";
 
-/** A checked request. */
 export interface BlockRequest {
   /** The target as the toolstack wrote it. */
   readonly params: string;

@@ -93,7 +93,6 @@ async function withhold(
   return true;
 }
 
-/** Where losetup may be. */
 const LOSETUP = ["/usr/sbin/losetup", "/sbin/losetup", "/usr/bin/losetup", "/bin/losetup"];
 
 /** Names of the loop devices that carry a file: `loop0`. */

@@ -149,7 +149,6 @@ function meant(mode: string): string {
 
 /** Another guest's device that uses some of the same. */
 interface Rival extends Holder {
-  /** Whether it writes there. */
   readonly writes: boolean;
 }
 

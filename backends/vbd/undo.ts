@@ -1,6 +1,5 @@
 /** What undoing a block device's attach needs when the store cannot tell any more. */
 export interface VbdUndo {
-  /** Path of the script. */
   readonly script?: string;
   /** The target as the toolstack wrote it. */
   readonly params?: string;

@@ -19,7 +19,6 @@ interface OwnStack extends Stack {
   readonly told: string;
 }
 
-/** All that this domain uses. */
 export interface OwnUses {
   readonly stacks: readonly OwnStack[];
   readonly mounts: readonly Mount[];

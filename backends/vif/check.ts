@@ -15,7 +15,6 @@ import { checkRules } from "./packet_filter.ts";
 import { routeKey } from "./routed.ts";
 import { decodeUndo } from "./undo.ts";
 
-/** Lines about an interface. */
 interface Lines {
   readonly notices: string[];
   readonly mended: string[];

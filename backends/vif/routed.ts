@@ -9,7 +9,6 @@ import {
 import { type Preparation, refusal, type Task } from "./settings.ts";
 import type { DeviceIdentity } from "../../contract/v1/plugin.ts";
 
-/** What is wanted. */
 interface RoutedPlan {
   /** Our end: `address/32`. */
   readonly address: string;

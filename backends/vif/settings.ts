@@ -118,7 +118,6 @@ export interface NativeOptions {
   readonly settings?: Promise<VifSettings>;
 }
 
-/** An attach. */
 export interface Task {
   readonly device: Device;
   readonly links: NetworkLinks;
@@ -133,7 +132,6 @@ export interface Task {
 
 /** What a mode will do; so far it has only looked. */
 export interface Preparation {
-  /** What undoes it. */
   readonly undo: Partial<VifUndo>;
   /** Networks of the guest, for the packet filter. */
   readonly networks: VifSettings["networks"];
@@ -146,7 +144,6 @@ export interface Preparation {
 /** A mode: finds out what is to be done and whether it can be. @throws Error if not */
 export type Mode = (task: Task) => Promise<Preparation>;
 
-/** Where they may be. */
 const DIRECTORIES = ["/usr/local/sbin", "/usr/local/bin", "/usr/sbin", "/usr/bin", "/sbin", "/bin"];
 
 /** The path of a program; undefined if it is not installed. */

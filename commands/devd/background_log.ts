@@ -27,7 +27,6 @@ export class BackgroundLog {
     return this.#file !== null;
   }
 
-  /** Writes a line. */
   write(line: string): void {
     printIfRoom(2, line);
     if (this.#file === null && this.#early.length < EARLY_MAX) this.#early.push(line);

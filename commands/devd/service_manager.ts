@@ -10,7 +10,6 @@ import { ServerError } from "../../core/xenstore/errors.ts";
 
 /** What the service manager gives to the programs that it starts. */
 interface ServiceEnvironment {
-  /** Where it listens. */
   readonly NOTIFY_SOCKET?: string | undefined;
   /** How long, in µs, it waits for a sign of life before it starts the daemon anew. */
   readonly WATCHDOG_USEC?: string | undefined;

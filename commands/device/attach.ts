@@ -98,7 +98,6 @@ function dryRun(
   return "done";
 }
 
-/** One attach. */
 class Attach {
   readonly #session: DeviceSession;
   readonly #wanted: WantedDevice;

@@ -17,7 +17,6 @@ import type { DeviceSession } from "./session.ts";
 /** A device that needs no plugin to be described. */
 interface NamedDevice {
   readonly device: keyof BuiltInSpecs;
-  /** Kind of its frontend. */
   readonly frontendKind: string;
   /** What `xl -N` prints of it; null where it has no such thing. @throws SpecError */
   dryRun(texts: readonly string[]): string | null;

@@ -72,7 +72,6 @@ export function timeLimit(seconds: number): TimeLimit {
   return { left: () => end - systemClock.now() };
 }
 
-/** A line for people. */
 export function say(line: string): void {
   printTo(2, `xdevd: ${printable(line)}\n`);
 }
@@ -87,7 +86,6 @@ export const VIAS = ["stock", "request", "auto"] as const;
 /** One of {@link VIAS}. */
 type Via = typeof VIAS[number];
 
-/** What all of them have. */
 export interface DeviceOptions extends PluginOptions {
   readonly store?: string;
   /** The daemon's, where the backend is in this domain. */

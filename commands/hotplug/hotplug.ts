@@ -25,7 +25,6 @@ import { LAST_PATIENCE_MS } from "../device/session.ts";
 import { logToStderr } from "../devd/log_output.ts";
 import { readSettings } from "../plugin/set.ts";
 
-/** What can be asked for. */
 export type HotplugVerb = "prepare" | "unprepare" | "local-attach" | "local-detach";
 
 /** The command's options, as parsed. */

@@ -9,7 +9,6 @@ import { systemClock } from "../../platform/clock.ts";
 import { lockFile } from "../../platform/io/flock.ts";
 import { systemFiles } from "../../platform/io/files.ts";
 
-/** What differs. */
 export interface V2Choices {
   readonly times: LifecycleTimes;
   readonly scripts: ForcedVersions;

@@ -22,12 +22,10 @@ export interface Outcome {
   readonly kept: readonly string[];
 }
 
-/** How to install. */
 interface Installation {
   /** Where `/` of the installed system is, an absolute path. */
   readonly root: string;
   readonly entries: readonly Entry[];
-  /** The program itself. */
   readonly binary: string;
   readonly version: string;
 }
@@ -201,7 +199,6 @@ type Laid =
     readonly config: boolean;
   };
 
-/** The record. */
 interface Manifest {
   /** Of the program that wrote it. */
   readonly version: string;
@@ -209,10 +206,8 @@ interface Manifest {
   readonly laid: readonly Laid[];
 }
 
-/** Where it is kept. */
 export const MANIFEST_PATH = "/usr/lib/xdevd/installed.json";
 
-/** As a text. */
 function formatManifest(manifest: Manifest): string {
   return `${JSON.stringify(manifest, null, 1)}\n`;
 }

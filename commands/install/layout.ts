@@ -14,7 +14,6 @@ import openrc from "../../packaging/openrc/xdevd" with { type: "text" };
 import systemd from "../../packaging/systemd/xdevd.service" with { type: "text" };
 import sysv from "../../packaging/sysv/xdevd" with { type: "text" };
 
-/** By what they are for. */
 const TEXTS = {
   config,
   defaults,

@@ -7,7 +7,6 @@ import type { InstallOptions } from "./install.ts";
 const SERVICES = ["systemd", "openrc", "sysv"] as const;
 const INITRAMFS = ["initramfs-tools", "dracut"] as const;
 
-/** Adds both commands. */
 export function addInstall(program: Command, finish: (status: number) => void): void {
   const root = () =>
     new Option("--root <dir>", "where / of the installed system is: / itself, or a chroot")

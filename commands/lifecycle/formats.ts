@@ -3,5 +3,4 @@
 /** What the diagram can be printed as. */
 export const DIAGRAM_FORMATS = ["mermaid", "dot", "svg"] as const;
 
-/** One of them. */
 export type DiagramFormat = (typeof DIAGRAM_FORMATS)[number];

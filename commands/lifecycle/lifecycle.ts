@@ -3,12 +3,10 @@ import { toDot, toMermaid } from "../../core/lifecycle/diagram.ts";
 import type { DiagramFormat } from "./formats.ts";
 import { printTo } from "../../platform/self.ts";
 
-/** Prints the diagram. */
 export async function printLifecycle(format: DiagramFormat): Promise<void> {
   printTo(1, await renderLifecycle(format));
 }
 
-/** The diagram as text. */
 export async function renderLifecycle(format: DiagramFormat): Promise<string> {
   switch (format) {
     case "mermaid":

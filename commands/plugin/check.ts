@@ -33,7 +33,6 @@ import type { RulesOrder } from "./check_rules.ts";
 import { findPlugin } from "./list.ts";
 import type { Available, PluginOptions } from "./set.ts";
 
-/** Options of `plugin check`. */
 export interface CheckOptions extends PluginOptions {
   readonly json?: boolean;
   readonly only?: readonly string[];
@@ -160,7 +159,6 @@ async function isolate(root: boolean, hostNetwork: boolean): Promise<Surrounding
   return { root, mounts: false, network: false, why };
 }
 
-/** What is real. */
 interface Surroundings extends Isolation {
   readonly root: boolean;
   /** Why there are no namespaces; empty where there are. */

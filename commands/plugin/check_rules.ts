@@ -43,7 +43,6 @@ const BEAT_MS = 250;
 /** Lines of log that are reported of a rule. */
 const LOG_MAX = 500;
 
-/** Runs the rules. */
 export async function runRules(text: string, builtIns: readonly BuiltIn[]): Promise<number> {
   const order = JSON.parse(text) as RulesOrder;
   const { directory, groups, isolation, rules, operationMs } = order;

@@ -25,7 +25,6 @@ import {
 } from "../../core/daemon/plugin/manifest.ts";
 import { CodedError, ExitCode } from "../../core/messages/error.ts";
 
-/** What carries a plugin. */
 type Carrier = "module" | "process";
 
 /** A text for each carrier; `my-backend` and `my-kind` stand for the names. */

@@ -9,7 +9,6 @@ import { secondsUpTo } from "../arguments.ts";
 import type { CheckOptions } from "./check.ts";
 import type { PluginOptions } from "./set.ts";
 
-/** Where plugins are looked for. */
 export function pluginsOption(): Option {
   return new Option(
     "--plugins <dir>",
@@ -17,7 +16,6 @@ export function pluginsOption(): Option {
   ).argParser(collectPath);
 }
 
-/** One plugin more. */
 export function pluginOption(): Option {
   return new Option("--plugin <file>", "a plugin to use besides; may be repeated")
     .argParser(collectPath);
@@ -37,7 +35,6 @@ export function kindOption(): Option {
   });
 }
 
-/** The configuration file. */
 export function configOption(): Option {
   return new Option("--config <file>", `configuration (default: ${DEFAULT_CONFIG}, if it is there)`)
     .argParser(absoluteFile);

@@ -45,7 +45,6 @@ export type Available = (FoundPlugin | Candidate) & {
   readonly settings?: PluginHost["settings"];
 };
 
-/** All that was found. */
 export interface PluginSet {
   readonly available: readonly Available[];
   readonly rejected: readonly Rejected[];

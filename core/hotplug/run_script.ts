@@ -24,7 +24,6 @@ export class NotStarted extends ScriptFailed {
   override name = "NotStarted";
 }
 
-/** Limits of a script. */
 export interface ScriptLimits {
   /** How long one pass may take, in ms (LIBXL_HOTPLUG_TIMEOUT: 40 s, libxl_internal.h). */
   readonly timeoutMs: number;
@@ -32,7 +31,6 @@ export interface ScriptLimits {
   readonly killGraceMs: number;
 }
 
-/** The defaults. */
 export const DEFAULT_LIMITS: ScriptLimits = {
   timeoutMs: TIMES.hotplug.ms,
   killGraceMs: TIMES.killGrace.ms,
@@ -44,7 +42,6 @@ export const DEFAULT_PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/
 /** Shells exit with this, and the signal's number, when what they waited for was killed. */
 const KILLED_FROM = 128;
 
-/** One run. */
 interface ScriptRun {
   readonly argv: readonly [string, ...string[]];
   readonly env: Readonly<Record<string, string>>;
@@ -195,7 +192,6 @@ export function isWeak(words: string): boolean {
   return WEAK.test(words.trim());
 }
 
-/** What is needed. */
 interface LastWordsParts {
   readonly processes: Processes;
   readonly clock: Clock;

@@ -1,7 +1,6 @@
 /** The daemon's log: one line an event, fit for a terminal, a file, or a journal. */
 import { codeIn } from "../messages/table.ts";
 
-/** How much is said. */
 export type LogLevel = "debug" | "info" | "warning" | "error";
 
 /** The accepted names, least severe first. */
@@ -10,7 +9,6 @@ export const LOG_LEVELS: readonly LogLevel[] = ["debug", "info", "warning", "err
 /** Where lines go: with the line end. */
 export type LogSink = (line: string) => void;
 
-/** Says things. */
 export interface Log {
   debug(text: string): void;
   info(text: string): void;
@@ -26,7 +24,6 @@ export interface LogSubject {
   readonly fields: Readonly<Record<string, string | number>>;
 }
 
-/** How lines look. */
 export interface LogLook {
   /** `json`: an object each. */
   readonly format: "text" | "json";

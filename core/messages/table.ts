@@ -8,9 +8,7 @@
 export interface Message {
   /** Exit status of a command that it ends; none: only the log tells of it, or a device's `hotplug-error`. */
   readonly status?: number;
-  /** What is wrong. */
   readonly problem: string;
-  /** What to do about it. */
   readonly repair: string;
 }
 

@@ -34,7 +34,6 @@ const REASON_MAX = 512;
  */
 const REASON_MS = 2_000;
 
-/** What is looked at. */
 interface Look {
   readonly present: boolean;
   /** Whether the guest's directory is there. */

@@ -36,9 +36,7 @@ export interface SpecContext {
   randomBytes(count: number): Uint8Array;
 }
 
-/** A device as it was asked for. */
 export interface WantedDevice {
-  /** Kind of its frontend. */
   readonly frontendKind: string;
   readonly backendDomid: number;
   /** null: any that is free. */

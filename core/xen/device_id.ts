@@ -32,7 +32,6 @@ export function parseDomid(text: string): number | undefined {
   return parseDecimal(text, DOMID_MAX);
 }
 
-/** Whether a text can be a backend kind. */
 export function isKind(text: string): boolean {
   return text.length <= KIND_LENGTH_MAX && kindPattern.test(text);
 }
@@ -42,7 +41,6 @@ export function backendRoot(backendDomid: number): string {
   return `/local/domain/${backendDomid}/backend`;
 }
 
-/** The backend directory of a device. */
 export function backendPath(id: DeviceId): string {
   return `${backendRoot(id.backendDomid)}/${id.kind}/${id.frontendDomid}/${id.devid}`;
 }

@@ -75,7 +75,6 @@ export function shownName(name: string): string {
   return JSON.stringify(name.length > NAME_MAX ? `${name.slice(0, NAME_MAX)}…` : name);
 }
 
-/** The same in fields. */
 export function deviceFields(
   id: Named,
   guestName?: string,

@@ -1,6 +1,5 @@
 /** All times of the daemon, in one place, each with its source. */
 
-/** A time. */
 export interface TimeConstant {
   /** The default, in milliseconds. */
   readonly ms: number;
@@ -171,13 +170,11 @@ export const TIMES = {
   },
 } as const satisfies Record<string, TimeConstant>;
 
-/** Name of a time. */
 export type TimeName = keyof typeof TIMES;
 
 /** Values of all times, in milliseconds. */
 export type LifecycleTimes = Readonly<Record<TimeName, number>>;
 
-/** The defaults. */
 export const DEFAULT_TIMES: LifecycleTimes = Object.fromEntries(
   Object.entries(TIMES).map(([name, { ms }]) => [name, ms]),
 ) as Record<TimeName, number>;

@@ -57,7 +57,6 @@ export abstract class NodeAccess {
     return absent(this.readText(path, options));
   }
 
-  /** Whether a node exists. */
   async exists(path: string, options?: RequestOptions): Promise<boolean> {
     return await absent(this.read(path, options)) !== undefined;
   }

@@ -18,7 +18,6 @@ import {
 import type { Transport } from "./transport.ts";
 import { lookUntil, type Watch, Watches, type WatchHandler } from "./watches.ts";
 
-/** How a client is set up. */
 export interface ClientOptions {
   /** Makes a connection to the store; called again after a loss if `reconnect` is set. */
   readonly connect: () => Promise<Transport>;

@@ -43,7 +43,6 @@ export interface RequestOptions {
   readonly timeoutMs?: number | undefined;
 }
 
-/** What is sent. */
 export interface Request {
   readonly type: number;
   readonly payload: Uint8Array;
@@ -151,7 +150,6 @@ export class Connection {
     });
   }
 
-  /** Whether it is lost or closed. */
   get isClosed(): boolean {
     return this.#closed !== null;
   }

@@ -37,7 +37,6 @@ export class ServerError extends StoreError {
   readonly code: string;
   /** Name of the operation, such as `READ`. */
   readonly operation: string;
-  /** The path concerned, where there is one. */
   readonly path: string | undefined;
 
   constructor(code: string, operation: string, path?: string) {

@@ -10,7 +10,6 @@ import type { Transport } from "./transport.ts";
 const REFUSED_PATIENCE_MS = 1_000;
 const REFUSED_PAUSE_MS = 10;
 
-/** What connecting takes. */
 export interface Connecting {
   readonly clock: Clock;
   connect(path: string): Promise<ByteStream>;

@@ -56,12 +56,10 @@ export function parsePermissions(text: string): Permission[] {
   return text.split(/[\s,]+/).filter((word) => word !== "").map(parsePermission);
 }
 
-/** Whether an access includes reading. */
 export function mayRead(access: Access): boolean {
   return access === "read" || access === "both";
 }
 
-/** Whether an access includes writing. */
 export function mayWrite(access: Access): boolean {
   return access === "write" || access === "both";
 }

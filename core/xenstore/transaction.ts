@@ -5,7 +5,6 @@ import type { Connection, RequestOptions } from "./connection.ts";
 import { ProtocolError } from "./errors.ts";
 import { Op } from "./operations.ts";
 
-/** How a transaction is run. */
 export interface TransactionOptions extends RequestOptions {
   /** Runs before a conflict is reported to the caller; 1 means no retry. Default 100. */
   readonly attempts?: number;

@@ -11,7 +11,6 @@ import { Op } from "./operations.ts";
  */
 export type WatchHandler = (path: string) => void;
 
-/** A registered watch. */
 export interface Watch {
   readonly path: string;
   /** Ends it. Events already under way are dropped. */
@@ -22,7 +21,6 @@ export interface Watch {
 const REARM_PAUSE_MS = 1_000;
 const REARM_PAUSE_MAX_MS = 30_000;
 
-/** One of them. */
 interface WatchEntry {
   readonly path: string;
   readonly token: string;
@@ -40,7 +38,6 @@ export interface WatchParts {
   onOddity?(message: string): void;
 }
 
-/** All of them. */
 export class Watches {
   readonly #parts: WatchParts;
   readonly #entries = new Map<string, WatchEntry>();
@@ -50,12 +47,10 @@ export class Watches {
     this.#parts = parts;
   }
 
-  /** How many there are. */
   get count(): number {
     return this.#entries.size;
   }
 
-  /** Forgets them all. */
   clear(): void {
     this.#entries.clear();
   }

@@ -18,9 +18,7 @@ import { sys } from "../kernel.ts";
 import { openOwnFile, UnsafeFile } from "./own_file.ts";
 import { must, systemError } from "../system_error.ts";
 
-/** A file that records are appended to. */
 export interface AppendFile {
-  /** Bytes in it. */
   readonly size: number;
   /**
    * Appends all of it before it returns, or nothing: what was written of it before an error (a full
@@ -33,7 +31,6 @@ export interface AppendFile {
   close(): void;
 }
 
-/** Opening them. */
 export interface AppendFiles {
   /**
    * Reads a whole file, which must be a regular one, ours, and not writable by others.

@@ -24,7 +24,6 @@ export interface PipedChild extends Child {
   closeInput(): void;
 }
 
-/** What to run as such. */
 export interface PipedSpec extends Omit<ChildSpec, "output" | "apart"> {
   /** Receives what it prints to the standard error, a line at a time. */
   complaint(line: string): void;
@@ -32,7 +31,6 @@ export interface PipedSpec extends Omit<ChildSpec, "output" | "apart"> {
   around?<T>(make: () => T): T;
 }
 
-/** Starting them. */
 export interface PipedChildren {
   /** @throws SystemError when the program cannot be started */
   start(spec: PipedSpec): Promise<PipedChild>;

@@ -34,7 +34,6 @@ export interface OutputPipe extends OneEnd {
   stop(): void;
 }
 
-/** What a child is told. */
 export interface InputPipe extends OneEnd {
   /** Queues bytes. Ignored when nobody reads them any more. */
   write(bytes: Uint8Array): void;

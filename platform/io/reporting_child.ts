@@ -31,7 +31,6 @@ export interface ReportingSpec {
   readonly args: readonly string[];
   /** More of its environment. */
   readonly variables: Readonly<Record<string, string>>;
-  /** Called for each report. */
   report(line: string): void;
   /** Called for each line that it prints besides. */
   printed(line: string): void;

@@ -50,7 +50,6 @@ function describe(ioctl: Ioctl, given: string): StorageTarget {
 /** Linux, fcntl.h: finds a file without opening it, so that no device is disturbed. */
 const O_PATH = 0o10000000;
 
-/** Where a path leads. */
 function locate(given: string): { path: string; status: FileStatus; mayWrite: boolean } {
   const fd = openFile(given, O_PATH);
   try {

@@ -15,7 +15,6 @@ import {
 import { sys } from "../kernel.ts";
 import { SIGNALS } from "../signals.ts";
 
-/** A control group of our own. */
 export interface ControlGroup {
   /** Runs something that makes a process, which is then in the group from its first instant. */
   around<T>(make: () => T): T;

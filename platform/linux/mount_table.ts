@@ -3,7 +3,6 @@ import { pathBytes, readText, realPath } from "../io/file_calls.ts";
 import { sys } from "../kernel.ts";
 import { systemError } from "../system_error.ts";
 
-/** A mount. */
 export interface MountEntry {
   /** The kernel's number of it; given out again only when it is gone. */
   readonly id: number;

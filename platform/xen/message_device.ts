@@ -17,7 +17,6 @@ export interface DeviceHandlers extends Pick<ByteStreamHandlers, "data" | "close
   awaits?(): boolean;
 }
 
-/** An open device. */
 export interface MessageDevice {
   /** Begins delivery. */
   start(handlers: DeviceHandlers): void;

@@ -13,7 +13,6 @@ export interface Machine {
   socketPath(domid: number): string;
   /** Absolute path of the hotplug script. */
   readonly script: string;
-  /** Options of the daemon. */
   readonly daemonOptions: readonly string[];
   /** Whether the kernel opens a path, in place of a block device's number. */
   readonly opensPath: boolean;

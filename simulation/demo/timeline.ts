@@ -58,7 +58,6 @@ export class Timeline {
     return this.#clock.now() - this.#start;
   }
 
-  /** One line. */
   line(who: string, what: string): void {
     const colour = this.#coloured ? own(COLOURS, who) : undefined;
     const name = colour === undefined ? who : `\x1b[${colour}m${who}\x1b[0m`;

@@ -21,7 +21,6 @@ export interface Ground {
   readonly groups: string;
   readonly isolation: Isolation;
   readonly mounts: ReadonlySet<number>;
-  /** Numbers of interfaces. */
   readonly interfaces: ReadonlySet<number>;
   readonly loops: ReadonlySet<string>;
 }

@@ -2,7 +2,6 @@
 import { own } from "../../contract/v1/own.ts";
 import type { Verdict } from "./rule.ts";
 
-/** One report. */
 export type CheckEvent =
   /** It is alive: its event loop goes round. */
   | { readonly is: "beat" }

@@ -10,7 +10,6 @@ import type { Cleaned } from "./clean.ts";
 import { GO_ON, parseEvent } from "./events.ts";
 import type { Verdict } from "./rule.ts";
 
-/** What a keeper works with. */
 export interface KeeperParts {
   readonly clock: Clock;
   /** Starts a process that runs these rules. */
@@ -77,7 +76,6 @@ export class Keeper {
     this.#child?.kill();
   }
 
-  /** Runs all rules. */
   async run(): Promise<Outcome> {
     for (let deaths = 0; this.#waiting.length > 0 && this.#stopped === null;) {
       if (await this.#runProcess() && ++deaths > this.#rules) {

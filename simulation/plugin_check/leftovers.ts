@@ -11,7 +11,6 @@ import { PLUGIN_VARIABLE } from "../../plugins/host/process_host.ts";
 /** Things by their names, with what tells a thing from another of its name. */
 export type Inventory = ReadonlyMap<string, string>;
 
-/** Where to look. */
 export interface Surroundings {
   readonly files: Files;
   readonly table: ProcessTable;

@@ -78,7 +78,6 @@ function workOf(directory: string): string {
   return `${directory}/work`;
 }
 
-/** What a rig is made from. */
 export interface RigOptions {
   /** Of its own, which exists. */
   readonly directory: string;

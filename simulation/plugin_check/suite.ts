@@ -53,7 +53,6 @@ export interface SuiteOptions extends RigOptions {
   /** All that has been logged so far. */
   readonly log: readonly string[];
   now(): number;
-  /** Called before each rule. */
   begin(rule: string): void;
   /** Called after each rule; what it awaits is waited for. */
   done(verdict: Verdict): Promise<void>;

@@ -89,7 +89,6 @@ export class ServerConnection implements Caller {
     this.#send(encodeMessage({ type, reqId, txId, payload }));
   }
 
-  /** Refuses a request. */
   refuse(request: Message, code: string): void {
     const { reqId, txId } = request;
     this.#send(encodeMessage({ type: Op.ERROR, reqId, txId, payload: nulTerminated(code) }));

@@ -3,7 +3,6 @@ import type { Node } from "./node.ts";
 
 /** Limits of each unprivileged domain; 0 means none. */
 export interface Quotas {
-  /** Nodes owned. */
   readonly nodes: number;
   /** Size of one node, in bytes (see {@link nodeSize}). */
   readonly nodeSize: number;

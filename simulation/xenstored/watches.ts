@@ -1,7 +1,6 @@
 /** The watches of one connection, found by their paths. Pure. */
 import { parentPath } from "../../core/xenstore/paths.ts";
 
-/** A watch. */
 export interface ServerWatch {
   /** Absolute, or special (`@…`). */
   readonly path: string;
@@ -22,7 +21,6 @@ export class Watches {
   #size = 0;
   #last = 0;
 
-  /** How many there are. */
   get size(): number {
     return this.#size;
   }

@@ -11,7 +11,6 @@ import { TOOLSTACK_TABLE } from "../../core/requests/protocol/toolstack_machine.
 /** What can be drawn. */
 export const REQUEST_DIAGRAMS = ["state", "driver", "toolstack"] as const;
 
-/** One of them. */
 export type RequestDiagram = typeof REQUEST_DIAGRAMS[number];
 
 /** One label for a row: event, conditions, steps. */

@@ -3,7 +3,6 @@ import { own } from "../../../contract/v1/own.ts";
 import { type Mode, MODES, shortName } from "./tool_called.ts";
 import { atoi } from "./values.ts";
 
-/** A long option. */
 interface LongOption {
   readonly name: string;
   /** The short option that it stands for. */

@@ -10,7 +10,6 @@ export type ScriptFamily = "block" | "network";
 /** Setting up or undoing. */
 export type ScriptAction = "add" | "remove";
 
-/** One run of a script. */
 export interface ScriptPass {
   /** What follows the script's name on its command line. */
   readonly args: readonly string[];

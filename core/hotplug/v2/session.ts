@@ -267,7 +267,6 @@ export class V2Session {
 /** What the hotplug directory is for. */
 export interface V2Target {
   readonly script: string;
-  /** The target string. */
   readonly params: string;
 }
 

@@ -14,7 +14,6 @@ export interface Claim {
   readonly kind: string;
 }
 
-/** One look. */
 export interface DriverLook {
   readonly seen: DriverSeen;
   /** Of the request; empty without one. */

@@ -90,7 +90,6 @@ export class Requests {
       .catch(() => {});
   }
 
-  /** How many there are. */
   get count(): number {
     return this.#lanes.size;
   }

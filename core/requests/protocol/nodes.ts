@@ -15,7 +15,6 @@ export const REQUEST_STATES = {
   error: "It failed and was undone; node `error` says why. Final until `online` is 0.",
 } as const satisfies Record<string, string>;
 
-/** One of them. */
 export type RequestState = keyof typeof REQUEST_STATES;
 
 /** Reads a `state` node; undefined unless it is exactly one of the words. */
@@ -26,7 +25,6 @@ export function parseRequestState(text: string): RequestState | undefined {
 /** Results of the hotplug script, node `hotplug-status` of a request. */
 export const REQUEST_RESULTS = ["connected", "disconnected", "error", "busy"] as const;
 
-/** One of them. */
 export type RequestResult = typeof REQUEST_RESULTS[number];
 
 /** Version of the protocol, node `version`. */
@@ -35,7 +33,6 @@ export const REQUEST_VERSION = "1";
 /** Who writes a node; nobody else does. */
 type Writer = "toolstack" | "driver domain";
 
-/** A node of a request. */
 interface RequestNode {
   readonly writer: Writer;
   readonly when: string;

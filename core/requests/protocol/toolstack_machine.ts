@@ -6,7 +6,6 @@
 import { type Machine, type Row, type Transition, transition } from "./machine.ts";
 import { REQUEST_STATES, type RequestState } from "./nodes.ts";
 
-/** Where a toolstack is. */
 export type ToolstackPhase =
   /** Begins an attach. */
   | "creating"

@@ -48,7 +48,6 @@ export interface RequestOutcome {
   readonly failure: { readonly late: boolean; readonly text: string } | null;
 }
 
-/** What a run is about. */
 export interface RequestRun {
   readonly store: StoreClient;
   readonly id: RequestId;

@@ -29,7 +29,6 @@ const BACKENDS = {
 /** What stands before the colon in the `params` of QEMU and tapback, where it is not the format. */
 const PARAMS_FORMATS: Partial<Record<DiskFormat, string>> = { raw: "aio", empty: "aio" };
 
-/** All nodes of a disk. */
 export function planDisk(disk: DiskSpec, placement: DiskPlacement): CreationPlan {
   const { frontendDomid, backendDomid, devid, backendType } = placement;
   const { kind, type } = BACKENDS[backendType];

@@ -10,11 +10,8 @@ import { absent, type NodeAccess } from "../../xenstore/access.ts";
 /** Nodes and their values, in the order in which they are written. */
 export type NodeValues = readonly (readonly [name: string, value: string])[];
 
-/** Where a device is to be. */
 export interface Placement {
-  /** Domid of the guest. */
   readonly frontendDomid: number;
-  /** Domid of the backend. */
   readonly backendDomid: number;
   readonly devid: number;
 }
@@ -37,7 +34,6 @@ interface KindNodes {
   readonly readOnlyFrontend?: NodeValues;
 }
 
-/** One node to be written. */
 interface PlannedNode {
   readonly name: string;
   readonly value: string;
@@ -80,7 +76,6 @@ export function recordPath(
   return `/libxl/${frontendDomid}/device/${frontendKind}/${devid}`;
 }
 
-/** All nodes of a device of a kind. */
 export function planCreation(placement: Placement, nodes: KindNodes): CreationPlan {
   const { frontendDomid, backendDomid, devid } = placement;
   const { kind, frontendKind } = nodes;
@@ -152,7 +147,6 @@ export function present(
   );
 }
 
-/** `1` or `0`. */
 export function digit(value: boolean): string {
   return value ? "1" : "0";
 }

@@ -41,7 +41,6 @@ export function textField(rule: string, required = false): Field<string> {
   return { rule, required, read: (value) => value };
 }
 
-/** A decimal number. */
 export function numberField(min: number, max: number, unit = ""): Field<number> {
   const rule = `${min} to ${max}${unit && ` ${unit}`}`;
   return {
@@ -54,7 +53,6 @@ export function numberField(min: number, max: number, unit = ""): Field<number> 
   };
 }
 
-/** 0 or 1. */
 export function switchField(): Field<boolean> {
   const rule = "0 or 1";
   return {
@@ -129,7 +127,6 @@ function ruleOf(table: Fields): string {
   return Object.keys(table).map((key) => `${key}=`).join(" ");
 }
 
-/** One item, and where it is. */
 export interface SpecItem {
   readonly text: string;
   readonly place: SpecPlace;

@@ -83,7 +83,6 @@ export const USBCTRL_FIELDS = {
   backend: textField("the backend domain, by name or domid"),
 } as const;
 
-/** A USB controller. */
 export type UsbctrlSpec = FieldValues<typeof USBCTRL_FIELDS>;
 
 /** A USB controller with nothing left open. */
@@ -138,7 +137,6 @@ export const VIRTIO_FIELDS = {
   grant_usage: switchField(),
 } as const;
 
-/** A virtio device. */
 export type VirtioSpec = FieldValues<typeof VIRTIO_FIELDS>;
 
 /** @throws SpecError */

@@ -37,7 +37,6 @@ interface SpecParser<Spec> {
   parse(texts: readonly string[]): Spec;
 }
 
-/** What the built-in parsers make. */
 export interface BuiltInSpecs {
   readonly disk: DiskSpec;
   readonly vif: ParsedNic;

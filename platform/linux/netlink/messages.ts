@@ -43,7 +43,6 @@ const IFINFOMSG_SIZE = 16;
 /** Length of an Ethernet address, in bytes. */
 const MAC_SIZE = 6;
 
-/** What is said of an interface. */
 export interface LinkMessage {
   readonly index: number;
   readonly name: string;

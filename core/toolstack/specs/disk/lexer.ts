@@ -45,9 +45,7 @@ export const DISK_PREFIXES = {
   ignored: ["tapdisk", "tap", "tap2", "aio", "ioemu", "file", "phy"],
 } as const;
 
-/** A parameter that has a value. */
 export type DiskKey = typeof DISK_KEYS[number] | "target";
-/** A parameter without one. */
 export type DiskFlag = typeof DISK_FLAGS[number];
 
 /** A token; `place` is what an error points at. */

@@ -143,7 +143,6 @@ export function randomMac(random: Uint8Array): string {
   return formatMac([...XEN_OUI, first & 0x7f, second, third]);
 }
 
-/** A rate limit. */
 export interface NicRate {
   /** 0 … 2^32-1 times 10^9. */
   readonly bytesPerSecond: bigint;
