@@ -28,17 +28,20 @@ export async function removeByScript(device: Device, signal: AbortSignal): Promi
     device.log.warning(`script changed since the attach; ${script} undoes it`);
   }
   await device.system.exclusively(`vbd ${undo.params ?? ""}`, signal, async () => {
-    // Xen's script succeeds and leaves the loop device when the file is gone. What another one that
-    // succeeds leaves is left on purpose.
-    let isLeft = isXenBlock(script);
+    const copy = named === undefined ? copyOf(device, undo) : null;
+    const isXens = isXenBlock(script);
     try {
-      await run(device, undo, script, named === undefined ? copyOf(device, undo) : null, signal);
+      await run(device, undo, script, copy, signal);
     } catch (error) {
-      isLeft = true;
-      throw error;
-    } finally {
-      if (isLeft) await detach(device, undo, signal);
+      signal.throwIfAborted();
+      await detach(device, undo, signal);
+      // Xen's script sets up nothing but a loop device, and fails where there is none.
+      if (!isXens) throw error;
+      return device.log.warning(`nothing is left of it, but ${(error as Error).message}`);
     }
+    // Xen's succeeds and leaves the loop device when the file is gone. What another one that succeeds
+    // leaves is left on purpose.
+    if (isXens) await detach(device, undo, signal);
   });
 }
 

@@ -5,6 +5,7 @@ import { hasSpoken, speakFor } from "../shared/mute_script.ts";
 import { bridgeNames, tellMtu } from "./bridge.ts";
 import { interfaceName, waitForInterface } from "./interface.ts";
 import { recordLeft } from "./check.ts";
+import { modeOfScript } from "./native.ts";
 
 /** Where a script is that the node names without a directory. */
 const STOCK = "/etc/xen/scripts";
@@ -64,7 +65,7 @@ async function runRemove(
   isGone: boolean,
   signal: AbortSignal,
 ): Promise<void> {
-  if (!isGone) return void await device.scripts.run("network", script, "remove", signal);
+  if (!isGone) return await runOnNodes(device, script, signal);
   // The interface has gone with its directory, and with it most of what the script did. What else
   // there is (packet filter rules, say) it can undo with a copy of the nodes.
   if (Object.keys(device.copy).length === 0) {
@@ -77,6 +78,34 @@ async function runRemove(
   } catch (error) {
     device.log.info(`its script had nothing to undo: ${(error as Error).message}`);
   }
+}
+
+/**
+ * Xen's `vif-bridge` wants the bridge to be there for undoing, too. Where the interface is none's port,
+ * or gone, it has left nothing when it fails.
+ */
+async function runOnNodes(device: Device, script: string, signal: AbortSignal): Promise<void> {
+  try {
+    await device.scripts.run("network", script, "remove", signal);
+  } catch (error) {
+    signal.throwIfAborted();
+    // What others set up, and where, nobody knows.
+    if (modeOfScript(script) !== "bridge") throw error;
+    const names = [device.undo["vifname"]?.toString(), interfaceName(device.id)];
+    for (const name of names) {
+      if (name !== undefined && await isPort(device, name)) throw error;
+    }
+    device.log.warning(
+      `its interface belongs to no bridge, so that nothing is left; but ${
+        (error as Error).message
+      }`,
+    );
+  }
+}
+
+async function isPort({ system: { links } }: Device, name: string): Promise<boolean> {
+  const link = await links.read(name);
+  return link !== undefined && link.master !== null;
 }
 
 /** Scripts rename the interface, and never back: the next attach would find none to set up. */

@@ -8,6 +8,7 @@ import { storage } from "../../platform/storage.ts";
 import { tuneAfterStart } from "../../platform/tuning.ts";
 import type { BuiltIn } from "../../core/daemon/plugin/host.ts";
 import { type Connected, connectStore } from "../../machine/connect.ts";
+import { type ControlSocket, openControlSocket } from "./control_socket.ts";
 import { CodedError, ExitCode, problemOf } from "../../core/messages/error.ts";
 import { coded, isMessageCode, statusOf } from "../../core/messages/table.ts";
 import { BackgroundLog } from "./background_log.ts";
@@ -100,6 +101,7 @@ interface Made {
   opening?: Promise<Serving>;
   serving?: Serving;
   service?: ServiceManager;
+  control?: ControlSocket;
 }
 
 /**
@@ -175,6 +177,7 @@ async function serve(
         `${registry.kinds.length === 0 ? "no kinds" : `kinds ${registry.kinds.join(", ")}`}, ` +
         `scripts from ${options.scripts.join(", ")}`,
     );
+    made.control = openControlSocket(options.runDir, daemon.devices);
     isUp = true;
     ready();
     made.service.ready(`serving domain ${domid}`);
@@ -191,6 +194,7 @@ async function serve(
     await stop(made, times, options.drain === true && !lost ? again.promise : null);
     return lost ? statusOf("store-unreachable") : ExitCode.Success;
   } finally {
+    made.control?.close();
     await made.opening?.then((serving) => serving.close(), () => {});
     made.service?.close();
     made.store?.close();

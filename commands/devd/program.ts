@@ -69,6 +69,18 @@ export function addDevd(
     });
 }
 
+/** What a running daemon is asked for. */
+function addGiveUp(program: Command, finish: (status: number) => void): void {
+  program.command("give-up <device>")
+    .description("have the daemon of this domain try no more to undo a device (vbd/7/51712)")
+    .addOption(
+      new Option("--run-dir <dir>", "the daemon's").default("/run/xdevd").argParser(absoluteFile),
+    )
+    .action(async (device: string, { runDir }: { runDir: string }) => {
+      finish(await (await import("./give_up.ts")).giveUp(device, runDir));
+    });
+}
+
 let collected = false;
 
 /** The first directory given replaces the default, further ones are added. */

@@ -42,17 +42,23 @@ export function stateLines(
   ];
 }
 
-function describe({ phase, phaseMs, busy, error }: DeviceReport): string {
+function describe({ phase, phaseMs, busy, error, stuck }: DeviceReport): string {
   const running = busy ? "; a call of its plugin runs" : "";
-  const last = error === null
+  const last = error === null ? "" : `; last error: ${shown(error)}`;
+  const why = stuck === null
     ? ""
-    : `; last error: ${error.length > ERROR_MAX ? `${error.slice(0, ERROR_MAX)}…` : error}`;
-  return `${PHASE_WORDS[phase]}, for ${duration(phaseMs)}${running}${last}`;
+    : `; stuck: undoing it failed, and is tried again until it succeeds or ` +
+      `\`xdevd give-up ${stuck.name}\` ends that: ${shown(stuck.why)}`;
+  return `${PHASE_WORDS[phase]}, for ${duration(phaseMs)}${running}${why}${last}`;
+}
+
+function shown(error: string): string {
+  return error.length > ERROR_MAX ? `${error.slice(0, ERROR_MAX)}…` : error;
 }
 
 /** The smaller, the more somebody who asks wants to see it. */
-function rank({ phase, busy, error }: DeviceReport): number {
-  return error !== null ? 0 : busy ? 1 : phase === "connected" ? 3 : 2;
+function rank({ phase, busy, error, stuck }: DeviceReport): number {
+  return error !== null || stuck !== null ? 0 : busy ? 1 : phase === "connected" ? 3 : 2;
 }
 
 function compare(a: string, b: string): number {

@@ -26,7 +26,7 @@ const RESTING: ReadonlySet<Phase> = new Set<Phase>([
   "busy",
   "closing",
   "lingering",
-  "stuck",
+  "undeletable",
 ]);
 
 /** The operations of one device, one after the other. */
@@ -57,6 +57,8 @@ export class Lane {
   #running: Promise<void> | null = null;
   /** Ends the waiting for a release. */
   #release: AbortController | null = null;
+  /** If the undoing that runs fails, it is given up. */
+  #givenUp = false;
   /** Nothing new is looked at. */
   #stopping = false;
   #onRest: (() => void) | null = null;
@@ -144,6 +146,24 @@ export class Lane {
     this.#happened({ type: "close" });
   }
 
+  /** Something has happened by which an undoing that had failed may succeed now. */
+  help(): void {
+    if (this.#state.paused) this.#happened({ type: "helped" });
+  }
+
+  /**
+   * Tries nothing more about what cannot be undone: what is left stays.
+   * @returns why it could not be undone; null when it is not stuck, and nothing was done
+   */
+  giveUp(): string | null {
+    const { stuck, paused } = this.#state;
+    if (stuck === null) return null;
+    // A try that is under way may yet succeed.
+    if (paused) this.#happened({ type: "given-up" });
+    else this.#givenUp = true;
+    return stuck;
+  }
+
   /**
    * Looks at nothing new, and resolves when what is under way has come to rest. What is not done
    * after `graceMs` milliseconds is told to stop and left as the journal has it. The device stays
@@ -172,7 +192,8 @@ export class Lane {
   }
 
   #atRest(): boolean {
-    return RESTING.has(this.#state.phase) && this.#unfinished === 0 && this.#running === null;
+    const { phase, paused } = this.#state;
+    return (paused || RESTING.has(phase)) && this.#unfinished === 0 && this.#running === null;
   }
 
   /** Never rejects. Its end and the last look at `#dirty` are one step: no touch gets lost. */
@@ -292,7 +313,11 @@ export class Lane {
       case "add":
         return this.#run((signal) => actions.add(signal), "add-done", addFailure);
       case "remove":
-        return this.#run((signal) => actions.remove(signal), "remove-done", removeFailure);
+        return this.#run(
+          (signal) => actions.remove(signal, effect.again ?? false),
+          "remove-done",
+          removeFailure,
+        );
       case "await-orphans":
         this.#answer(actions.awaitOrphans(effect.ms), { type: "orphans-gone" }, (error) => {
           this.#dispatch({ type: "trouble", effect: effect.do, error });
@@ -326,7 +351,7 @@ export class Lane {
         }
         return;
       case "publish-error":
-        return await actions.publishError(effect.error, effect.busy ?? false);
+        return await actions.publishError(effect.error, effect);
       case "close-backend":
         return await actions.closeBackend();
       case "await-release":
@@ -412,6 +437,8 @@ export class Lane {
       this.#running = null;
       this.#abort = null;
       this.#happened(event);
+      if (this.#givenUp && this.#state.paused) this.#happened({ type: "given-up" });
+      if (this.#state.stuck === null) this.#givenUp = false;
       if (this.#atRest()) this.#onRest?.();
     });
   }

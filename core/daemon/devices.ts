@@ -1,9 +1,11 @@
 /** All devices of a driver domain, a lane each. */
 import { coded } from "../messages/table.ts";
-import { backendPath, type DeviceId } from "../xen/device_id.ts";
+import { backendPath, type DeviceId, deviceName } from "../xen/device_id.ts";
 import { deviceLabel } from "../xen/device_label.ts";
 import { DEFAULT_TIMES, type LifecycleTimes } from "../xen/times.ts";
 import type { LifecycleRules, LifecycleState, Phase } from "../lifecycle/state.ts";
+import { PHASE_WORDS } from "../lifecycle/phase_words.ts";
+import { GiveUpRefused } from "./control/methods.ts";
 import { Lane } from "./device_lane.ts";
 import type { Cancel } from "../../platform/types.ts";
 import { openLog } from "../log/log.ts";
@@ -47,6 +49,8 @@ export interface DeviceReport {
   readonly busy: boolean;
   /** Why it failed, or null. */
   readonly error: string | null;
+  /** Why it cannot be undone, and by which name it could be given up; or null. */
+  readonly stuck: { readonly why: string; readonly name: string } | null;
 }
 
 interface Entry {
@@ -114,8 +118,9 @@ export class Devices {
   /** How all are, in no particular order. */
   reports(): DeviceReport[] {
     return [...this.#lanes.values()].map(({ id, lane }) => {
-      const { state: { phase, error }, phaseMs, busy } = lane;
-      return { label: this.names.subjectOf(id).label, phase, phaseMs, busy, error };
+      const { state: { phase, error, stuck: why }, phaseMs, busy } = lane;
+      const stuck = why === null ? null : { why, name: deviceName(id) };
+      return { label: this.names.subjectOf(id).label, phase, phaseMs, busy, error, stuck };
     });
   }
 
@@ -208,6 +213,37 @@ export class Devices {
       this.#nextCheck %= keys.length;
       this.#lanes.get(keys[this.#nextCheck++]!)?.lane.check();
     }
+  }
+
+  /** Something has changed by which what could not be undone may be undone now. */
+  helpStuck(): void {
+    for (const { lane } of this.#lanes.values()) lane.help();
+  }
+
+  /**
+   * Gives up a device that cannot be undone: what is left of it stays.
+   * @param name as in the journal (`vbd/7/51712`)
+   * @returns what was done, for people
+   * @throws GiveUpRefused when there is no such device, or it is not stuck
+   */
+  giveUp(name: string): string {
+    const entry = [...this.#lanes.values()].find(({ id }) => deviceName(id) === name);
+    const why = entry?.lane.giveUp() ?? null;
+    if (why !== null) return `${name}: given up; it could not be undone: ${why}`;
+    if (entry !== undefined) {
+      const { phase } = entry.lane.state;
+      throw new GiveUpRefused(`${name} is not stuck: ${PHASE_WORDS[phase]}`);
+    }
+    if (this.#parts.journal.get(name) === undefined) {
+      throw new GiveUpRefused(
+        `there is no device ${name.slice(0, 100)}; expected KIND/DOMID/DEVID, such as vbd/7/51712`,
+        true,
+      );
+    }
+    // Of a kind that no plugin serves now.
+    this.#parts.journal.drop(name);
+    this.#log.warning(`${name}: given up, as was asked for: its record is dropped`);
+    return `${name}: given up; no plugin serves its kind now, and its record is dropped`;
   }
 
   /** Closes all devices as a toolstack would; resolves when all are gone, or after `ms`. */
@@ -303,6 +339,8 @@ export class Devices {
       this.#parts.onChange?.(id);
       this.#parts.onGuest?.(id.frontendDomid);
       this.#onFewer?.();
+      // What it held may have been in the way.
+      this.helpStuck();
     });
     const entry = { id, lane, actions };
     this.#lanes.set(key, entry);
@@ -316,5 +354,5 @@ export class Devices {
 
 /** Whether there is something left to close. */
 function isOpen(state: LifecycleState): boolean {
-  return !["failed", "busy", "absent", "stuck"].includes(state.phase);
+  return !["failed", "busy", "absent", "undeletable"].includes(state.phase) && !state.paused;
 }

@@ -28,8 +28,11 @@ export interface LaneActions {
    * @throws Refused when what it needs is in use
    */
   add(signal: AbortSignal): Promise<void>;
-  /** Undoes what `add` did, also when it failed half way. Must not assume anything to be there. */
-  remove(signal: AbortSignal): Promise<void>;
+  /**
+   * Undoes what `add` did, also when it failed half way. Must not assume anything to be there.
+   * @param again it has failed before: what still runs of that is ended first
+   */
+  remove(signal: AbortSignal, again?: boolean): Promise<void>;
   /**
    * Learns what `remove` will need, of a device set up under an earlier daemon, and gives it an attach
    * id if it has none; returns that, or null when that could not be done.
@@ -50,8 +53,8 @@ export interface LaneActions {
   signalClosing(): Promise<void>;
   /** Asks for removal as a toolstack does. */
   requestClose(): Promise<void>;
-  /** @param busy as a refusal, since something is in use */
-  publishError(error: string, busy: boolean): Promise<void>;
+  /** Lets guest and toolstack see why something failed. */
+  publishError(error: string, how?: ErrorPublication): Promise<void>;
   closeBackend(): Promise<void>;
   /**
    * Resolves when the kernel has unregistered the device.
@@ -73,6 +76,16 @@ export interface LaneActions {
   ): void;
   /** Told after each change of phase. */
   changed?(before: Phase, state: LifecycleState): void;
+}
+
+/** How an error is published. */
+export interface ErrorPublication {
+  /** As a refusal, since something is in use. */
+  readonly busy?: boolean;
+  /** What is said already stays, and this follows. */
+  readonly besides?: boolean;
+  /** Also in a directory that is not the one that was set up. */
+  readonly another?: boolean;
 }
 
 /** An add that was stopped, and had failed by itself before. */

@@ -28,7 +28,7 @@ export function rulesOf(table: readonly Row[] = TABLE): Rule[] {
   return table.flatMap((row) =>
     row.from.map((from): Rule => ({
       from,
-      to: row.to,
+      to: row.to ?? from,
       on: row.on,
       when: row.when ?? [],
       effects: effectsOf(row),

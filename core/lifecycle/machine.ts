@@ -68,7 +68,8 @@ export function transition(
 }
 
 function take(row: Row, state: LifecycleState, event: LifecycleEvent, rules: LifecycleRules): Step {
-  const stopped = TIMERS[state.phase].filter((timer) => !TIMERS[row.to].includes(timer))
+  const to = row.to ?? state.phase;
+  const stopped = TIMERS[state.phase].filter((timer) => !TIMERS[to].includes(timer))
     .map((timer): Effect => ({ do: "stop-timer", timer }));
   const told = row.tells?.(state, event, rules);
   const isNews = told !== undefined && !state.told.includes(told.text);
@@ -80,10 +81,10 @@ function take(row: Row, state: LifecycleState, event: LifecycleEvent, rules: Lif
     error: failure?.error ?? state.error,
     told: isNews ? [...state.told, told.text].slice(-TOLD_MAX) : state.told,
     ...row.set?.(event, state),
-    phase: row.to,
+    phase: to,
   };
   // A life has ended: the next one starts with nothing but what is in the store.
-  if (row.to === "absent") {
+  if (to === "absent") {
     const { observation, asked } = next;
     return { state: { ...INITIAL, observation, asked }, effects };
   }
@@ -133,8 +134,10 @@ function rowsOf(
 function learn(state: LifecycleState, event: LifecycleEvent): LifecycleState {
   switch (event.type) {
     case "seen": {
-      const [before, now] = [state.observation.attachId, event.observation.attachId];
-      return { ...state, observation: event.observation, anew: before !== null && now !== before };
+      const { observation } = event;
+      const { attachId, present } = state.observation;
+      const anew = attachId !== null && observation.attachId !== attachId;
+      return { ...state, observation, anew, turned: observation.present !== present };
     }
     case "close":
       return { ...state, asked: true };

@@ -23,7 +23,7 @@ export const PHASE_WORDS: Readonly<Record<Phase, string>> = {
   finishing: "its directory is gone; still being undone",
   holding: "undone; the toolstack is given time to see it closed",
   deleting: "undone; its directory is being deleted",
-  stuck: "undone; its directory cannot be deleted yet",
+  undeletable: "undone; its directory cannot be deleted yet",
 };
 
 /** The phase that a name is of, or undefined. */

@@ -45,7 +45,7 @@ export type Phase =
   /** The directory is being deleted. */
   | "deleting"
   /** All undone, but the directory could not be deleted: tried again with every look. */
-  | "stuck";
+  | "undeletable";
 
 /** What of a device's life outlives the daemon: it is in the journal. */
 export type Stage =
@@ -94,6 +94,10 @@ export type LifecycleEvent =
   /** It ended because of `abort-add`, and did not fail by itself. */
   | { readonly type: "add-stopped"; readonly how: string }
   | { readonly type: "remove-done" }
+  /** Something has happened by which an undoing that had failed may succeed now. */
+  | { readonly type: "helped" }
+  /** A person wants nothing more to be tried about what cannot be undone. */
+  | { readonly type: "given-up" }
   | { readonly type: "remove-failed"; readonly error: string }
   /** It ended because of `leave-directory`, and has to be done again. */
   | { readonly type: "remove-stopped" }
@@ -124,7 +128,7 @@ export type FailureType =
   | "trouble";
 
 /** Name of a timer; each device has at most one of each. */
-export type TimerName = "wait" | "destroy" | "linger" | "hold" | "budget" | "patience";
+export type TimerName = "wait" | "destroy" | "linger" | "hold" | "budget" | "patience" | "retry";
 
 /** What a device's life leads to, and from. */
 export type Milestone = "connected" | "removed";
@@ -164,8 +168,11 @@ export type Effect =
   | { readonly do: "abort-add" }
   /** Waits until what it was refused for may be free: `released`. Over when the phase is. */
   | { readonly do: "await-release" }
-  /** Calls the plugin: `remove-done`, `remove-failed` or `remove-stopped`. */
-  | { readonly do: "remove" }
+  /**
+   * Calls the plugin: `remove-done`, `remove-failed` or `remove-stopped`.
+   * @property again it has failed before: what still runs of that is ended first
+   */
+  | { readonly do: "remove"; readonly again?: boolean }
   /**
    * Keeps the device's nodes, and stops the `remove` that runs on them: the directory is about to be
    * deleted, and another `remove` goes on without it.
@@ -182,8 +189,16 @@ export type Effect =
   /**
    * Makes sure that `hotplug-status` and `hotplug-error` tell of the failure.
    * @property busy as a refusal
+   * @property besides what is said already stays, and this follows
+   * @property another in the directory that has taken the place of the one that was set up
    */
-  | { readonly do: "publish-error"; readonly error: string; readonly busy?: boolean }
+  | {
+    readonly do: "publish-error";
+    readonly error: string;
+    readonly busy?: boolean;
+    readonly besides?: boolean;
+    readonly another?: boolean;
+  }
   /** Asks for removal as a toolstack does: `online`=0, state Closing. */
   | { readonly do: "request-close" }
   /** Takes the backend to Closing: the device no longer works. */
@@ -214,6 +229,8 @@ export interface LifecycleState {
   readonly observation: Observation;
   /** Whether the directory had an attach id at the look before, and not that one now: it is another one. */
   readonly anew: boolean;
+  /** Whether there was a directory at the look before and is none now, or the other way round. */
+  readonly turned: boolean;
   /** Whether an `add` may hold something that only `remove` gives back. */
   readonly acquired: boolean;
   /** Whether that `add` has succeeded. */
@@ -236,6 +253,12 @@ export interface LifecycleState {
   readonly freed: boolean;
   /** Of one that is tried again: if it is refused, its backend is to be closed at once. */
   readonly overtime: boolean;
+  /** Why undoing it failed, until it succeeds or is given up; else null. */
+  readonly stuck: string | null;
+  /** How often in a row it failed. */
+  readonly tries: number;
+  /** Of one that is stuck: it is not being tried just now. */
+  readonly paused: boolean;
   /** The failures that were told last: one of them is not told again. */
   readonly told: readonly string[];
 }
@@ -245,6 +268,7 @@ export const INITIAL: LifecycleState = {
   phase: "absent",
   observation: ABSENT,
   anew: false,
+  turned: false,
   acquired: false,
   complete: false,
   attachId: null,
@@ -256,6 +280,9 @@ export const INITIAL: LifecycleState = {
   busy: false,
   freed: false,
   overtime: false,
+  stuck: null,
+  tries: 0,
+  paused: false,
   told: [],
 };
 

@@ -77,6 +77,12 @@ export const guards = {
   busy: (state: LifecycleState): boolean => state.busy,
   freed: (state: LifecycleState): boolean => state.freed,
   overtime: (state: LifecycleState): boolean => state.overtime,
+  /** Undoing it failed, and is to be tried again. */
+  paused: (state: LifecycleState): boolean => state.paused,
+  stuck: (state: LifecycleState): boolean => state.stuck !== null,
+  turned: (state: LifecycleState): boolean => state.turned,
+  /** Its directory does not say that it has failed. */
+  unsaid: ({ observation }: LifecycleState): boolean => observation.report !== "failed",
   qemu: (_: LifecycleState, rules: LifecycleRules): boolean => rules.servedByQemu,
   independent: (_: LifecycleState, rules: LifecycleRules): boolean => rules.removesWithoutDirectory,
   "was-adding": was("adding"),
@@ -110,7 +116,8 @@ export type Row =
 interface RowBase {
   readonly from: readonly Phase[];
   readonly when?: readonly GuardName[];
-  readonly to: Phase;
+  /** Absent: it stays where it is. */
+  readonly to?: Phase;
   readonly effects?: (
     state: LifecycleState,
     event: LifecycleEvent,
@@ -132,19 +139,19 @@ export const TIMERS: Readonly<Record<Phase, readonly TimerName[]>> = {
   adding: ["patience"],
   connected: [],
   aborting: [],
-  undoing: ["budget", "patience"],
-  redoing: ["budget"],
+  undoing: ["budget", "patience", "retry"],
+  redoing: ["budget", "retry"],
   failed: [],
   busy: ["patience"],
   closing: ["destroy"],
   lingering: ["linger"],
   settling: ["hold", "budget"],
-  removing: ["hold", "budget"],
-  overdue: [],
-  finishing: [],
+  removing: ["hold", "budget", "retry"],
+  overdue: ["retry"],
+  finishing: ["retry"],
   holding: ["hold"],
   deleting: [],
-  stuck: [],
+  undeletable: [],
 };
 
 /**
@@ -218,7 +225,7 @@ function keepOpen(_: LifecycleState, __: LifecycleEvent, { times }: LifecycleRul
 const awaitRelease: Effect = { do: "await-release" };
 const refused: Effect = { do: "note", stage: "failed", busy: true };
 /** Sets up what was refused, in the directory in which it was. */
-const again: readonly Effect[] = [{ do: "cleanse", keep: true }, { do: "record", again: true }];
+const takeUp: readonly Effect[] = [{ do: "cleanse", keep: true }, { do: "record", again: true }];
 const takenUp = () => ({ busy: false, freed: false, error: null });
 
 /** What is told next is news, whatever it was before. */
@@ -275,13 +282,53 @@ const fresh = () => ({
 /** What `remove` has given back. */
 const released = () => ({ acquired: false });
 
-/** The same whether `remove` succeeds or not: nothing more can be done about what it left. */
-function removeEnds(what: string, row: RowBase): Row[] {
+/** Phases in which `remove` runs, or has failed and is to run again. */
+const UNDOING: readonly Phase[] = ["undoing", "redoing", "removing", "overdue", "finishing"];
+
+/** It is not stuck any more. */
+const unstuck = { stuck: null, tries: 0, paused: false } as const;
+
+/** What follows when nothing is held any more, or a person has given it up: what was left stays. */
+function removeEnds(row: RowBase): Row[] {
+  const { effects = () => [], set = () => ({}) } = row;
+  const ends: RowBase = { ...row, set: (...args) => ({ ...set(...args), ...unstuck }) };
   return [
-    { ...row, on: "remove-done" },
-    { ...row, on: "remove-failed", tells: failed("warning", what, "removal-failed") },
+    {
+      ...ends,
+      on: "remove-done",
+      effects: (...args) => [
+        ...(args[0].stuck === null ? [] : [report("undone at last")]),
+        ...effects(...args),
+      ],
+    },
+    {
+      ...ends,
+      on: "given-up",
+      when: [...row.when ?? [], "paused"],
+      tells: (state) => ({
+        level: "warning",
+        text: coded(
+          "setup-left",
+          `given up, as was asked for: what is left of it stays (${state.stuck})`,
+        ),
+      }),
+    },
   ];
 }
+
+/** What has failed, in words, while it is undone. */
+function undoFailed({ phase, busy }: LifecycleState, event: LifecycleEvent): string {
+  const what = phase !== "undoing"
+    ? "undoing it failed"
+    : `undoing the ${busy ? "refused" : "failed"} setup failed too`;
+  return `${what}, and is tried again: ${errorOf(event)}`;
+}
+
+const again: readonly Effect[] = [
+  { do: "stop-timer", timer: "retry" },
+  { do: "remove", again: true },
+];
+const triedAgain = () => ({ paused: false });
 
 /** The table: order matters, the first row that fits decides. */
 export const TABLE: readonly Row[] = [
@@ -581,22 +628,85 @@ export const TABLE: readonly Row[] = [
     ];
   }),
 
+  // An undoing that failed is not done: record, claim and lane stay, and it is tried again.
+  {
+    from: UNDOING,
+    on: "remove-failed",
+    tells: (state, event) => ({
+      level: "warning",
+      text: coded("removal-failed", undoFailed(state, event)),
+    }),
+    effects: (state, event, rules) => {
+      const text = undoFailed(state, event);
+      const { retry, retryMost } = rules.times;
+      const isThere = state.observation.present && !guards.replaced(state);
+      const isNews = isThere && state.stuck !== errorOf(event);
+      // What was never set up is to be seen closed all the same.
+      const isFirst = state.phase === "undoing" && !state.busy && state.stuck === null;
+      return [
+        ...(isNews ? [{ do: "publish-error", error: text, besides: true }] as const : []),
+        ...(isFirst ? [closeBackend] : []),
+        {
+          do: "start-timer",
+          timer: "retry",
+          ms: Math.min(retry * 2 ** Math.min(state.tries, 30), Math.max(retry, retryMost)),
+        },
+      ];
+    },
+    set: (event, state) => ({
+      stuck: errorOf(event),
+      tries: state.tries + 1,
+      paused: true,
+      // What its setup failed with is remembered as such.
+      error: state.error,
+    }),
+  },
+  ...(["retry-expired", "helped"] as const).map((on): Row => ({
+    from: UNDOING,
+    on,
+    when: ["paused"],
+    effects: () => again,
+    set: triedAgain,
+  })),
+  // It may have been in the way.
+  {
+    from: UNDOING,
+    on: "seen",
+    when: ["paused", "turned"],
+    effects: () => again,
+    set: triedAgain,
+  },
+  // Another one in its place is not served beside it, and whoever made it learns why.
+  {
+    from: UNDOING,
+    on: "seen",
+    when: ["stuck", "replaced", "undisputed", "unsaid"],
+    effects: (state) => [{
+      do: "publish-error",
+      error:
+        `not served yet: undoing the attach before it failed, and is tried again: ${state.stuck}`,
+      busy: true,
+      another: true,
+    }],
+    set: (_, state) => ({ error: state.error }),
+  },
+
   // A failed setup is undone; the directory stays, its fate is the toolstack's.
-  ...removeEnds("undoing the refused setup failed", {
+  ...removeEnds({
     from: ["undoing"],
     when: ["busy", "overtime"],
     to: "busy",
     effects: () => [refused, closeBackend, awaitRelease],
     set: () => ({ ...released(), overtime: false }),
   }),
-  ...removeEnds("undoing the refused setup failed", {
+  ...removeEnds({
     from: ["undoing"],
     when: ["busy"],
     to: "busy",
     effects: (...args) => [refused, ...keepOpen(...args), awaitRelease],
     set: released,
   }),
-  ...removeEnds("undoing the failed setup failed too", {
+  ...removeEnds({
     from: ["undoing"],
     to: "failed",
     effects: () => [note("failed"), closeBackend],
@@ -638,7 +748,7 @@ export const TABLE: readonly Row[] = [
     from: [phase],
     on: "remove-stopped",
     to: phase,
-    effects: () => [remove],
+    effects: () => [{ do: "remove", again: true }],
   })),
   {
     from: ["failed", "busy"],
@@ -648,11 +758,12 @@ export const TABLE: readonly Row[] = [
     effects: () => [drop, forget],
   },
   {
-    from: ["failed", "busy", "closing", "stuck"],
+    from: ["failed", "busy", "closing", "undeletable"],
     on: "seen",
     when: ["replaced", "clean"],
     to: "waiting",
-    effects: () => [drop],
+    // It may have been told why it had to wait.
+    effects: ({ observation }) => observation.report === "failed" ? [cleanse, drop] : [drop],
     set: fresh,
   },
   // Another one in its place, of which nobody knows yet why it fails.
@@ -703,7 +814,7 @@ export const TABLE: readonly Row[] = [
     on: "seen",
     when: ["freed", "ready"],
     to: "recording",
-    effects: () => again,
+    effects: () => takeUp,
     set: takenUp,
   },
   // Whether it can be served by now is to be seen.
@@ -726,7 +837,7 @@ export const TABLE: readonly Row[] = [
   })),
 
   // What was half done, or done for a directory that is no more, is undone; then all starts anew.
-  ...removeEnds("undoing it failed", {
+  ...removeEnds({
     from: ["redoing"],
     to: "waiting",
     effects: () => [cleanse, drop],
@@ -918,29 +1029,33 @@ export const TABLE: readonly Row[] = [
       ),
     }),
   },
-  ...removeEnds("its removal failed", {
+  ...removeEnds({
     from: ["removing"],
     when: ["held"],
     to: "deleting",
     effects: () => [note("removed"), { do: "delete" }],
     set: released,
   }),
-  ...removeEnds("its removal failed", {
+  ...removeEnds({
     from: ["removing"],
     to: "holding",
     effects: () => [note("removed")],
     set: released,
   }),
-  ...removeEnds("its removal failed", {
+  ...removeEnds({
     from: ["overdue"],
     to: "deleting",
     effects: () => [note("removed")],
     set: released,
   }),
-  ...removeEnds("its removal failed", {
+  ...removeEnds({
     from: ["finishing"],
     to: "absent",
-    effects: () => [drop, reached("removed"), forget],
+    // One that has come meanwhile was told why it had to wait.
+    effects: ({ stuck }) => [
+      ...(stuck === null ? [] : [cleanse]),
+      ...[drop, reached("removed"), forget],
+    ],
   }),
   { from: ["overdue"], on: "deleted", to: "finishing" },
   { from: ["overdue"], on: "delete-refused", to: "removing", set: byForce },
@@ -977,18 +1092,18 @@ export const TABLE: readonly Row[] = [
   {
     from: ["deleting"],
     on: "delete-failed",
-    to: "stuck",
+    to: "undeletable",
     tells: failed("warning", "removed, but its directory cannot be deleted", "directory-stays"),
   },
   {
-    from: ["stuck"],
+    from: ["undeletable"],
     on: "seen",
     when: ["unwanted"],
     to: "deleting",
     effects: () => [{ do: "delete" }],
   },
   {
-    from: ["stuck"],
+    from: ["undeletable"],
     on: "seen",
     when: ["wanted"],
     to: "waiting",

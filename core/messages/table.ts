@@ -86,6 +86,11 @@ const TABLE = {
       "Install it, or correct the name. It must lie in a directory that `--scripts` names, belong " +
       "to root as all directories above it, and nobody else may write there.",
   },
+  "daemon-silent": {
+    status: 12,
+    problem: "No daemon answers in the run directory.",
+    repair: "See whether it runs, and with which `--run-dir`.",
+  },
   "no-answer": {
     status: 12,
     problem: "The driver domain did nothing.",
@@ -237,8 +242,10 @@ const TABLE = {
       "The log says what is waited for. See whether the storage answers, and what the script does.",
   },
   "removal-failed": {
-    problem: "The device could not be undone.",
-    repair: "The message has the cause. Mend that, and remove by hand what is left.",
+    problem: "The device could not be undone. That is tried again, at least each minute.",
+    repair:
+      "The message has the cause: mend that. `xdevd give-up` ends the trying; what is left is " +
+      "then to be removed by hand.",
   },
   "directory-stays": {
     problem: "The device is undone, and its directory in the store cannot be deleted.",

@@ -133,6 +133,20 @@ export const TIMES = {
       "event would tell that it is released (a mount, say).",
     source: "none of Xen's",
   },
+  retry: {
+    ms: 1_000,
+    min: 100,
+    max: 3_600_000,
+    meaning: "How long after an undoing that failed it is tried again; twice as long each time.",
+    source: "none of Xen's, which never does",
+  },
+  retryMost: {
+    ms: 60_000,
+    min: 100,
+    max: 3_600_000,
+    meaning: "The longest pause between two such tries.",
+    source: "none of Xen's, which never does",
+  },
   resync: {
     ms: 45_000,
     min: 1_000,

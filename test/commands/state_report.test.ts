@@ -9,6 +9,7 @@ const report = (devid: number, more: Partial<DeviceReport> = {}): DeviceReport =
   phaseMs: 1000,
   busy: false,
   error: null,
+  stuck: null,
   ...more,
 });
 

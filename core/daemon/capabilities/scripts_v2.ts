@@ -108,10 +108,11 @@ export class HotplugV2 {
   }
 
   /**
-   * `remove` if it was added, then `unprepare` unless somebody else uses what is prepared.
+   * `remove` if it was added, then `unprepare` unless somebody else uses what is prepared. An
+   * `unprepare` that fails is done all the same: so the convention has it.
    * @param copy nodes to run it on, since the directory is gone
    * @param reason what `hotplug-error` says already
-   * @throws Error with the first failure, when all was done
+   * @throws Error when `remove` fails, and has to be done again
    */
   async remove(
     script: string,
@@ -119,26 +120,19 @@ export class HotplugV2 {
     copy: Readonly<Record<string, string>> | undefined,
     reason?: string,
   ): Promise<void> {
-    const failures: unknown[] = [];
-    const attempt = async (work: () => Promise<void>) => {
-      try {
-        await work();
-      } catch (error) {
-        signal.throwIfAborted();
-        failures.push(error);
-      }
-    };
     await this.#exclusively(signal, async (session) => {
       await this.#restoreLost(session, script);
       const attached = session.record?.attached === true;
-      if (attached) await attempt(() => this.#withBackend(copy, (path) => session.remove(path)));
+      if (attached) await this.#withBackend(copy, (path) => session.remove(path));
       if (attached) await this.#restoreParams(session.target.params);
       // Killed before that, an earlier one has left it to us.
       else if (this.#progress === "adding") await this.#restoreParams(this.#recordedTarget);
-      await attempt(() => session.release());
+      await session.release().catch((error) => {
+        signal.throwIfAborted();
+        this.#log.warning((error as Error).message);
+      });
     }, reason);
     if (this.#progress !== undefined) this.#note("done");
-    if (failures.length > 0) throw failures[0];
   }
 
   async #prepare(session: V2Session, script: string): Promise<void> {

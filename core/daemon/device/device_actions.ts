@@ -5,7 +5,7 @@
 import { type DeviceId, frontendPath } from "../../xen/device_id.ts";
 import type { LifecycleState, Milestone, Phase, Stage } from "../../lifecycle/state.ts";
 import type { Observation } from "../../lifecycle/observation.ts";
-import { type LaneActions, Refused } from "../lane_actions.ts";
+import { type ErrorPublication, type LaneActions, Refused } from "../lane_actions.ts";
 import { type Log, oneLine } from "../../log/log.ts";
 import type { Findings, ProofOfSetup } from "../../../contract/v1/plugin.ts";
 import { busyOf, checkAnswer } from "../plugin/guard.ts";
@@ -196,11 +196,11 @@ export class DeviceActions implements LaneActions {
     signal.removeEventListener("abort", cancel);
   }
 
-  async awaitOrphans(ms: number): Promise<void> {
+  async awaitOrphans(ms: number, whose = "an earlier daemon"): Promise<void> {
     const { operation } = this.#record;
     if (operation === null) return;
     if (await this.#parts.orphans.ended(operation, ms)) {
-      this.#log.warning("processes that an earlier daemon had started were ended");
+      this.#log.warning(`processes that ${whose} had started were ended`);
     }
   }
 
@@ -260,7 +260,9 @@ export class DeviceActions implements LaneActions {
     this.#pause.end();
   }
 
-  async remove(signal: AbortSignal): Promise<void> {
+  async remove(signal: AbortSignal, again = false): Promise<void> {
+    // A script that was left behind may still be at it.
+    if (again) await this.awaitOrphans(0, "an undoing that failed");
     await this.#writer.writes(
       this.#caller.inSlot(signal, () => this.#caller.remove(signal)),
     );
@@ -316,8 +318,8 @@ export class DeviceActions implements LaneActions {
     await this.#writer.requestClose();
   }
 
-  async publishError(error: string, busy: boolean): Promise<void> {
-    await this.#writer.publishError(error, busy);
+  async publishError(error: string, how: ErrorPublication = {}): Promise<void> {
+    await this.#writer.publishError(error, how);
   }
 
   async closeBackend(): Promise<void> {

@@ -1,5 +1,6 @@
 /** What the daemon writes into one device's directory; each write makes the next look read all anew. */
 import type { DeviceId } from "../../xen/device_id.ts";
+import type { ErrorPublication } from "../lane_actions.ts";
 import type { StoreClient } from "../../xenstore/client.ts";
 import { publishDisconnected } from "../../requests/driver/steps.ts";
 import {
@@ -57,9 +58,10 @@ export class DeviceWriter {
     await this.writes(requestClose(this.#store, this.#of.id, this.#of.attachId()));
   }
 
-  async publishError(error: string, busy: boolean): Promise<void> {
+  async publishError(error: string, how: ErrorPublication): Promise<void> {
     const { id } = this.#of;
-    await this.writes(publishError(this.#store, id, error, this.#of.attachId(), busy));
+    const attachId = how.another ? null : this.#of.attachId();
+    await this.writes(publishError(this.#store, id, error, attachId, how));
   }
 
   /** @returns what `hotplug-status` said instead; null when there is nothing to be said */

@@ -19,7 +19,7 @@ const ENDING: ReadonlySet<Phase> = new Set<Phase>([
   "finishing",
   "holding",
   "deleting",
-  "stuck",
+  "undeletable",
 ]);
 
 function isEnding(stage: Stage, phase: Phase | undefined): boolean {

@@ -9,6 +9,7 @@ import { parseState, XenbusState } from "../../xen/states.ts";
 import { isWeak } from "../../hotplug/run_script.ts";
 import { oneLine } from "../../log/log.ts";
 import { absentOrHidden, type NodeAccess } from "../../xenstore/access.ts";
+import type { ErrorPublication } from "../lane_actions.ts";
 import type { StoreClient } from "../../xenstore/client.ts";
 import { readAttachId } from "./attach_id.ts";
 import { reportOf, visible } from "./observe.ts";
@@ -76,23 +77,31 @@ export async function requestClose(
   });
 }
 
+/** Between two errors that are published one beside the other. */
+const BESIDES = "; and then: ";
+
 /**
  * Makes sure that a failed add can be seen: `hotplug-status` says `error` (or `busy`, if the script
  * said so) and `hotplug-error` says why. What the script wrote stands, unless it names no cause.
+ * @param how `besides`: the error is put behind what is said, in place of what was put there so before
  */
 export async function publishError(
   store: StoreClient,
   id: DeviceId,
   error: string,
   attachId: string | null,
-  busy = false,
+  { busy = false, besides = false }: ErrorPublication = {},
 ): Promise<void> {
   const directory = backendPath(id);
   await store.transaction(async (t) => {
     if (!await hasAttachId(t, id, attachId)) return;
     const status = await t.readOptional(`${directory}/hotplug-status`);
     const words = await t.readOptional(`${directory}/hotplug-error`);
-    if (!words || isWeak(words) && !isWeak(error)) {
+    if (words && besides) {
+      // Of what failed first the beginning stays, however long both are.
+      const first = oneLine(words.split(BESIDES)[0]!, ERROR_MAX / 2);
+      await t.write(`${directory}/hotplug-error`, oneLine(first + BESIDES + error, ERROR_MAX));
+    } else if (!words || isWeak(words) && !isWeak(error)) {
       const kernel = await kernelError(t, id);
       const text = kernel === undefined ? error : `${error}; the kernel says: ${kernel}`;
       await t.write(`${directory}/hotplug-error`, oneLine(text, ERROR_MAX));

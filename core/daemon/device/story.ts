@@ -93,7 +93,8 @@ function shown(state: XenbusState | undefined): string {
 }
 
 /** What is waited for when nothing is done. */
-function waitOf({ phase, observation }: LifecycleState): string {
+function waitOf({ phase, observation, stuck, paused }: LifecycleState): string {
+  if (paused) return `another try at undoing it, which has failed: ${stuck}`;
   const state = `backend state ${shown(observation.state)}`;
   switch (phase) {
     case "recovering":

@@ -109,9 +109,16 @@ export class V2Session {
     }
   }
 
-  /** Undoes `add`, also one that failed. @throws ScriptFailed, ScriptRefused; it counts as done */
+  /** Undoes `add`, also one that failed. @throws ScriptFailed, ScriptRefused; it is to be done again */
   async remove(backendPath: string): Promise<void> {
-    await this.#undo("remove", backendPath, { attached: false });
+    await this.#begin("remove", this.#known);
+    try {
+      await this.#run("remove", this.#target.script, backendPath);
+    } catch (error) {
+      await this.#change({ running: null });
+      throw error;
+    }
+    await this.#change({ running: null, attached: false });
   }
 
   /**

@@ -37,6 +37,10 @@ const ACTIONS = {
   hang: 0.5,
   refuseDeletion: 0.2,
   trip: 0.7,
+  undoFails: 0.7,
+  retry: 1,
+  help: 0.3,
+  giveUp: 0.1,
   take: 0.7,
   release: 0.7,
   evict: 0.1,
@@ -72,6 +76,8 @@ const ENDINGS = [
   "slow to remove",
   "slow to undo",
   "in use",
+  "stuck",
+  "given up",
   "evicted",
   "cannot be deleted",
   "thought better of",
@@ -83,6 +89,11 @@ const ENDINGS = [
   "drained",
   "as it is",
 ] as const;
+
+/** Those that come to be however often it cannot be undone before. */
+const PLAIN: ReadonlySet<Ending> = new Set<Ending>([
+  ...["gone", "detached", "closed in the end", "dead", "abandoned", "as it is"] as const,
+]);
 
 /** One of them. */
 export type Ending = (typeof ENDINGS)[number];
@@ -137,6 +148,7 @@ export function walk({ steps, ending }: Walk, table?: readonly Row[], deaf?: boo
       at = world;
       // What is to fail has its place before the end.
       world.trips = 0;
+      if (!PLAIN.has(ending)) world.undoFailures = 0;
       world.release();
       end(world, ending, steps.length);
       while (world.perform());
@@ -217,6 +229,17 @@ function act(world: DeviceWorld, { action, value }: WalkStep): void {
     case "trip":
       world.trips = 1;
       return;
+    case "undoFails":
+      world.undoFailures = 1 + value % 4;
+      return;
+    case "retry":
+      world.retry();
+      return;
+    case "help":
+      return world.help();
+    case "giveUp":
+      world.giveUp();
+      return;
     case "refuseDeletion":
       world.refusals = 1;
       return;
@@ -270,6 +293,10 @@ function end(world: DeviceWorld, ending: Ending, variant: number): void {
       return slowToRemove(world, variant);
     case "in use":
       return inUse(world, variant);
+    case "stuck":
+      return stuck(world, variant);
+    case "given up":
+      return givenUp(world, variant);
     case "evicted":
       return evicted(world);
     case "slow to undo":
@@ -312,7 +339,8 @@ function ended(world: DeviceWorld, ending: string): void {
 
 function wanted(world: DeviceWorld): void {
   rest(world);
-  if (world.directory === null || world.state.asked) return;
+  // What is being closed for another's sake is closed once its nodes make sense.
+  if (world.directory === null || world.state.asked || world.state.evicted) return;
   const before = world.state;
   const failed = before.phase === "failed" && (before.attachId !== null || before.acquired);
   world.change({ online: true, state: 2, frontendPresent: true, fault: null });
@@ -440,12 +468,16 @@ function slowToRemove(world: DeviceWorld, variant: number): void {
 function inUse(world: DeviceWorld, variant: number): void {
   rest(world);
   if (world.directory !== null || world.state.asked) return;
+  let isTried = false;
   const goOn = () => {
     for (let round = 0; round < 4; round++) {
       world.look();
       while (world.perform());
       // Whether it can be undone, or not.
-      world.finish(world.running?.call !== "remove" || variant % 3 !== 1);
+      world.finish(world.running?.call !== "remove" || variant % 3 !== 1 || isTried);
+      while (world.perform());
+      // Then it is tried again.
+      isTried = world.retry();
       while (world.perform());
     }
   };
@@ -519,6 +551,190 @@ function inUse(world: DeviceWorld, variant: number): void {
   demand(world.state.phase === "connected", `${way}, but ${world.state.phase}`);
   demand(world.held && world.succeeded, "connected, but nothing is set up");
   demand(world.journal?.attachId === world.seen.attachId, "connected, but it is another directory");
+}
+
+/** The pauses between tries at undoing, in ms, by the default times. */
+const PAUSES = [1, 2, 4, 8, 16, 32, 60, 60, 60].map((seconds) => seconds * 1000);
+
+/** In which way an undoing comes about that fails. */
+const UNDOINGS = [
+  ...["failed", "refused", "refused late", "interrupted", "replaced", "detached", "held", "forced"],
+  ...["overdue", "overdue, then gone"],
+] as const;
+
+/**
+ * Something that is set up, or was to be, is undone, and that fails for as long as `undoFailures` says.
+ * @returns how that came about; null when something is in the way
+ */
+function failToUndo(world: DeviceWorld, variant: number): (typeof UNDOINGS)[number] | null {
+  rest(world);
+  if (world.directory !== null || world.state.asked || world.legacy) return null;
+  const way = UNDOINGS[variant % UNDOINGS.length]!;
+  const goOn = (rounds = 3) => {
+    for (let round = 0; round < rounds; round++) {
+      world.look();
+      while (world.perform());
+    }
+  };
+  world.refusals = 0;
+  world.taken = way.startsWith("refused");
+  world.create();
+  world.change({ state: 2 });
+  goOn();
+  demand(world.running?.call === "add", `it is not set up (${way})`);
+  if (way === "refused late") {
+    // Refused before, and tried again when its time is over.
+    world.finish(true);
+    goOn();
+    world.finish(true);
+    goOn();
+    world.release();
+    world.taken = true;
+    goOn();
+    world.expireNamed("patience");
+  }
+  world.undoFailures = Infinity;
+  if (way === "failed") world.finish(false);
+  else if (way === "refused" || way === "refused late") world.finish(true);
+  else if (way === "interrupted") {
+    world.crash();
+    goOn();
+    world.finishOrphan(false);
+  } else {
+    world.finish(true);
+    goOn();
+    demand(world.state.phase === "connected", `not connected, but ${world.state.phase}`);
+    if (way === "replaced") {
+      world.nuke();
+      world.create();
+      world.change({ state: 2 });
+    } else if (way === "forced") world.nuke();
+    else world.change({ online: false, state: 6 });
+    goOn();
+    if (way === "held") world.expire(0);
+    world.releaseKernel();
+  }
+  goOn();
+  demand(world.running?.call === "remove", `it is not undone (${way})`);
+  world.finish(true);
+  while (world.perform());
+  if (way.startsWith("overdue")) {
+    // The toolstack's patience is over while it is waited for the next try.
+    world.expireNamed("budget");
+    if (way === "overdue, then gone") { while (world.perform()); }
+  }
+  demand(world.state.paused, `it cannot be undone, but is not tried again (${way})`);
+  return way;
+}
+
+function demandKept(world: DeviceWorld, way: string): void {
+  demand(world.held && world.journal !== null, `it cannot be undone, and has no record (${way})`);
+  demand(!world.forgotten, `it cannot be undone, and is forgotten (${way})`);
+}
+
+/** It cannot be undone, for a while. */
+function stuck(world: DeviceWorld, variant: number): void {
+  const way = failToUndo(world, variant);
+  if (way === null) return;
+  demandKept(world, way);
+  const how = Math.floor(variant / UNDOINGS.length) % 4;
+  const fail = () => {
+    while (world.perform());
+    demand(world.running?.call === "remove", `it is not tried again (${way})`);
+    world.finish(true);
+    while (world.perform());
+    demandKept(world, way);
+  };
+  // That the daemon itself has deleted the directory may have helped.
+  for (let round = 0; round < 2; round++) {
+    while (world.perform());
+    world.look();
+  }
+  while (world.perform());
+  if (world.running !== null) fail();
+  for (let round = 1; round < PAUSES.length; round++) {
+    world.look();
+    while (world.perform());
+    demand(world.running === null, `it is tried again without end (${way})`);
+    world.retry();
+    fail();
+  }
+  const expected = world.pauses.map((_, index) => PAUSES[index] ?? PAUSES.at(-1));
+  demand(world.pauses.length >= PAUSES.length, `it is not tried often enough (${way})`);
+  demand(world.pauses.join(" ") === expected.join(" "), `pauses are ${world.pauses.join(" ")}`);
+  if (how === 0) {
+    // Something else is given back.
+    world.help();
+    fail();
+  } else if (how === 1) {
+    const wasThere = world.directory !== null;
+    world.nuke();
+    world.look();
+    // Nothing that changes nothing is worth another try.
+    if (wasThere) fail();
+  } else if (how === 2) {
+    world.crash();
+    for (let round = 0; round < 4; round++) {
+      world.look();
+      while (world.perform());
+      world.finishOrphan(true);
+      world.releaseKernel();
+      while (world.perform());
+    }
+    if (world.running !== null) fail();
+  }
+  if (variant % 3 === 0) {
+    // Another one in its place has to wait, and is told why.
+    world.nuke();
+    world.look();
+    while (world.perform());
+    world.finish(true);
+    while (world.perform());
+    world.create();
+    world.change({ state: 2 });
+    world.published = null;
+    for (let round = 0; round < 3; round++) {
+      world.look();
+      while (world.perform());
+      world.finish(true);
+      while (world.perform());
+    }
+    if (world.state.stuck !== null && world.journal?.attachId != null) {
+      demand(world.running?.call !== "add", `served beside what is not undone (${way})`);
+      demand(world.published !== null, `it waits, and nobody knows why (${way})`);
+      demand(world.seen.report === "failed", `it waits, and its directory does not say why`);
+    }
+    world.undoFailures = 0;
+    world.release();
+    rest(world);
+    demand(world.state.phase === "connected", `undone at last, but ${world.state.phase} (${way})`);
+    demand(world.seen.report !== "failed", `set up, and it is said that it is not (${way})`);
+  } else world.undoFailures = 0;
+  world.release();
+  world.change({ online: false, state: 6 });
+  ended(world, `stuck (${way})`);
+}
+
+/** It cannot be undone, and a person gives it up. */
+function givenUp(world: DeviceWorld, variant: number): void {
+  const way = failToUndo(world, variant);
+  if (way === null) return;
+  demandKept(world, way);
+  const { phase } = world.state;
+  demand(world.giveUp(), `it is not given up (${way})`);
+  demand(world.state.stuck === null, `given up, and still stuck (${way})`);
+  while (world.perform());
+  // Without end in sight it would not have come to rest.
+  demand(world.running === null, `given up, and tried again (${way})`);
+  if (phase === "undoing" || phase === "redoing") {
+    demand(world.state.phase !== phase, `given up, but ${phase} (${way})`);
+  }
+  if (way.startsWith("refused")) {
+    demand(world.state.phase === "busy", `refused, given up, and ${world.state.phase} (${way})`);
+  }
+  world.release();
+  world.change({ online: false, state: 6 });
+  ended(world, `given up (${way})`);
 }
 
 /** It shared what it may not share any longer. */

@@ -98,6 +98,14 @@ export class DeviceWorld {
   refusals = 0;
   /** How many of the next effects that can fail do. */
   trips = 0;
+  /** How many of the next calls of `remove` fail. */
+  undoFailures = 0;
+  /** The last remove has failed, and nobody has given up what is held. */
+  undoFailed = false;
+  /** Its nodes were kept since then: it can go on without the directory. */
+  #left = false;
+  /** The pauses before it was tried again, in ms, since it failed first. */
+  readonly pauses: number[] = [];
   readonly #failures = new Map<string, Failure>();
   #causes = 0;
   /** Whether nobody is told of a failure that no row expects. */
@@ -208,7 +216,8 @@ export class DeviceWorld {
     this.running = null;
     const isStopped = running.call === "add" ? this.#aborted : this.leaving;
     const isRefused = running.call === "add" && this.taken && (beforeAbort || !isStopped);
-    const well = ok && !isRefused && (beforeAbort || !isStopped);
+    const cannot = running.call === "remove" && this.undoFailures > 0;
+    const well = ok && !isRefused && !cannot && (beforeAbort || !isStopped);
     if (this.leaving && !well) {
       // Half done: what is held is still held.
       this.leaving = false;
@@ -217,9 +226,10 @@ export class DeviceWorld {
       return true;
     }
     this.leaving = false;
+    if (cannot) this.undoFailures--;
     this.#ends(running, well);
     const { call } = running;
-    this.#undone = call === "remove";
+    this.#undone = call === "remove" && well;
     if (well) this.#feed({ type: `${call}-done` });
     else if (isRefused) this.#feed({ type: "add-busy", error: "others use it;" });
     else if (call === "add" && this.#aborted && ok) {
@@ -227,7 +237,35 @@ export class DeviceWorld {
     } else if (call === "add") {
       const late = this.#aborted && !beforeAbort;
       this.#feed({ type: "add-failed", error: this.#cause("it fails"), late });
-    } else this.#feed({ type: "remove-failed", error: this.#cause("it cannot be undone") });
+    } else {
+      this.undoFailed = true;
+      this.#left = false;
+      this.#feed({ type: "remove-failed", error: this.#cause("it cannot be undone") });
+    }
+    return true;
+  }
+
+  /** A person wants nothing more to be tried. @returns whether there is anything to give up */
+  giveUp(): boolean {
+    if (!this.state.paused) return false;
+    // What is left of it is nobody's from now on.
+    this.held = false;
+    this.succeeded = false;
+    this.undoFailed = false;
+    this.undoFailures = 0;
+    this.#feed({ type: "given-up" });
+    return true;
+  }
+
+  /** Something else was given back. */
+  help(): void {
+    if (this.state.paused) this.#feed({ type: "helped" });
+  }
+
+  /** The pause before the next try is over. */
+  retry(): boolean {
+    if (!this.#timers.delete("retry")) return false;
+    this.#feed({ type: "retry-expired" });
     return true;
   }
 
@@ -299,6 +337,12 @@ export class DeviceWorld {
     return true;
   }
 
+  /** A certain timer is over, if it runs. */
+  expireNamed(timer: TimerName): void {
+    const at = [...this.#timers].indexOf(timer);
+    if (at >= 0) this.expire(at);
+  }
+
   releaseKernel(): boolean {
     if (!this.#kernelAwaited) return false;
     this.#kernelAwaited = false;
@@ -366,6 +410,8 @@ export class DeviceWorld {
     this.leaving = false;
     this.#owed = false;
     this.#undone = false;
+    // The next daemon begins anew with it, having waited for what still runs.
+    this.undoFailed = false;
     this.forgotten = this.journal === null && this.directory === null;
     // What a daemon has not said by then it never says.
     for (const [cause, { told }] of this.#failures) {
@@ -385,9 +431,11 @@ export class DeviceWorld {
 
   #ends(running: Running, well: boolean): void {
     if (running.call === "remove") {
-      // A failing remove gives up what is held all the same: nothing more can be done about it.
+      // What could not be undone is still held.
+      if (!well) return;
       this.held = false;
       this.succeeded = false;
+      this.undoFailed = false;
       return;
     }
     this.succeeded = well;
@@ -431,6 +479,17 @@ export class DeviceWorld {
     const failsAnew = phase === before && error !== this.state.error;
     if (phase === "failed" && (before === "absent" || before === "waiting" || failsAnew)) {
       this.#expect(error!);
+    }
+    if (event.type === "given-up" && state.stuck === null && this.state.stuck !== null) {
+      const isTold = effects.some((each) =>
+        each.do === "report" && each.level === "warning" && each.text.includes(this.state.stuck!)
+      );
+      check(isTold, "given up, and nobody is told of what is left");
+    }
+    if (event.type === "remove-failed") {
+      const isPublished = effects.some((each) => each.do === "publish-error");
+      const isOurs = state.observation.present && state.observation.attachId === state.attachId;
+      check(isPublished || !isOurs, "it cannot be undone, and its directory does not say why");
     }
     const byForce = isNew && phase === "settling" && held && !observation.present;
     const isAnother = attachId !== null && observation.attachId !== attachId;
@@ -534,6 +593,10 @@ export class DeviceWorld {
         if (effect.timer === "wait" && !this.#timers.has("wait")) {
           this.#awaited = { directory: this.directory, marked: false };
         }
+        if (effect.timer === "retry") {
+          if (this.state.tries === 1) this.pauses.length = 0;
+          this.pauses.push(effect.ms);
+        }
         this.#timers.add(effect.timer);
         return;
       case "stop-timer":
@@ -606,6 +669,10 @@ export class DeviceWorld {
           ["undoing", "removing"].includes(this.journal.stage),
           "undone without a record that it began",
         );
+        check(
+          effect.again === true || !this.undoFailed,
+          "tried again without ending what still runs",
+        );
         this.running = { call: "remove", directory: this.directory };
         this.leaving = false;
         this.#owed = false;
@@ -613,6 +680,7 @@ export class DeviceWorld {
       case "leave-directory":
         check(!this.#rules.removesWithoutDirectory, "what could go on is stopped");
         this.leaving = this.running?.call === "remove";
+        this.#left = this.undoFailed;
         return;
       case "adopt": {
         const attachId = this.journal?.attachId ?? `t${++this.#attachIds}`;
@@ -628,6 +696,7 @@ export class DeviceWorld {
           if (!this.#isOurs()) return;
           this.seen = { ...this.seen, served: false };
         } else this.seen = { ...this.seen, served: false, attachId: null };
+        this.change({ report: "none" });
         return;
       case "await-release":
         if (this.state.phase !== "busy") return;
@@ -636,7 +705,9 @@ export class DeviceWorld {
         return;
       case "publish-error":
         check(effect.error !== "", "failed without a reason");
-        this.published = effect.error;
+        // What was said first still comes first.
+        if (!effect.besides || this.published === null) this.published = effect.error;
+        if (effect.another || this.#isOurs()) this.change({ report: "failed" });
         return;
       case "request-close":
         if (!this.#isOurs()) return;
@@ -654,7 +725,8 @@ export class DeviceWorld {
         return this.#delete(effect.another ?? false);
       case "report":
         this.reports.push(effect.text);
-        if (effect.level === "info") return;
+        // Of what is given up it is told once more why.
+        if (effect.level === "info" || effect.text.startsWith("given up")) return;
         for (const [cause, { came, told }] of this.#failures) {
           if (effect.text.includes(cause)) this.#failures.set(cause, { came, told: told + 1 });
         }
@@ -696,7 +768,8 @@ export class DeviceWorld {
       }
       const goesOn = this.#rules.removesWithoutDirectory || this.leaving ||
         seen.attachId !== this.journal?.attachId;
-      const early = goesOn && this.running?.call === "remove" || this.#owed;
+      const waits = this.undoFailed && (goesOn || this.#left) && this.running === null;
+      const early = goesOn && this.running?.call === "remove" || this.#owed || waits;
       check(
         early || this.legacy || !this.#mayHold(),
         "the directory is deleted before all is undone",
