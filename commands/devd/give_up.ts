@@ -2,7 +2,7 @@
 import { systemClock } from "../../platform/clock.ts";
 import { connectStream } from "../../platform/io/stream.ts";
 import { printTo } from "../../platform/io/output.ts";
-import { CommandError, ExitCode } from "../../core/exit_codes.ts";
+import { CodedError, ExitCode } from "../../core/messages/error.ts";
 import { printable } from "../../core/log/log.ts";
 import {
   CONTROL_SOCKET,
@@ -19,7 +19,7 @@ const ANSWER_MS = 10_000;
 /**
  * Gives it up, and prints what was done.
  * @param device as the daemon's state names it: `vbd/7/51712`
- * @throws CommandError
+ * @throws CodedError
  */
 export async function giveUp(device: string, runDir: string): Promise<number> {
   const { error, parameters } = await ask(`${runDir}/${CONTROL_SOCKET}`, {
@@ -31,15 +31,15 @@ export async function giveUp(device: string, runDir: string): Promise<number> {
     return ExitCode.Success;
   }
   const reason = printable(String(parameters["reason"] ?? error));
-  throw new CommandError(
+  throw new CodedError(
+    error === `${INTERFACE}.NoSuchDevice` ? "no-such-device" : "failed",
     reason,
-    error === `${INTERFACE}.NoSuchDevice` ? ExitCode.NoDevice : ExitCode.Failure,
   );
 }
 
 async function ask(path: string, call: ControlCall): Promise<ControlAnswer> {
   const noAnswer = (why: string) =>
-    new CommandError(`no daemon answers at ${path}: ${why}`, ExitCode.NoAnswer);
+    new CodedError("daemon-silent", `no daemon answers at ${path}: ${why}`);
   const stream = await connectStream(path).catch((error: Error) => {
     throw noAnswer(error.message);
   });

@@ -22,6 +22,7 @@ export function addDevd(
   args: readonly string[],
   finish: (status: number) => void,
 ): void {
+  addGiveUp(program, finish);
   program.command("devd")
     .description("serve the devices of this driver domain (in place of `xl devd`)")
     .option("-F, --foreground", "stay in the foreground and log to the standard error")

@@ -66,6 +66,8 @@ export async function reload(
     log.error(`SIGHUP: ${(error as Error).message}`);
   }
   if (serving === null) return;
+  // Whoever sends it may have mended what was in the way.
+  serving.daemon.devices.helpStuck();
   try {
     const settings = await readSettings(options);
     const { applied, pending } = serving.settings.apply(settings);

@@ -406,9 +406,10 @@ export interface PluginOperations {
    */
   add(device: Device, signal: AbortSignal): Promise<void>;
   /**
-   * Undoes `add`. Must be idempotent (it is called again when the daemon was killed meanwhile), cope
-   * with an `add` that failed anywhere, and do without the device's nodes: by then they may be gone,
-   * and then all reads say so, even if there is a new directory of that name.
+   * Undoes `add`. Must be idempotent: it is called again when the daemon was killed meanwhile, and, for
+   * as long as it rejects, after a pause. It has to cope with an `add` that failed anywhere, and do
+   * without the device's nodes: by then they may be gone, and then all reads say so, even if there is a
+   * new directory of that name.
    */
   remove(device: Device, signal: AbortSignal): Promise<void>;
   /** Called instead of `add` for a device that was set up under an earlier daemon. */

@@ -722,28 +722,44 @@ export const TABLE: readonly Row[] = [
   },
   // The toolstack wants it removed, and does not wait for ever.
   ...(["undoing", "redoing"] as const).flatMap((phase): Row[] => {
-    const leave = (rest: Pick<RowBase, "when" | "effects">): Row => ({
+    const late = (when: readonly GuardName[], effects: readonly Effect[]): Row => ({
       from: [phase],
       on: "budget-expired",
+      when,
       to: "overdue",
       tells: warning("undoing it takes long: its directory is deleted meanwhile"),
-      ...rest,
+      effects: () => effects,
     });
-    return [
-      { from: [phase], on: "seen", when: ["detached"], to: phase, effects: limitUndoing },
+    const leave = (when: readonly GuardName[], effects: readonly Effect[]): Row[] => [
+      late(when, effects),
+      // Whoever wants it gone does not wait for the next try.
+      {
+        from: [phase],
+        on: "seen",
+        when: ["paused", ...when],
+        to: "overdue",
+        effects: () => effects,
+      },
+    ];
+    const rows = [
       ...(phase === "redoing"
-        ? [leave({
-          when: ["detached", "replaced"],
-          effects: () => [{ do: "delete", another: true }],
-        })]
+        ? [late(["detached", "replaced"], [{ do: "delete", another: true }])]
         : []),
-      leave({ when: ["detached", "independent"], effects: () => [{ do: "delete" }] }),
-      leave({
-        when: ["detached"],
-        effects: () => [{ do: "leave-directory" }, { do: "delete" }],
-      }),
+      ...leave(["detached", "independent"], [{ do: "delete" }]),
+      ...leave(["detached"], [{ do: "leave-directory" }, { do: "delete" }]),
+    ];
+    return [
+      ...rows,
+      { from: [phase], on: "seen", when: ["detached"], to: phase, effects: limitUndoing },
     ];
   }),
+  // Another one in its place waits for no longer than whoever made it wants.
+  {
+    from: ["removing", "finishing"],
+    on: "seen",
+    when: ["paused", "replaced", "detached"],
+    effects: () => [{ do: "delete", another: true }],
+  },
   ...(["overdue", "removing", "finishing"] as const).map((phase): Row => ({
     from: [phase],
     on: "remove-stopped",

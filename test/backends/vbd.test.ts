@@ -302,6 +302,16 @@ describe("vbd", () => {
     const device = disk(7);
     await vbd.add(device, patient);
     machine.script = () => Promise.reject(new Error("no store"));
+    // Xen's: nothing but the loop device was to be undone.
+    await vbd.remove(device, patient);
+    expect(device.lines.join("\n")).toContain("nothing is left of it, but no store");
+    expect(machine.loops).toEqual([]);
+  });
+
+  test("fault 19: any other remove script that fails has to run again", async () => {
+    const device = disk(7, { script: "/s/other" });
+    await vbd.add(device, patient);
+    machine.script = () => Promise.reject(new Error("no store"));
     await expect(vbd.remove(device, patient)).rejects.toThrow("no store");
     expect(machine.loops).toEqual([]);
   });

@@ -198,8 +198,7 @@ if (requireReal("version 2 scripts", { packages: xenstoredPackages })) {
       ["add", ["version", "prepare", "add", "remove", "unprepare"]],
     ];
     for (const [action, expected] of failures) {
-      for (const also of ["", "remove", "unprepare"] as const) {
-        if (also === "remove" && action === "prepare") continue;
+      for (const also of ["", "unprepare"] as const) {
         const what = also === "" ? action : `${action}, and then ${also}`;
         test(`a failing ${what}: each undoing once, and it says why`, async () => {
           await told(action, "fail");
@@ -217,17 +216,43 @@ if (requireReal("version 2 scripts", { packages: xenstoredPackages })) {
       }
     }
 
-    for (const action of ["remove", "unprepare"] as const) {
-      test(`a failing ${action} does not stop a detach`, async () => {
-        await told(action, "fail");
+    test("a failing unprepare does not stop a detach", async () => {
+      await told("unprepare", "fail");
+      await start();
+      await attach();
+      await device.reaches("hotplug-status", "connected");
+      await daemon?.says(/: connected/);
+      await detached();
+      await noHotplugDirectory();
+      expect(await actions()).toEqual(["version", "prepare", "add", "remove", "unprepare"]);
+      expect(daemon?.log).toContain("no luck with unprepare");
+    });
+
+    for (const fails of [null, "add"] as const) {
+      const what = fails === null ? "a detach" : "a failing add";
+      test(`${what}, and a remove that fails: it is called again until it succeeds`, async () => {
+        if (fails !== null) await told(fails, "fail");
+        await told("remove", "fail");
         await start();
         await attach();
-        await device.reaches("hotplug-status", "connected");
-        await daemon?.says(/: connected/);
-        await detached();
+        if (fails === null) {
+          await device.reaches("hotplug-status", "connected");
+          await daemon?.says(/: connected/);
+          await device.detach();
+        } else await device.reaches("state", "6");
+        const before = ["version", "prepare", "add"];
+        await until(
+          async () => (await actions()).length >= before.length + 2,
+          async () => `${await actions()}\n${daemon?.log}`,
+        );
+        expect(daemon?.log).toContain("no luck with remove");
+        expect(new Set((await actions()).slice(before.length))).toEqual(new Set(["remove"]));
+        await fs.rm(join(directory, "remove.fail"));
+        if (fails === null) await device.gone();
+        else await daemon?.says(/undone at last/);
         await noHotplugDirectory();
-        expect(await actions()).toEqual(["version", "prepare", "add", "remove", "unprepare"]);
-        expect(daemon?.log).toContain(`no luck with ${action}`);
+        const after = (await actions()).slice(before.length);
+        expect(after.join(" ")).toMatch(/^remove( remove)+ unprepare$/);
       });
     }
 

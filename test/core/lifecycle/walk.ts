@@ -683,6 +683,34 @@ function stuck(world: DeviceWorld, variant: number): void {
     }
     if (world.running !== null) fail();
   }
+  // Whoever wants its directory gone does not wait for the next try.
+  const detach = () => {
+    const { phase } = world.state;
+    const isReplaced = world.journal?.attachId !== world.seen.attachId;
+    world.change({ online: false, state: 6 });
+    for (let round = 0; round < 2; round++) {
+      world.look();
+      while (world.perform());
+    }
+    const goes = phase === "undoing" || phase === "redoing" || isReplaced && phase !== "overdue";
+    demand(!goes || world.directory === null, `${phase}, detached, and waited for (${way})`);
+  };
+  if (how === 3 && world.directory !== null) {
+    detach();
+    if (world.running !== null) fail();
+  }
+  if (variant % 3 === 1 && world.journal?.attachId != null) {
+    world.nuke();
+    world.look();
+    while (world.perform());
+    if (world.running !== null) fail();
+    world.create();
+    world.look();
+    while (world.perform());
+    if (world.running !== null) fail();
+    detach();
+    if (world.running !== null) fail();
+  }
   if (variant % 3 === 0) {
     // Another one in its place has to wait, and is told why.
     world.nuke();
