@@ -205,12 +205,12 @@ if (requireReal("undoing that fails", { packages: xenstoredPackages, root: true 
       const none = await giveUp("vbd/7/1");
       expect(none).toMatchObject({ code: NO_DEVICE, stdout: "" });
       expect(none.stderr).toBe(
-        "xdevd: there is no device vbd/7/1; expected KIND/DOMID/DEVID, such as vbd/7/51712\n",
+        "xdevd: there is no device vbd/7/1; expected KIND/DOMID/DEVID, such as vbd/7/51712 [no-such-device]\n",
       );
       await daemon.stop();
       const silent = await giveUp();
       expect(silent.code).toBe(NO_ANSWER);
-      expect(silent.stderr).toMatch(/^xdevd: no daemon answers at .*xdevd\.sock: ENOENT[^\n]*\n$/);
+      expect(silent.stderr).toMatch(/^xdevd: no daemon answers at .*xdevd\.sock: ENOENT[^\n]* \[daemon-silent\]\n$/);
     });
   });
 }
