@@ -210,7 +210,9 @@ if (requireReal("undoing that fails", { packages: xenstoredPackages, root: true 
       await daemon.stop();
       const silent = await giveUp();
       expect(silent.code).toBe(NO_ANSWER);
-      expect(silent.stderr).toMatch(/^xdevd: no daemon answers at .*xdevd\.sock: ENOENT[^\n]* \[daemon-silent\]\n$/);
+      expect(silent.stderr).toMatch(
+        /^xdevd: no daemon answers at .*xdevd\.sock: ENOENT[^\n]* \[daemon-silent\]\n$/,
+      );
     });
   });
 }
