@@ -1,6 +1,6 @@
 /** What the arguments of capabilities are, and how each is checked. Pure. */
-import { own } from "./own.ts";
 import type { DeviceModelProgram } from "./device_model.ts";
+import { own } from "./own.ts";
 
 /** A plugin asked for something in a wrong way; the message says what is expected. */
 export class RequestError extends Error {
@@ -29,58 +29,56 @@ export const ENTRIES_MAX = 1024;
 export const LIST_MAX = 128 * 1024;
 
 const encoder = new TextEncoder();
+const sizeOf = (value: unknown) => encoder.encode(String(value)).length;
 
-function bytesOf(value: unknown): number {
-  return encoder.encode(String(value)).length;
-}
-
-function argument<T>(told: string, check: (value: unknown) => T): Argument<T> {
+/** @param what as in `expected the node's name, a text`; `type` is the second half */
+function simple<T>(
+  told: string,
+  what: string,
+  type: string,
+  test: (value: unknown) => boolean,
+): Argument<T> {
+  const check = (value: unknown): T => {
+    if (test(value)) return value as T;
+    throw new RequestError(`expected ${what}, ${type}; this is ${shown(value)}`);
+  };
   return { told, takes: 1, read: check, check };
 }
 
-/** A text of at most {@link TEXT_MAX} bytes. @param what as in `the node's name` */
+/** A value for people, bounded. */
+function shown(value: unknown): string {
+  if (typeof value === "string") return JSON.stringify(value.slice(0, 60));
+  if (Array.isArray(value)) {
+    return typeof value[0] === "string" ? `[${shown(value[0])}, …]` : "an array";
+  }
+  return typeof value === "object" && value !== null ? "a map" : String(value);
+}
+
+/** A text. @param max in bytes */
 export function text(told: string, what = told, max = TEXT_MAX): Argument<string> {
-  return argument(told, (value) => {
-    if (typeof value !== "string") throw new RequestError(`expected ${what}, a text`);
-    if (bytesOf(value) > max) {
-      throw new RequestError(`expected ${what}, a text of at most ${max} bytes`);
-    }
-    return value;
-  });
+  const fits = (value: unknown) => typeof value === "string" && sizeOf(value) <= max;
+  return simple(told, what, `a text of at most ${max} bytes`, fits);
 }
 
 /** A text that fits a pattern. @param rule what that means, in words */
 export function pattern(told: string, what: string, form: RegExp, rule: string): Argument<string> {
-  return argument(told, (value) => {
-    if (typeof value === "string" && form.test(value)) return value;
-    const is = typeof value === "string" ? ` ${JSON.stringify(value.slice(0, 40))}` : "";
-    throw new RequestError(`${what}${is}; expected ${rule}, a text`);
-  });
+  return simple(told, what, rule, (value) => typeof value === "string" && form.test(value));
 }
 
 /** A number that is finite. */
 export function number(told: string, what = told): Argument<number> {
-  return argument(told, (value) => {
-    if (typeof value === "number" && Number.isFinite(value)) return value;
-    throw new RequestError(`expected ${what}, a number`);
-  });
+  return simple(told, what, "a number", Number.isFinite);
 }
 
 /** A boolean. */
 export function boolean(told: string, what = told): Argument<boolean> {
-  return argument(told, (value) => {
-    if (typeof value === "boolean") return value;
-    throw new RequestError(`expected ${what}, true or false`);
-  });
+  return simple(told, what, "true or false", (value) => typeof value === "boolean");
 }
 
 /** One of several words. */
 export function word<Word extends string>(...words: readonly Word[]): Argument<Word> {
-  return argument(words.map((one) => `\`${one}\``).join(" or "), (value) => {
-    const found = words.find((one) => one === value);
-    if (found === undefined) throw new RequestError(`expected ${words.join(" or ")}`);
-    return found;
-  });
+  const told = words.map((one) => `\`${one}\``).join(" or ");
+  return simple(told, words.join(" or "), "a text", (value) => words.includes(value as Word));
 }
 
 /** A map of texts, numbers and booleans. */
@@ -88,85 +86,67 @@ export function plain(
   told: string,
   what = told,
 ): Argument<Record<string, string | number | boolean>> {
-  return argument(told, (value) => {
-    const isPlain = (one: unknown) => ["string", "number", "boolean"].includes(typeof one);
-    return mapOf(value, what, isPlain, "a map of texts, numbers and booleans");
-  });
+  const types = ["string", "number", "boolean"];
+  const test = (value: unknown) => isMap(value, (one) => types.includes(typeof one));
+  return simple(told, what, `a map of texts, numbers and booleans, ${BOUNDS}`, test);
 }
 
 /** A map of texts. */
 export function texts(told: string, what = told): Argument<Record<string, string>> {
-  return argument(
-    told,
-    (value) => mapOf(value, what, (one) => typeof one === "string", "a map of texts"),
-  );
+  const test = (value: unknown) => isMap(value, (one) => typeof one === "string");
+  return simple(told, what, `a map of texts, ${BOUNDS}`, test);
 }
 
-function mapOf<T>(
-  value: unknown,
-  what: string,
-  test: (one: unknown) => boolean,
-  expected: string,
-): Record<string, T> {
-  const isMap = typeof value === "object" && value !== null && !Array.isArray(value);
-  const entries = isMap ? Object.entries(value) : [];
-  if (!isMap || !entries.every(([, one]) => test(one))) {
-    throw new RequestError(`expected ${what}, ${expected}`);
-  }
-  bound(what, entries.length, entries.flat());
-  return value as Record<string, T>;
+const BOUNDS = `of at most ${ENTRIES_MAX} entries, ${LIST_MAX} bytes`;
+
+function isMap(value: unknown, test: (one: unknown) => boolean): value is Record<string, unknown> {
+  if (typeof value !== "object" || value === null || Array.isArray(value)) return false;
+  const entries = Object.entries(value);
+  return entries.every(([, one]) => test(one)) && isBounded(entries.length, entries.flat());
 }
 
-function bound(what: string, count: number, parts: readonly unknown[]): void {
-  let bytes = 0;
-  for (const part of parts) bytes += bytesOf(part);
-  if (count <= ENTRIES_MAX && bytes <= LIST_MAX) return;
-  throw new RequestError(`expected ${what} of at most ${ENTRIES_MAX} entries, ${LIST_MAX} bytes`);
+function isBounded(count: number, parts: readonly unknown[]): boolean {
+  return count <= ENTRIES_MAX &&
+    parts.reduce<number>((sum, one) => sum + sizeOf(one), 0) <= LIST_MAX;
 }
 
 /** What a field of a map may be; those with `?` may be missing. */
 type FieldType = "text" | "number" | "boolean" | "text?" | "number?" | "boolean?";
 
-/** A map with these fields, and without others. */
+/** A map with these fields; others are not looked at. */
 export function fields<T>(what: string, types: Record<keyof T, FieldType>): Argument<T> {
-  const names = Object.entries<FieldType>(types);
-  const of = (optional: boolean) =>
-    names.filter(([, type]) => type.endsWith("?") === optional).map(([name]) => `\`${name}\``);
-  const [must, may] = [of(false).join(", "), of(true).join(", ")];
+  const all = Object.entries<FieldType>(types);
+  const named = (optional: boolean) =>
+    all.filter(([, type]) => type.endsWith("?") === optional).map(([name]) => `\`${name}\``)
+      .join(", ");
+  const [must, may] = [named(false), named(true)];
   const told = `map: ${must}${must && may ? ", and " : ""}${may && `optionally ${may}`}`;
   const check = (value: unknown): T => {
-    // Others are not looked at.
-    const given = mapOf(must === "" ? value ?? {} : value, what, () => true, "a map");
-    const result: Record<string, unknown> = {};
-    for (const [name, type] of names) {
-      const field = own(given, name);
-      const [wanted, optional] = [type.replace("?", ""), type.endsWith("?")];
-      if (field === undefined && optional) continue;
-      const is = typeof field === "string" ? "text" : typeof field;
-      if (is !== wanted) throw new RequestError(`expected ${what} with ${name}, a ${wanted}`);
-      result[name] = field;
+    const given = must === "" ? value ?? {} : value;
+    if (!isMap(given, () => true)) {
+      throw new RequestError(`expected ${what}, a map ${BOUNDS}; this is ${shown(given)}`);
     }
-    return result as T;
+    const read = all.flatMap(([name, type]) => {
+      const field = own(given, name);
+      if (field === undefined && type.endsWith("?")) return [];
+      const is = typeof field === "string" ? "text" : typeof field;
+      const wanted = type.replace("?", "");
+      if (is === wanted) return [[name, field]];
+      throw new RequestError(`expected ${what} with ${name}, a ${wanted}`);
+    });
+    return Object.fromEntries(read) as T;
   };
-  return argument(told, check);
+  return { told, takes: 1, read: check, check };
 }
 
 /** A program, by its absolute path, and its arguments. */
-export const argv: Argument<[string, ...string[]]> = argument(
+export const argv: Argument<[string, ...string[]]> = simple(
   "array: program and arguments",
-  (value) => {
-    const expected = "expected a program and its arguments, an array of texts";
-    if (
-      !Array.isArray(value) || value.length === 0 || value.some((one) => typeof one !== "string")
-    ) throw new RequestError(expected);
-    const program = JSON.stringify(value[0].slice(0, 80));
-    if (!value[0].startsWith("/")) throw new RequestError(`${program} is not an absolute path`);
-    if (value.some((one) => one.includes("\0"))) {
-      throw new RequestError(`${program} with a NUL; ${expected} without`);
-    }
-    bound("a program and its arguments", value.length, value);
-    return value as [string, ...string[]];
-  },
+  "a program and its arguments",
+  `an array of texts without NUL, the first an absolute path, ${BOUNDS}`,
+  (value) =>
+    Array.isArray(value) && value.every((one) => typeof one === "string" && !one.includes("\0")) &&
+    value[0]?.startsWith("/") === true && isBounded(value.length, value),
 );
 
 const variables = texts("map: environment", "variables");
@@ -175,50 +155,37 @@ const variables = texts("map: environment", "variables");
 export const program: Argument<DeviceModelProgram> = {
   told: `${argv.told}, and optionally a ${variables.told}`,
   takes: 2,
-  read: (command, environment) => ({
-    argv: argv.check(command),
-    ...(environment === undefined || environment === null
-      ? {}
-      : { environment: variablesOf(environment) }),
-  }),
-  check: (value) => {
+  read(command, given) {
+    const environment = optional(variables).check(given);
+    for (const [name, value] of Object.entries(environment ?? {})) {
+      if (/^[^=\0]+$/.test(name) && !value.includes("\0")) continue;
+      throw new RequestError(`variable ${shown(name)}; expected a name without =, and no NUL`);
+    }
+    return { argv: argv.check(command), ...(environment === undefined ? {} : { environment }) };
+  },
+  check(value) {
     const { argv: command, environment } = (value ?? {}) as Partial<DeviceModelProgram>;
     return program.read(command, environment);
   },
 };
 
-function variablesOf(value: unknown): Record<string, string> {
-  const map = variables.check(value);
-  for (const [name, setting] of Object.entries(map)) {
-    if (/^[^=\0]+$/.test(name) && !setting.includes("\0")) continue;
-    const shown = JSON.stringify(name.slice(0, 40));
-    throw new RequestError(`variable ${shown}; expected a name without =, and no NUL`);
-  }
-  return map;
-}
-
 /** The same, where it may be left out. */
 export function optional<T>(given: Argument<T>): Argument<T | undefined> {
   const check = (value: unknown) =>
     value === undefined || value === null ? undefined : given.check(value);
-  return argument(`optionally ${given.told}`, check);
+  return { told: `optionally ${given.told}`, takes: 1, read: check, check };
 }
 
 /** When the call is to end; a program's is the daemon's own. */
 export const SIGNAL: Argument<AbortSignal> = {
-  told: "",
+  ...simple("", "the call's", "a signal", (value) => value instanceof AbortSignal),
   takes: 0,
-  read: () => {
-    throw new RequestError("there is no signal to send");
-  },
-  check: (value) => {
-    if (value instanceof AbortSignal) return value;
-    throw new RequestError("expected the call's signal");
-  },
 };
 
 /** What a module does meanwhile. */
-export const WORK: Argument<() => Promise<never>> = argument("work", (value) => {
-  if (typeof value === "function") return value as () => Promise<never>;
-  throw new RequestError("expected work, a function");
-});
+export const WORK: Argument<() => Promise<never>> = simple(
+  "work",
+  "work",
+  "a function",
+  (value) => typeof value === "function",
+);

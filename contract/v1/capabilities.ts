@@ -106,9 +106,9 @@ const value = text("value", "a value");
 const whose = optional(word("any", "other guests"));
 const child = pattern(
   "name",
-  "process name",
+  "the process's name",
   /^[A-Za-z0-9-]{1,32}$/,
-  "letters, digits and -, at most 32",
+  "letters, digits and -, at most 32 of them",
 );
 const lock = text("name", "the lock's name", 4096);
 const link = text("interface", "an interface's name");

@@ -129,7 +129,7 @@ describe("a hostile process plugin", () => {
     [["nodes.write", [1]], /expected nodes, a map of texts/],
     [["recordUndo", { a: null }], /expected an undo record/],
     [["system.run", "rm -rf /"], /expected a program and its arguments/],
-    [["children.start", "x/y", ["/bin/true"]], /process name/],
+    [["children.start", "x/y", ["/bin/true"]], /the process's name, letters/],
     [["scripts.run", "block", "/bin/sh", "frob"], /expected add or remove/],
     [["scripts.run", "block", "/bin/sh", "add"], /is outside the allowed directory/],
   ])("asks for nonsense: %j", async ([capability, ...args], reason) => {
