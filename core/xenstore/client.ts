@@ -1,6 +1,6 @@
 /** The xenstore client: one connection, many users. */
 import type { Clock } from "../../platform/types.ts";
-import { type Message, nulTerminated, splitText } from "./codec.ts";
+import { type Message, nulTerminated } from "./codec.ts";
 import { NodeAccess } from "./access.ts";
 import { Connection, type RequestOptions } from "./connection.ts";
 import { ConnectionError, isServerError, ServerError, SilenceError } from "./errors.ts";
@@ -64,8 +64,6 @@ const QUESTIONS: ReadonlySet<number> = new Set([
   Op.DIRECTORY,
   Op.DIRECTORY_PART,
   Op.GET_PERMS,
-  Op.GET_DOMAIN_PATH,
-  Op.IS_DOMAIN_INTRODUCED,
 ]);
 
 /** A client of one store. All functions of {@link NodeAccess} work outside any transaction. */
@@ -314,12 +312,6 @@ export class StoreClient extends NodeAccess {
     return found.value;
   }
 
-  /** Home directory of a domain; it need not exist. */
-  async domainPath(domid: number, options?: RequestOptions): Promise<string> {
-    const reply = await this.#domain(Op.GET_DOMAIN_PATH, [domid], options);
-    return splitText(reply.payload)[0] ?? "";
-  }
-
   /** Tells the store of a domain and its ring. Privileged. */
   async introduceDomain(
     domid: number,
@@ -333,17 +325,6 @@ export class StoreClient extends NodeAccess {
   /** Makes the store forget a domain. Privileged. */
   async releaseDomain(domid: number, options?: RequestOptions): Promise<void> {
     await this.#domain(Op.RELEASE, [domid], options);
-  }
-
-  /** Gives `domid` the rights of `target`. Privileged. */
-  async setTarget(domid: number, target: number, options?: RequestOptions): Promise<void> {
-    await this.#domain(Op.SET_TARGET, [domid, target], options);
-  }
-
-  /** A command for the daemon itself. Privileged; what it understands differs. */
-  async control(args: readonly string[], options?: RequestOptions): Promise<string> {
-    const reply = await this.send(Op.CONTROL, nulTerminated(...args), undefined, options);
-    return splitText(reply.payload).join("\n");
   }
 
   #domain(

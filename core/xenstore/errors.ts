@@ -45,11 +45,6 @@ export class ServerError extends StoreError {
     this.operation = operation;
     this.path = path;
   }
-
-  /** Whether a quota of the server was hit; the daemons use different words for it. */
-  get isQuota(): boolean {
-    return this.code === "ENOSPC" || this.code === "EQUOTA" || this.code === "E2BIG";
-  }
 }
 
 /** What a caller passed cannot be sent: a malformed path, permission, domid, or too long a message. */

@@ -43,7 +43,8 @@ export function directoryPart(call: Call): Answer {
   const list = childNames(node).subarray(unsignedInt(toText(offset)));
   const room = PAYLOAD_MAX - generation.length;
   if (list.length < room) return { payload: concat([generation, list, "\0"]) };
-  const whole = list.subarray(0, room).lastIndexOf(0) + 1;
+  // The empty name that would end it is left room for in any case.
+  const whole = list.subarray(0, room - 1).lastIndexOf(0) + 1;
   return { payload: concat([generation, list.subarray(0, whole)]) };
 }
 

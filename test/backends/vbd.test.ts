@@ -174,6 +174,31 @@ describe("vbd", () => {
     expect(machine.loops).toEqual([]);
   });
 
+  test("what its script has left is detached once, by the losetup that there is", async () => {
+    machine.files.delete("/usr/sbin/losetup");
+    machine.files.set("/sbin/losetup", "").set("/bin/losetup", "");
+    const device = disk(7);
+    await vbd.add(device, patient);
+    machine.script = async () => {};
+    machine.runs.length = 0;
+    await vbd.remove(device, patient);
+    expect(machine.runs.filter((run) => run.includes("losetup"))).toEqual([
+      "/sbin/losetup -d /dev/loop7",
+    ]);
+    expect(device.lines.filter((line) => line.includes("/dev/loop7"))).toHaveLength(1);
+  });
+
+  test("without any losetup, that it is left is said once", async () => {
+    machine.files.delete("/usr/sbin/losetup");
+    const device = disk(7);
+    await vbd.add(device, patient);
+    machine.script = async () => {};
+    machine.runs.length = 0;
+    await vbd.remove(device, patient).catch(() => {});
+    expect(machine.runs.filter((run) => run.includes("losetup"))).toEqual([]);
+    expect(device.lines.filter((line) => line.includes("no losetup"))).toHaveLength(1);
+  });
+
   test("fault 18: a loop device that is another one's by now is left alone", async () => {
     const device = disk(7);
     await vbd.add(device, patient);

@@ -2,6 +2,7 @@
 import { describe, expect, test } from "bun:test";
 import * as fc from "fast-check";
 import { addNative, modeOfScript, removeNative, type VifMode } from "../../backends/vif/native.ts";
+import { decodeUndo, NOTHING_DONE } from "../../backends/vif/undo.ts";
 import { checkInterface } from "../../backends/vif/check.ts";
 import { followBridge } from "../../backends/vif/bridge.ts";
 import { FakeDevice, FakeMachine } from "../support/fake_device.ts";
@@ -55,6 +56,38 @@ class Scene {
     return this.device.store?.get("hotplug-status");
   }
 }
+
+describe("a record that is not whole", () => {
+  const RECORD = { mode: "bridge", index: 5, from: "vif7.0", name: "vif7.0" };
+
+  test.each(Object.keys(RECORD))("without its %s it is none: nothing was begun", (field) => {
+    const { [field as keyof typeof RECORD]: _, ...rest } = RECORD;
+    expect(decodeUndo(rest)).toBeNull();
+    expect(decodeUndo({ ...RECORD, [field]: null } as never)).toBeNull();
+  });
+
+  test("what it does not say was not done", () => {
+    expect(decodeUndo(RECORD)).toEqual({ ...NOTHING_DONE, ...RECORD } as never);
+    const some = decodeUndo({ ...RECORD, up: true, given: '["192.0.2.9/24"]' });
+    expect(some).toMatchObject({ up: true, given: ["192.0.2.9/24"], routes: [], rules: [] });
+  });
+
+  test("it is undone as far as it goes", async () => {
+    const scene = new Scene({}, { up: true, addresses: ["192.0.2.9/24", "192.0.2.10/24"] });
+    const link = (await scene.links.read("vif7.0"))!;
+    await scene.device.recordUndo({
+      ...RECORD,
+      index: link.index,
+      up: true,
+      given: JSON.stringify(["192.0.2.9/24"]),
+    });
+    await scene.remove();
+    // Once more does no harm.
+    await scene.remove();
+    expect(await scene.links.addresses("vif7.0")).toEqual(["192.0.2.10/24"]);
+    expect((await scene.links.read("vif7.0"))!.up).toBe(true);
+  });
+});
 
 describe("bridge", () => {
   test("what vif-bridge does, in its order", async () => {

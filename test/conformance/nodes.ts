@@ -109,6 +109,59 @@ export function nodes(bench: Bench): void {
       expect(all).toBe(names.map((name) => `${name}\0`).join(""));
     });
 
+    test.each([
+      // What a reply has room for, besides the generation and the empty name at the end.
+      ["one byte less than fits", -1, "all"],
+      ["what fits exactly", 0, "all"],
+      ["one byte more than fits", 1, "but the last"],
+      ["the empty name more than fits", 2, "but the last"],
+    ])("DIRECTORY_PART of %s", async (_, more, expected) => {
+      const c = await bench.open();
+      for (;;) {
+        const d = await bench.directory();
+        const names = Array.from({ length: 39 }, (_, at) => `${at}`.padStart(100, "n"));
+        for (const name of names) await c.ask(Op.WRITE, `${d}/${name}\0`);
+        const part = async (offset: number) =>
+          (await c.ask(Op.DIRECTORY_PART, `${d}\0${offset}\0`)).split("|");
+        const digits = (await part(0))[0]!.length;
+        const room = 4096 - (digits + 1) - 1 - 39 * 101;
+        const last = "l".repeat(room + more - 1);
+        await c.ask(Op.WRITE, `${d}/${last}\0`);
+        const [generation, ...found] = await part(0);
+        // As many digits as before: else all is one byte off.
+        if (generation!.length !== digits) continue;
+        const listed = expected === "all" ? [...names, last, ""] : [...names];
+        expect(found.filter((name) => name !== "")).toEqual(listed.filter((name) => name !== ""));
+        // The next part is the rest, and then there is nothing.
+        const offset = expected === "all" ? 39 * 101 + last.length + 1 : 39 * 101;
+        const rest = (await part(offset)).slice(1).filter((name) => name !== "");
+        expect(rest).toEqual(expected === "all" ? [] : [last]);
+        return;
+      }
+    });
+
+    test("DIRECTORY_PART whose names end where the room does, with more to come", async () => {
+      const c = await bench.open();
+      for (;;) {
+        const d = await bench.directory();
+        const ask = (offset: number) =>
+          c.exchange(Op.DIRECTORY_PART, `${d}\0${offset}\0`)
+            .then(({ payload }) => new TextDecoder().decode(payload));
+        const names = Array.from({ length: 39 }, (_, at) => `${at}`.padStart(100, "n"));
+        for (const name of names) await c.ask(Op.WRITE, `${d}/${name}\0`);
+        const digits = (await ask(0)).indexOf("\0");
+        // All but one byte, which the empty name at the end would take; and all.
+        const room = 4096 - (digits + 1) - 39 * 101;
+        const last = "l".repeat(room - 1);
+        await c.ask(Op.WRITE, `${d}/${last}\0`);
+        await c.ask(Op.WRITE, `${d}/more\0`);
+        const reply = await ask(0);
+        if (reply.indexOf("\0") !== digits) continue;
+        expect(reply.slice(digits + 1)).toBe(names.map((name) => `${name}\0`).join(""));
+        return;
+      }
+    });
+
     test("DIRECTORY_PART: the end, an empty directory, bad arguments", async () => {
       const [c, d] = [await bench.open(), await bench.directory()];
       await c.ask(Op.WRITE, `${d}/a\0`);

@@ -30,6 +30,31 @@ describe("a guarded call", () => {
     ).rejects.toThrow("at once");
   });
 
+  test("knows how long it has, and that it has nothing left once it is told to stop", async () => {
+    const clock = new FakeClock();
+    const abort = new AbortController();
+    const held = Promise.withResolvers<void>();
+    let timeLeft = (): number => NaN;
+    const result = guardedCall(
+      "test",
+      (left) => {
+        timeLeft = left;
+        return new FakeDevice(new FakeMachine(), id, {});
+      },
+      () => held.promise,
+      abort.signal,
+      { clock, limits },
+    );
+    const seen = [timeLeft()];
+    await clock.advance(400);
+    seen.push(timeLeft());
+    abort.abort(new Error("no longer wanted"));
+    seen.push(timeLeft());
+    held.resolve();
+    await result;
+    expect(seen).toEqual([1_000, 600, 0]);
+  });
+
   test("that takes too long is told to stop, and left behind if it does not", async () => {
     let told = "";
     const { clock, result } = call((_, signal) => {

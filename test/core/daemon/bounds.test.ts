@@ -24,6 +24,21 @@ describe("slots", () => {
     expect(got).toBeTrue();
   });
 
+  test("a signal that has fired gets none, and leaves none behind", async () => {
+    const slots = new Slots(limits);
+    const fired = AbortSignal.abort(new Error("no longer wanted"));
+    await expect(slots.acquire(1, fired)).rejects.toThrow("no longer wanted");
+    expect([slots.running, slots.waiting]).toEqual([0, 0]);
+    // One that fires while it waits takes its place in the queue with it.
+    for (let index = 0; index < 2; index++) await slots.acquire(1, patient);
+    const abort = new AbortController();
+    const waiting = slots.acquire(1, abort.signal);
+    expect(slots.waiting).toBe(1);
+    abort.abort(new Error("too late"));
+    await expect(waiting).rejects.toThrow("too late");
+    expect([slots.running, slots.waiting]).toEqual([2, 0]);
+  });
+
   test("limits hold at any time, everybody gets one in the end, first come first served", async () => {
     const steps = fc.array(
       fc.record({

@@ -47,6 +47,26 @@ beforeEach(async () => {
   nodes.asked = [];
 });
 
+test("a part and a node that cannot be read are one failure, and no other is left behind", async () => {
+  nodes.broken = true;
+  const unhandled: unknown[] = [];
+  const note = (reason: unknown) => void unhandled.push(reason);
+  process.on("unhandledRejection", note);
+  try {
+    await expect(reader.all("mark", ["params", "mode"])).rejects.toThrow("EIO");
+    await expect(reader.since("mark", ["params"])).rejects.toThrow("EIO");
+    await new Promise((resolve) => setTimeout(resolve, 20));
+    expect(unhandled).toEqual([]);
+  } finally {
+    process.off("unhandledRejection", note);
+  }
+  // Everything is read anew then.
+  nodes.broken = false;
+  nodes.asked = [];
+  await reader.since("mark");
+  expect([...nodes.asked].sort()).toEqual([...WHOLE].sort());
+});
+
 describe("a look while a device is being added", () => {
   test("asks for nothing when no event has come", async () => {
     expect((await reader.changes("mark")).reading.state).toBe("2");

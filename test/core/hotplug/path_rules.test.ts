@@ -4,6 +4,7 @@ import * as fs from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { checkScript, ScriptRefused } from "../../../core/hotplug/path_rules.ts";
+import type { Files } from "../../../platform/types.ts";
 import { systemFiles } from "../../../platform/io/files.ts";
 
 const uid = process.geteuid!();
@@ -72,6 +73,35 @@ describe("accepted", () => {
     const directory = makeDirectory(join(sticky, "scripts"));
     const path = make(join(directory, "block"));
     expect(await check(path, [directory])).toBe(path);
+  });
+});
+
+describe("the root directory", () => {
+  /** The machine's files, but for how its root looks. */
+  const withRoot = (mode: number, uid = 0): Files => ({
+    ...systemFiles,
+    lstat: async (path) => {
+      const status = await systemFiles.lstat(path);
+      return path === "/" ? { ...status, mode, uid } : status;
+    },
+  });
+  const checkOn = (files: Files) =>
+    checkScript(files, make(join(scripts, "block")), {
+      directories: [scripts],
+      trustedUids: [0, uid],
+    });
+
+  test.each([[0o777], [0o775], [0o757]])("that others may write (%o) is refused", async (mode) => {
+    await expect(checkOn(withRoot(mode))).rejects.toThrow(
+      /its directory \/ is writable by others \(mode 0?7/,
+    );
+  });
+
+  test("that is somebody else's is refused; one that is sticky, or root's alone, is not", async () => {
+    await expect(checkOn(withRoot(0o755, STRANGER))).rejects.toThrow(/its directory \//);
+    await checkOn(withRoot(0o1777));
+    await checkOn(withRoot(0o755));
+    await checkOn(withRoot(0o555));
   });
 });
 

@@ -227,6 +227,33 @@ describe("watches", () => {
     expect(wire().sent).toEqual([]);
   });
 
+  test("an UNWATCH that fails oddly is told; one that is lost with the connection is done", async () => {
+    const watch = client.watch("/a", () => {});
+    await answer(Op.WATCH, "OK\0");
+    const odd = (await watch).close();
+    odd.catch(() => {});
+    await answer(Op.UNWATCH, null, "EACCES");
+    await expect(odd).rejects.toMatchObject({ code: "EACCES" });
+    // It is no watch any more all the same.
+    await (await watch).close();
+    expect(wire().sent).toEqual([]);
+
+    const second = client.watch("/b", () => {});
+    await answer(Op.WATCH, "OK\0");
+    const late = (await second).close({ timeoutMs: 50 });
+    late.catch(() => {});
+    await clock.advance(50);
+    await expect(late).rejects.toBeInstanceOf(SilenceError);
+    wire().take();
+
+    const third = client.watch("/c", () => {});
+    await answer(Op.WATCH, "OK\0");
+    const lost = (await third).close();
+    await settle();
+    wire().lose();
+    await lost;
+  });
+
   test("WATCH keeps its place among requests made in the same turn", async () => {
     client.watch("/a", () => {}).catch(() => {});
     client.read("/a").catch(() => {});
@@ -832,6 +859,34 @@ describe("a lost store", () => {
 });
 
 describe("a silent store", () => {
+  test("one that answers now and then, within the interval, is not silent", async () => {
+    client.close();
+    const told: string[] = [];
+    client = await StoreClient.connect({
+      clock,
+      silenceMs: 10_000,
+      onSilence: (state, ms) => told.push(`${state} ${ms}`),
+      connect: async () => {
+        transports.push(new FakeTransport());
+        return wire();
+      },
+    });
+    const reads = [1, 2, 3, 4].map((at) => client.readText(`/${at}`, { timeoutMs: 300_000 }));
+    // Something is owed all the time; each answer comes just in time.
+    for (const at of [1, 2, 3]) {
+      await clock.advance(9_999);
+      await answer(Op.READ, String(at));
+    }
+    expect(told).toEqual([]);
+    await clock.advance(9_999);
+    expect(told).toEqual([]);
+    await clock.advance(1);
+    expect(told).toEqual(["silent 10000"]);
+    await answer(Op.READ, "4");
+    expect(await Promise.all(reads)).toEqual(["1", "2", "3", "4"]);
+    expect(told).toEqual(["silent 10000", "answering 10000"]);
+  });
+
   test("is told of once, and once more when it answers; nothing is looked at meanwhile", async () => {
     client.close();
     const told: string[] = [];

@@ -144,7 +144,7 @@ describe("a connection", () => {
     transport.refuse(transport.take()[0]!, "EQUOTA");
     const error = await answer.catch((thrown) => thrown);
     expect(error).toBeInstanceOf(ServerError);
-    expect(error).toMatchObject({ code: "EQUOTA", operation: "READ", path: "/a", isQuota: true });
+    expect(error).toMatchObject({ code: "EQUOTA", operation: "READ", path: "/a" });
     const odd = ask("/a");
     transport.refuse(transport.take()[0]!, "EWHATEVER");
     await expect(odd).rejects.toMatchObject({ code: "EWHATEVER" });
