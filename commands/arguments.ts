@@ -1,5 +1,5 @@
 /** What arguments of several commands have to be. */
-import { InvalidArgumentError } from "commander";
+import { InvalidArgumentError } from "./line/command.ts";
 import { DOMID_MAX, parseDomid } from "../core/xen/device_id.ts";
 
 /** A number of seconds, more than 0. @throws InvalidArgumentError */

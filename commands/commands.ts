@@ -2,7 +2,7 @@
  * The commands that there are: all. `npm run compile -- --only devd` puts another list in this one's
  * place.
  */
-import type { Command, Option } from "commander";
+import type { Command, Option } from "./line/command.ts";
 import type { BuiltIn } from "../core/daemon/plugin/host.ts";
 import { addDevd } from "./devd/program.ts";
 import { addDevices } from "./device/program.ts";

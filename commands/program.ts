@@ -1,5 +1,5 @@
 /** The command line: what is the same for all commands, which load their code when they are used. */
-import { Command, CommanderError, Option } from "commander";
+import { Command, LineEnded, Option } from "./line/command.ts";
 import type { BuiltIn } from "../core/daemon/plugin/host.ts";
 import { printable } from "../core/log/log.ts";
 import { absoluteFile, OutputClosed, printTo } from "../platform/self.ts";
@@ -25,11 +25,11 @@ export async function runProgram(
   let status: number = ExitCode.Success;
   const program = makeProgram(builtIns, args, (code) => status = code);
   try {
-    await program.parseAsync([...args], { from: "user" });
+    await program.parse(args);
     return status;
   } catch (error) {
-    if (error instanceof CommanderError) {
-      return error.exitCode === 0 ? ExitCode.Success : ExitCode.Usage;
+    if (error instanceof LineEnded) {
+      return error.status === 0 ? ExitCode.Success : ExitCode.Usage;
     }
     if (error instanceof OutputClosed) return OutputClosed.status;
     const problem = problemOf(error);
@@ -45,25 +45,13 @@ function makeProgram(
   args: readonly string[],
   finish: (status: number) => void,
 ): Command {
-  const program = new Command("xdevd")
+  const program = new Command("xdevd", {
+    print: (stream, text) => printTo(stream, text),
+    width: (stream) => terminalWidth(stream) || DEFAULT_COLUMNS,
+  })
     .description("The device daemon for Xen driver domains")
     .version(VERSION)
-    .exitOverride()
-    .showHelpAfterError("(--help tells more)")
-    .addHelpText(
-      "after",
-      "\nCalled as xenstore-read, xenstore-ls, …, or with that as COMMAND, it is that tool.",
-    )
-    .configureOutput({
-      outputError: (text, write) => write(text.replace(/^error:/, "xdevd:")),
-      // The library's own load the runtime's terminals and streams, which takes longer than all else.
-      writeOut: (text) => printTo(1, text),
-      writeErr: (text) => printTo(2, text),
-      getOutHelpWidth: () => terminalWidth(1) || DEFAULT_COLUMNS,
-      getErrHelpWidth: () => terminalWidth(2) || DEFAULT_COLUMNS,
-      getOutHasColors: () => false,
-      getErrHasColors: () => false,
-    });
+    .helpEnd("Called as xenstore-read, xenstore-ls, …, or with that as COMMAND, it is that tool.");
   addCommands({ program, storeOption, builtIns, args, finish });
   return program;
 }

@@ -1,5 +1,5 @@
 /** The command line of `xdevd attach`, `block-attach` and their kin, after `xl`'s. */
-import { type Command, Option } from "commander";
+import { type Command, Option } from "../line/command.ts";
 import type { BuiltIn } from "../../core/daemon/plugin/host.ts";
 import { DEFAULT_SCRIPT_DIRECTORY } from "../../core/hotplug/path_rules.ts";
 import { DEFAULT_PATH } from "../../core/hotplug/run_script.ts";

@@ -1,5 +1,5 @@
 /** The command line of `xdevd prepare` and its like. */
-import { type Command, InvalidArgumentError, Option } from "commander";
+import { type Command, InvalidArgumentError, Option } from "../line/command.ts";
 import { DOMID_MAX, parseDomid } from "../../core/xen/device_id.ts";
 import { parseVdev, VDEV_RULE } from "../../core/toolstack/specs/disk/spec.ts";
 import { DEFAULT_SCRIPT_DIRECTORY } from "../../core/hotplug/path_rules.ts";

@@ -1,5 +1,5 @@
 /** The command line of `xdevd install` and `xdevd uninstall`. */
-import { type Command, InvalidArgumentError, Option } from "commander";
+import { type Command, InvalidArgumentError, Option } from "../line/command.ts";
 import { absoluteFile } from "../../platform/self.ts";
 import type { InstallOptions } from "./install.ts";
 

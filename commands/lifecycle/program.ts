@@ -1,5 +1,5 @@
 /** The command lines of `xdevd lifecycle` and `xdevd demo`, which show what a device goes through. */
-import { type Command, Option } from "commander";
+import { type Command, Option } from "../line/command.ts";
 import { DIAGRAM_FORMATS, type DiagramFormat } from "./formats.ts";
 
 /** Adds `lifecycle`. */

@@ -1,5 +1,5 @@
 /** The command line of `xdevd plugin`, and the options that choose plugins. */
-import { type Command, InvalidArgumentError, Option } from "commander";
+import { type Command, InvalidArgumentError, Option } from "../line/command.ts";
 import type { BuiltIn } from "../../core/daemon/plugin/host.ts";
 import { PLUGIN_DIRECTORIES } from "../../plugins/discover.ts";
 import { DEFAULT_CONFIG } from "../../plugins/select.ts";

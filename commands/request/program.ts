@@ -1,5 +1,5 @@
 /** The command line of `xdevd request`. */
-import type { Command, Option } from "commander";
+import type { Command, Option } from "../line/command.ts";
 import type { BuiltIn } from "../../core/daemon/plugin/host.ts";
 import { seconds } from "../arguments.ts";
 import { withCommonOptions } from "../device/program.ts";

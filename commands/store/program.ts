@@ -1,5 +1,5 @@
 /** The command line of `xdevd store`. */
-import { type Command, InvalidArgumentError, type Option } from "commander";
+import { type Command, InvalidArgumentError, type Option } from "../line/command.ts";
 import { domid } from "../arguments.ts";
 import type { StoreAction } from "./store.ts";
 

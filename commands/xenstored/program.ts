@@ -1,5 +1,5 @@
 /** The command line of `xdevd xenstored`. */
-import { type Command, Option } from "commander";
+import { type Command, Option } from "../line/command.ts";
 import { absoluteFile } from "../../platform/self.ts";
 import { domid } from "../arguments.ts";
 import type { XenstoredOptions } from "./xenstored.ts";

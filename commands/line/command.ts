@@ -1,0 +1,299 @@
+/** A command line: commands, each with options and arguments, told as data and then taken apart. */
+import { helpText } from "./help.ts";
+import { Argument, InvalidArgumentError, Option, type Parser } from "./option.ts";
+import { didYouMean } from "./similar.ts";
+
+export { InvalidArgumentError, Option };
+
+/** The command line ends here; what there was to say of it has been said. */
+export class LineEnded extends Error {
+  /** 0: it asked for help or the version; 1: it was wrong. */
+  readonly status: 0 | 1;
+  constructor(status: 0 | 1) {
+    super("the command line has ended");
+    this.status = status;
+  }
+}
+
+/** Where words go, and how wide a line may be there, in characters. */
+export interface Output {
+  print(stream: 1 | 2, text: string): void;
+  width(stream: 1 | 2): number;
+}
+
+/** Gets a value for each argument, and then the options. */
+// deno-lint-ignore no-explicit-any
+type Action = (...args: any[]) => void | Promise<void>;
+
+/** Where options are, in what an action gets. */
+type Values = Record<string, unknown>;
+
+/** Opens each complaint. */
+const PROGRAM = "xdevd";
+
+/** What each command has. */
+const HELP = new Option("-h, --help", "display help for command");
+
+/** A command, or the program itself. */
+export class Command {
+  readonly #name: string;
+  readonly #output: Output;
+  readonly #parent: Command | null;
+  readonly #isHidden: boolean;
+  readonly #commands: Command[] = [];
+  readonly #options: Option[] = [];
+  readonly #args: Argument[] = [];
+  readonly #values: Values = {};
+  #description = "";
+  #version: string | undefined;
+  #more = "";
+  #action: Action | undefined;
+
+  constructor(name: string, output: Output, parent: Command | null = null, isHidden = false) {
+    this.#name = name;
+    this.#output = output;
+    this.#parent = parent;
+    this.#isHidden = isHidden;
+  }
+
+  description(text: string): this {
+    this.#description = text;
+    return this;
+  }
+
+  /** Adds `--version`. */
+  version(text: string): this {
+    this.#version = text;
+    return this.option("-V, --version", "output the version number");
+  }
+
+  /** What the help says at its end. */
+  helpEnd(text: string): this {
+    this.#more = text;
+    return this;
+  }
+
+  /** @param usage its name, and its arguments behind that: `name <one> [more...]` */
+  command(usage: string, { hidden = false } = {}): Command {
+    const [name = "", ...args] = usage.split(" ");
+    const command = new Command(name, this.#output, this, hidden);
+    for (const arg of args) command.argument(arg);
+    this.#commands.push(command);
+    return command;
+  }
+
+  argument(usage: string, description?: string, parser?: Parser): this {
+    this.#args.push(new Argument(usage, description, parser));
+    return this;
+  }
+
+  option(flags: string, description: string, parser?: Parser | string, value?: unknown): this {
+    const option = new Option(flags, description);
+    if (typeof parser === "function") option.argParser(parser).default(value);
+    else option.default(parser);
+    return this.addOption(option);
+  }
+
+  requiredOption(flags: string, description: string, parser: Parser): this {
+    return this.addOption(new Option(flags, description).argParser(parser).makeOptionMandatory());
+  }
+
+  addOption(option: Option): this {
+    this.#options.push(option);
+    if (option.negates) this.#values[option.property] = true;
+    else if (option.defaultValue !== undefined) this.#values[option.property] = option.defaultValue;
+    return this;
+  }
+
+  action(action: Action): this {
+    this.#action = action;
+    return this;
+  }
+
+  /**
+   * Runs what the command line says.
+   * @throws LineEnded when there is nothing to run: help, the version, or a complaint was printed
+   */
+  async parse(args: readonly string[]): Promise<void> {
+    await this.#run([], args);
+  }
+
+  /** @param operands what came before an option that this command does not know */
+  async #run(before: readonly string[], args: readonly string[]): Promise<void> {
+    const taken = this.#takeOptions(args);
+    const operands = [...before, ...taken.operands];
+    const [first, ...rest] = operands;
+    const sub = this.#commands.find((command) => command.#name === first);
+    if (sub !== undefined) return await sub.#run(rest, taken.unknown);
+    if (this.#commands.length > 0 && first === "help") this.#helpOf(rest[0]);
+    if (this.#commands.length > 0 && operands.length + taken.unknown.length === 0) {
+      this.#help(2);
+    }
+    if (taken.unknown.some((arg) => arg === HELP.short || arg === HELP.long)) this.#help(1);
+    for (const { isMandatory, property, flags } of this.#options) {
+      if (isMandatory && this.#values[property] === undefined) {
+        this.#complain(`required option '${flags}' not specified`);
+      }
+    }
+    if (first !== undefined && this.#action === undefined) {
+      const names = this.#shown().map((command) => command.#name);
+      this.#complain(`unknown command '${first}'${didYouMean(first, [...names, "help"])}`);
+    }
+    const [unknown] = taken.unknown;
+    if (unknown !== undefined) this.#unknownOption(unknown);
+    await this.#action?.(...this.#argumentsOf(operands), this.#values);
+  }
+
+  /** Takes the options that it knows, wherever they stand; all from the first that it does not is `unknown`. */
+  #takeOptions(args: readonly string[]): { operands: string[]; unknown: string[] } {
+    const operands: string[] = [];
+    const unknown: string[] = [];
+    let rest = operands;
+    const left = [...args];
+    for (let arg; (arg = left.shift()) !== undefined;) {
+      if (arg === "--") {
+        if (rest === unknown) rest.push(arg);
+        rest.push(...left);
+        break;
+      }
+      const isOption = arg.length > 1 && arg.startsWith("-");
+      const known = isOption ? this.#find(arg) : undefined;
+      if (known !== undefined) {
+        if (!known.takesValue) this.#set(known);
+        else if (left.length === 0) this.#complain(`option '${known.flags}' argument missing`);
+        else this.#set(known, left.shift());
+        continue;
+      }
+      // -xVALUE, and -xy for -x -y
+      const cluster = /^-[^-]./.test(arg) ? this.#find(arg.slice(0, 2)) : undefined;
+      if (cluster !== undefined) {
+        if (cluster.takesValue) this.#set(cluster, arg.slice(2));
+        else {
+          this.#set(cluster);
+          left.unshift(`-${arg.slice(2)}`);
+        }
+        continue;
+      }
+      const [, name, value] = /^(--[^=]+)=(.*)$/s.exec(arg) ?? [];
+      const named = name === undefined ? undefined : this.#find(name);
+      if (named?.takesValue) {
+        this.#set(named, value);
+        continue;
+      }
+      const isNumber = this.#commands.length === 0 && /^-(\d|\d*\.\d+)(e[+-]?\d+)?$/.test(arg);
+      if (isOption && !isNumber) rest = unknown;
+      rest.push(arg);
+    }
+    return { operands, unknown };
+  }
+
+  #find(flag: string): Option | undefined {
+    return this.#options.find(({ short, long }) => flag === short || flag === long);
+  }
+
+  #set(option: Option, text?: string): void {
+    if (option.long === "--version" && this.#version !== undefined) {
+      this.#output.print(1, `${this.#version}\n`);
+      throw new LineEnded(0);
+    }
+    const { property, parser, flags } = option;
+    if (text === undefined) this.#values[property] = !option.negates;
+    else if (parser === undefined) this.#values[property] = text;
+    else {
+      const what = `option '${flags}' argument '${text}' is invalid.`;
+      this.#values[property] = this.#parsed(parser, text, this.#values[property], what);
+    }
+  }
+
+  #argumentsOf(operands: readonly string[]): unknown[] {
+    this.#args.forEach(({ required, name }, index) => {
+      if (required && operands[index] === undefined) {
+        this.#complain(`missing required argument '${name}'`);
+      }
+    });
+    const expected = this.#args.length;
+    if (operands.length > expected && !this.#args.at(-1)?.variadic) {
+      const of = this.#parent === null ? "" : ` for '${this.#name}'`;
+      const many = `${expected} argument${expected === 1 ? "" : "s"}`;
+      this.#complain(`too many arguments${of}. Expected ${many} but got ${operands.length}.`);
+    }
+    return this.#args.map(({ variadic, parser, name }, index) => {
+      if (variadic) return operands.slice(index);
+      const text = operands[index];
+      if (text === undefined || parser === undefined) return text;
+      const what = `command-argument value '${text}' is invalid for argument '${name}'.`;
+      return this.#parsed(parser, text, undefined, what);
+    });
+  }
+
+  #parsed(parser: Parser, text: string, previous: unknown, what: string): unknown {
+    try {
+      return parser(text, previous);
+    } catch (error) {
+      if (!(error instanceof InvalidArgumentError)) throw error;
+      return this.#complain(`${what} ${error.message}`);
+    }
+  }
+
+  #unknownOption(flag: string): never {
+    const known: string[] = [];
+    for (let at: Command | null = this; at !== null; at = at.#parent) {
+      known.push(...at.#shownOptions().map(({ long }) => long));
+    }
+    const question = flag.startsWith("--") ? didYouMean(flag, known) : "";
+    return this.#complain(`unknown option '${flag}'${question}`);
+  }
+
+  #complain(problem: string): never {
+    this.#output.print(2, `${PROGRAM}: ${problem}\n(--help tells more)\n`);
+    throw new LineEnded(1);
+  }
+
+  #shown(): Command[] {
+    return this.#commands.filter((command) => !command.#isHidden);
+  }
+
+  #shownOptions(): Option[] {
+    return [...this.#options.filter(({ isHidden }) => !isHidden), HELP];
+  }
+
+  #helpOf(name: string | undefined): never {
+    if (name === undefined) return this.#help(1);
+    return (this.#commands.find((command) => command.#name === name) ?? this)
+      .#help(this.#commands.some((command) => command.#name === name) ? 1 : 2);
+  }
+
+  /** Prints it: asked for, or in the place of a complaint. */
+  #help(stream: 1 | 2): never {
+    const { print, width } = this.#output;
+    let name = this.#name;
+    for (let at = this.#parent; at !== null; at = at.#parent) name = `${at.#name} ${name}`;
+    const commands = this.#shown().map((command) =>
+      [
+        [
+          command.#name,
+          ...(command.#options.length > 0 ? ["[options]"] : []),
+          ...command.#args.map(({ term }) => term),
+        ].join(" "),
+        command.#description,
+      ] as const
+    );
+    const text = helpText({
+      name,
+      usage: [
+        "[options]",
+        ...(this.#commands.length > 0 ? ["[command]"] : []),
+        ...this.#args.map(({ term }) => term),
+      ].join(" "),
+      description: this.#description,
+      args: this.#args,
+      options: this.#shownOptions(),
+      commands: commands.length === 0
+        ? []
+        : [...commands, ["help [command]", "display help for command"]],
+      more: this.#more,
+    }, width(stream));
+    print(stream, text);
+    throw new LineEnded(stream === 1 ? 0 : 1);
+  }
+}
