@@ -7,7 +7,7 @@ import { type TimeName, TIMES } from "../../core/xen/times.ts";
 import { LOG_LEVELS } from "../../core/log/log.ts";
 import { absoluteFile } from "../../platform/self.ts";
 import { seconds } from "../arguments.ts";
-import { configOption, kindOption, pluginOption, pluginsOption } from "../plugin/program.ts";
+import { configOption, kindOption, pluginOption, pluginsOption } from "../plugin/options.ts";
 import type { DevdOptions } from "./devd.ts";
 import { LOG_FORMATS } from "./log_output.ts";
 

@@ -9,7 +9,7 @@ import { WAIT_LEVELS } from "../../core/toolstack/await_device.ts";
 import type { Force } from "../../core/toolstack/remove.ts";
 import { seconds } from "../arguments.ts";
 import { type AttachOptions, type DetachOptions, type DeviceOptions, VIAS } from "./session.ts";
-import { configOption, kindOption, pluginOption, pluginsOption } from "../plugin/program.ts";
+import { configOption, kindOption, pluginOption, pluginsOption } from "../plugin/options.ts";
 
 /** By the names of `xl`'s commands: what the device is called, in words, and how it is removed. */
 const FAMILIES = {

@@ -8,7 +8,7 @@ import { LOG_LEVELS } from "../../core/log/log.ts";
 import { absoluteFile } from "../../platform/self.ts";
 import { seconds } from "../arguments.ts";
 import type { HotplugOptions, HotplugVerb } from "./hotplug.ts";
-import { configOption } from "../plugin/program.ts";
+import { configOption } from "../plugin/options.ts";
 
 const VERBS: Readonly<Record<HotplugVerb, string>> = {
   "prepare": "have a version 2 block script do ahead what takes long, for an attach to come",

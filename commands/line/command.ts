@@ -236,12 +236,15 @@ export class Command {
   }
 
   #unknownOption(flag: string): never {
-    const known: string[] = [];
-    for (let at: Command | null = this; at !== null; at = at.#parent) {
-      known.push(...at.#shownOptions().map(({ long }) => long));
-    }
+    const known = this.#longOptions();
     const question = flag.startsWith("--") ? didYouMean(flag, known) : "";
     return this.#complain(`unknown option '${flag}'${question}`);
+  }
+
+  /** Its own, and those of the commands that it is one of. */
+  #longOptions(): string[] {
+    const own = this.#shownOptions().map(({ long }) => long);
+    return [...own, ...this.#parent?.#longOptions() ?? []];
   }
 
   #complain(problem: string): never {
@@ -258,7 +261,7 @@ export class Command {
   }
 
   #helpOf(name: string | undefined): never {
-    if (name === undefined) return this.#help(1);
+    if (name === undefined || name === "") return this.#help(1);
     return (this.#commands.find((command) => command.#name === name) ?? this)
       .#help(this.#commands.some((command) => command.#name === name) ? 1 : 2);
   }

@@ -1,44 +1,11 @@
-/** The command line of `xdevd plugin`, and the options that choose plugins. */
+/** The command line of `xdevd plugin`. */
 import { type Command, InvalidArgumentError, Option } from "../line/command.ts";
 import type { BuiltIn } from "../../core/daemon/plugin/host.ts";
-import { PLUGIN_DIRECTORIES } from "../../plugins/discover.ts";
-import { DEFAULT_CONFIG } from "../../plugins/select.ts";
-import { isKind } from "../../core/xen/device_id.ts";
 import { absoluteFile } from "../../platform/self.ts";
 import { secondsUpTo } from "../arguments.ts";
 import type { CheckOptions } from "./check.ts";
+import { configOption, kindOption, pluginOption, pluginsOption } from "./options.ts";
 import type { PluginOptions } from "./set.ts";
-
-export function pluginsOption(): Option {
-  return new Option(
-    "--plugins <dir>",
-    `where plugins are; may be repeated (default: ${PLUGIN_DIRECTORIES.join(", ")})`,
-  ).argParser(collectPath);
-}
-
-export function pluginOption(): Option {
-  return new Option("--plugin <file>", "a plugin to use besides; may be repeated")
-    .argParser(collectPath);
-}
-
-/** Which plugin is meant. */
-export function kindOption(): Option {
-  return new Option(
-    "--kind <kind=plugin>",
-    "which plugin serves a kind, by name or path; may be repeated",
-  ).argParser((text: string, previous: Record<string, string> = {}) => {
-    const [, kind = "", plugin = ""] = /^([^=]*)=(.+)$/.exec(text) ?? [];
-    if (!isKind(kind)) {
-      throw new InvalidArgumentError("Expected KIND=PLUGIN, such as vbd=my-disks.");
-    }
-    return { ...previous, [kind]: plugin };
-  });
-}
-
-export function configOption(): Option {
-  return new Option("--config <file>", `configuration (default: ${DEFAULT_CONFIG}, if it is there)`)
-    .argParser(absoluteFile);
-}
 
 function collectSetting(
   text: string,
@@ -47,10 +14,6 @@ function collectSetting(
   const [, name = "", value = ""] = /^([^=]+)=(.*)$/.exec(text) ?? [];
   if (name === "") throw new InvalidArgumentError("Expected NAME=VALUE.");
   return { ...previous, [name]: value };
-}
-
-function collectPath(text: string, previous: string[] = []): string[] {
-  return [...previous, absoluteFile(text)];
 }
 
 /** `xdevd plugin …`. */

@@ -9,15 +9,6 @@ import { linesOf } from "./lines.ts";
 /** Files that the small binary has another of, in `platform/quickjs`. */
 const FACADES = ["kernel", "runtime", "modules", "tuning"];
 
-/** What the command line's library imports of Node, and the file that stands in for it. */
-const NODE_STAND_INS: Readonly<Record<string, string>> = {
-  "node:child_process": "rest",
-  "node:events": "events",
-  "node:fs": "rest",
-  "node:path": "rest",
-  "node:process": "process",
-};
-
 const platform = resolve("platform");
 
 /** The parts that `host.c` starts with, or gives to plugins. */
@@ -95,13 +86,9 @@ function standIns(replaced: Readonly<Record<string, string>>): Plugin {
         const name = FACADES.find((facade) => full === join(platform, `${facade}.ts`));
         return name === undefined ? undefined : { path: join(platform, "quickjs", `${name}.ts`) };
       });
-      builder.onResolve({ filter: /^(node|bun):|^bun$/ }, ({ path, importer }) => {
-        const name = NODE_STAND_INS[path];
-        if (name !== undefined && /\/node_modules\/commander\//.test(importer)) {
-          return { path: join(platform, "quickjs/node", `${name}.ts`) };
-        }
-        return { errors: [{ text: `${importer} imports ${path}, which the small binary lacks` }] };
-      });
+      builder.onResolve({ filter: /^(node|bun):|^bun$/ }, ({ path, importer }) => ({
+        errors: [{ text: `${importer} imports ${path}, which the small binary lacks` }],
+      }));
       // What `plugin new` writes there is JavaScript.
       builder.onLoad({ filter: /\/plugins\/templates\/\w+\.ts$/ }, () => ({
         contents: "",
