@@ -244,7 +244,7 @@ export class Command {
   /** Its own, and those of the commands that it is one of. */
   #longOptions(): string[] {
     const own = this.#shownOptions().map(({ long }) => long);
-    return [...own, ...this.#parent?.#longOptions() ?? []];
+    return this.#parent === null ? own : [...own, ...this.#parent.#longOptions()];
   }
 
   #complain(problem: string): never {
