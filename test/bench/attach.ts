@@ -8,6 +8,7 @@ import { join } from "node:path";
 import type { StoreClient } from "../../core/xenstore/client.ts";
 import { explainMissing, xenstoredPackages } from "../real/requirements.ts";
 import { startXenstored } from "../real/xenstored.ts";
+import { DeadStorage } from "../support/dead_storage/dead_storage.ts";
 import { DaemonProcess, programCommand } from "../support/daemon_process.ts";
 import { HandMadeDevice, makeDomain } from "../support/hand_made.ts";
 import { connectTo } from "../support/store_connection.ts";
@@ -21,6 +22,7 @@ const WARM_UP = 30;
 /** What a kernel backend's driver takes to come to state 2, in ms: it is never there at once. */
 const KERNEL_MS = 5;
 const AT_ONCE = 200;
+const UNLUCKY_DISKS = 2;
 const GUESTS_AT_ONCE = 20;
 
 /** By what each driver domain works. */
@@ -43,6 +45,8 @@ export const attach: Benchmark = async () => {
   // In memory, as a machine's /run is.
   const runDirectory = fs.mkdtempSync("/dev/shm/xdevd-bench-");
   const daemons: DaemonProcess[] = [];
+  // Before the daemons are: they have mounts of their own.
+  const storage = await DeadStorage.start(2 * UNLUCKY_DISKS);
   try {
     for (const domid of domains) await makeDomain(dom0, domid);
     for (const [way, domid] of WAYS) {
@@ -55,8 +59,10 @@ export const attach: Benchmark = async () => {
       }),
       await inTurns("vif: a bridge", dom0, (domid) => nic(dom0, domid)),
       await atOnce(dom0, directory, guests),
+      await besideDead(dom0, storage, directory, guests[0]!),
     ];
   } finally {
+    await storage.end();
     for (const daemon of daemons) await daemon.stop();
     dom0.close();
     await store.stop();
@@ -145,6 +151,43 @@ async function reaches(dom0: StoreClient, device: HandMadeDevice): Promise<numbe
     throw new Error(`${device.backend}: ${status}: ${await device.read("hotplug-error")}`);
   }
   return end - start;
+}
+
+/** A guest's disk beside those of another one, whose server answers, and then no longer does. */
+async function besideDead(
+  dom0: StoreClient,
+  storage: DeadStorage,
+  directory: string,
+  unlucky: number,
+): Promise<Result> {
+  const [, domid] = WAYS[1];
+  const devices: HandMadeDevice[] = [];
+  const onServer = (index: number) =>
+    disk(dom0, domid, unlucky, 51712 + 16 * index, storage.image(index));
+  const times = async (name: string) => {
+    const found: number[] = [];
+    for (let round = 0; round < ROUNDS / 2; round++) {
+      const path = image(directory, `${name}-${round}`);
+      const device = await disk(dom0, domid, GUEST, 51712 + 16 * round, path);
+      await Bun.sleep(KERNEL_MS);
+      found.push(await reaches(dom0, device));
+      await device.detach();
+      await device.gone();
+    }
+    return summarise(found);
+  };
+  for (let index = 0; index < UNLUCKY_DISKS; index++) devices.push(await onServer(index));
+  for (const device of devices) await reaches(dom0, device);
+  const well = await times("well");
+  storage.silence("all");
+  // Some are being attached, and the rest goes.
+  for (const device of devices) await device.detach();
+  for (let index = 0; index < UNLUCKY_DISKS; index++) {
+    await (await onServer(UNLUCKY_DISKS + index)).write("state", "2");
+  }
+  const dead = await times("dead");
+  const what = `vbd: a file, beside ${UNLUCKY_DISKS} of another guest whose server answers, or not`;
+  return { what, unit: "ms", subjects: { "it answers": well, "it is dead": dead } };
 }
 
 /** All at the same time. */
