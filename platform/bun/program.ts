@@ -19,7 +19,7 @@ const HELPER_SETTINGS = {
  * How long one is kept that has nothing to do, in ms: here it takes as much memory as half a daemon, and a
  * twentieth of a second to start.
  */
-const HELPER_KEEP_MS = 60_000;
+const HELPER_KEEP_MS = 90_000;
 
 /** What stands in the runtime's own list of arguments for what is no UTF-8. */
 const REPLACEMENT = "\ufffd";

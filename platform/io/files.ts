@@ -13,8 +13,8 @@ const NEAR =
 /** One step up stays in sysfs, whose links all lead into it; more may lead anywhere. */
 const LEADS_AWAY = /(^|\/)\.\.(\/.*)?\/\.\.(\/|$)/;
 
-/** There a process of its own costs many times the answer. */
-function isNear(path: string): boolean {
+/** Whether a path leads nowhere but there, where a process of its own costs many times the answer. */
+export function isNear(path: string): boolean {
   if (!NEAR.test(path) || LEADS_AWAY.test(path)) return false;
   return path.startsWith("/sys/") || !/(^|\/)\.\.(\/|$)/.test(path);
 }

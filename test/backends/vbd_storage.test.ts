@@ -9,6 +9,7 @@ import {
   parseUse,
   stackOf,
 } from "../../backends/vbd/stack.ts";
+import { mayBe, parseMounts } from "../../backends/vbd/mounts.ts";
 import vbd from "../../backends/vbd/plugin.ts";
 import { FakeBlocks } from "../support/fake_blocks.ts";
 import { FakeDevice, FakeMachine } from "../support/fake_device.ts";
@@ -248,6 +249,71 @@ describe("what this domain uses itself", () => {
     sysfs.mount({ ...whole, number: "0:42" });
     await expect(add(7, whole.path)).rejects.toThrow(/mounted here/);
   });
+});
+
+describe("what this domain has on a server that does not answer", () => {
+  /** Paths that were asked for. */
+  let asked: string[];
+
+  /** Disks of the test's machine, of which `/dead` does not answer. */
+  function dead(device: FakeDevice): FakeDevice {
+    const { identityOf } = device.system;
+    device.system.identityOf = async (path) => {
+      asked.push(path);
+      if (path.startsWith("/dead/")) throw Object.assign(new Error("late"), { code: "ETIMEDOUT" });
+      return await identityOf(path);
+    };
+    return device;
+  }
+
+  beforeEach(() => {
+    asked = [];
+    const mounts = [
+      "1 0 253:1 / / rw - ext4 /dev/vda1 rw",
+      "2 1 0:45 / /dead rw - fuse server rw",
+      "3 1 0:46 / /bound rw - fuse /dead/source rw",
+    ];
+    machine.files.set("/proc/self/mountinfo", mounts.map((line) => `${line}\n`).join(""));
+    const file = sysfs.file("/dead/image");
+    machine.identities.set(file.path, "45:17");
+    sysfs.mount(sysfs.loop(file));
+    sysfs.swapOn(sysfs.file("/dead/swap"));
+  });
+
+  test("concerns nobody who has nothing there", async () => {
+    const files = [sysfs.file(), sysfs.disk(), sysfs.loop(sysfs.file())];
+    for (const [index, { path }] of files.entries()) {
+      await vbd.add(dead(disk(7 + index, path)), patient);
+    }
+    expect(asked.filter((path) => path.startsWith("/dead/"))).toEqual([]);
+  });
+
+  test("is asked for when a guest's may be the same; it is not served unless that is known", async () => {
+    const other = sysfs.file("/elsewhere/on/it");
+    machine.identities.set(other.path, "45:18");
+    await expect(vbd.add(dead(disk(7, other.path)), patient)).rejects.toThrow("late");
+    expect(asked.some((path) => path.startsWith("/dead/"))).toBeTrue();
+  });
+});
+
+test.each([
+  ["/image", "64769:1", true],
+  ["/net/image", "64769:1", false],
+  ["/net/image", "40:1", true],
+  ["/net/image", "41:1", false],
+  ["/data/image", "43:1", true],
+  ["/data/image", "64769:1", false],
+  ["/net/over/image", "64769:1", true],
+  ["/network", "40:1", false],
+  ["/image", "block 2049", false],
+])("by the mounts, %s may be %s: %p", (path, identity, expected) => {
+  const mounts = parseMounts([
+    "1 0 253:1 / / rw - ext4 /dev/vda1 rw",
+    "2 1 0:40 / /net rw - nfs4 server:/ rw",
+    "3 1 0:42 / /data rw - btrfs /dev/sdc rw",
+    "4 2 253:1 /x /net/over rw - ext4 /dev/vda1 rw",
+  ].join("\n"));
+  expect(mayBe(mounts, path, identity)).toBe(expected);
 });
 
 test("of two at the same time one gets it, whatever their names", async () => {

@@ -1,9 +1,9 @@
-/** Files that are asked at once say the same as those that are asked in a thread. */
+/** Files that are asked at once say the same as those that a helper is asked for. */
 import { afterAll, beforeAll, expect, test } from "bun:test";
 import { mkdtempSync, realpathSync, rmSync, symlinkSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
-import { nearFiles, systemFiles } from "../../platform/io/files.ts";
+import { isNear, nearFiles, systemFiles, targetFiles } from "../../platform/io/files.ts";
 
 let directory: string;
 beforeAll(() => {
@@ -20,9 +20,27 @@ const outcome = (work: Promise<unknown>) =>
 test.each(["file", "link", "missing", "file/below", "."])("%s", async (name) => {
   const path = join(directory, name);
   for (const ask of ["stat", "lstat", "realPath", "readLink"] as const) {
-    expect(await outcome(nearFiles[ask](path))).toEqual(await outcome(systemFiles[ask](path)));
+    expect(await outcome(nearFiles[ask](path))).toEqual(await outcome(targetFiles[ask](path)));
   }
 });
+
+test.each([
+  ["/sys/block/loop0/size", true],
+  ["/sys/dev/block/8:1/../dev", true],
+  ["/sys/dev/block/8:1/../../x", false],
+  ["/sys/block/loop0/subsystem/../../../mnt/a", false],
+  ["/sys/fs/fuse/connections", false],
+  ["/proc/self/mountinfo", true],
+  ["/proc/self/cwd/a", false],
+  ["/proc/self/fd/3", false],
+  ["/etc/xen/scripts/block", true],
+  ["/etc/../mnt/a", false],
+  ["/usr/sbin/losetup", true],
+  ["/usr/local/images/a", false],
+  ["/dev/vg/disk", false],
+  ["/mnt/a", false],
+  ["sys/block", false],
+])("near: %s: %p", (path, expected) => expect(isNear(path)).toBe(expected));
 
 test("a link leads to its file", async () => {
   expect(await nearFiles.realPath(join(directory, "link"))).toBe(join(directory, "file"));

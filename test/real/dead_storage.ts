@@ -46,8 +46,11 @@ export interface DeadCase {
   readonly disks: number;
   /** What it does not answer any more. */
   readonly silence: Silence;
-  /** Whether it dies before they are attached, while they are, or carries somebody else's loop device. */
-  readonly when: "before" | "attached" | "foreign";
+  /**
+   * Whether it dies before they are attached, while they are, before they are attached through loop devices
+   * that somebody else has made, or carries such a one that is nobody's disk.
+   */
+  readonly when: "before" | "attached" | "through" | "foreign";
 }
 
 /** Plays it. @throws what is not as it should be */
@@ -71,15 +74,17 @@ export async function playDeadCase({ way, disks, silence, when }: DeadCase): Pro
 
     const unlucky = [];
     if (when === "before") storage.silence(silence);
-    if (when === "foreign") {
-      const show = ["-f", "--show", storage.image()];
-      foreign.push(execFileSync("losetup", show, { encoding: "utf8" }).trim());
-    } else {
+    if (when === "foreign" || when === "through") {
       for (let index = 0; index < disks; index++) {
-        const device = around.device(UNLUCKY, 51712 + 16 * index);
-        await around.create(device, storage.image(index));
-        unlucky.push(device);
+        const show = ["-f", "--show", storage.image(index)];
+        foreign.push(execFileSync("losetup", show, { encoding: "utf8" }).trim());
       }
+    }
+    if (when === "through") storage.silence(silence);
+    for (let index = 0; when !== "foreign" && index < disks; index++) {
+      const device = around.device(UNLUCKY, 51712 + 16 * index);
+      await around.create(device, when === "through" ? foreign[index]! : storage.image(index));
+      unlucky.push(device);
     }
     if (when === "attached") {
       for (const device of unlucky) await device.reaches("hotplug-status", "connected");
@@ -94,7 +99,7 @@ export async function playDeadCase({ way, disks, silence, when }: DeadCase): Pro
     await around.attachAnother(3);
     daemon = await restartWhenAnswering(around, daemon, storage);
     for (const device of unlucky) {
-      if (when === "before") await device.detach();
+      if (when !== "attached") await device.detach();
       await device.gone();
     }
     await around.attachAnother(4);
@@ -109,7 +114,7 @@ export async function playDeadCase({ way, disks, silence, when }: DeadCase): Pro
     for (const node of left) execFileSync("losetup", ["-d", node]);
     fs.rmSync(directory, { recursive: true });
     // The foreign one is the test's.
-    expect(left).toEqual(foreign);
+    expect(left.sort()).toEqual(foreign.sort());
   }
 }
 
