@@ -16,6 +16,7 @@ const project = resolve(here, "../..");
 const keptRuns = 5;
 const BINARY = "xdevd-linux-x64";
 const NEWER = "newer.deb";
+const FULL = "full.deb";
 const inits = Object.keys(PACKAGES) as Init[];
 
 const help = `npm run test:boot [-- OPTIONS]
@@ -115,7 +116,10 @@ function makeProgram(directory: string): void {
   fs.mkdirSync(directory);
   npm("package.ts", "--target", "linux-x64", "--outdir", directory);
   npm("compile.ts", "--small", "--target", "linux-x64", "--outdir", directory);
-  makeNewer(programIn(directory).package, join(directory, NEWER), join(directory, "scratch"));
+  const scratch = join(directory, "scratch");
+  const { package: made, newer, full } = programIn(directory);
+  repack(made, newer, scratch, "+newer");
+  repack(made.replace("/xdevd_", "/xdevd-full_"), full, scratch, "");
 }
 
 function programIn(directory: string): Program {
@@ -125,16 +129,17 @@ function programIn(directory: string): Program {
   return {
     package: join(directory, found),
     newer: join(directory, NEWER),
+    full: join(directory, FULL),
     binary: join(directory, BINARY),
   };
 }
 
-/** The same package with a higher version, packed quickly. */
-function makeNewer(from: string, to: string, scratch: string): void {
+/** The same package, packed quickly, with a longer version. */
+function repack(from: string, to: string, scratch: string, more: string): void {
   must("dpkg-deb", ["-R", from, scratch]);
   const control = join(scratch, "DEBIAN/control");
   const text = fs.readFileSync(control, "utf8");
-  fs.writeFileSync(control, text.replace(/^Version: .*/m, "$&+newer"));
+  fs.writeFileSync(control, text.replace(/^Version: .*/m, `$&${more}`));
   must("dpkg-deb", ["-Znone", "--root-owner-group", "-b", scratch, to]);
   fs.rmSync(scratch, { recursive: true });
 }

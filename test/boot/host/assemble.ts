@@ -13,6 +13,8 @@ export interface Program {
   readonly package: string;
   /** The same, with a higher version. */
   readonly newer: string;
+  /** That of the full binary. */
+  readonly full: string;
   /** The binary alone. */
   readonly binary: string;
 }
@@ -24,7 +26,7 @@ export interface Machine {
   readonly disk: string;
 }
 
-const DISK_MB = 1400;
+const DISK_MB = 1700;
 /** The disk that the initramfs is to serve. */
 const EARLY_DISK = "7 vdev=xvda,target=/dev/vdb\n";
 
@@ -87,6 +89,7 @@ function installPackage(root: string, program: Program): void {
   inside(root, "dpkg -i /lab/package.deb");
   fs.rmSync(join(root, "lab/package.deb"));
   fs.copyFileSync(program.newer, join(root, "lab/newer.deb"));
+  fs.copyFileSync(program.full, join(root, "lab/full.deb"));
   fs.appendFileSync(join(root, "etc/xdevd/initramfs.conf"), EARLY_DISK);
 }
 

@@ -98,6 +98,23 @@ upgrade() {
 	check "... the disk is connected as before" still_there
 	check "... detached, nothing of it is left" detach_and_wait 51728 /var/tmp/disk
 }
+# The package of the full binary takes its place while a disk is connected, and it takes that one's.
+replace() {
+	check "replaced: a disk is attached" attach_and_wait 51728 /var/tmp/disk
+	replace_by /lab/full.deb bun
+	replace_by /lab/newer.deb quickjs
+	check "... purging the full one takes nothing away" dpkg -P xdevd-full
+	check "... the disk is connected as before" still_there
+	check "... detached, nothing of it is left" detach_and_wait 51728 /var/tmp/disk
+}
+# replace_by PACKAGE RUNTIME
+replace_by() {
+	before=$(daemons)
+	check "... by $(basename "$1")" dpkg -i "$1"
+	check "... another daemon runs" eventually 60 another_than "$before"
+	check "... on $2" sh -c "xdevd --version --json | grep $2"
+	check "... the disk is connected as before" still_there
+}
 another_than() { running && pid=$(daemons) && [ "$pid" != "$1" ]; }
 
 purge() {

@@ -60,6 +60,7 @@ check "... attached anew" attach_and_wait 51728 /var/tmp/disk
 
 stop_and_start
 upgrade
+replace
 purge
 check "install: dpkg does it on a system that runs" dpkg -i /lab/newer.deb
 check "... it is enabled" systemctl is-enabled xdevd

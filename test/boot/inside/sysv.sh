@@ -37,6 +37,7 @@ check "... attached anew" attach_and_wait 51728 /var/tmp/disk
 
 stop_and_start
 upgrade
+replace
 purge
 check "... nothing would start it" not sh -c 'ls -d /etc/rc?.d/*xdevd*'
 say "@done"
