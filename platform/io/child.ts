@@ -67,7 +67,9 @@ export const systemPipedChildren: PipedChildren = {
       const said = output;
       child.exited.then(() => {
         told.close();
-        setTimeout(said.stop, LAST_WORDS_MS);
+        if (!said.isOpen) return;
+        // No reason for the program to go on.
+        (setTimeout(said.stop, LAST_WORDS_MS) as { unref?(): void }).unref?.();
       });
       return {
         ...child,

@@ -30,6 +30,8 @@ export interface OutputPipe extends OneEnd {
   drain(data: (chunk: Uint8Array) => void): Promise<void>;
   /** Reads no further than it is asked for. */
   read(): AsyncIterable<Uint8Array>;
+  /** Whether it has not been read to its end. */
+  readonly isOpen: boolean;
   /** Reads no more, whoever may still write: that one is told by SIGPIPE, or EPIPE. */
   stop(): void;
 }
@@ -97,6 +99,9 @@ export function openOutputPipe(): OutputPipe {
       } finally {
         await close();
       }
+    },
+    get isOpen() {
+      return !stopped;
     },
     stop() {
       stopped = true;
