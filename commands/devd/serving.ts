@@ -12,7 +12,7 @@ import { systemFiles, targetFiles } from "../../platform/io/files.ts";
 import type { LockedFile } from "../../platform/io/flock.ts";
 import { effectiveUid, processId } from "../../platform/self.ts";
 import { IdleCollector } from "../../platform/idle_collector.ts";
-import type { PluginRegistry } from "../../core/daemon/plugin/registry.ts";
+import type { PluginRegistry } from "../../core/daemon/plugin/host.ts";
 import { storeEnvironment } from "../../core/xenstore/locate.ts";
 import { VERSION } from "../../core/version.ts";
 import type { Connected } from "../../machine/connect.ts";

@@ -1,8 +1,7 @@
 /** How all devices are, in lines for people. Pure. */
 import type { DeviceReport } from "../../core/daemon/devices.ts";
 import { PHASE_WORDS } from "../../core/lifecycle/phase_words.ts";
-import type { PluginHost } from "../../core/daemon/plugin/host.ts";
-import type { PluginRegistry } from "../../core/daemon/plugin/registry.ts";
+import type { PluginHost, PluginRegistry } from "../../core/daemon/plugin/host.ts";
 
 /** Most devices that are listed: what is the matter comes first. */
 const LISTED_MAX = 1000;

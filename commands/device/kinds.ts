@@ -1,8 +1,7 @@
 /** What devices are called on the command line, and what that is in the store. */
 import { isKind, KIND_LENGTH_MAX } from "../../core/xen/device_id.ts";
-import type { BuiltIn } from "../../core/daemon/plugin/host.ts";
+import type { BuiltIn, PluginRegistry } from "../../core/daemon/plugin/host.ts";
 import { frontendKindOf } from "../../core/daemon/plugin/manifest.ts";
-import type { PluginRegistry } from "../../core/daemon/plugin/registry.ts";
 import { diskDryRun, parseVdev } from "../../core/toolstack/specs/disk/spec.ts";
 import { type DescribedKind, DEVICE_NAMES } from "../../core/toolstack/resolved_spec.ts";
 import { nicDryRun } from "../../core/toolstack/specs/nic/spec.ts";

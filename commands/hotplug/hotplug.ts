@@ -4,9 +4,11 @@
  */
 import { ownDomid } from "../../core/daemon/daemon.ts";
 import { HotplugDirectories } from "../../core/daemon/capabilities/hotplug_directory.ts";
-import type { ScriptParts } from "../../core/daemon/capabilities/script_parts.ts";
-import { v2Parts } from "../../core/daemon/capabilities/scripts_v2_parts.ts";
-import type { V2Settings } from "../../core/daemon/capabilities/script_parts.ts";
+import {
+  type ScriptParts,
+  v2Parts,
+  type V2Settings,
+} from "../../core/daemon/capabilities/script_parts.ts";
 import { systemParts } from "../../machine/system_parts.ts";
 import type { DeviceId } from "../../core/xen/device_id.ts";
 import { deviceLabel } from "../../core/xen/device_label.ts";

@@ -9,10 +9,14 @@ import { effectiveUid } from "../../platform/self.ts";
 import { systemPipedChildren } from "../../platform/io/child.ts";
 import * as contract from "../../contract/v1/plugin.ts";
 import { type FoundPlugin, pluginAt, pluginsIn, type Rejected } from "../../plugins/discover.ts";
-import { type BuiltIn, builtInHost, type PluginHost } from "../../core/daemon/plugin/host.ts";
+import {
+  type BuiltIn,
+  builtInHost,
+  type PluginHost,
+  PluginRegistry,
+} from "../../core/daemon/plugin/host.ts";
 import { moduleHost, type ModuleHostParts } from "../../plugins/host/module_host.ts";
 import { ProcessHost } from "../../plugins/host/process_host.ts";
-import { PluginRegistry } from "../../core/daemon/plugin/registry.ts";
 import {
   type Candidate,
   DEFAULT_CONFIG,

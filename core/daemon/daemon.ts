@@ -10,13 +10,13 @@ import {
 } from "../xen/device_id.ts";
 import { openLog } from "../log/log.ts";
 import { absentOrHidden } from "../xenstore/access.ts";
-import { changedBy, isLookedAt, visible } from "./device/observe.ts";
+import { changedBy, isLookedAt, visible } from "./device/observer.ts";
 import type { StoreClient } from "../xenstore/client.ts";
 import type { Watch } from "../xenstore/watches.ts";
 import { isWithin } from "../xenstore/paths.ts";
 import type { Cancel, Clock } from "../../platform/types.ts";
 import { DEFAULT_TIMES, type LifecycleTimes } from "../xen/times.ts";
-import type { PluginRegistry } from "./plugin/registry.ts";
+import type { PluginRegistry } from "./plugin/host.ts";
 import { Devices, type DevicesParts } from "./devices.ts";
 import { Guests } from "./guests.ts";
 import { Requests, type RequestSettings } from "../requests/driver/requests.ts";

@@ -9,12 +9,11 @@ import { GiveUpRefused } from "./control/methods.ts";
 import { Lane } from "./device_lane.ts";
 import type { Cancel } from "../../platform/types.ts";
 import { openLog } from "../log/log.ts";
-import type { PluginHost } from "./plugin/host.ts";
+import type { PluginHost, PluginRegistry } from "./plugin/host.ts";
 import { frontendKindOf } from "./plugin/manifest.ts";
-import type { PluginRegistry } from "./plugin/registry.ts";
 import { type ActionParts, DeviceActions } from "./device/device_actions.ts";
 import { GuestNames } from "./guest_names.ts";
-import type { Part } from "./device/observe.ts";
+import type { Part } from "./device/observer.ts";
 import { Throttle, type ThrottleLimits } from "./throttle.ts";
 
 /** What the daemon's devices need. */

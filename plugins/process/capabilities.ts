@@ -8,7 +8,7 @@ import {
   type ProgramFunctions,
 } from "../../contract/v1/capabilities.ts";
 import type { Device } from "../../contract/v1/plugin.ts";
-import { functionOf } from "../../core/daemon/plugin/intercept.ts";
+import { functionOf } from "../../core/daemon/plugin/guard.ts";
 
 /** Locks of one call: held until it gives them back, or ends. */
 export class CallLocks {

@@ -22,9 +22,8 @@ import { type KernelEvents, SimulatedKernel } from "../kernel.ts";
 import { type DeviceSpec, SimulatedToolstack } from "../toolstack.ts";
 import { StoreClient } from "../../core/xenstore/client.ts";
 import type { PluginManifest } from "../../contract/v1/plugin.ts";
-import type { PluginHost } from "../../core/daemon/plugin/host.ts";
+import { type PluginHost, PluginRegistry } from "../../core/daemon/plugin/host.ts";
 import { frontendKindOf } from "../../core/daemon/plugin/manifest.ts";
-import { PluginRegistry } from "../../core/daemon/plugin/registry.ts";
 import { changesBetween, type Inventory, takeInventory } from "./leftovers.ts";
 
 /** Domids of the simulated machine. */

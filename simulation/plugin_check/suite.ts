@@ -2,9 +2,8 @@
 import { systemClock } from "../../platform/clock.ts";
 import { checkContract } from "../../core/daemon/plugin/manifest.ts";
 import type { Device, PluginOperations } from "../../contract/v1/plugin.ts";
-import { errorOf } from "../../core/daemon/plugin/guard.ts";
+import { errorOf, intercept } from "../../core/daemon/plugin/guard.ts";
 import type { PluginHost } from "../../core/daemon/plugin/host.ts";
-import { intercept } from "../../core/daemon/plugin/intercept.ts";
 import { placeOf } from "../../plugins/host/module_host.ts";
 import { FAULT_RULES } from "./rules_faults.ts";
 import { LIFE_RULES } from "./rules_life.ts";

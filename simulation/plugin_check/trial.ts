@@ -5,9 +5,8 @@ import { type DeviceId, deviceName } from "../../core/xen/device_id.ts";
 import { openLog } from "../../core/log/log.ts";
 import { systemClock } from "../../platform/clock.ts";
 import type { Device, Findings, PluginOperations, Undo } from "../../contract/v1/plugin.ts";
-import { checkAnswer } from "../../core/daemon/plugin/guard.ts";
+import { type Before, checkAnswer, intercept } from "../../core/daemon/plugin/guard.ts";
 import type { PluginHost } from "../../core/daemon/plugin/host.ts";
-import { type Before, intercept } from "../../core/daemon/plugin/intercept.ts";
 import { LocatedError } from "../../plugins/host/module_host.ts";
 import type { Rig } from "./rig.ts";
 

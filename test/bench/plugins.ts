@@ -9,8 +9,7 @@ import { type Available, makeHost, trustParts } from "../../commands/plugin/set.
 import { configureLog } from "../../core/log/log.ts";
 import { Rig } from "../../simulation/plugin_check/rig.ts";
 import { Trial } from "../../simulation/plugin_check/trial.ts";
-import type { PluginHost } from "../../core/daemon/plugin/host.ts";
-import { readyHost } from "../../core/daemon/plugin/host.ts";
+import { type PluginHost, readyHost } from "../../core/daemon/plugin/host.ts";
 import { writeProcessPlugin } from "../support/plugin_files.ts";
 import { summarise } from "./statistics.ts";
 import type { Benchmark, Result } from "./result.ts";

@@ -10,7 +10,7 @@ import {
   type ProgramFunctions,
 } from "../../contract/v1/capabilities.ts";
 import type { Device } from "../../contract/v1/plugin.ts";
-import { intercept } from "../../core/daemon/plugin/intercept.ts";
+import { intercept } from "../../core/daemon/plugin/guard.ts";
 import { CallLocks, useCapability } from "../../plugins/process/capabilities.ts";
 import { capabilityReference } from "../../tools/docs/capability_reference.ts";
 import { FakeDevice, FakeMachine } from "../support/fake_device.ts";

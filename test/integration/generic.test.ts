@@ -2,8 +2,7 @@
 import { afterEach, describe, expect, test } from "bun:test";
 import generic from "../../backends/generic/plugin.ts";
 import { backendPath, frontendPath } from "../../core/xen/device_id.ts";
-import { readyHost } from "../../core/daemon/plugin/host.ts";
-import { PluginRegistry } from "../../core/daemon/plugin/registry.ts";
+import { PluginRegistry, readyHost } from "../../core/daemon/plugin/host.ts";
 import { until } from "../support/daemon_process.ts";
 import { World } from "../support/simulated_domain.ts";
 

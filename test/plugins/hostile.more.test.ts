@@ -12,13 +12,12 @@ import { systemFiles } from "../../platform/io/files.ts";
 import { sha256OfFile } from "../../platform/checksum.ts";
 import { systemProcessTable } from "../../platform/linux/process_table.ts";
 import { systemPipedChildren } from "../../platform/io/child.ts";
-import { readyHost } from "../../core/daemon/plugin/host.ts";
+import { PluginRegistry, readyHost } from "../../core/daemon/plugin/host.ts";
 import {
   PLUGIN_VARIABLE,
   ProcessHost,
   type ProcessHostParts,
 } from "../../plugins/host/process_host.ts";
-import { PluginRegistry } from "../../core/daemon/plugin/registry.ts";
 import { until } from "../support/daemon_process.ts";
 import { writeProcessPlugin } from "../support/plugin_files.ts";
 import { DISK, disk, nic, World } from "../support/simulated_domain.ts";

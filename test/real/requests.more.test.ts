@@ -28,8 +28,7 @@ import {
 } from "../../core/requests/toolstack/request.ts";
 import { listRequests, requestDaemon, setUpRequests } from "../../core/requests/toolstack/setup.ts";
 import type { StoreClient } from "../../core/xenstore/client.ts";
-import { readyHost } from "../../core/daemon/plugin/host.ts";
-import { PluginRegistry } from "../../core/daemon/plugin/registry.ts";
+import { PluginRegistry, readyHost } from "../../core/daemon/plugin/host.ts";
 import { until } from "../support/daemon_process.ts";
 import { Recorder } from "../support/simulated_domain.ts";
 import { connectTo } from "../support/store_connection.ts";

@@ -18,8 +18,7 @@ import { StoreClient } from "../../core/xenstore/client.ts";
 import { connectInProcess } from "../../simulation/xenstored/in_process.ts";
 import { type ServerOptions, XenstoreServer } from "../../simulation/xenstored/server.ts";
 import { type BackendPlugin, definePlugin, type Device } from "../../contract/v1/plugin.ts";
-import { readyHost } from "../../core/daemon/plugin/host.ts";
-import { PluginRegistry } from "../../core/daemon/plugin/registry.ts";
+import { PluginRegistry, readyHost } from "../../core/daemon/plugin/host.ts";
 import { until } from "./daemon_process.ts";
 
 export const DISK: DeviceId = { backendDomid: 1, kind: "vbd", frontendDomid: 7, devid: 51712 };

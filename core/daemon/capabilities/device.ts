@@ -23,7 +23,7 @@ import type { ScriptParts } from "./script_parts.ts";
 import { deviceSystem, type SystemCall, type SystemParts } from "./system.ts";
 import { readAttachId } from "../device/attach_id.ts";
 import { backendNodes, ownNodes } from "./plugin_nodes.ts";
-import { visible } from "../device/observe.ts";
+import { visible } from "../device/observer.ts";
 
 /** What devices are made from. */
 export interface ContextParts extends ScriptParts, SystemParts {

@@ -25,7 +25,7 @@ import { COPY_BASE, copyOf, withCopy } from "../device/node_backup.ts";
 import type { HotplugDirectories } from "./hotplug_directory.ts";
 import type { ScriptParts } from "./script_parts.ts";
 import { type HeldStore, HotplugV2 } from "./scripts_v2.ts";
-import { quote } from "../device/observe.ts";
+import { quote } from "../device/observer.ts";
 import { OPERATION_VARIABLE } from "../device/orphans.ts";
 
 /** The scripts of one device. */

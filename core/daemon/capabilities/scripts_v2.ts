@@ -10,9 +10,8 @@ import { domainPath } from "../../xenstore/paths.ts";
 import type { Activity } from "../activity.ts";
 import { COPY_BASE, withCopy } from "../device/node_backup.ts";
 import type { HotplugDirectories } from "./hotplug_directory.ts";
-import type { ScriptParts, V2Settings } from "./script_parts.ts";
-import { v2Parts } from "./scripts_v2_parts.ts";
-import { quote } from "../device/observe.ts";
+import { type ScriptParts, v2Parts, type V2Settings } from "./script_parts.ts";
+import { quote } from "../device/observer.ts";
 import { type Held, isVersion2, type V2Progress } from "../journal/held.ts";
 
 /** Where it is kept what the daemon holds for the device. */

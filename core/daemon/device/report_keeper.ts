@@ -7,7 +7,7 @@ import { proofOf } from "../plugin/manifest.ts";
 import type { AttachIds } from "./attach_ids.ts";
 import type { DeviceWriter } from "./device_writer.ts";
 import { lossOf } from "./findings.ts";
-import { reportOf } from "./observe.ts";
+import { reportOf } from "./observer.ts";
 
 /** Plugins of which it was told that they do not say when they are done. */
 const mutePlugins = new Set<string>();

@@ -11,10 +11,9 @@ import { oneLine } from "../../log/log.ts";
 import { absentOrHidden, type NodeAccess } from "../../xenstore/access.ts";
 import type { ErrorPublication } from "../lane_actions.ts";
 import type { StoreClient } from "../../xenstore/client.ts";
-import { readAttachId } from "./attach_id.ts";
-import { reportOf, visible } from "./observe.ts";
+import { reportOf, visible } from "./observer.ts";
 import { prune } from "../prune.ts";
-import { ATTACH_ID_NODE } from "./attach_id_node.ts";
+import { ATTACH_ID_NODE, readAttachId } from "./attach_id.ts";
 
 /** Longest `hotplug-error`, in characters. The guest can read it: short, and no secrets. */
 const ERROR_MAX = 512;

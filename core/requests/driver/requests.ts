@@ -15,15 +15,14 @@ import { serve, type Serving } from "../protocol/serve.ts";
 import { absentOrHidden } from "../../xenstore/access.ts";
 import type { Watch } from "../../xenstore/watches.ts";
 import { isWithin } from "../../xenstore/paths.ts";
-import type { PluginRegistry } from "../../daemon/plugin/registry.ts";
+import type { PluginRegistry } from "../../daemon/plugin/host.ts";
 import type { Devices } from "../../daemon/devices.ts";
 import { kernelDevicePath } from "../../daemon/device/kernel_release.ts";
 import { type RequestActions, RequestLane } from "./lane.ts";
 import { checkScript } from "../../hotplug/path_rules.ts";
 import { V2Session } from "../../hotplug/v2/session.ts";
 import type { HotplugDirectories } from "../../daemon/capabilities/hotplug_directory.ts";
-import type { ScriptParts } from "../../daemon/capabilities/script_parts.ts";
-import { v2Parts } from "../../daemon/capabilities/scripts_v2_parts.ts";
+import { type ScriptParts, v2Parts } from "../../daemon/capabilities/script_parts.ts";
 
 /** How a driver domain takes requests. */
 export interface RequestSettings {

@@ -1,7 +1,6 @@
 /** Looks at a device: what is read again, and what is not. */
 import { beforeEach, describe, expect, test } from "bun:test";
-import { DeviceReader } from "../../../core/daemon/device/reader.ts";
-import { changedBy } from "../../../core/daemon/device/observe.ts";
+import { changedBy, DeviceReader } from "../../../core/daemon/device/observer.ts";
 import { backendPath, type DeviceId, frontendPath } from "../../../core/xen/device_id.ts";
 import { type NodeAccess } from "../../../core/xenstore/access.ts";
 import { ServerError } from "../../../core/xenstore/errors.ts";

@@ -8,7 +8,7 @@ import { DirectoryKeeper } from "../../../core/daemon/capabilities/directories.t
 import { MemoryJournal } from "../../../core/daemon/journal/memory.ts";
 import { Orphans } from "../../../core/daemon/device/orphans.ts";
 import { systemParts } from "../../../machine/system_parts.ts";
-import { ATTACH_ID_NODE } from "../../../core/daemon/device/attach_id_node.ts";
+import { ATTACH_ID_NODE } from "../../../core/daemon/device/attach_id.ts";
 import {
   backendPath,
   backendRoot,
@@ -22,8 +22,7 @@ import { SocketTransport } from "../../../core/xenstore/socket_transport.ts";
 import { connectInProcess } from "../../../simulation/xenstored/in_process.ts";
 import { XenstoreServer } from "../../../simulation/xenstored/server.ts";
 import { definePlugin } from "../../../contract/v1/plugin.ts";
-import { readyHost } from "../../../core/daemon/plugin/host.ts";
-import { PluginRegistry } from "../../../core/daemon/plugin/registry.ts";
+import { PluginRegistry, readyHost } from "../../../core/daemon/plugin/host.ts";
 import { MortalJournal, noFiles, noProcesses } from "../../support/bare_machine.ts";
 import { FakeClock, settle } from "../../support/fake_clock.ts";
 import { makeDomain } from "../../support/hand_made.ts";
