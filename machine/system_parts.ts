@@ -1,5 +1,6 @@
 /** The parts of a daemon that are the machine's, and the same for every daemon on it. */
 import { storage } from "../platform/storage.ts";
+import { lacksDescriptors } from "../platform/linux/descriptor_reserve.ts";
 import { systemNetworkLinks } from "../platform/linux/network_links.ts";
 import { systemClock } from "../platform/clock.ts";
 import { nearFiles, targetFiles } from "../platform/io/files.ts";
@@ -35,6 +36,7 @@ export function systemParts(
     exclusive: new Exclusive(),
     releases: new Releases(),
     hotplug: new HotplugDirectories(store),
+    lacksDescriptors,
     blocks: storage.blocks,
     links: systemNetworkLinks,
     children: new ChildKeeper(systemProcesses, systemProcessTable, systemClock),

@@ -319,10 +319,11 @@ export class Lane {
           removeFailure,
         );
       case "await-orphans":
-        this.#answer(actions.awaitOrphans(effect.ms), { type: "orphans-gone" }, (error) => {
-          this.#dispatch({ type: "trouble", effect: effect.do, error });
-          return { type: "orphans-gone" };
-        });
+        this.#answer(
+          actions.awaitOrphans(effect.ms),
+          { type: "orphans-gone" },
+          (error) => ({ type: "orphans-left", error }),
+        );
         return;
       case "mark":
         return await actions.mark();

@@ -77,6 +77,8 @@ export type LifecycleEvent =
   | { readonly type: "close" }
   /** No process of an earlier daemon's operation runs any more. */
   | { readonly type: "orphans-gone" }
+  /** They do not end, or nobody can tell whether they have. */
+  | { readonly type: "orphans-left"; readonly error: string }
   /** The journal knows, and the directory has the attach id. */
   | { readonly type: "recorded"; readonly attachId: string }
   | { readonly type: "record-failed"; readonly error: string }
@@ -116,6 +118,7 @@ export type LifecycleEvent =
 
 /** Events that tell of a failure: whatever row takes one has to tell its cause. */
 export type FailureType =
+  | "orphans-left"
   | "broken"
   | "undone"
   | "evicted"
@@ -138,7 +141,7 @@ export type Effect =
   /** Starts a timer unless it runs already; it answers with `…-expired`. */
   | { readonly do: "start-timer"; readonly timer: TimerName; readonly ms: number }
   | { readonly do: "stop-timer"; readonly timer: TimerName }
-  /** Waits for processes of an earlier daemon, and ends them after `ms`: `orphans-gone`. */
+  /** Waits for processes of an earlier daemon, and ends them after `ms`: `orphans-gone`, `orphans-left`. */
   | { readonly do: "await-orphans"; readonly ms: number }
   /**
    * Gives the directory the attach id that `record` is going to use: what need not be done when

@@ -132,7 +132,7 @@ interface RowBase {
 /** Which timers may run in which phase. */
 export const TIMERS: Readonly<Record<Phase, readonly TimerName[]>> = {
   absent: [],
-  recovering: [],
+  recovering: ["retry"],
   recovered: [],
   waiting: ["wait"],
   recording: ["patience"],
@@ -305,13 +305,7 @@ function removeEnds(row: RowBase): Row[] {
       ...ends,
       on: "given-up",
       when: [...row.when ?? [], "paused"],
-      tells: (state) => ({
-        level: "warning",
-        text: coded(
-          "setup-left",
-          `given up, as was asked for: what is left of it stays (${state.stuck})`,
-        ),
-      }),
+      tells: givenUp,
     },
   ];
 }
@@ -329,6 +323,28 @@ const again: readonly Effect[] = [
   { do: "remove", again: true },
 ];
 const triedAgain = () => ({ paused: false });
+
+function pauseBeforeRetry(
+  { tries }: LifecycleState,
+  _: LifecycleEvent,
+  { times: { retry, retryMost } }: LifecycleRules,
+): Effect[] {
+  const ms = Math.min(retry * 2 ** Math.min(tries, 30), Math.max(retry, retryMost));
+  return [{ do: "start-timer", timer: "retry", ms }];
+}
+
+const stuckAgain = (event: LifecycleEvent, { tries, error }: LifecycleState) => ({
+  stuck: errorOf(event),
+  tries: tries + 1,
+  paused: true,
+  // What its setup failed with is remembered as such.
+  error,
+});
+
+const givenUp: Teller = ({ stuck }) => ({
+  level: "warning",
+  text: coded("setup-left", `given up, as was asked for: what is left of it stays (${stuck})`),
+});
 
 /** The table: order matters, the first row that fits decides. */
 export const TABLE: readonly Row[] = [
@@ -399,7 +415,30 @@ export const TABLE: readonly Row[] = [
   { from: ["absent"], on: "seen", when: ["closing"], to: "closing", set: inherited },
 
   // Known from the journal.
-  { from: ["recovering"], on: "orphans-gone", to: "recovered" },
+  { from: ["recovering"], on: "orphans-gone", to: "recovered", set: () => unstuck },
+  // While they may be at it, nothing is touched.
+  {
+    from: ["recovering"],
+    on: "orphans-left",
+    tells: failed("warning", "it is not touched yet, and looked at again", "removal-failed"),
+    effects: pauseBeforeRetry,
+    set: stuckAgain,
+  },
+  ...(["retry-expired", "helped"] as const).map((on): Row => ({
+    from: ["recovering"],
+    on,
+    when: ["paused"],
+    effects: () => [{ do: "stop-timer", timer: "retry" }, { do: "await-orphans", ms: 0 }],
+    set: triedAgain,
+  })),
+  {
+    from: ["recovering"],
+    on: "given-up",
+    when: ["paused"],
+    to: "recovered",
+    tells: givenUp,
+    set: () => unstuck,
+  },
   {
     from: ["recovered"],
     on: "seen",
@@ -638,7 +677,6 @@ export const TABLE: readonly Row[] = [
     }),
     effects: (state, event, rules) => {
       const text = undoFailed(state, event);
-      const { retry, retryMost } = rules.times;
       const isThere = state.observation.present && !guards.replaced(state);
       const isNews = isThere && state.stuck !== errorOf(event);
       // What was never set up is to be seen closed all the same.
@@ -646,20 +684,10 @@ export const TABLE: readonly Row[] = [
       return [
         ...(isNews ? [{ do: "publish-error", error: text, besides: true }] as const : []),
         ...(isFirst ? [closeBackend] : []),
-        {
-          do: "start-timer",
-          timer: "retry",
-          ms: Math.min(retry * 2 ** Math.min(state.tries, 30), Math.max(retry, retryMost)),
-        },
+        ...pauseBeforeRetry(state, event, rules),
       ];
     },
-    set: (event, state) => ({
-      stuck: errorOf(event),
-      tries: state.tries + 1,
-      paused: true,
-      // What its setup failed with is remembered as such.
-      error: state.error,
-    }),
+    set: stuckAgain,
   },
   ...(["retry-expired", "helped"] as const).map((on): Row => ({
     from: UNDOING,

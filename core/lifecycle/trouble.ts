@@ -4,7 +4,6 @@ import type { Effect } from "./state.ts";
 const WORDS: Partial<Record<Effect["do"], string>> = {
   "abort-add": "its setup cannot be stopped",
   adopt: "what is set up cannot be taken over",
-  "await-orphans": "processes of an earlier daemon cannot be waited for",
   "await-release": "nobody will tell when what it needs is released",
   cleanse: "what its setup left in its directory cannot be removed",
   "close-backend": "its backend cannot be closed",

@@ -236,6 +236,11 @@ const TABLE = {
     problem: "Nothing tells how the device was set up, so it is not undone by its script.",
     repair: "Look for what is left of it: loop devices (`losetup -l`), interfaces (`ip link`).",
   },
+  "descriptors-few": {
+    problem:
+      "The daemon has so few file descriptors left that it sets up nothing more; it still undoes.",
+    repair: "Raise its limit: `LimitNOFILE=` of its unit, or `ulimit -n` before it is started.",
+  },
   "removal-slow": {
     problem: "Undoing the device takes so long that the toolstack may give up.",
     repair:

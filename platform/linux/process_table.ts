@@ -2,21 +2,25 @@
 import { list, readText } from "../io/file_calls.ts";
 import { sys } from "../kernel.ts";
 import { SIGNALS } from "../signals.ts";
+import { hasCode } from "../system_error.ts";
 
 /** Finding and ending processes that are not our children (any more). */
 export interface ProcessTable {
   /**
    * Processes whose environment at their start had this variable, with its value. Children of
-   * such a process have it too, whatever session they are in. Without /proc: none.
+   * such a process have it too, whatever session they are in. What belongs to others, and may not be
+   * looked at, has none.
+   * @throws SystemError when /proc cannot be looked at (EMFILE, say): then nobody knows
    */
   withVariable(name: string): Promise<Map<number, string>>;
   /**
    * What tells a process from all others that have or had its number since the machine was started:
    * the number and the time of its start, in clock ticks. Undefined when it has ended (also when
-   * nobody has waited for it yet), or there is no /proc.
+   * nobody has waited for it yet).
+   * @throws SystemError when that cannot be looked at
    */
   identityOf(pid: number): Promise<string | undefined>;
-  /** Its program and arguments, as they are now; none when it has ended. */
+  /** Its program and arguments, as they are now; none when it has ended. @throws SystemError as above */
   commandLineOf(pid: number): Promise<string[]>;
   /** Sends a signal; false when there is no such process. */
   signal(pid: number, signal: "SIGHUP" | "SIGTERM" | "SIGKILL"): boolean;
@@ -30,12 +34,12 @@ export function adoptOrphans(): void {
   sys.prctl(PR_SET_CHILD_SUBREAPER, 1);
 }
 
-/** Pids of all that this process has started, and what those have; not of who has ended. */
+/** Pids of all that this process has started, and what those have; not of who has ended. @throws SystemError */
 export function descendants(): number[] {
   const parents = new Map<number, number>();
-  for (const entry of orElse(() => list("/proc"), [])) {
+  for (const entry of list("/proc")) {
     if (!/^\d+$/.test(entry)) continue;
-    const text = orElse(() => readText(`/proc/${entry}/stat`), "");
+    const text = unlessGone(() => readText(`/proc/${entry}/stat`));
     const [state = "Z", parent] = text.slice(text.lastIndexOf(")") + 2).split(" ");
     if (!"ZX".includes(state)) parents.set(Number(entry), Number(parent));
   }
@@ -58,22 +62,17 @@ export const systemProcessTable: ProcessTable = {
     const found = new Map<number, string>();
     const prefix = `${name}=`;
     const own = String(sys.getpid());
-    for (const entry of orElse(() => list("/proc"), [])) {
+    for (const entry of list("/proc")) {
       if (!/^\d+$/.test(entry) || entry === own) continue;
-      let environment: string;
-      try {
-        environment = readText(`/proc/${entry}/environ`);
-      } catch {
-        // Ended meanwhile, or not ours to look at: then not ours at all.
-        continue;
-      }
+      // What is not ours to look at is not ours at all.
+      const environment = unlessGone(() => readText(`/proc/${entry}/environ`), ...FORBIDDEN);
       const line = environment.split("\0").find((variable) => variable.startsWith(prefix));
       if (line !== undefined) found.set(Number(entry), line.slice(prefix.length));
     }
     return found;
   },
   async identityOf(pid) {
-    const text = orElse(() => readText(`/proc/${pid}/stat`), "");
+    const text = unlessGone(() => readText(`/proc/${pid}/stat`));
     // The name in parentheses may have anything in it; what follows is numbers (proc(5)).
     const [state, ...numbers] = text.slice(text.lastIndexOf(")") + 2).split(" ");
     const start = numbers[18];
@@ -81,7 +80,7 @@ export const systemProcessTable: ProcessTable = {
     return `${pid}:${start}`;
   },
   async commandLineOf(pid) {
-    const text = orElse(() => readText(`/proc/${pid}/cmdline`), "");
+    const text = unlessGone(() => readText(`/proc/${pid}/cmdline`));
     return text === "" ? [] : text.replace(/\0$/, "").split("\0");
   },
   signal(pid, signal) {
@@ -89,10 +88,16 @@ export const systemProcessTable: ProcessTable = {
   },
 };
 
-function orElse<T>(look: () => T, otherwise: T): T {
+/** What a process's files fail with once it has ended: it is there no more, or no more to be read. */
+const GONE = ["ENOENT", "ESRCH"] as const;
+const FORBIDDEN = ["EACCES", "EPERM"] as const;
+
+/** What is read of a process; empty when it has ended. @throws SystemError when that cannot be told */
+function unlessGone(look: () => string, ...more: readonly string[]): string {
   try {
     return look();
-  } catch {
-    return otherwise;
+  } catch (error) {
+    if (hasCode(error, ...GONE, ...more)) return "";
+    throw error;
   }
 }

@@ -1,5 +1,5 @@
 /** Real child processes, and how their output is cut into lines. */
-import { describe, expect, test } from "bun:test";
+import { describe, expect, spyOn, test } from "bun:test";
 import * as fc from "fast-check";
 import * as fs from "node:fs";
 import { tmpdir } from "node:os";
@@ -7,7 +7,10 @@ import { join } from "node:path";
 import { systemPipedChildren, systemProcesses } from "../../platform/io/child.ts";
 import { LineSplitter } from "../../platform/io/line_splitter.ts";
 import { systemProcessTable } from "../../platform/linux/process_table.ts";
+import { Orphans } from "../../core/daemon/device/orphans.ts";
+import { sys } from "../../platform/kernel.ts";
 import { until } from "../support/daemon_process.ts";
+import { FakeClock } from "../support/fake_clock.ts";
 
 /** Runs a shell command to its end. */
 async function sh(script: string, env: Record<string, string> = {}) {
@@ -317,3 +320,59 @@ function runs(pid: number): boolean {
     return false;
   }
 }
+
+describe("who cannot look", () => {
+  // asm-generic/errno-base.h, errno.h
+  const errors = { ENOMEM: 12, ENFILE: 23, EMFILE: 24, EIO: 5 };
+
+  for (const [name, errno] of Object.entries(errors)) {
+    test(`for ${name} does not say that nothing runs`, async () => {
+      const child = await systemProcesses.start({
+        argv: ["/bin/sleep", "60"],
+        env: { XDEVD_TEST_MARK: name },
+      });
+      const known = await systemProcessTable.identityOf(child.pid);
+      expect(known).toBeDefined();
+      const { open } = sys;
+      // All but the list of processes, and then that, too.
+      for (const within of ["/proc/", "/proc"]) {
+        const spy = spyOn(sys, "open").mockImplementation((at, path, ...rest) =>
+          new TextDecoder().decode(path).startsWith(within) ? -errno : open(at, path, ...rest)
+        );
+        try {
+          await expect(systemProcessTable.withVariable("XDEVD_TEST_MARK")).rejects.toThrow(name);
+          await expect(systemProcessTable.identityOf(child.pid)).rejects.toThrow(name);
+          await expect(systemProcessTable.commandLineOf(child.pid)).rejects.toThrow(name);
+        } finally {
+          spy.mockRestore();
+        }
+      }
+      child.signalGroup("SIGKILL");
+      await child.exited;
+      expect(await systemProcessTable.identityOf(child.pid)).toBeUndefined();
+      expect(await systemProcessTable.commandLineOf(child.pid)).toEqual([]);
+    });
+  }
+
+  test("takes what an operation has started for running until somebody can tell", async () => {
+    const clock = new FakeClock();
+    let fails = 3;
+    const table = {
+      ...systemProcessTable,
+      withVariable: () =>
+        fails-- > 0
+          ? Promise.reject(new Error("EMFILE: open /proc"))
+          : Promise.resolve(new Map<number, string>()),
+    };
+    let ended: boolean | Error | null = null;
+    new Orphans(table, clock).ended("an operation", 0).then((value) => ended = value);
+    await clock.advance(200);
+    expect(ended).toBeNull();
+    await clock.advance(200);
+    expect(ended).toBe(false as never);
+    fails = Infinity;
+    new Orphans(table, clock).ended("an operation", 0).catch((error) => ended = error);
+    await clock.advance(10_000);
+    expect(String(ended)).toContain("processes of an earlier operation may run: EMFILE");
+  });
+});

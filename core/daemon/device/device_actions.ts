@@ -8,6 +8,7 @@ import type { Observation } from "../../lifecycle/observation.ts";
 import { type ErrorPublication, type LaneActions, Refused } from "../lane_actions.ts";
 import { type Log, oneLine } from "../../log/log.ts";
 import type { Findings, ProofOfSetup } from "../../../contract/v1/plugin.ts";
+import { coded } from "../../messages/table.ts";
 import { busyOf, checkAnswer } from "../plugin/guard.ts";
 import type { PluginHost } from "../plugin/host.ts";
 import { frontendKindOf, proofOf } from "../plugin/manifest.ts";
@@ -38,6 +39,8 @@ export interface ActionParts extends CallParts {
   readonly releases: Releases;
   /** Without it, nothing is read ahead of what a plugin asks for. */
   readonly prefetch?: Prefetch;
+  /** Whether too few descriptors are left to begin anything; undoing does not ask. */
+  lacksDescriptors?(): boolean;
   /** Told when a device has been looked at first. */
   onSeen?(id: DeviceId): void;
   /** Told after each change of a device's phase, and when nothing is left of it. */
@@ -230,6 +233,14 @@ export class DeviceActions implements LaneActions {
 
   async #addInSlot(signal: AbortSignal): Promise<void> {
     await this.#caller.inSlot(signal, async () => {
+      if (this.#parts.lacksDescriptors?.()) {
+        throw new Error(
+          coded(
+            "descriptors-few",
+            "the daemon has too few file descriptors left to set it up (ulimit -n)",
+          ),
+        );
+      }
       // Beside what takes long, since nobody waits for it: what a script will ask for when the
       // directory is gone.
       let backedUp: Promise<unknown> | null = null;

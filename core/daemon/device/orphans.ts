@@ -34,18 +34,24 @@ export class Orphans {
 
   /**
    * Resolves when no process of the operation runs; after `ms` milliseconds they get TERM, then
-   * KILL. Gives up on what even that does not end within as long again.
+   * KILL. When nobody can tell which there are, some run.
    * @returns whether they had to be ended
+   * @throws Error when even that does not end them within as long again, or nobody could tell
    */
   async ended(operation: string, ms: number): Promise<boolean> {
     const start = this.#clock.now();
     let signalled: "SIGTERM" | "SIGKILL" | null = null;
     for (;;) {
-      const pids = await this.#pidsOf(operation);
-      if (pids.length === 0) return signalled !== null;
+      const found = await this.#pidsOf(operation).catch((error: Error) => error);
+      const pids = found instanceof Error ? [] : found;
+      if (pids === found && pids.length === 0) return signalled !== null;
       const late = this.#clock.now() - start - ms;
       if (late >= 2 * KILL_GRACE_MS) {
-        throw new Error(`processes ${pids.join(", ")} of an earlier operation do not end`);
+        throw new Error(
+          found instanceof Error
+            ? `processes of an earlier operation may run: ${found.message}`
+            : `processes ${pids.join(", ")} of an earlier operation do not end`,
+        );
       }
       const due = late < 0 ? null : late < KILL_GRACE_MS ? "SIGTERM" : "SIGKILL";
       // There may be new ones meanwhile: KILL is sent until there are none.

@@ -78,6 +78,7 @@ const ENDINGS = [
   "in use",
   "stuck",
   "given up",
+  "left running",
   "evicted",
   "cannot be deleted",
   "thought better of",
@@ -297,6 +298,8 @@ function end(world: DeviceWorld, ending: Ending, variant: number): void {
       return stuck(world, variant);
     case "given up":
       return givenUp(world, variant);
+    case "left running":
+      return leftRunning(world, variant);
     case "evicted":
       return evicted(world);
     case "slow to undo":
@@ -763,6 +766,47 @@ function givenUp(world: DeviceWorld, variant: number): void {
   world.release();
   world.change({ online: false, state: 6 });
   ended(world, `given up (${way})`);
+}
+
+/** What an earlier daemon had started may still run: nobody can tell, or it does not end. */
+function leftRunning(world: DeviceWorld, variant: number): void {
+  if (!setUp(world)) return;
+  world.crash();
+  const look = () => {
+    while (world.perform());
+    world.trips = 1;
+    world.finishOrphan(true);
+    world.trips = 0;
+    while (world.perform());
+    world.look();
+    while (world.perform());
+    demand(world.state.phase === "recovering", `touched while something may run`);
+    demand(world.state.paused && !world.awaitsOrphans, "it is looked at without end");
+  };
+  look();
+  const again = (way: string) => {
+    while (world.perform());
+    demand(world.awaitsOrphans, `it is not looked at again (${way})`);
+    look();
+  };
+  world.help();
+  again("helped");
+  world.retry();
+  again("retried");
+  if (variant % 2 === 0) {
+    demand(world.giveUp(), "it is not given up");
+    demand(world.state.phase !== "recovering", "given up, and still waited for");
+    demand(world.state.stuck === null, "given up, and still stuck");
+  } else {
+    world.retry();
+    while (world.perform());
+    world.finishOrphan(true);
+    demand(world.state.stuck === null, "all has ended, and still stuck");
+  }
+  rest(world);
+  demand(world.state.phase === "connected", `what works is undone: ${world.state.phase}`);
+  world.change({ online: false, state: 6 });
+  ended(world, "left running");
 }
 
 /** It shared what it may not share any longer. */

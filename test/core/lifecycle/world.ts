@@ -248,6 +248,10 @@ export class DeviceWorld {
   /** A person wants nothing more to be tried. @returns whether there is anything to give up */
   giveUp(): boolean {
     if (!this.state.paused) return false;
+    if (this.state.phase === "recovering") {
+      this.#feed({ type: "given-up" });
+      return true;
+    }
     // What is left of it is nobody's from now on.
     this.held = false;
     this.succeeded = false;
@@ -255,6 +259,11 @@ export class DeviceWorld {
     this.undoFailures = 0;
     this.#feed({ type: "given-up" });
     return true;
+  }
+
+  /** Whether processes of an earlier daemon are waited for. */
+  get awaitsOrphans(): boolean {
+    return this.#orphansAwaited;
   }
 
   /** Something else was given back. */
@@ -314,8 +323,8 @@ export class DeviceWorld {
     if (!this.#orphansAwaited) return orphan !== null;
     this.#orphansAwaited = false;
     if (this.#trips()) {
-      const error = this.#cause("processes cannot be seen");
-      this.#feed({ type: "trouble", effect: "await-orphans", error });
+      this.#feed({ type: "orphans-left", error: this.#cause("processes cannot be seen") });
+      return true;
     }
     this.#feed({ type: "orphans-gone" });
     return true;
@@ -603,6 +612,7 @@ export class DeviceWorld {
         this.#timers.delete(effect.timer);
         return;
       case "await-orphans":
+        check(this.state.phase === "recovering", "waited for what nobody has left");
         this.#orphansAwaited = true;
         return;
       case "mark":
