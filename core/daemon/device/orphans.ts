@@ -58,7 +58,7 @@ export class Orphans {
       if (due === "SIGKILL" || due !== null && due !== signalled) {
         for (const pid of pids) this.#table.signal(pid, due);
       }
-      signalled = due;
+      if (pids.length > 0) signalled = due;
       await new Promise<void>((resolve) => this.#clock.after(POLL_MS, resolve));
     }
   }
