@@ -1,7 +1,6 @@
 /** The journal in a file: what a daemon that is killed leaves to the next one. */
 import type { AppendFile, AppendFiles } from "../../../platform/io/append_file.ts";
 import type { JournalEntry } from "./entry.ts";
-import { EntryMap, type UndoValue } from "./entry_map.ts";
 import {
   encodeDrop,
   encodeHeader,
@@ -11,7 +10,7 @@ import {
   OLDEST_VERSION,
   replay,
 } from "./format.ts";
-import type { JournalStore } from "./memory.ts";
+import { MemoryJournal } from "./memory.ts";
 
 /** The journal cannot be read or written; the message names the file. */
 export class JournalError extends Error {
@@ -36,9 +35,8 @@ export interface JournalParts extends JournalHeader {
  * loop devices and processes, of which it tells, do not survive the machine either, and the header
  * names the start of the machine that it belongs to.
  */
-export class Journal implements JournalStore {
+export class Journal extends MemoryJournal {
   readonly #parts: JournalParts;
-  readonly #entries: EntryMap;
   #file: AppendFile;
   /** Size at which compaction is tried next, in bytes. */
   #compactAt = COMPACT_FROM;
@@ -48,8 +46,8 @@ export class Journal implements JournalStore {
     entries: Map<string, JournalEntry>,
     file: AppendFile,
   ) {
+    super(entries);
     this.#parts = parts;
-    this.#entries = new EntryMap(entries);
     this.#file = file;
     this.#setLimit();
   }
@@ -67,32 +65,16 @@ export class Journal implements JournalStore {
     }
   }
 
-  entries(): JournalEntry[] {
-    return [...this.#entries.all.values()];
-  }
-
-  holders(undo: string, value: string | number | boolean): JournalEntry[] {
-    return this.#entries.holders(undo, value);
-  }
-
-  values(undo: string): UndoValue[] {
-    return this.#entries.values(undo);
-  }
-
-  get(name: string): JournalEntry | undefined {
-    return this.#entries.get(name);
-  }
-
-  put(entry: JournalEntry): void {
+  override put(entry: JournalEntry): void {
     this.#append(() => encodePut(entry));
-    this.#entries.set(entry);
+    super.put(entry);
     this.#compact();
   }
 
-  drop(name: string): void {
-    if (this.#entries.get(name) === undefined) return;
+  override drop(name: string): void {
+    if (this.get(name) === undefined) return;
     this.#append(() => encodeDrop(name));
-    this.#entries.delete(name);
+    super.drop(name);
     this.#compact();
   }
 
@@ -116,7 +98,7 @@ export class Journal implements JournalStore {
     const { files, path, report } = this.#parts;
     try {
       const old = this.#file;
-      this.#file = files.replace(path, snapshot(this.#parts, this.#entries.all));
+      this.#file = files.replace(path, snapshot(this.#parts, this.all));
       this.#setLimit();
       old.close();
     } catch (error) {

@@ -16,12 +16,22 @@ export interface JournalStore {
   drop(name: string): void;
 }
 
-/** Records in memory, for tests. */
+/** Records in memory: all of a journal for tests, and what the one that has a file answers from. */
 export class MemoryJournal implements JournalStore {
-  readonly #entries = new EntryMap();
+  readonly #entries: EntryMap;
+
+  /** @param entries by device name; the map is this object's from now on */
+  constructor(entries?: Map<string, JournalEntry>) {
+    this.#entries = new EntryMap(entries);
+  }
+
+  /** All of them, by name. */
+  protected get all(): ReadonlyMap<string, JournalEntry> {
+    return this.#entries.all;
+  }
 
   entries(): JournalEntry[] {
-    return [...this.#entries.all.values()];
+    return [...this.all.values()];
   }
 
   holders(undo: string, value: string | number | boolean): JournalEntry[] {

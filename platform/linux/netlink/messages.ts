@@ -14,7 +14,7 @@ import {
   type IpNetwork,
   parseIp,
 } from "../../../contract/v1/ip_address.ts";
-import type { HostRoute } from "../../../contract/v1/network.ts";
+import type { HostRoute, NetworkLink } from "../../../contract/v1/network.ts";
 
 // linux/rtnetlink.h
 export const RTM_NEWLINK = 16;
@@ -43,15 +43,9 @@ const IFINFOMSG_SIZE = 16;
 /** Length of an Ethernet address, in bytes. */
 const MAC_SIZE = 6;
 
-export interface LinkMessage {
-  readonly index: number;
-  readonly name: string;
-  readonly up: boolean;
-  readonly mtu: number;
-  /** Six hex pairs with colons, or empty. */
-  readonly mac: string;
-  readonly kind: string;
-  /** Number of the interface that it is a port of; 0 if of none. */
+/** An interface as the kernel tells of it: what it is a port of is a number. */
+export interface LinkMessage extends Omit<NetworkLink, "master"> {
+  /** 0 if it is no port. */
   readonly masterIndex: number;
 }
 
