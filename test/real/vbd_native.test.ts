@@ -123,9 +123,16 @@ if (requireReal("native mode against Debian's block script", needs)) {
       };
     });
 
-    afterEach(() => {
-      const left = execFileSync("losetup", ["-a"], { encoding: "utf8" }).split("\n")
-        .filter((line) => line.includes(directory));
+    afterEach(async () => {
+      const look = () =>
+        execFileSync("losetup", ["-a"], { encoding: "utf8" }).split("\n")
+          .filter((line) => line.includes(directory));
+      // The kernel detaches one that somebody has open (losetup -a, of anybody's) when that is closed.
+      let left = look();
+      for (let tries = 0; left.length > 0 && tries < 100; tries++) {
+        await new Promise((resolve) => setTimeout(resolve, 50));
+        left = look();
+      }
       for (const line of left) execFileSync("losetup", ["-d", line.split(":")[0]!]);
       undoRecords.clear();
       expect(left).toEqual([]);

@@ -858,6 +858,25 @@ describe("a lost store", () => {
   });
 });
 
+test("a connection on which the watches cannot be armed again is closed, and another one made", async () => {
+  const watch = client.watch("/a", () => {});
+  await answer(Op.WATCH, "OK\0");
+  await watch;
+  wire().lose();
+  await clock.advance(20);
+  expect(transports).toHaveLength(2);
+  const useless = wire();
+  // The store takes the connection, and says nothing for as long as any request may take.
+  await clock.advance(90_000);
+  expect(useless.closed).toBe(true);
+  await clock.advance(2_000);
+  expect(transports.length).toBeGreaterThan(2);
+  expect(states).toEqual(["lost"]);
+  await answer(Op.WATCH, "OK\0");
+  expect(states).toEqual(["lost", "restored"]);
+  expect(wire().closed).toBe(false);
+});
+
 describe("a silent store", () => {
   test("one that answers now and then, within the interval, is not silent", async () => {
     client.close();
