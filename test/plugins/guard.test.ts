@@ -79,6 +79,33 @@ describe("a guarded call", () => {
     await expect(result).rejects.toThrow("no longer wanted");
   });
 
+  test("ends what it has not waited for, and does not say that it is not wanted", async () => {
+    const own = Promise.withResolvers<AbortSignal>();
+    const used: AbortSignal[] = [];
+    const { device, result } = call(async (device, signal) => {
+      own.resolve(signal);
+      void device.system.run(["/bin/sleep", "1"], signal);
+      void device.system.sleep(1, new AbortController().signal);
+      await device.nodes.read("params");
+    });
+    const never = (signal: AbortSignal) => {
+      used.push(signal);
+      return new Promise<never>((_, reject) => {
+        signal.addEventListener("abort", () => reject(signal.reason));
+      });
+    };
+    device.system.run = (_, signal) => never(signal);
+    device.system.sleep = (_, signal) => never(signal);
+    await result;
+    expect(used.map(({ aborted, reason }) => [aborted, reason?.message])).toEqual([
+      [true, "the call has ended"],
+      [true, "the call has ended"],
+    ]);
+    expect((await own.promise).aborted).toBeFalse();
+    // That nobody waits for them any more is no fault of the program's.
+    await new Promise((resolve) => setTimeout(resolve, 20));
+  });
+
   test("leaves no capability behind", async () => {
     let kept: Device | null = null;
     const { result } = call(async (device) => {

@@ -1,5 +1,10 @@
-/** What holds for every plugin, whatever carries it: it uses a device by capabilities, which somebody may stand before; a call ends when its time is up, whether the plugin obeys or not, and a plugin whose call has ended can do nothing more with its device. */
+/**
+ * What holds for every plugin, whatever carries it: it uses a device by capabilities, which somebody
+ * may stand before; a call ends when its time is up, whether the plugin obeys or not, and a plugin whose
+ * call has ended can do nothing more with its device.
+ */
 export { busyOf } from "./busy.ts";
+import { SIGNAL } from "../../../contract/v1/arguments.ts";
 import { own } from "../../../contract/v1/own.ts";
 import {
   CAPABILITIES,
@@ -29,11 +34,15 @@ interface Place {
   readonly last: string;
 }
 
-/** A device that asks `before` first. What takes no time (`log`, `undo`, …) is passed on as it is. */
+/**
+ * A device that asks `before` first. What takes no time (`log`, `undo`, …) is passed on as it is.
+ * @param over ends all that is under way; the plugin's own signals do so as well
+ */
 export function intercept(
   device: Device,
   before: Before,
   table: Capabilities = CAPABILITIES,
+  over?: AbortSignal,
 ): Device {
   const { id, settings, log, copy } = device;
   const seen = {
@@ -52,7 +61,13 @@ export function intercept(
       real = real[word] as Group;
       ours = (ours[word] ??= {}) as Group;
     }
-    ours[last] = through(name, row, (...args) => (real[last] as Use).apply(real, args), before);
+    ours[last] = through(
+      name,
+      row,
+      (...args) => (real[last] as Use).apply(real, args),
+      before,
+      over,
+    );
   }
   return seen as unknown as Device;
 }
@@ -69,13 +84,30 @@ function placesIn(table: Capabilities): readonly Place[] {
 
 const PLACES_IN = new WeakMap<Capabilities, readonly Place[]>();
 
-function through(name: string, row: Capability, real: Use, before: Before): Use {
+function through(
+  name: string,
+  row: Capability,
+  real: Use,
+  before: Before,
+  over: AbortSignal | undefined,
+): Use {
   const use = (args: unknown[]) =>
-    real(...row.args.map((argument, at) => argument.check(args[at])));
+    real(...row.args.map((argument, at) => {
+      const value = argument.check(args[at]);
+      return argument === SIGNAL && over !== undefined
+        ? AbortSignal.any([value as AbortSignal, over])
+        : value;
+    }));
   if (row.atOnce) return (...args) => use(args);
-  return async (...args) => {
+  const work = async (args: unknown[]) => {
     await before(name, args);
     return await use(args);
+  };
+  return (...args) => {
+    const result = work(args);
+    // Of what a plugin does not wait for, nobody takes the end.
+    result.catch(() => {});
+    return result;
   };
 }
 
@@ -124,6 +156,8 @@ export async function guardedCall<T>(
   },
 ): Promise<T> {
   const abort = new AbortController();
+  /** What the plugin did not wait for (a program, a script, a lock) does not go on without it. */
+  const over = new AbortController();
   const gaveUp = Promise.withResolvers<never>();
   const end = clock.now() + limits.operationMs;
   let ended = false;
@@ -144,10 +178,15 @@ export async function guardedCall<T>(
   signal.addEventListener("abort", onAbort, { once: true });
   if (signal.aborted) onAbort();
   const timeLeft = () => abort.signal.aborted ? 0 : Math.max(0, end - clock.now());
-  const device = intercept(makeDevice(timeLeft), (capability) => {
-    if (ended) throw new Error(`${capability}: the call has ended`);
-    onUse?.(capability);
-  });
+  const device = intercept(
+    makeDevice(timeLeft),
+    (capability) => {
+      if (ended) throw new Error(`${capability}: the call has ended`);
+      onUse?.(capability);
+    },
+    CAPABILITIES,
+    over.signal,
+  );
   try {
     // In a promise's executor, since it may throw before it returns a promise.
     const work = new Promise<T>((resolve) => resolve(use(device, abort.signal)));
@@ -159,6 +198,7 @@ export async function guardedCall<T>(
     cancelDeadline();
     cancelGrace();
     signal.removeEventListener("abort", onAbort);
+    over.abort(new Error("the call has ended"));
   }
 }
 

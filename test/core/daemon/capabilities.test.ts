@@ -49,9 +49,11 @@ afterEach(async () => {
 });
 
 /** Attaches a disk, with something done during its add. */
-async function attach(within: (device: Device) => Promise<void>): Promise<void> {
-  world.recorder.within = async (call, device) => {
-    if (call === "add") await within(device);
+async function attach(
+  within: (device: Device, signal: AbortSignal) => Promise<void>,
+): Promise<void> {
+  world.recorder.within = async (call, device, signal) => {
+    if (call === "add") await within(device, signal);
   };
   await world.start();
   await world.toolstack().create(disk);
@@ -229,6 +231,18 @@ describe("what a plugin asks for has bounds", () => {
     await attach(async ({ log }) => log.info(`begin ${"x".repeat(1e6)}`));
     const line = world.log.find((text) => text.includes("begin xxx"))!;
     expect(line.length).toBeLessThan(2_200);
+  });
+
+  test("a program that a plugin does not wait for ends with the call", async () => {
+    const mark = `left-${crypto.randomUUID()}`;
+    await attach(async ({ system }, signal) => {
+      void system.run(
+        ["/bin/sh", "-c", `export LEFT=${mark}; setsid sleep 1000 & sleep 1000`],
+        signal,
+      );
+      await until(() => sleepers(mark).length === 3, () => `${sleepers(mark)}`);
+    });
+    await until(() => sleepers(mark).length === 0, () => `${sleepers(mark)}`);
   });
 
   test("a program that is stopped leaves nothing, in whatever session it is by now", async () => {
