@@ -346,76 +346,61 @@ const givenUp: Teller = ({ stuck }) => ({
   text: coded("setup-left", `given up, as was asked for: what is left of it stays (${stuck})`),
 });
 
+/** What a row does besides. */
+type Doing = Pick<RowBase, "effects" | "set">;
+
+/** In one of these phases, on this event, if all these hold: to that phase. */
+function row<On extends Row["on"]>(
+  from: readonly Phase[],
+  on: On,
+  when: readonly GuardName[],
+  to: Phase,
+  // A failure never passes without its cause.
+  ...[doing]: On extends FailureType ? [Doing & { readonly tells: Teller }]
+    : [(Doing & { readonly tells?: Teller })?]
+): Row {
+  return { from, on, when, to, ...doing } as Row;
+}
+
 /** The table: order matters, the first row that fits decides. */
 export const TABLE: readonly Row[] = [
   // A device turns up: just created, or there already when the daemon started.
-  { from: ["absent"], on: "seen", when: ["gone"], to: "absent", effects: () => [forget] },
-  {
-    from: ["absent", "waiting"],
-    on: "seen",
-    when: ["refused"],
-    to: "failed",
+  row(["absent"], "seen", ["gone"], "absent", { effects: () => [forget] }),
+  row(["absent", "waiting"], "seen", ["refused"], "failed", {
     tells: refusal,
     effects: (state) => fail(state.observation.fault ?? ""),
-  },
-  {
-    from: ["absent", "waiting"],
-    on: "seen",
-    when: ["wanted", "served"],
-    to: "connected",
+  }),
+  row(["absent", "waiting"], "seen", ["wanted", "served"], "connected", {
     effects: () => [adopt, report("was set up before: adopted as it is")],
     set: () => ({ acquired: true, complete: true }),
-  },
-  {
-    from: ["absent", "waiting"],
-    on: "seen",
-    when: ["ready"],
-    to: "recording",
+  }),
+  row(["absent", "waiting"], "seen", ["ready"], "recording", {
     effects: () => [{ do: "record" }],
     set: () => ({ error: null }),
-  },
-  {
-    from: ["absent"],
-    on: "seen",
-    when: ["wanted"],
-    to: "waiting",
+  }),
+  row(["absent"], "seen", ["wanted"], "waiting", {
     effects: (...args) => [...startWaiting(...args), { do: "mark" }],
-  },
+  }),
   // Without a guest's directory: it may be about to be written, or is a leftover; closed, it is one.
-  {
-    from: ["absent", "waiting"],
-    on: "seen",
-    when: ["dead", "over"],
-    to: "settling",
+  row(["absent", "waiting"], "seen", ["dead", "over"], "settling", {
     effects: (...args) => [report("its guest is gone: removing it"), ...settle(...args)],
     set: (_, state) => ({ acquired: state.observation.served, held: false }),
-  },
+  }),
   // It took the place of one that was waited for.
-  {
-    from: ["waiting"],
-    on: "seen",
-    when: ["anew"],
-    to: "waiting",
+  row(["waiting"], "seen", ["anew"], "waiting", {
     effects: (...args) => [
       { do: "stop-timer", timer: "wait" },
       ...startWaiting(...args),
       { do: "mark" },
     ],
-  },
-  { from: ["absent", "waiting"], on: "seen", when: ["dead"], to: "waiting", effects: startWaiting },
+  }),
+  row(["absent", "waiting"], "seen", ["dead"], "waiting", { effects: startWaiting }),
   // The detach began, or was over, while no daemon ran.
-  {
-    from: ["absent"],
-    on: "seen",
-    when: ["detached"],
-    to: "settling",
-    effects: settle,
-    set: inherited,
-  },
-  { from: ["absent"], on: "seen", when: ["closing"], to: "closing", set: inherited },
+  row(["absent"], "seen", ["detached"], "settling", { effects: settle, set: inherited }),
+  row(["absent"], "seen", ["closing"], "closing", { set: inherited }),
 
   // Known from the journal.
-  { from: ["recovering"], on: "orphans-gone", to: "recovered", set: () => unstuck },
+  row(["recovering"], "orphans-gone", [], "recovered", { set: () => unstuck }),
   // While they may be at it, nothing is touched.
   {
     from: ["recovering"],
@@ -431,201 +416,98 @@ export const TABLE: readonly Row[] = [
     effects: () => [{ do: "stop-timer", timer: "retry" }, { do: "await-orphans", ms: 0 }],
     set: triedAgain,
   })),
-  {
-    from: ["recovering"],
-    on: "given-up",
-    when: ["paused"],
-    to: "recovered",
-    tells: givenUp,
-    set: () => unstuck,
-  },
-  {
-    from: ["recovered"],
-    on: "seen",
-    when: ["gone", "acquired"],
-    to: "settling",
+  row(["recovering"], "given-up", ["paused"], "recovered", { tells: givenUp, set: () => unstuck }),
+  row(["recovered"], "seen", ["gone", "acquired"], "settling", {
     tells: warning(deletedByForce),
     effects: settle,
     set: byForce,
-  },
-  {
-    from: ["recovered"],
-    on: "seen",
-    when: ["was-failed", "busy"],
-    to: "busy",
+  }),
+  row(["recovered"], "seen", ["was-failed", "busy"], "busy", {
     effects: (...args) => [...keepOpen(...args), awaitRelease],
-  },
-  { from: ["recovered"], on: "seen", when: ["was-failed"], to: "failed" },
-  {
-    from: ["recovered"],
-    on: "seen",
-    when: ["was-undoing"],
-    to: "undoing",
-    effects: () => [remove],
-  },
-  {
-    from: ["recovered"],
-    on: "seen",
-    when: ["was-removed"],
-    to: "settling",
-    effects: settle,
-    set: watched,
-  },
-  {
-    from: ["recovered"],
-    on: "seen",
-    when: ["was-connected"],
-    to: "connected",
+  }),
+  row(["recovered"], "seen", ["was-failed"], "failed"),
+  row(["recovered"], "seen", ["was-undoing"], "undoing", { effects: () => [remove] }),
+  row(["recovered"], "seen", ["was-removed"], "settling", { effects: settle, set: watched }),
+  row(["recovered"], "seen", ["was-connected"], "connected", {
     effects: () => [adopt, report("was set up before: adopted as it is")],
     set: () => ({ complete: true }),
-  },
-  {
-    from: ["recovered"],
-    on: "seen",
-    when: ["was-adding", "wanted", "served"],
-    to: "connected",
+  }),
+  row(["recovered"], "seen", ["was-adding", "wanted", "served"], "connected", {
     effects: () => [
       note("connected"),
       adopt,
       report("its setup had succeeded meanwhile: adopted"),
     ],
     set: () => ({ complete: true }),
-  },
-  { from: ["recovered"], on: "seen", when: ["closing"], to: "closing" },
-  {
-    from: ["recovered"],
-    on: "seen",
-    when: ["removal"],
-    to: "settling",
-    effects: settle,
-    set: watched,
-  },
+  }),
+  row(["recovered"], "seen", ["closing"], "closing"),
+  row(["recovered"], "seen", ["removal"], "settling", { effects: settle, set: watched }),
   // Until the nodes make sense again.
-  { from: ["recovered"], on: "seen", when: ["unclear"], to: "recovered" },
-  {
-    from: ["recovered"],
-    on: "seen",
-    to: "redoing",
+  row(["recovered"], "seen", ["unclear"], "recovered"),
+  row(["recovered"], "seen", [], "redoing", {
     tells: warning("was interrupted half way: undoing it first"),
     effects: () => redo,
-  },
+  }),
 
   // Waiting for the kernel backend.
-  {
-    from: ["waiting"],
-    on: "seen",
-    when: ["gone"],
-    to: "absent",
-    effects: () => [forget],
-  },
-  {
-    from: ["waiting"],
-    on: "seen",
-    when: ["detached", "served"],
-    to: "settling",
-    effects: settle,
-    set: inherited,
-  },
-  {
-    from: ["waiting"],
-    on: "seen",
-    when: ["detached"],
-    to: "settling",
-    effects: settle,
-    set: watched,
-  },
-  { from: ["waiting"], on: "seen", when: ["closing", "served"], to: "closing", set: inherited },
-  { from: ["waiting"], on: "seen", when: ["closing"], to: "closing" },
-  {
-    from: ["waiting"],
-    on: "wait-expired",
-    when: ["dead"],
-    to: "settling",
+  row(["waiting"], "seen", ["gone"], "absent", { effects: () => [forget] }),
+  row(["waiting"], "seen", ["detached", "served"], "settling", { effects: settle, set: inherited }),
+  row(["waiting"], "seen", ["detached"], "settling", { effects: settle, set: watched }),
+  row(["waiting"], "seen", ["closing", "served"], "closing", { set: inherited }),
+  row(["waiting"], "seen", ["closing"], "closing"),
+  row(["waiting"], "wait-expired", ["dead"], "settling", {
     tells: warning("its frontend does not exist: removing what is left"),
     effects: settle,
     set: (_, state) => ({ acquired: state.observation.served, held: false }),
-  },
+  }),
   // Closed by a guest that may come back: there is no hurry.
-  { from: ["waiting"], on: "wait-expired", when: ["idle"], to: "waiting" },
+  row(["waiting"], "wait-expired", ["idle"], "waiting"),
   // Its nodes make no sense just now.
-  { from: ["waiting"], on: "wait-expired", when: ["unclear"], to: "waiting" },
-  {
-    from: ["waiting"],
-    on: "wait-expired",
-    to: "failed",
+  row(["waiting"], "wait-expired", ["unclear"], "waiting"),
+  row(["waiting"], "wait-expired", [], "failed", {
     tells: (state, _, rules) => ({ level: "error", text: waitExpired(state, rules) }),
     effects: (state, _, rules) => fail(waitExpired(state, rules)),
-  },
+  }),
 
   // The record comes first: nothing is ever held of which the journal does not know.
-  {
-    from: ["recording"],
-    on: "recorded",
-    when: ["ready"],
-    to: "adding",
+  row(["recording"], "recorded", ["ready"], "adding", {
     effects: () => [{ do: "add" }],
     set: () => ({ acquired: true }),
-  },
-  {
-    from: ["recording"],
-    on: "recorded",
-    to: "waiting",
+  }),
+  row(["recording"], "recorded", [], "waiting", {
     effects: (...args) => [drop, ...startWaiting(...args)],
     set: () => ({ attachId: null }),
-  },
-  {
-    from: ["recording"],
-    on: "record-missed",
-    to: "waiting",
+  }),
+  row(["recording"], "record-missed", [], "waiting", {
     effects: (...args) => [drop, ...startWaiting(...args)],
     set: () => ({ attachId: null }),
-  },
-  {
-    from: ["recording"],
-    on: "record-failed",
-    to: "failed",
+  }),
+  row(["recording"], "record-failed", [], "failed", {
     tells: failed("error"),
     effects: (_, event) => [drop, ...fail(errorOf(event))],
     set: () => ({ attachId: null }),
-  },
+  }),
 
   // Setting up.
-  ...(["unwanted", "replaced"] as const).map((guard): Row => ({
-    from: ["adding"],
-    on: "seen",
-    when: [guard],
-    to: "aborting",
-    effects: () => [{ do: "abort-add" }],
-  })),
-  {
-    from: ["adding"],
-    on: "seen",
-    when: ["asked"],
-    to: "aborting",
+  ...(["unwanted", "replaced"] as const).map((guard): Row =>
+    row(["adding"], "seen", [guard], "aborting", { effects: () => [{ do: "abort-add" }] })
+  ),
+  row(["adding"], "seen", ["asked"], "aborting", {
     effects: () => [{ do: "abort-add" }, { do: "request-close" }],
-  },
-  {
-    from: ["adding"],
-    on: "add-done",
-    to: "connected",
+  }),
+  row(["adding"], "add-done", [], "connected", {
     effects: () => [note("connected"), reached("connected")],
     set: () => ({ complete: true, overtime: false, told: [] }),
-  },
-  {
-    from: ["adding"],
-    on: "add-failed",
-    to: "undoing",
+  }),
+  row(["adding"], "add-failed", [], "undoing", {
     tells: failed("error"),
     effects: (_, event) => [
       { do: "publish-error", error: errorOf(event) },
       { do: "note", stage: "undoing", error: errorOf(event) },
       remove,
     ],
-  },
-  {
-    from: ["adding"],
-    on: "add-busy",
-    to: "undoing",
+  }),
+  row(["adding"], "add-busy", [], "undoing", {
     tells: failed("error"),
     effects: (_, event) => [
       { do: "publish-error", error: errorOf(event), busy: true },
@@ -633,34 +515,34 @@ export const TABLE: readonly Row[] = [
       remove,
     ],
     set: () => ({ busy: true }),
-  },
+  }),
   ...(["add-done", "add-stopped", "add-failed", "add-busy"] as const).flatMap((on): Row[] => {
     // How a setup ended that was stopped is no failure.
     const wasStopped = (_: LifecycleState, event: LifecycleEvent, __: LifecycleRules): Effect[] =>
       "how" in event ? [report(event.how)] : [];
     // What its setup failed with is to be read for as long as there is a directory.
     const why = on === "add-failed" || on === "add-busy" ? publish : wasStopped;
-    const row = (rest: Omit<RowBase, "from"> & { tells?: Teller }): Row =>
+    const ending = (rest: Omit<RowBase, "from"> & { tells?: Teller }): Row =>
       on === "add-failed" || on === "add-busy"
         ? { from: ["aborting"], ...rest, on, tells: addFailed }
         : { from: ["aborting"], ...rest, on };
     return [
-      row({
+      ending({
         when: ["gone"],
         to: "settling",
         tells: warning(deletedByForce),
         effects: (...args) => [...wasStopped(...args), ...settle(...args)],
         set: byForce,
       }),
-      row({
+      ending({
         when: ["removal"],
         to: "settling",
         effects: (...args) => [...why(...args), ...settle(...args)],
         set: watched,
       }),
-      row({ when: ["closing"], to: "closing", effects: why }),
+      ending({ when: ["closing"], to: "closing", effects: why }),
       // It is wanted again, or another one is, though its setup was stopped half way.
-      row({
+      ending({
         to: "redoing",
         effects: (...args) => [...wasStopped(...args), ...redo],
       }),
@@ -741,13 +623,7 @@ export const TABLE: readonly Row[] = [
     set: released,
   }),
   // Nobody else would close it.
-  {
-    from: ["undoing"],
-    on: "seen",
-    when: ["closing"],
-    to: "undoing",
-    effects: () => [closeBackend],
-  },
+  row(["undoing"], "seen", ["closing"], "undoing", { effects: () => [closeBackend] }),
   // The toolstack wants it removed, and does not wait for ever.
   ...(["undoing", "redoing"] as const).flatMap((phase): Row[] => {
     const late = (when: readonly GuardName[], effects: readonly Effect[]): Row => ({
@@ -761,13 +637,7 @@ export const TABLE: readonly Row[] = [
     const leave = (when: readonly GuardName[], effects: readonly Effect[]): Row[] => [
       late(when, effects),
       // Whoever wants it gone does not wait for the next try.
-      {
-        from: [phase],
-        on: "seen",
-        when: ["paused", ...when],
-        to: "overdue",
-        effects: () => effects,
-      },
+      row([phase], "seen", ["paused", ...when], "overdue", { effects: () => effects }),
     ];
     const rows = [
       ...(phase === "redoing"
@@ -778,7 +648,7 @@ export const TABLE: readonly Row[] = [
     ];
     return [
       ...rows,
-      { from: [phase], on: "seen", when: ["detached"], to: phase, effects: limitUndoing },
+      row([phase], "seen", ["detached"], phase, { effects: limitUndoing }),
     ];
   }),
   // Another one in its place waits for no longer than whoever made it wants.
@@ -788,97 +658,48 @@ export const TABLE: readonly Row[] = [
     when: ["paused", "replaced", "detached"],
     effects: () => [{ do: "delete", another: true }],
   },
-  ...(["overdue", "removing", "finishing"] as const).map((phase): Row => ({
-    from: [phase],
-    on: "remove-stopped",
-    to: phase,
-    effects: () => [{ do: "remove", again: true }],
-  })),
-  {
-    from: ["failed", "busy"],
-    on: "seen",
-    when: ["gone"],
-    to: "absent",
-    effects: () => [drop, forget],
-  },
-  {
-    from: ["failed", "busy", "closing", "undeletable"],
-    on: "seen",
-    when: ["replaced", "clean"],
-    to: "waiting",
+  ...(["overdue", "removing", "finishing"] as const).map((phase): Row =>
+    row([phase], "remove-stopped", [], phase, { effects: () => [{ do: "remove", again: true }] })
+  ),
+  row(["failed", "busy"], "seen", ["gone"], "absent", { effects: () => [drop, forget] }),
+  row(["failed", "busy", "closing", "undeletable"], "seen", ["replaced", "clean"], "waiting", {
     // It may have been told why it had to wait.
     effects: ({ observation }) => observation.report === "failed" ? [cleanse, drop] : [drop],
     set: fresh,
-  },
+  }),
   // Another one in its place, of which nobody knows yet why it fails.
-  {
-    from: ["failed"],
-    on: "seen",
-    when: ["refused", "anew"],
-    to: "failed",
+  row(["failed"], "seen", ["refused", "anew"], "failed", {
     tells: refusal,
     effects: (state) => fail(state.observation.fault ?? ""),
-  },
-  {
-    from: ["failed"],
-    on: "seen",
-    when: ["mended"],
-    to: "waiting",
+  }),
+  row(["failed"], "seen", ["mended"], "waiting", {
     effects: (...args) => [cleanse, ...startWaiting(...args)],
     set: sound,
-  },
-  {
-    from: ["failed", "busy"],
-    on: "seen",
-    when: ["removal"],
-    to: "settling",
-    effects: settle,
-    set: watched,
-  },
+  }),
+  row(["failed", "busy"], "seen", ["removal"], "settling", { effects: settle, set: watched }),
   // The toolstack's Closing came after our Closed: nobody else would close it again.
-  {
-    from: ["failed"],
-    on: "seen",
-    when: ["closing"],
-    to: "failed",
-    effects: () => [closeBackend],
-  },
+  row(["failed"], "seen", ["closing"], "failed", { effects: () => [closeBackend] }),
 
   // What was refused is taken up while it is wanted, and never after somebody has asked for its end.
-  ...(["closing", "asked"] as const).map((guard): Row => ({
-    from: ["busy"],
-    on: "seen",
-    when: [guard],
-    to: "failed",
-    effects: () => [closeBackend],
-    set: () => ({ busy: false }),
-  })),
-  {
-    from: ["busy"],
-    on: "seen",
-    when: ["freed", "ready"],
-    to: "recording",
-    effects: () => takeUp,
-    set: takenUp,
-  },
+  ...(["closing", "asked"] as const).map((guard): Row =>
+    row(["busy"], "seen", [guard], "failed", {
+      effects: () => [closeBackend],
+      set: () => ({ busy: false }),
+    })
+  ),
+  row(["busy"], "seen", ["freed", "ready"], "recording", { effects: () => takeUp, set: takenUp }),
   // Whether it can be served by now is to be seen.
-  { from: ["busy"], on: "released", to: "busy", set: () => ({ freed: true }) },
+  row(["busy"], "released", [], "busy", { set: () => ({ freed: true }) }),
   // A guest that has seen it closed may have to begin anew: so not at once.
-  {
-    from: ["busy"],
-    on: "patience-expired",
-    to: "busy",
+  row(["busy"], "patience-expired", [], "busy", {
     effects: (_, __, { times }) => [
       report(`what it needs was not released within ${times.busy / 1000} s: its backend is closed`),
       closeBackend,
     ],
-  },
-  ...(["recording", "adding", "undoing"] as const).map((phase): Row => ({
-    from: [phase],
-    on: "patience-expired",
-    to: phase,
-    set: () => ({ overtime: true }),
-  })),
+  }),
+  ...(["recording", "adding", "undoing"] as const).map((phase): Row =>
+    row([phase], "patience-expired", [], phase, { set: () => ({ overtime: true }) })
+  ),
 
   // What was half done, or done for a directory that is no more, is undone; then all starts anew.
   ...removeEnds({
@@ -889,182 +710,104 @@ export const TABLE: readonly Row[] = [
   }),
 
   // In use, until it is not wanted any more.
-  {
-    from: ["connected", "closing", "lingering"],
-    on: "seen",
-    when: ["gone", "acquired"],
-    to: "settling",
+  row(["connected", "closing", "lingering"], "seen", ["gone", "acquired"], "settling", {
     tells: warning(deletedByForce),
     effects: settle,
     set: byForce,
-  },
-  {
-    from: ["closing"],
-    on: "seen",
-    when: ["gone"],
-    to: "absent",
-    effects: () => [drop, forget],
-  },
-  {
-    from: ["connected", "closing", "lingering"],
-    on: "seen",
-    when: ["replaced", "acquired"],
-    to: "redoing",
+  }),
+  row(["closing"], "seen", ["gone"], "absent", { effects: () => [drop, forget] }),
+  row(["connected", "closing", "lingering"], "seen", ["replaced", "acquired"], "redoing", {
     tells: warning("its directory was deleted and made anew: starting anew"),
     effects: () => redo,
-  },
-  { from: ["connected", "lingering"], on: "seen", when: ["closing"], to: "closing" },
-  {
-    from: ["connected", "closing", "lingering"],
-    on: "seen",
-    when: ["detached"],
-    to: "settling",
+  }),
+  row(["connected", "lingering"], "seen", ["closing"], "closing"),
+  row(["connected", "closing", "lingering"], "seen", ["detached"], "settling", {
     effects: settle,
     set: watched,
-  },
-  {
-    from: ["connected"],
-    on: "seen",
-    when: ["dead", "qemu"],
-    to: "lingering",
+  }),
+  row(["connected"], "seen", ["dead", "qemu"], "lingering", {
     effects: (_, __, { times }) => [
       report("its guest is gone: its QEMU gets time to end"),
       { do: "start-timer", timer: "linger", ms: times.qemuExit },
     ],
-  },
-  {
-    from: ["connected", "closing"],
-    on: "seen",
-    when: ["dead"],
-    to: "settling",
+  }),
+  row(["connected", "closing"], "seen", ["dead"], "settling", {
     effects: (...args) => [report("its guest is gone: removing it"), ...settle(...args)],
     set: watched,
-  },
-  {
-    from: ["lingering"],
-    on: "linger-expired",
-    to: "settling",
+  }),
+  row(["lingering"], "linger-expired", [], "settling", {
     effects: (...args) => [closeBackend, ...settle(...args)],
     set: watched,
-  },
-  { from: ["lingering"], on: "seen", when: ["wanted"], to: "connected" },
+  }),
+  row(["lingering"], "seen", ["wanted"], "connected"),
   // Unplugged, say: guest and toolstack are told, once; the toolstack is to remove it.
-  ...(["connected", "closing"] as const).map((phase): Row => ({
-    from: [phase],
-    on: "broken",
-    when: ["sound"],
-    to: phase,
-    tells: failed("error"),
-    effects: (_, event) => [
-      { do: "publish-error", error: errorOf(event) },
-      { do: "signal-closing" },
-    ],
-  })),
+  ...(["connected", "closing"] as const).map((phase): Row =>
+    row([phase], "broken", ["sound"], phase, {
+      tells: failed("error"),
+      effects: (_, event) => [
+        { do: "publish-error", error: errorOf(event) },
+        { do: "signal-closing" },
+      ],
+    })
+  ),
   // What was set up is no more, though nobody asked for its end: it is set up anew.
-  {
-    from: ["connected"],
-    on: "undone",
-    when: ["wanted"],
-    to: "redoing",
+  row(["connected"], "undone", ["wanted"], "redoing", {
     effects: () => [report("setting it up again"), ...redo],
     tells: failed("warning", "what was set up is lost"),
-  },
+  }),
   // Closed as if the toolstack had asked for it; that sees why.
-  {
-    from: ["connected"],
-    on: "evicted",
-    when: ["undisputed"],
-    to: "connected",
+  row(["connected"], "evicted", ["undisputed"], "connected", {
     tells: failed("error"),
     effects: (_, event) => [{ do: "publish-error", error: errorOf(event), busy: true }],
     set: () => ({ evicted: true }),
-  },
+  }),
   // What comes after that is worth a line again.
-  { from: ["connected"], on: "healed", to: "connected", set: sound },
+  row(["connected"], "healed", [], "connected", { set: sound }),
   // Its QEMU is gone: nobody else would close it.
-  {
-    from: ["closing"],
-    on: "seen",
-    when: ["closing", "unserved"],
-    to: "closing",
-    effects: () => [closeBackend],
-  },
+  row(["closing"], "seen", ["closing", "unserved"], "closing", { effects: () => [closeBackend] }),
   // The daemon closes it.
-  {
-    from: ["connected", "waiting"],
-    on: "seen",
-    when: ["undisputed", "asked"],
-    to: "closing",
+  row(["connected", "waiting"], "seen", ["undisputed", "asked"], "closing", {
     effects: (...args) => [{ do: "request-close" }, ...limitClosing(...args)],
-  },
-  { from: ["waiting"], on: "seen", when: ["present"], to: "waiting", effects: startWaiting },
+  }),
+  row(["waiting"], "seen", ["present"], "waiting", { effects: startWaiting }),
   // The toolstack thought better of it.
-  { from: ["closing"], on: "seen", when: ["wanted", "complete"], to: "connected" },
-  {
-    from: ["closing"],
-    on: "seen",
-    when: ["wanted", "acquired"],
-    to: "redoing",
-    effects: () => redo,
-  },
-  {
-    from: ["closing"],
-    on: "seen",
-    when: ["wanted", "clean"],
-    to: "waiting",
-    effects: startWaiting,
-  },
-  ...(["asked", "abandoned"] as const).map((guard): Row => ({
-    from: ["closing"],
-    on: "seen",
-    when: [guard],
-    to: "closing",
-    effects: limitClosing,
-  })),
-  {
-    from: ["closing"],
-    on: "destroy-expired",
-    to: "settling",
+  row(["closing"], "seen", ["wanted", "complete"], "connected"),
+  row(["closing"], "seen", ["wanted", "acquired"], "redoing", { effects: () => redo }),
+  row(["closing"], "seen", ["wanted", "clean"], "waiting", { effects: startWaiting }),
+  ...(["asked", "abandoned"] as const).map((guard): Row =>
+    row(["closing"], "seen", [guard], "closing", { effects: limitClosing })
+  ),
+  row(["closing"], "destroy-expired", [], "settling", {
     tells: (_, __, { times }) => ({
       level: "warning",
       text: `its guest did not close it within ${times.destroy / 1000} s: removing by force`,
     }),
     effects: (...args) => [closeBackend, ...settle(...args)],
     set: watched,
-  },
+  }),
 
   // Closed: wait for the kernel, undo, wait for the toolstack, delete.
-  ...(["settling", "removing"] as const).map((phase): Row => ({
-    from: [phase],
-    on: "hold-expired",
-    to: phase,
-    set: () => ({ held: true }),
-  })),
+  ...(["settling", "removing"] as const).map((phase): Row =>
+    row([phase], "hold-expired", [], phase, { set: () => ({ held: true }) })
+  ),
   ...(["kernel-released", "kernel-kept"] as const).flatMap((on): Row[] => {
-    const row = (rest: Omit<RowBase, "from">): Row =>
+    const ending = (rest: Omit<RowBase, "from">): Row =>
       on === "kernel-kept"
         ? { from: ["settling"], on, tells: failed("warning"), ...rest }
         : { from: ["settling"], on, ...rest };
     return [
-      row({ when: ["acquired"], to: "removing", effects: () => [note("removing"), remove] }),
-      row({ when: ["held"], to: "deleting", effects: () => [{ do: "delete" }] }),
-      row({ to: "holding" }),
+      ending({ when: ["acquired"], to: "removing", effects: () => [note("removing"), remove] }),
+      ending({ when: ["held"], to: "deleting", effects: () => [{ do: "delete" }] }),
+      ending({ to: "holding" }),
     ];
   }),
-  {
-    from: ["removing"],
-    on: "budget-expired",
-    when: ["independent"],
-    to: "overdue",
+  row(["removing"], "budget-expired", ["independent"], "overdue", {
     tells: warning(
       coded("removal-slow", "its removal takes long: it goes on without the directory"),
     ),
     effects: () => [{ do: "delete" }],
-  },
-  {
-    from: ["removing"],
-    on: "budget-expired",
-    to: "removing",
+  }),
+  row(["removing"], "budget-expired", [], "removing", {
     tells: (_, __, { times }) => ({
       level: "warning",
       text: coded(
@@ -1072,7 +815,7 @@ export const TABLE: readonly Row[] = [
         `its removal takes more than ${times.budget / 1000} s: the toolstack may give up waiting`,
       ),
     }),
-  },
+  }),
   ...removeEnds({
     from: ["removing"],
     when: ["held"],
@@ -1101,57 +844,28 @@ export const TABLE: readonly Row[] = [
       ...[drop, reached("removed"), forget],
     ],
   }),
-  { from: ["overdue"], on: "deleted", to: "finishing" },
-  { from: ["overdue"], on: "delete-refused", to: "removing", set: byForce },
-  {
-    from: ["overdue"],
-    on: "delete-failed",
-    to: "removing",
+  row(["overdue"], "deleted", [], "finishing"),
+  row(["overdue"], "delete-refused", [], "removing", { set: byForce }),
+  row(["overdue"], "delete-failed", [], "removing", {
     tells: failed("warning", "its directory cannot be deleted", "directory-stays"),
     set: byForce,
-  },
-  {
-    from: ["holding"],
-    on: "hold-expired",
-    to: "deleting",
-    effects: () => [{ do: "delete" }],
-  },
-  {
-    from: ["deleting"],
-    on: "deleted",
-    to: "absent",
-    effects: () => [drop, reached("removed"), forget],
-  },
-  {
-    from: ["deleting"],
-    on: "delete-refused",
-    to: "waiting",
+  }),
+  row(["holding"], "hold-expired", [], "deleting", { effects: () => [{ do: "delete" }] }),
+  row(["deleting"], "deleted", [], "absent", { effects: () => [drop, reached("removed"), forget] }),
+  row(["deleting"], "delete-refused", [], "waiting", {
     effects: (_, event) => [
       report(`removed; its directory stays: ${errorOf(event)}`),
       cleanse,
       drop,
     ],
     set: fresh,
-  },
-  {
-    from: ["deleting"],
-    on: "delete-failed",
-    to: "undeletable",
+  }),
+  row(["deleting"], "delete-failed", [], "undeletable", {
     tells: failed("warning", "removed, but its directory cannot be deleted", "directory-stays"),
-  },
-  {
-    from: ["undeletable"],
-    on: "seen",
-    when: ["unwanted"],
-    to: "deleting",
-    effects: () => [{ do: "delete" }],
-  },
-  {
-    from: ["undeletable"],
-    on: "seen",
-    when: ["wanted"],
-    to: "waiting",
+  }),
+  row(["undeletable"], "seen", ["unwanted"], "deleting", { effects: () => [{ do: "delete" }] }),
+  row(["undeletable"], "seen", ["wanted"], "waiting", {
     effects: () => [cleanse, drop],
     set: fresh,
-  },
+  }),
 ];
