@@ -119,6 +119,7 @@ async function findTarget(blocks: BlockDevices, request: BlockRequest): Promise<
     const { code = error } = error as { code?: unknown };
     if (code === "ENOENT" || code === "ENOTDIR") throw refused("it does not exist");
     if (code === "ENXIO" || code === "ENODEV") throw refused("it has no device behind it");
+    if (code === "ETIMEDOUT") throw silent(params, error);
     throw refused(`it cannot be looked at (${code})`);
   }
   if (target.kind === "directory") throw refused("it is a directory");
@@ -129,6 +130,11 @@ async function findTarget(blocks: BlockDevices, request: BlockRequest): Promise<
     throw refused(`it has ${target.size} bytes, and a disk has a sector of ${SECTOR} or more`);
   }
   return target;
+}
+
+/** Whoever keeps it has not answered. */
+function silent(params: string, cause: unknown): Error {
+  return new Error(`the storage of ${shown(params)} does not answer [storage-silent]`, { cause });
 }
 
 /** @throws NotShareable, as the script has it */

@@ -115,7 +115,10 @@ async function serve(
   { log: file, ready }: Surroundings,
 ): Promise<number> {
   const log = openLog();
-  storage.report = (line) => log.warning(line);
+  storage.report = (line, is) => {
+    if (is === "late") log.warning(coded("storage-silent", line));
+    else log.info(line);
+  };
   const times: LifecycleTimes = {
     ...DEFAULT_TIMES,
     ...(options.scriptTimeout === undefined ? {} : { hotplug: options.scriptTimeout * 1000 }),

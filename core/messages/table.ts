@@ -210,6 +210,12 @@ const TABLE = {
       "Correct `target=` in the guest's configuration, or make it available in the driver domain: " +
       "activate the volume, mount the file system. Then attach the disk again.",
   },
+  "storage-silent": {
+    problem: "Storage, or the server that it is on, does not answer. Other disks are served.",
+    repair:
+      "Bring the server back, or unmount what it serves (`umount -f`, `umount -l`); USR1 logs who waits for " +
+      "what. Then attach the disk again.",
+  },
   "storage-in-use": {
     problem: "Something else uses the storage, and this use cannot be shared with it.",
     repair:

@@ -85,8 +85,8 @@ export class StorageHelpers {
   #timer: ReturnType<typeof setTimeout> | null = null;
   #ending: ReturnType<typeof setTimeout> | null = null;
 
-  /** Told, a line each, when a helper is left behind, and when one has come back. */
-  report: (text: string) => void = () => {};
+  /** Told, a line each, when a helper is left behind; and when one has come back. */
+  report: (text: string, is: "late" | "back") => void = () => {};
 
   readonly files: Files = {
     stat: (path) => this.#ask("files", "stat", path),
@@ -278,11 +278,12 @@ export class StorageHelpers {
     this.report(
       `storage does not answer: process ${left.pid} waits for ${left.place} (${left.call}) and is left ` +
         `behind; there are ${this.#left.size} such, of at most ${this.#parts.leftMax ?? LEFT_MAX}`,
+      "late",
     );
     child.exited.then(() => {
       this.#left.delete(left);
       const seconds = Math.round((performance.now() - since) / 1000);
-      this.report(`${left.place} has let go of process ${left.pid}, after ${seconds} s`);
+      this.report(`${left.place} has let go of process ${left.pid}, after ${seconds} s`, "back");
     });
     child.closeInput();
     child.signalGroup("SIGKILL");

@@ -1,6 +1,6 @@
 /** Storage that stops answering: in all ways, and much of it. */
 import { test } from "bun:test";
-import { type DeadCase, playDeadCase, playLateAnswer } from "./dead_storage.ts";
+import { type DeadCase, playDeadCase, playLateAnswer, playLeftBehind } from "./dead_storage.ts";
 import { requireReal, xenstoredPackages } from "./requirements.ts";
 
 const needs = {
@@ -30,6 +30,10 @@ if (requireReal("much storage that stops answering", needs)) {
     (_, one) => playDeadCase(one as DeadCase),
     200_000,
   );
+
+  test("who is left behind is told; what it waits for is refused, until it is back", () => {
+    return playLeftBehind();
+  }, 150_000);
 
   test.each(["lookup", "getattr"] as const)(
     "a daemon is killed while storage does not answer (%s): when it does, nothing is attached",

@@ -153,6 +153,53 @@ export async function playLateAnswer(silence: Silence): Promise<void> {
   }
 }
 
+/** Who is left behind is told and counted; what it waits for is refused at once, and served when it is back. */
+export async function playLeftBehind(): Promise<void> {
+  const store = await startXenstored({ domains: [DRIVER, UNLUCKY] });
+  const dom0 = await connectTo(store.socketPath(0));
+  const directory = fs.mkdtempSync(join(fs.realpathSync(tmpdir()), "xdevd-dead-"));
+  const storage = await DeadStorage.start(3);
+  let daemon: DaemonProcess | null = null;
+  try {
+    for (const domid of [DRIVER, UNLUCKY]) await makeDomain(dom0, domid);
+    const config = join(directory, "xdevd.toml");
+    fs.writeFileSync(config, '[plugins.vbd.settings]\nnative = "always"\n');
+    const around = new Around(store, dom0, directory, config, "native");
+    const running = daemon = await around.daemon();
+    const says = (text: string | RegExp) =>
+      until(() => running.log.search(text) >= 0, () => `never ${text}: ${running.log}`, 60_000);
+    const [first, second, third] = [0, 1, 2].map((index) =>
+      around.device(UNLUCKY, 51712 + 16 * index)
+    ) as [HandMadeDevice, HandMadeDevice, HandMadeDevice];
+    storage.silence("lookup");
+    await around.create(first, storage.image(0));
+    const place = `${JSON.stringify(storage.mountPoint)} (fuse)`;
+    await says(`waits for ${place.replaceAll(/[()]/g, "\\$&")}`);
+    await first.reaches("hotplug-error", /does not answer \[storage-silent\]$/);
+    await around.create(second, storage.image(1));
+    await second.reaches("hotplug-error", /does not answer \[storage-silent\]$/);
+    process.kill(running.pid, "SIGUSR1");
+    await says(
+      /storage: ".*" \(fuse\) has not answered for [\d.]+ s: describe ".*disk-0", process \d+/,
+    );
+    storage.answer();
+    await says(/has let go of process \d+, after \d+ s/);
+    await around.create(third, storage.image(2));
+    await third.reaches("hotplug-status", "connected");
+    for (const device of [first, second, third]) await device.detach();
+    for (const device of [first, second, third]) await device.gone();
+    await endInTime(running);
+    daemon = null;
+  } finally {
+    await storage.end();
+    await daemon?.stop("SIGKILL");
+    dom0.close();
+    await store.stop();
+    for (const node of loopsOn([storage.mountPoint])) execFileSync("losetup", ["-d", node]);
+    fs.rmSync(directory, { recursive: true });
+  }
+}
+
 /** The pid of a daemon's storage helper; empty when it has none. */
 function helperOf(daemon: number): string {
   const children = fs.readFileSync(`/proc/${daemon}/task/${daemon}/children`, "utf8").split(" ");
