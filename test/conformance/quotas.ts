@@ -13,6 +13,17 @@ export function quotas(bench: Bench): void {
       expect(await g.ask(Op.READ, "big\0")).toBe("x".repeat(2015));
     });
 
+    test("size of a node that has children: each name with its NUL", async () => {
+      const g = await bench.open(await bench.domain());
+      await g.ask(Op.WRITE, "big/one\0");
+      await g.ask(Op.WRITE, "big/three\0");
+      const room = 2047 - 24 - 8 - "one".length - 1 - "three".length - 1;
+      expect(await g.ask(Op.WRITE, `big\0${"x".repeat(room)}`)).toBe("OK");
+      expect(await g.ask(Op.WRITE, `big\0${"x".repeat(room + 1)}`)).toBe("!ENOSPC");
+      // Nor is there room for another child, or an entry more.
+      expect(await g.ask(Op.WRITE, "big/c\0")).toBe("!ENOSPC");
+    });
+
     test("permissions of a node", async () => {
       const guest = await bench.domain();
       const g = await bench.open(guest);

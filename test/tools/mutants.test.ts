@@ -31,6 +31,8 @@ test.each([
   "interface A {\n  readonly a: 1 | true;\n}",
   "export type A = 1 | true;",
   "x = /a === 1|\\/ < 2/;",
+  "function f(a: B, c: 1 | -1) {}",
+  "let a: true | null;",
 ])("%p stays as it is", (source) => {
   expect(changes(source)).toEqual([]);
 });

