@@ -1,6 +1,7 @@
 /**
- * From the kernel's state 2 to `hotplug-status` connected, by Debian's scripts and without them: two
- * daemons of ours, on one real xenstored, in turns. Needs root and Debian's packages.
+ * From the kernel's state 2 to `hotplug-status` connected, by Debian's scripts and without them: daemons of
+ * either binary, on one real xenstored, in turns; and the processor's time for an attach and a detach. Needs
+ * root and Debian's packages.
  */
 import * as fs from "node:fs";
 import { tmpdir } from "node:os";
@@ -9,9 +10,10 @@ import type { StoreClient } from "../../core/xenstore/client.ts";
 import { explainMissing, xenstoredPackages } from "../real/requirements.ts";
 import { startXenstored } from "../real/xenstored.ts";
 import { DeadStorage } from "../support/dead_storage/dead_storage.ts";
-import { DaemonProcess, programCommand } from "../support/daemon_process.ts";
+import { DaemonProcess } from "../support/daemon_process.ts";
 import { HandMadeDevice, makeDomain } from "../support/hand_made.ts";
 import { connectTo } from "../support/store_connection.ts";
+import { compileBoth } from "./compiled.ts";
 import type { Benchmark, Result } from "./result.ts";
 import { summarise, type Summary } from "./statistics.ts";
 
@@ -26,7 +28,12 @@ const UNLUCKY_DISKS = 2;
 const GUESTS_AT_ONCE = 20;
 
 /** By what each driver domain works. */
-const WAYS = [["script", 1], ["native", 2]] as const;
+const WAYS = [
+  ["script", 1, "small"],
+  ["native", 2, "small"],
+  ["script, full", 3, "full"],
+  ["native, full", 4, "full"],
+] as const;
 type Way = typeof WAYS[number][0];
 
 /** The benchmark. */
@@ -48,16 +55,18 @@ export const attach: Benchmark = async () => {
   // Before the daemons are: they have mounts of their own.
   const storage = await DeadStorage.start(2 * UNLUCKY_DISKS);
   try {
+    const binaries = compileBoth(directory);
     for (const domid of domains) await makeDomain(dom0, domid);
-    for (const [way, domid] of WAYS) {
-      daemons.push(await startDaemon(directory, runDirectory, way, store.socketPath(domid)));
+    for (const [way, domid, size] of WAYS) {
+      const socket = store.socketPath(domid);
+      daemons.push(await startDaemon(directory, runDirectory, way, socket, binaries[size]));
     }
     return [
-      await inTurns("vbd: a file", dom0, (domid, round) => {
+      ...await inTurns("vbd: a file", dom0, daemons, (domid, round) => {
         const path = image(directory, `disk-${domid}-${round}`);
         return disk(dom0, domid, GUEST, 51712 + 16 * round, path);
       }),
-      await inTurns("vif: a bridge", dom0, (domid) => nic(dom0, domid)),
+      ...await inTurns("vif: a bridge", dom0, daemons, (domid) => nic(dom0, domid)),
       await atOnce(dom0, directory, guests),
       await besideDead(dom0, storage, directory, guests[0]!),
     ];
@@ -75,9 +84,10 @@ async function startDaemon(
   runDirectory: string,
   way: Way,
   socket: string,
+  binary: string,
 ): Promise<DaemonProcess> {
   const config = join(directory, `${way}.toml`);
-  const native = way === "native" ? "always" : "never";
+  const native = way.startsWith("native") ? "always" : "never";
   fs.writeFileSync(
     config,
     ["vbd", "vif"].map((name) => `[plugins.${name}.settings]\nnative = "${native}"\n`).join(""),
@@ -93,7 +103,7 @@ async function startDaemon(
       command: [
         "/usr/bin/unshare",
         ...["--net", "--mount", "sh", "-c", `${setUp} && exec "$0" "$@"`],
-        ...programCommand(),
+        binary,
       ],
     },
   );
@@ -103,12 +113,21 @@ async function startDaemon(
 async function inTurns(
   what: string,
   dom0: StoreClient,
+  daemons: readonly DaemonProcess[],
   make: (backendDomid: number, round: number) => Promise<HandMadeDevice>,
-): Promise<Result> {
-  const series: Record<Way, number[]> = { script: [], native: [] };
+): Promise<Result[]> {
+  const empty = (): Record<Way, number[]> => ({
+    "script": [],
+    "native": [],
+    "script, full": [],
+    "native, full": [],
+  });
+  const [series, spent] = [empty(), empty()];
   let repeated = 0;
   for (let round = -WARM_UP; round < ROUNDS; round++) {
-    for (const [way, domid] of WAYS) {
+    for (const [index, [way, domid]] of WAYS.entries()) {
+      const { pid } = daemons[index]!;
+      const before = processorMs(pid);
       const device = await make(domid, round + WARM_UP);
       await Bun.sleep(KERNEL_MS);
       const [ms, failed] = await reaches(dom0, device)
@@ -116,18 +135,37 @@ async function inTurns(
       await device.detach();
       await device.gone();
       // Debian's `block` fails when another process of the machine takes the loop device it chose.
-      if (failed !== null && (way === "native" || ++repeated > 10)) throw failed;
-      if (failed === null && round >= 0) series[way].push(ms);
+      if (failed !== null && (way.startsWith("native") || ++repeated > 10)) throw failed;
+      if (failed !== null || round < 0) continue;
+      series[way].push(ms);
+      spent[way].push(processorMs(pid) - before);
     }
   }
   if (repeated > 0) {
     console.error(`${what}: ${repeated} runs of the script failed and do not count`);
   }
-  return {
-    what: `${what}, from state 2 to connected`,
+  const result = (words: string, of: Record<Way, number[]>): Result => ({
+    what: `${what}, ${words}`,
     unit: "ms",
-    subjects: { script: summarise(series.script), native: summarise(series.native) },
-  };
+    subjects: Object.fromEntries(Object.entries(of).map(([way, all]) => [way, summarise(all)])),
+  });
+  return [
+    result("from state 2 to connected", series),
+    result("attached and detached: processor time of the daemon and its storage helpers", spent),
+  ];
+}
+
+/** Of a process and its children that run, all threads; what has ended is left out, as scripts have. */
+function processorMs(pid: number): number {
+  let ns = 0;
+  for (const thread of fs.readdirSync(`/proc/${pid}/task`)) {
+    const at = `/proc/${pid}/task/${thread}`;
+    // sched-stats: nanoseconds on a processor come first.
+    ns += Number(fs.readFileSync(`${at}/schedstat`, "utf8").split(" ")[0]);
+    const children = fs.readFileSync(`${at}/children`, "utf8").split(" ").filter(Boolean);
+    for (const child of children) ns += 1e6 * processorMs(Number(child));
+  }
+  return ns / 1e6;
 }
 
 /**

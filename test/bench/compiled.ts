@@ -17,15 +17,16 @@ export async function compilePeer(name: string, directory: string): Promise<stri
   return outfile;
 }
 
-/** Compiles xdevd, unless XDEVD_BINARY names one; returns its file. @throws Error that says why not */
-export function compileXdevd(directory: string): string {
-  const given = process.env["XDEVD_BINARY"];
-  if (given) return given;
-  const outfile = join(directory, "xdevd");
-  const { exitCode, stderr } = Bun.spawnSync(
-    [process.execPath, "compile/compile.ts", "--full", "--outfile", outfile],
-    { cwd: root, stdout: "ignore", stderr: "pipe" },
-  );
-  if (exitCode !== 0) throw new Error(stderr.toString());
-  return outfile;
+/** Both binaries, as people get them; their files. @throws Error that says why not */
+export function compileBoth(directory: string): Readonly<Record<"small" | "full", string>> {
+  const compile = (size: "small" | "full") => {
+    const outfile = join(directory, `xdevd-${size}`);
+    const { exitCode, stderr } = Bun.spawnSync(
+      [process.execPath, "compile/compile.ts", `--${size}`, "--outfile", outfile],
+      { cwd: root, stdout: "ignore", stderr: "pipe" },
+    );
+    if (exitCode !== 0) throw new Error(stderr.toString());
+    return outfile;
+  };
+  return { small: compile("small"), full: compile("full") };
 }

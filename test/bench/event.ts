@@ -1,7 +1,7 @@
 /**
  * From the write of a backend's state 2, as the kernel writes it, to the start of the hotplug script:
- * `xl devd`, our daemon, and a program in C that does nothing but wait and start the script, each for
- * a driver domain of its own on one real xenstored, in turns. Writer and script are programs in C, so
+ * `xl devd`, our daemon of either binary, and a program in C that does nothing but wait and start the script, each
+ * for a driver domain of its own on one real xenstored, in turns. Writer and script are programs in C, so
  * that what is measured is the daemon. Needs root and Debian's packages.
  */
 import { execFileSync, spawn } from "node:child_process";
@@ -18,6 +18,7 @@ import { XlDevd } from "../real/xl_devd.ts";
 import { DaemonProcess } from "../support/daemon_process.ts";
 import { HandMadeDevice, makeDomain } from "../support/hand_made.ts";
 import { connectTo } from "../support/store_connection.ts";
+import { compileBoth } from "./compiled.ts";
 import { compilePeer, compilerPackages } from "./compile_peer.ts";
 import type { Benchmark } from "./result.ts";
 import { summarise } from "./statistics.ts";
@@ -31,9 +32,12 @@ const SETTLE_MS = 20;
 /** How often a daemon that does not tell when it serves is given a device. */
 const ATTEMPTS = 5;
 
-const [XL, OURS, FLOOR] = [1, 2, 3] as const;
+const [XL, SMALL, FULL, FLOOR] = [1, 2, 3, 4] as const;
 /** Who serves each driver domain. */
-const SUBJECTS = [["xl devd", XL], ["xdevd", OURS], ["watch and spawn, in C", FLOOR]] as const;
+const SUBJECTS = [["xl devd", XL], ["xdevd", SMALL], ["xdevd-full", FULL], [
+  "watch and spawn, in C",
+  FLOOR,
+]] as const;
 
 /** What it takes to attach a device. */
 interface Rig {
@@ -65,11 +69,14 @@ export const event: Benchmark = async () => {
     for (const domid of domains) await makeDomain(dom0, domid);
     const xl = await XlDevd.start(store.socketPath(XL));
     stops.push(() => xl.stop());
-    const ours = await DaemonProcess.start([
-      ...["--store", store.socketPath(OURS), "--scripts", directory],
-      ...["--run-dir", join(directory, "run")],
-    ]);
-    stops.push(() => ours.stop());
+    const binaries = compileBoth(directory);
+    for (const [size, domid] of [["small", SMALL], ["full", FULL]] as const) {
+      const ours = await DaemonProcess.start([
+        ...["--store", store.socketPath(domid), "--scripts", directory],
+        ...["--run-dir", join(directory, `run-${size}`)],
+      ], { command: [binaries[size]] });
+      stops.push(() => ours.stop());
+    }
     const floor = compilePeer("event_floor", directory, "-lxenstore");
     stops.push((await startPeer(floor, [script], store.socketPath(FLOOR))).stop);
     const program = compilePeer("event_writer", directory, "-lxenstore");

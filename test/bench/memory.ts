@@ -1,7 +1,7 @@
 /**
- * What an idle daemon costs, beside a program that only waits, compiled with the same options:
- * memory, and how often it is woken. On the C xenstored, no devices; both begin at the same time.
- * Needs root and Debian's packages.
+ * What an idle daemon of either binary costs, beside `xl devd` and beside a program that only waits, compiled
+ * with the full one's options: memory, and how often it is woken. On the C xenstored, no devices; all begin at
+ * the same time. Needs root and Debian's packages.
  *
  * Memory is what the kernel says of the process a while after its start (/proc/PID/smaps_rollup):
  * `Anonymous` is what is its alone and nobody can take from it; `Rss` is that and the pages of files
@@ -14,10 +14,11 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { explainMissing, xenstoredPackages } from "../real/requirements.ts";
 import { startXenstored } from "../real/xenstored.ts";
+import { XlDevd, xlDevdPackages } from "../real/xl_devd.ts";
 import { DaemonProcess } from "../support/daemon_process.ts";
 import { makeDomain } from "../support/hand_made.ts";
 import { connectTo } from "../support/store_connection.ts";
-import { compilePeer, compileXdevd } from "./compiled.ts";
+import { compileBoth, compilePeer } from "./compiled.ts";
 import type { Benchmark, Result } from "./result.ts";
 import { summarise } from "./statistics.ts";
 
@@ -27,31 +28,46 @@ const COUNT = 5;
 const SETTLE_MS = 60_000;
 const WATCHED_MS = 60_000;
 
-const PEER = "a program that waits";
-const OURS = "xdevd devd, without devices";
+const XL = "xl devd, without devices";
+const SMALL = "xdevd devd, without devices";
+const FULL = "xdevd-full devd, without devices";
+const PEER = "a program on Bun that waits";
 
 type Series = Record<string, number[]>;
 
 /** The benchmark. */
 export const memory: Benchmark = async () => {
-  const missing = explainMissing("bench memory", { packages: xenstoredPackages, root: true });
+  const missing = explainMissing("bench memory", {
+    packages: [...xenstoredPackages, ...xlDevdPackages],
+    root: true,
+  });
   if (missing !== null) throw new Error(missing);
   const directory = mkdtempSync(join(tmpdir(), "xdevd-bench-"));
-  const domids = Array.from({ length: COUNT }, (_, number) => number + 1);
+  const domids = Array.from({ length: 3 * COUNT }, (_, number) => number + 1);
   const store = await startXenstored({ domains: domids });
   const dom0 = await connectTo(store.socketPath(0));
   const waiting: Bun.Subprocess[] = [];
-  const daemons: DaemonProcess[] = [];
+  const daemons: Record<"small" | "full", DaemonProcess[]> = { small: [], full: [] };
+  const theirs: XlDevd[] = [];
   try {
     const peer = await compilePeer("waiting", directory);
-    const command = [compileXdevd(directory)] as const;
-    for (const domid of domids) {
-      await makeDomain(dom0, domid);
+    const binaries = compileBoth(directory);
+    for (const domid of domids) await makeDomain(dom0, domid);
+    for (let number = 0; number < COUNT; number++) {
       waiting.push(Bun.spawn([peer], { stdin: "ignore", stdout: "ignore", stderr: "ignore" }));
-      const args = ["--store", store.socketPath(domid), "--run-dir", join(directory, `${domid}`)];
-      daemons.push(await DaemonProcess.start(args, { command }));
+      const [xl, small, full] = domids.slice(3 * number) as [number, number, number];
+      theirs.push(await XlDevd.start(store.socketPath(xl)));
+      for (const [size, domid] of [["small", small], ["full", full]] as const) {
+        const args = ["--store", store.socketPath(domid), "--run-dir", join(directory, `${domid}`)];
+        daemons[size].push(await DaemonProcess.start(args, { command: [binaries[size]] }));
+      }
     }
-    const pids = { [PEER]: waiting.map(({ pid }) => pid), [OURS]: daemons.map(({ pid }) => pid) };
+    const pids = {
+      [XL]: theirs.map(({ pid }) => pid),
+      [SMALL]: daemons.small.map(({ pid }) => pid),
+      [FULL]: daemons.full.map(({ pid }) => pid),
+      [PEER]: waiting.map(({ pid }) => pid),
+    };
     await Bun.sleep(SETTLE_MS);
     const before = forEach(pids, contextSwitches);
     await Bun.sleep(WATCHED_MS);
@@ -69,7 +85,8 @@ export const memory: Benchmark = async () => {
     ];
   } finally {
     for (const child of waiting) child.kill();
-    for (const daemon of daemons) await daemon.stop();
+    for (const daemon of [...daemons.small, ...daemons.full]) await daemon.stop();
+    for (const one of theirs) await one.stop();
     dom0.close();
     await store.stop();
     rmSync(directory, { recursive: true });

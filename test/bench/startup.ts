@@ -1,11 +1,11 @@
 /**
- * How long commands take from their start to their end, beside a program that does nothing, compiled
- * with the same options; and `xenstore-read` beside Xen's own, where that is installed. In turns.
+ * How long commands take from their start to their end, of both binaries, beside a program that does nothing, compiled
+ * with the full one's options; and `xenstore-read` beside Xen's own, where that is installed. In turns.
  */
 import { existsSync, mkdtempSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
-import { compilePeer, compileXdevd } from "./compiled.ts";
+import { compileBoth, compilePeer } from "./compiled.ts";
 import type { Benchmark, Result } from "./result.ts";
 import { summarise } from "./statistics.ts";
 
@@ -22,25 +22,29 @@ export const startup: Benchmark = async () => {
   const directory = mkdtempSync(join(tmpdir(), "xdevd-bench-"));
   try {
     const empty = await compilePeer("nothing", directory);
-    const xdevd = compileXdevd(directory);
-    const server = Bun.spawn([xdevd, "xenstored", "--dir", directory], {
+    const { small, full } = compileBoth(directory);
+    const server = Bun.spawn([small, "xenstored", "--dir", directory], {
       stdout: "ignore",
       stderr: "ignore",
     });
     try {
       const socket = join(directory, "socket");
       const env = { PATH: "/usr/bin:/bin", XENSTORED_PATH: socket };
-      await untilServed(xdevd, env);
+      await untilServed(small, env);
       return [
         ...inTurns("a command, from start to end", env, {
-          "a program that does nothing": [empty],
-          "xdevd --version": [xdevd, "--version"],
-          "xdevd --help": [xdevd, "--help"],
-          "xdevd store read": [xdevd, "store", "read", "--store", socket, NODE],
+          "a program on Bun that does nothing": [empty],
+          "xdevd --version": [small, "--version"],
+          "xdevd-full --version": [full, "--version"],
+          "xdevd --help": [small, "--help"],
+          "xdevd-full --help": [full, "--help"],
+          "xdevd store read": [small, "store", "read", "--store", socket, NODE],
+          "xdevd-full store read": [full, "store", "read", "--store", socket, NODE],
         }),
         ...inTurns("a node is read, from start to end", env, {
           ...(existsSync(THEIRS) ? { "xenstore-read of Xen": [THEIRS, NODE] } : {}),
-          "xenstore-read of xdevd": [xdevd, "xenstore-read", NODE],
+          "xenstore-read of xdevd": [small, "xenstore-read", NODE],
+          "xenstore-read of xdevd-full": [full, "xenstore-read", NODE],
         }),
       ];
     } finally {
