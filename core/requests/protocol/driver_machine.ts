@@ -10,7 +10,7 @@
  * All that is remembered is the phase, and it can be told again from the store at any time: a daemon
  * that starts is in `unknown`, and so is one whose transaction found the request changed.
  */
-import { type Machine, type Row, type Transition, transition } from "./machine.ts";
+import { type Machine, type Row, row, type Transition, transition } from "./machine.ts";
 import type { RequestState } from "./nodes.ts";
 
 /** Where the daemon is with a request. */
@@ -163,102 +163,50 @@ const ALL: readonly DriverPhase[] = [
 
 /** The table. */
 export const DRIVER_TABLE: readonly DriverRow[] = [
-  { from: ALL, on: "missed", to: "unknown" },
+  row(ALL, "missed", [], "unknown"),
 
   // What an earlier daemon, or nobody, has begun.
-  {
-    from: ["unknown"],
-    on: "seen",
-    when: ["lost", "claimed"],
-    to: "removing",
-    steps: ["close-by-force"],
-  },
-  {
-    from: ["unknown"],
-    on: "seen",
-    when: ["new", "withdrawn"],
-    to: "unknown",
-    steps: ["report-disconnected"],
-  },
-  { from: ["unknown"], on: "seen", when: ["new", "faulty"], to: "failed", steps: ["refuse"] },
-  {
-    from: ["unknown"],
-    on: "seen",
-    when: ["new", "vacant"],
-    to: "preparing",
-    steps: ["claim", "prepare"],
-  },
-  { from: ["unknown"], on: "seen", when: ["preparing"], to: "unpreparing", steps: ["unprepare"] },
-  ...RESUMED.map((state): DriverRow => ({
-    from: ["unknown"],
-    on: "seen",
-    when: [state],
-    to: state,
-  })),
-  { from: ["unknown"], on: "seen", when: ["error"], to: "failed" },
-  { from: ["unknown"], on: "seen", when: ["disconnecting"], to: "removing", steps: ["close"] },
+  row(["unknown"], "seen", ["lost", "claimed"], "removing", "close-by-force"),
+  row(["unknown"], "seen", ["new", "withdrawn"], "unknown", "report-disconnected"),
+  row(["unknown"], "seen", ["new", "faulty"], "failed", "refuse"),
+  row(["unknown"], "seen", ["new", "vacant"], "preparing", "claim", "prepare"),
+  row(["unknown"], "seen", ["preparing"], "unpreparing", "unprepare"),
+  ...RESUMED.map((state): DriverRow => row(["unknown"], "seen", [state], state)),
+  row(["unknown"], "seen", ["error"], "failed"),
+  row(["unknown"], "seen", ["disconnecting"], "removing", "close"),
 
   // What takes long comes first, while no guest waits.
-  ...(["lost", "withdrawn"] as const).map((guard): DriverRow => ({
-    from: ["preparing"],
-    on: "seen",
-    when: [guard],
-    to: "aborting",
-    steps: ["abort-prepare"],
-  })),
-  { from: ["preparing"], on: "prepare-done", to: "prepared", steps: ["reserve"] },
-  { from: ["preparing"], on: "prepare-failed", to: "undoing", steps: ["unprepare"] },
-  { from: ["prepared"], on: "failed", to: "undoing", steps: ["unprepare"] },
-  ...(["prepare-done", "prepare-failed"] as const).map((on): DriverRow => ({
-    from: ["aborting"],
-    on,
-    to: "unpreparing",
-    steps: ["unprepare"],
-  })),
-  { from: ["undoing"], on: "unprepared", to: "failed", steps: ["report-error"] },
+  ...(["lost", "withdrawn"] as const).map((guard): DriverRow =>
+    row(["preparing"], "seen", [guard], "aborting", "abort-prepare")
+  ),
+  row(["preparing"], "prepare-done", [], "prepared", "reserve"),
+  row(["preparing"], "prepare-failed", [], "undoing", "unprepare"),
+  row(["prepared"], "failed", [], "undoing", "unprepare"),
+  ...(["prepare-done", "prepare-failed"] as const).map((on): DriverRow =>
+    row(["aborting"], on, [], "unpreparing", "unprepare")
+  ),
+  row(["undoing"], "unprepared", [], "failed", "report-error"),
 
   // The toolstack goes away, or withdraws the request.
-  { from: SERVED, on: "seen", when: ["lost"], to: "removing", steps: ["close-by-force"] },
-  {
-    from: SERVED,
-    on: "seen",
-    when: ["withdrawn"],
-    to: "removing",
-    steps: ["begin-removal", "close"],
-  },
+  row(SERVED, "seen", ["lost"], "removing", "close-by-force"),
+  row(SERVED, "seen", ["withdrawn"], "removing", "begin-removal", "close"),
   // Somebody else has removed the device: another toolstack, or the guest's end.
-  {
-    from: ["prepared", "connecting", "connected"],
-    on: "seen",
-    when: ["idle"],
-    to: "removing",
-    steps: ["begin-removal"],
-  },
+  row(["prepared", "connecting", "connected"], "seen", ["idle"], "removing", "begin-removal"),
 
   // The frontend is there: so the kernel will find it, and the guest will find the backend.
-  { from: ["prepared"], on: "seen", when: ["published"], to: "connecting", steps: ["start"] },
-  { from: ["connecting"], on: "seen", when: ["up"], to: "connected", steps: ["report-connected"] },
-  { from: ["connecting"], on: "seen", when: ["down"], to: "failed", steps: ["report-error"] },
+  row(["prepared"], "seen", ["published"], "connecting", "start"),
+  row(["connecting"], "seen", ["up"], "connected", "report-connected"),
+  row(["connecting"], "seen", ["down"], "failed", "report-error"),
 
   // The device's lane does it; the rest comes when nothing is left of the device.
-  { from: ["removing"], on: "seen", when: ["idle"], to: "unpreparing", steps: ["unprepare"] },
-  ...(["lost", "forced"] as const).map((guard): DriverRow => ({
-    from: ["removing"],
-    on: "seen",
-    when: [guard],
-    to: "removing",
-    steps: ["close-by-force"],
-  })),
-  { from: ["unpreparing"], on: "unprepared", to: "released" },
-  { from: ["released"], on: "seen", when: ["lost"], to: "unknown", steps: ["drop-claim"] },
-  {
-    from: ["released"],
-    on: "seen",
-    when: ["preparing", "wanted"],
-    to: "preparing",
-    steps: ["prepare"],
-  },
-  { from: ["released"], on: "seen", to: "unknown", steps: ["report-disconnected"] },
+  row(["removing"], "seen", ["idle"], "unpreparing", "unprepare"),
+  ...(["lost", "forced"] as const).map((guard): DriverRow =>
+    row(["removing"], "seen", [guard], "removing", "close-by-force")
+  ),
+  row(["unpreparing"], "unprepared", [], "released"),
+  row(["released"], "seen", ["lost"], "unknown", "drop-claim"),
+  row(["released"], "seen", ["preparing", "wanted"], "preparing", "prepare"),
+  row(["released"], "seen", [], "unknown", "report-disconnected"),
 ];
 
 /** A step's transaction on the request. */

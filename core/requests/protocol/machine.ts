@@ -15,6 +15,22 @@ export interface Row<
   readonly steps?: readonly Step[];
 }
 
+/** In one of these phases, on this event, if all these hold: to that phase, by these steps. */
+export function row<
+  Phase extends string,
+  Event extends string,
+  Guard extends string,
+  Step extends string,
+>(
+  from: readonly Phase[],
+  on: Event,
+  when: readonly Guard[],
+  to: Phase,
+  ...steps: readonly Step[]
+): Row<Phase, Event, Guard, Step> {
+  return { from, on, when, to, steps };
+}
+
 /** One side's rules. */
 export interface Machine<
   Phase extends string,

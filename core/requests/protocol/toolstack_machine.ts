@@ -3,7 +3,7 @@
  * one begins in `creating` (attach), `waiting` (wait), `detaching` or `forcing`, and the store tells
  * it the rest.
  */
-import { type Machine, type Row, type Transition, transition } from "./machine.ts";
+import { type Machine, type Row, row, type Transition, transition } from "./machine.ts";
 import { REQUEST_STATES, type RequestState } from "./nodes.ts";
 
 export type ToolstackPhase =
@@ -96,40 +96,28 @@ export type ToolstackRow = Row<ToolstackPhase, ToolstackEvent, Guard, ToolstackS
 
 /** The table. */
 export const TOOLSTACK_TABLE: readonly ToolstackRow[] = [
-  { from: ["creating"], on: "seen", when: ["free"], to: "waiting", steps: ["create"] },
-  { from: ["creating"], on: "seen", to: "refused" },
+  row(["creating"], "seen", ["free"], "waiting", "create"),
+  row(["creating"], "seen", [], "refused"),
 
-  { from: ["waiting"], on: "seen", when: ["withdrawn"], to: "lost" },
+  row(["waiting"], "seen", ["withdrawn"], "lost"),
   // The guest was destroyed by a toolstack that knows nothing of requests.
-  { from: ["waiting"], on: "seen", when: ["stripped"], to: "detaching", steps: ["withdraw"] },
-  { from: ["waiting"], on: "seen", when: ["connected"], to: "attached" },
-  { from: ["waiting"], on: "seen", when: ["failed"], to: "detaching", steps: ["withdraw"] },
-  { from: ["waiting"], on: "seen", when: ["held"], to: "held" },
-  {
-    from: ["waiting"],
-    on: "seen",
-    when: ["ready", "credible"],
-    to: "waiting",
-    steps: ["publish"],
-  },
-  { from: ["waiting"], on: "seen", when: ["ready"], to: "detaching", steps: ["withdraw"] },
-  { from: ["waiting"], on: "expired", to: "detaching", steps: ["withdraw"] },
+  row(["waiting"], "seen", ["stripped"], "detaching", "withdraw"),
+  row(["waiting"], "seen", ["connected"], "attached"),
+  row(["waiting"], "seen", ["failed"], "detaching", "withdraw"),
+  row(["waiting"], "seen", ["held"], "held"),
+  row(["waiting"], "seen", ["ready", "credible"], "waiting", "publish"),
+  row(["waiting"], "seen", ["ready"], "detaching", "withdraw"),
+  row(["waiting"], "expired", [], "detaching", "withdraw"),
 
-  { from: ["detaching", "forcing"], on: "seen", when: ["foreign"], to: "refused" },
-  { from: ["detaching", "forcing"], on: "seen", when: ["none"], to: "detached" },
-  {
-    from: ["detaching", "forcing"],
-    on: "seen",
-    when: ["disconnected"],
-    to: "detached",
-    steps: ["clean"],
-  },
-  { from: ["detaching"], on: "seen", when: ["wanted"], to: "detaching", steps: ["withdraw"] },
-  { from: ["detaching"], on: "expired", to: "forcing", steps: ["force"] },
-  { from: ["forcing"], on: "seen", when: ["patient"], to: "forcing", steps: ["force"] },
-  { from: ["forcing"], on: "expired", to: "abandoned", steps: ["abandon"] },
+  row(["detaching", "forcing"], "seen", ["foreign"], "refused"),
+  row(["detaching", "forcing"], "seen", ["none"], "detached"),
+  row(["detaching", "forcing"], "seen", ["disconnected"], "detached", "clean"),
+  row(["detaching"], "seen", ["wanted"], "detaching", "withdraw"),
+  row(["detaching"], "expired", [], "forcing", "force"),
+  row(["forcing"], "seen", ["patient"], "forcing", "force"),
+  row(["forcing"], "expired", [], "abandoned", "abandon"),
   // Another toolstack was faster, and another one has made another request perhaps.
-  { from: ["detached"], on: "missed", to: "lost" },
+  row(["detached"], "missed", [], "lost"),
 ];
 
 /** What a step's transaction finds, or it writes nothing. */
