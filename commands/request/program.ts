@@ -52,7 +52,12 @@ export function addRequests(
         options: RequestCommandOptions,
       ) =>
         finish(
-          await (await actions()).continueRequest(what, device, guest, which, options, builtIns),
+          await (await actions()).continueRequest(
+            what,
+            { device, guest, which },
+            options,
+            builtIns,
+          ),
         )
       );
   }
@@ -68,7 +73,9 @@ export function addRequests(
       guest: string,
       which: string,
       options: RequestDetachOptions,
-    ) => finish(await (await actions()).detachRequest(device, guest, which, options, builtIns)));
+    ) =>
+      finish(await (await actions()).detachRequest({ device, guest, which }, options, builtIns))
+    );
   command("list [domain]", "list the requests to a driver domain, or to all")
     .action(async (domain: string | undefined, options: DeviceOptions) =>
       finish(await (await actions()).listRequested(domain, options))

@@ -73,52 +73,70 @@ export async function attachRequest(
 /** `xdevd request wait` and `release`. */
 export async function continueRequest(
   what: "wait" | "release",
-  device: string,
-  guest: string,
-  which: string,
+  named: NamedRequest,
   options: RequestCommandOptions,
   builtIns: readonly BuiltIn[],
 ): Promise<number> {
-  const frontendKind = await frontendKindNamed(device, options, builtIns);
-  return await withDevices(options, async (session) => {
-    const id = await namedRequest(session, frontendKind, guest, which);
-    const go = what === "wait" ? awaitRequest : releaseRequest;
+  const go = what === "wait" ? awaitRequest : releaseRequest;
+  return await withRequest(named, options, builtIns, async (store, id) => {
     const limit = timeLimit(options.timeout);
     const waits = { waiting: limit.left() };
     const served = await interruptible(
-      session.store,
+      store,
       true,
-      (signal) => go(session.store, id, { signal, waits, limit }),
+      (signal) => go(store, id, { signal, waits, limit }),
     );
-    if (options.json) printServed(served, frontendKind);
-    return ExitCode.Success;
+    if (options.json) printServed(served, id.kind);
   });
 }
 
 /** `xdevd request detach`. */
 export async function detachRequest(
-  device: string,
-  guest: string,
-  which: string,
+  named: NamedRequest,
   options: RequestDetachOptions,
   builtIns: readonly BuiltIn[],
 ): Promise<number> {
-  const frontendKind = await frontendKindNamed(device, options, builtIns);
-  return await withDevices(options, async (session) => {
-    const { store } = session;
-    const id = await namedRequest(session, frontendKind, guest, which);
-    const { frontendDomid, devid } = id;
+  const { force = false, timeout, json } = options;
+  return await withRequest(named, options, builtIns, async (store, id) => {
+    const { kind: frontendKind, frontendDomid, devid } = id;
     const found = await readDevice(store, frontendDomid, frontendKind, devid);
-    const { force = false, timeout } = options;
     const limit = timeout === undefined ? {} : { limit: timeLimit(timeout) };
     await interruptible(
       store,
       true,
       (signal) => detachByRequest(store, id, { force, signal, ...limit }),
     );
-    if (options.json) {
-      printJson({ frontendKind, frontendDomid, devid, backend: found?.backend || null });
+    if (json) printJson({ frontendKind, frontendDomid, devid, backend: found?.backend || null });
+  });
+}
+
+/** Which request is meant: as `xdevd request detach` and its like are told. */
+export interface NamedRequest {
+  readonly device: string;
+  readonly guest: string;
+  readonly which: string;
+}
+
+/** Does something about a request that there is. */
+async function withRequest(
+  { device, guest, which }: NamedRequest,
+  options: DeviceOptions,
+  builtIns: readonly BuiltIn[],
+  work: (store: StoreClient, id: RequestId) => Promise<void>,
+): Promise<number> {
+  const frontendKind = await frontendKindNamed(device, options, builtIns);
+  return await withDevices(options, async (session) => {
+    const frontendDomid = await resolveDomain(session.store, guest);
+    const devid = await devidOf(session, frontendDomid, frontendKind, which);
+    const id = await findRequest(session.store, frontendKind, frontendDomid, devid);
+    if (id === undefined) {
+      const domain = await nameOfDomain(session.store, frontendDomid);
+      throw new CodedError(
+        "no-such-device",
+        `there is no request for a ${frontendKind} ${which} of ${domain}`,
+      );
     }
+    await work(session.store, id);
     return ExitCode.Success;
   });
 }
@@ -189,23 +207,6 @@ export async function findRequest(
   return requests.find(({ id }) =>
     id.kind === frontendKind && id.frontendDomid === frontendDomid && id.devid === devid
   )?.id;
-}
-
-async function namedRequest(
-  session: DeviceSession,
-  frontendKind: string,
-  guest: string,
-  which: string,
-): Promise<RequestId> {
-  const frontendDomid = await resolveDomain(session.store, guest);
-  const devid = await devidOf(session, frontendDomid, frontendKind, which);
-  const id = await findRequest(session.store, frontendKind, frontendDomid, devid);
-  if (id !== undefined) return id;
-  throw new CodedError(
-    "no-such-device",
-    `there is no request for a ${frontendKind} ${which} of ` +
-      await nameOfDomain(session.store, frontendDomid),
-  );
 }
 
 /** How a device is asked for. */

@@ -13,20 +13,15 @@ import {
   test,
 } from "bun:test";
 import * as fs from "node:fs";
-import { tmpdir } from "node:os";
 import { join } from "node:path";
-import type { StoreClient } from "../../core/xenstore/client.ts";
-import { DaemonProcess, programCommand, until } from "../support/daemon_process.ts";
-import { HandMadeDevice, makeDomain } from "../support/hand_made.ts";
+import { programCommand, until } from "../support/daemon_process.ts";
+import type { HandMadeDevice } from "../support/hand_made.ts";
 import { NetworkNamespace } from "../support/network_namespace.ts";
-import { connectTo } from "../support/store_connection.ts";
+import { DRIVER, GUEST, KeptDevice } from "./kept.ts";
 import { requireReal, xenstoredPackages } from "./requirements.ts";
-import { type RealXenstored, startXenstored } from "./xenstored.ts";
 
 setDefaultTimeout(60_000);
 
-const DRIVER = 1;
-const GUEST = 7;
 const SCRIPTS = "/etc/xen/scripts";
 
 const SETUP = [
@@ -44,38 +39,27 @@ const needs = {
 };
 if (requireReal("interfaces that are kept", needs)) {
   describe("interfaces that are kept", () => {
-    let store: RealXenstored;
-    let dom0: StoreClient;
+    let kept: KeptDevice;
     let network: NetworkNamespace;
-    let directory: string;
-    let daemon: DaemonProcess;
     let device: HandMadeDevice;
 
     beforeAll(async () => {
-      store = await startXenstored({ domains: [DRIVER, GUEST] });
-      dom0 = await connectTo(store.socketPath(0));
-      for (const domid of [DRIVER, GUEST]) await makeDomain(dom0, domid);
+      kept = await KeptDevice.make("vif", 0, "packet-filter = false\n");
+      ({ device } = kept);
       network = await NetworkNamespace.start(SETUP);
-      directory = fs.mkdtempSync(join(tmpdir(), "xdevd-kept-"));
-      for (const way of ["always", "never"]) {
-        const text = `[plugins.vif.settings]\nnative = "${way}"\npacket-filter = false\n`;
-        fs.writeFileSync(join(directory, `${way}.toml`), text, { mode: 0o644 });
-      }
-      device = new HandMadeDevice(dom0, {
-        ...{ backendDomid: DRIVER, kind: "vif", frontendDomid: GUEST, devid: 0 },
-      });
     });
 
     afterEach(async () => {
       await device.nuke();
-      const isHeld = daemon.running && /vif\/7\/0\): (connected|was set up)/.test(daemon.log);
+      const isHeld = kept.daemon.running &&
+        /vif\/7\/0\): (connected|was set up)/.test(kept.daemon.log);
       try {
-        if (isHeld) await daemon.says(/vif\/7\/0\): removed/);
+        if (isHeld) await kept.daemon.says(/vif\/7\/0\): removed/);
       } finally {
-        await daemon.stop();
+        await kept.daemon.stop();
       }
       // What it has not come to undo is none of the next one's business.
-      fs.rmSync(join(directory, "run"), { recursive: true, force: true });
+      fs.rmSync(join(kept.directory, "run"), { recursive: true, force: true });
       for (const link of ["guest", "up0", "br0", "br1"]) {
         await network.run(`ip link del ${link} 2>/dev/null || :`);
       }
@@ -83,17 +67,11 @@ if (requireReal("interfaces that are kept", needs)) {
 
     afterAll(async () => {
       await network.stop();
-      dom0.close();
-      await store.stop();
-      fs.rmSync(directory, { recursive: true });
+      await kept.stop();
     });
 
-    async function start(native: "always" | "never"): Promise<void> {
-      daemon = await DaemonProcess.start([
-        ...["--store", store.socketPath(DRIVER), "--run-dir", join(directory, "run")],
-        ...["--config", join(directory, `${native}.toml`), "--time", "check=0.2"],
-      ], { command: network.command(programCommand()) });
-    }
+    const start = (native: "always" | "never") =>
+      kept.start(native, [], { command: network.command(programCommand()) });
 
     async function create(script: string, nodes: Record<string, string> = {}): Promise<void> {
       await network.run(`${BRIDGE}; ${VIF}`);
@@ -102,34 +80,23 @@ if (requireReal("interfaces that are kept", needs)) {
         ...{ mac: "00:16:3e:00:00:01", bridge: "br0", ...nodes },
       });
       const mtu = `${device.frontend}/mtu`;
-      await dom0.write(mtu, "1500");
-      await dom0.setPermissions(mtu, [
+      await kept.dom0.write(mtu, "1500");
+      await kept.dom0.setPermissions(mtu, [
         { domid: DRIVER, access: "none" },
         { domid: GUEST, access: "read" },
       ]);
       await device.write("state", "2");
     }
 
-    /** The guest connects, as far as the backend goes. */
     async function attach(script: string, nodes: Record<string, string> = {}): Promise<void> {
       await create(script, nodes);
-      await device.reaches("hotplug-status", "connected");
-      await device.write("state", "4");
-      await daemon.says(/vif\/7\/0\): connected/);
+      await kept.connect();
     }
 
     const link = async (name: string) => await network.run(`ip -d link show ${name}`);
     const isPort = (bridge: string, name = "vif7.0") =>
-      until(async () => (await link(name)).includes(`master ${bridge}`), () => daemon.log);
-    const adds = () => daemon.lines("vif/7/0): attach").length;
-    const told = (text: string) => daemon.lines("warning").filter((line) => line.includes(text));
-    /** Several checks. */
-    const pause = () => new Promise((resolve) => setTimeout(resolve, 1_000));
-    const isTold = async (text: string) => {
-      await until(() => told(text).length > 0, () => `never told: ${text}\n${daemon.log}`);
-      await pause();
-      expect(told(text)).toHaveLength(1);
-    };
+      until(async () => (await link(name)).includes(`master ${bridge}`), () => kept.daemon.log);
+    const adds = () => kept.daemon.lines("vif/7/0): attach").length;
 
     describe("a name of its own (vifname), with Debian's vif-bridge", () => {
       const nodes = { vifname: "lan0" };
@@ -139,8 +106,8 @@ if (requireReal("interfaces that are kept", needs)) {
         await attach("vif-bridge", nodes);
         expect(await link("lan0")).toMatch(/mtu 1400 .*master br0 .*state/);
         expect(await link("lan0")).toMatch(/<.*\bUP\b.*>/);
-        expect(await dom0.readText(`${device.frontend}/mtu`)).toBe("1400");
-        expect(await dom0.listOptional(`/local/domain/${DRIVER}/data`)).toEqual([]);
+        expect(await kept.dom0.readText(`${device.frontend}/mtu`)).toBe("1400");
+        expect(await kept.dom0.listOptional(`/local/domain/${DRIVER}/data`)).toEqual([]);
         expect(await device.read("vifname")).toBe("lan0");
         expect(await device.read("mtu")).toBeUndefined();
       }
@@ -157,22 +124,22 @@ if (requireReal("interfaces that are kept", needs)) {
         await network.run("ip link del guest; ip link del up0; ip link del br0");
         await attach("vif-bridge", { ...nodes, mtu: "1300" });
         expect(await link("lan0")).toMatch(/mtu 1300 .*master br0/);
-        expect(await dom0.readText(`${device.frontend}/mtu`)).toBe("1300");
-        expect(daemon.lines("error")).toEqual([]);
+        expect(await kept.dom0.readText(`${device.frontend}/mtu`)).toBe("1300");
+        expect(kept.daemon.lines("error")).toEqual([]);
       });
 
       test("is detached by the next daemon", async () => {
         await attached();
-        await daemon.stop("SIGKILL");
+        await kept.daemon.stop("SIGKILL");
         await start("never");
-        await daemon.says(/was set up before: adopted/);
+        await kept.daemon.says(/was set up before: adopted/);
         await detached();
       });
 
       test("is undone when its directory is gone", async () => {
         await attached();
         await device.nuke();
-        await daemon.says(/vif\/7\/0\): removed/);
+        await kept.daemon.says(/vif\/7\/0\): removed/);
         expect(await link("vif7.0")).not.toMatch(/master|<.*\bUP\b.*>/);
       });
 
@@ -205,8 +172,8 @@ if (requireReal("interfaces that are kept", needs)) {
           ...{ script: `${SCRIPTS}/vif-bridge`, type: "vif", handle: "0", bridge: "br0" },
           ...{ mac: "00:16:3e:00:00:01", state: "4", mtu: "1300" },
         });
-        await dom0.write(`${device.frontend}/mtu`, "1500");
-        await dom0.setPermissions(`${device.frontend}/mtu`, [
+        await kept.dom0.write(`${device.frontend}/mtu`, "1500");
+        await kept.dom0.setPermissions(`${device.frontend}/mtu`, [
           { domid: DRIVER, access: "none" },
           { domid: GUEST, access: "read" },
         ]);
@@ -222,12 +189,12 @@ if (requireReal("interfaces that are kept", needs)) {
           ...{ state: "4", "hotplug-status": "connected" },
         });
         await start("never");
-        await daemon.says(/was set up before: adopted/);
-        await pause();
+        await kept.daemon.says(/was set up before: adopted/);
+        await kept.pause();
         expect(adds()).toBe(0);
-        expect(told("")).toEqual([]);
+        expect(kept.told("")).toEqual([]);
         await network.run("ip link set vif7.0 nomaster");
-        await isTold("vif7.0 was taken out of br0");
+        await kept.isTold("vif7.0 was taken out of br0");
       });
     });
 
@@ -235,23 +202,23 @@ if (requireReal("interfaces that are kept", needs)) {
       const attached = async () => {
         await start(native);
         await attach("vif-bridge");
-        await pause();
-        expect(told("")).toEqual([]);
+        await kept.pause();
+        expect(kept.told("")).toEqual([]);
       };
 
       test("taken out, set down, renamed, moved: told once each, and left", async () => {
         await attached();
         await network.run("ip link set vif7.0 nomaster");
-        await isTold("vif7.0 was taken out of br0");
+        await kept.isTold("vif7.0 was taken out of br0");
         expect(await link("vif7.0")).not.toContain("master");
         await network.run("ip link set vif7.0 master br0");
-        await daemon.says(/no longer so: vif7.0 was taken out of br0/);
+        await kept.daemon.says(/no longer so: vif7.0 was taken out of br0/);
         await network.run("ip link set vif7.0 down");
-        await isTold("interface vif7.0 is down");
+        await kept.isTold("interface vif7.0 is down");
         await network.run("ip link set vif7.0 name other; ip link set other up");
-        await isTold("interface vif7.0 is called other by now");
+        await kept.isTold("interface vif7.0 is called other by now");
         await network.run("ip link add br1 type bridge; ip link set other master br1");
-        await isTold("other is a port of br1 by now, not of br0");
+        await kept.isTold("other is a port of br1 by now, not of br0");
         expect(await link("other")).toContain("master br1");
         expect(adds()).toBe(1);
         expect(await device.read("hotplug-status")).toBe("connected");
@@ -261,24 +228,24 @@ if (requireReal("interfaces that are kept", needs)) {
       test("its bridge is deleted, and made anew: it is its port again", async () => {
         await attached();
         await network.run("ip link del br0");
-        await isTold("br0, the bridge of vif7.0, is gone");
+        await kept.isTold("br0, the bridge of vif7.0, is gone");
         await network.run("ip link add br0 type bridge; ip link set br0 up");
         await isPort("br0");
-        await isTold("bridge br0 was made anew: vif7.0 is its port again");
+        await kept.isTold("bridge br0 was made anew: vif7.0 is its port again");
         await network.run("ip link set vif7.0 nomaster");
-        await isTold("vif7.0 was taken out of br0");
+        await kept.isTold("vif7.0 was taken out of br0");
         expect(adds()).toBe(1);
       });
 
       test("the kernel makes it anew: it is set up anew", async () => {
         await attached();
-        await dom0.remove(`${device.backend}/hotplug-status`);
+        await kept.dom0.remove(`${device.backend}/hotplug-status`);
         await network.run(`ip link del guest; ${VIF}`);
         await device.write("state", "2");
         await device.reaches("hotplug-status", "connected");
         await isPort("br0");
         expect(adds()).toBe(2);
-        await pause();
+        await kept.pause();
         expect(adds()).toBe(2);
       });
 
@@ -286,25 +253,25 @@ if (requireReal("interfaces that are kept", needs)) {
         await attached();
         await network.run(`ip link del guest; ${VIF}`);
         await isPort("br0");
-        await until(() => adds() === 2, () => daemon.log);
+        await until(() => adds() === 2, () => kept.daemon.log);
         await device.reaches("hotplug-status", "connected");
-        await isTold("the kernel has made vif7.0 anew");
+        await kept.isTold("the kernel has made vif7.0 anew");
         expect(adds()).toBe(2);
       });
 
       test("it is gone: told, and nothing is said in its place", async () => {
         await attached();
-        await dom0.remove(`${device.backend}/hotplug-status`);
+        await kept.dom0.remove(`${device.backend}/hotplug-status`);
         await network.run("ip link del guest");
-        await isTold("interface vif7.0 is gone");
+        await kept.isTold("interface vif7.0 is gone");
         expect(await device.read("hotplug-status")).toBeUndefined();
         expect(adds()).toBe(1);
       });
 
       test("while nobody served it, the kernel made it anew: the next daemon sets it up", async () => {
         await attached();
-        await daemon.stop();
-        await dom0.remove(`${device.backend}/hotplug-status`);
+        await kept.daemon.stop();
+        await kept.dom0.remove(`${device.backend}/hotplug-status`);
         await network.run(`ip link del guest; ${VIF}`);
         await device.write("state", "2");
         await start(native);
@@ -320,26 +287,26 @@ if (requireReal("interfaces that are kept", needs)) {
       const before = await routes();
       // Which takes the routes with it.
       await network.run("ip link set vif7.0 down; ip link set vif7.0 up");
-      await until(async () => await routes() === before, () => daemon.log);
-      await isTold("the route to 10.1.0.7/32 through vif7.0 was removed: added again");
+      await until(async () => await routes() === before, () => kept.daemon.log);
+      await kept.isTold("the route to 10.1.0.7/32 through vif7.0 was removed: added again");
       await network.run("echo 0 > /proc/sys/net/ipv4/conf/vif7.0/proxy_arp");
-      await isTold("ipv4/proxy_arp of vif7.0 was turned off: turned on again");
+      await kept.isTold("ipv4/proxy_arp of vif7.0 was turned off: turned on again");
       await network.run("ip addr flush dev vif7.0");
-      await isTold("address 192.0.2.1/32 of vif7.0 was removed: added again");
-      await until(async () => await routes() === before, () => daemon.log);
+      await kept.isTold("address 192.0.2.1/32 of vif7.0 was removed: added again");
+      await until(async () => await routes() === before, () => kept.daemon.log);
     });
 
     test("routes, addresses and switches of a script: told", async () => {
       await start("never");
       await attach("vif-route", { ip: "10.1.0.7" });
       await network.run("ip route del 10.1.0.7 dev vif7.0");
-      await isTold("the route to 10.1.0.7/32 through vif7.0 was removed");
+      await kept.isTold("the route to 10.1.0.7/32 through vif7.0 was removed");
       await network.run("echo 0 > /proc/sys/net/ipv4/conf/vif7.0/proxy_arp");
-      await isTold("ipv4/proxy_arp of vif7.0 was turned off");
+      await kept.isTold("ipv4/proxy_arp of vif7.0 was turned off");
       await network.run("ip addr flush dev vif7.0");
-      await isTold("address 192.0.2.1/32 of vif7.0 was removed");
+      await kept.isTold("address 192.0.2.1/32 of vif7.0 was removed");
       await network.run("ip link set vif7.0 mtu 1200");
-      await isTold("the MTU of vif7.0 is 1200 by now; it was 1500");
+      await kept.isTold("the MTU of vif7.0 is 1200 by now; it was 1500");
     });
   });
 }
