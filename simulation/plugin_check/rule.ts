@@ -44,6 +44,15 @@ export async function withTrial<T>(
   }
 }
 
+/** A rule that takes one trial. @param judge returns what is wrong, or throws it */
+export function onTrial(
+  name: string,
+  claim: string,
+  judge: (trial: Trial, context: RuleContext) => Promise<string[]>,
+): Rule {
+  return { name, claim, run: (context) => withTrial(context, (trial) => judge(trial, context)) };
+}
+
 /** Adds, which has to work. @throws Error */
 export async function mustAdd(trial: Trial): Promise<void> {
   const { error } = await trial.add();

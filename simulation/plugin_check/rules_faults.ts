@@ -1,6 +1,6 @@
 /** Rules about what goes wrong: errors, crashes, aborted calls, odd configuration. */
 import { OBEY_MS } from "./rig.ts";
-import { mustAdd, mustRemove, type Rule, type RuleContext, withTrial } from "./rule.ts";
+import { mustAdd, mustRemove, onTrial, type Rule, type RuleContext, withTrial } from "./rule.ts";
 import type { Use } from "./trial.ts";
 
 /** Most places of a call at which a fault is tried. */
@@ -24,30 +24,29 @@ const ODD_VALUES: readonly string[] = [
 ];
 
 export const FAULT_RULES: readonly Rule[] = [
-  {
-    name: "record-first",
-    claim: "when the undo record cannot be written, add fails, and nothing was done",
-    run: (context) =>
-      withTrial(context, async (trial) => {
-        const before = await context.rig.inventory(trial.id);
-        let asked = false;
-        let acquired: string[] = [];
-        trial.before = async (capability) => {
-          if (capability !== "recordUndo" || asked) return;
-          asked = true;
-          acquired = await context.rig.changesSince(before, trial.id);
-          throw new Error(FAULT);
-        };
-        const { error } = await trial.add();
-        trial.before = () => {};
-        const faults = acquired.map((line) => `before the first record, ${line}`);
-        if (asked && error === null) faults.push("add succeeds without its undo record");
-        const left = await context.rig.changesSince(before, trial.id);
-        if (asked) faults.push(...left.map((line) => `without a record, ${line}`));
-        await trial.remove();
-        return [...new Set(faults)];
-      }),
-  },
+  onTrial(
+    "record-first",
+    "when the undo record cannot be written, add fails, and nothing was done",
+    async (trial, context) => {
+      const before = await context.rig.inventory(trial.id);
+      let asked = false;
+      let acquired: string[] = [];
+      trial.before = async (capability) => {
+        if (capability !== "recordUndo" || asked) return;
+        asked = true;
+        acquired = await context.rig.changesSince(before, trial.id);
+        throw new Error(FAULT);
+      };
+      const { error } = await trial.add();
+      trial.before = () => {};
+      const faults = acquired.map((line) => `before the first record, ${line}`);
+      if (asked && error === null) faults.push("add succeeds without its undo record");
+      const left = await context.rig.changesSince(before, trial.id);
+      if (asked) faults.push(...left.map((line) => `without a record, ${line}`));
+      await trial.remove();
+      return [...new Set(faults)];
+    },
+  ),
   {
     name: "failed-add",
     claim: "whatever fails during an add, the remove after it leaves nothing behind",
@@ -134,24 +133,23 @@ export const FAULT_RULES: readonly Rule[] = [
           ];
         })),
   },
-  {
-    name: "deadline",
-    claim: "add and remove end in time, and when their time is up",
-    run: (context) =>
-      withTrial(context, async (trial) => {
-        const { operationMs } = context.rig;
-        const faults: string[] = [];
-        for (const call of ["add", "remove"] as const) {
-          const { ms, error } = await trial[call]();
-          if (ms < operationMs) continue;
-          const how = ms < operationMs + OBEY_MS
-            ? "ends when its time is up"
-            : "does not even end when its time is up";
-          faults.push(`${call} ${how} (${ms.toFixed(0)} ms): ${error?.message ?? "done"}`);
-        }
-        return faults;
-      }),
-  },
+  onTrial(
+    "deadline",
+    "add and remove end in time, and when their time is up",
+    async (trial, context) => {
+      const { operationMs } = context.rig;
+      const faults: string[] = [];
+      for (const call of ["add", "remove"] as const) {
+        const { ms, error } = await trial[call]();
+        if (ms < operationMs) continue;
+        const how = ms < operationMs + OBEY_MS
+          ? "ends when its time is up"
+          : "does not even end when its time is up";
+        faults.push(`${call} ${how} (${ms.toFixed(0)} ms): ${error?.message ?? "done"}`);
+      }
+      return faults;
+    },
+  ),
   {
     name: "errors",
     claim: `an add that fails says why, in one line of at most ${MESSAGE_MAX} characters`,

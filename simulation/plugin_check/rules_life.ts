@@ -4,7 +4,7 @@ import { MemoryJournal } from "../../core/daemon/journal/memory.ts";
 import type { Daemon } from "../../core/daemon/daemon.ts";
 import { systemClock } from "../../platform/clock.ts";
 import { PATIENCE_MS } from "./rig.ts";
-import { mustAdd, mustRemove, type Rule, type RuleContext, withTrial } from "./rule.ts";
+import { mustAdd, mustRemove, onTrial, type Rule, type RuleContext } from "./rule.ts";
 import { Trial } from "./trial.ts";
 
 /** How long a daemon has to stop, in ms. */
@@ -29,65 +29,52 @@ export const LIFE_RULES: readonly Rule[] = [
         return (await rig.changesSince(before, id)).map((line) => `after the detach, ${line}`);
       }),
   },
-  {
-    name: "again",
-    claim: "a device of the same number can be attached again, after a remove",
-    run: (context) =>
-      withTrial(context, async (trial) => {
-        for (let round = 1; round <= 3; round++) {
-          const { error } = await trial.add();
-          if (error !== null) return [`add number ${round} fails: ${error.message}`];
-          await mustRemove(trial, `after add number ${round}`);
-        }
-        return [];
-      }),
-  },
-  {
-    name: "clean-remove",
-    claim: "remove leaves nothing behind",
-    run: (context) =>
-      withTrial(context, async (trial) => {
-        const before = await context.rig.inventory(trial.id);
-        await mustAdd(trial);
-        await mustRemove(trial, "after an add");
-        return await context.rig.changesSince(before, trial.id);
-      }),
-  },
-  {
-    name: "remove-twice",
-    claim: "a second remove succeeds, and does nothing",
-    run: (context) =>
-      withTrial(context, async (trial) => {
-        const before = await context.rig.inventory(trial.id);
-        await mustAdd(trial);
-        await mustRemove(trial, "after an add");
-        await mustRemove(trial, "the second time");
-        return await context.rig.changesSince(before, trial.id);
-      }),
-  },
-  {
-    name: "remove-without-add",
-    claim: "remove of a device that was never added succeeds, and does nothing",
-    run: (context) =>
-      withTrial(context, async (trial) => {
-        const before = await context.rig.inventory(trial.id);
-        await mustRemove(trial, "without an add");
-        return await context.rig.changesSince(before, trial.id);
-      }),
-  },
-  {
-    name: "remove-from-record",
-    claim: "remove needs nothing but the undo record: neither the store's nodes nor its memory",
-    run: (context) =>
-      withTrial(context, async (trial) => {
-        const before = await context.rig.inventory(trial.id);
-        await mustAdd(trial);
-        await trial.deleteDirectories();
-        await trial.restart();
-        await mustRemove(trial, "from the undo record alone");
-        return await context.rig.changesSince(before, trial.id);
-      }),
-  },
+  onTrial(
+    "again",
+    "a device of the same number can be attached again, after a remove",
+    async (trial) => {
+      for (let round = 1; round <= 3; round++) {
+        const { error } = await trial.add();
+        if (error !== null) return [`add number ${round} fails: ${error.message}`];
+        await mustRemove(trial, `after add number ${round}`);
+      }
+      return [];
+    },
+  ),
+  onTrial("clean-remove", "remove leaves nothing behind", async (trial, context) => {
+    const before = await context.rig.inventory(trial.id);
+    await mustAdd(trial);
+    await mustRemove(trial, "after an add");
+    return await context.rig.changesSince(before, trial.id);
+  }),
+  onTrial("remove-twice", "a second remove succeeds, and does nothing", async (trial, context) => {
+    const before = await context.rig.inventory(trial.id);
+    await mustAdd(trial);
+    await mustRemove(trial, "after an add");
+    await mustRemove(trial, "the second time");
+    return await context.rig.changesSince(before, trial.id);
+  }),
+  onTrial(
+    "remove-without-add",
+    "remove of a device that was never added succeeds, and does nothing",
+    async (trial, context) => {
+      const before = await context.rig.inventory(trial.id);
+      await mustRemove(trial, "without an add");
+      return await context.rig.changesSince(before, trial.id);
+    },
+  ),
+  onTrial(
+    "remove-from-record",
+    "remove needs nothing but the undo record: neither the store's nodes nor its memory",
+    async (trial, context) => {
+      const before = await context.rig.inventory(trial.id);
+      await mustAdd(trial);
+      await trial.deleteDirectories();
+      await trial.restart();
+      await mustRemove(trial, "from the undo record alone");
+      return await context.rig.changesSince(before, trial.id);
+    },
+  ),
   {
     name: "adopt",
     claim: "a daemon that is started anew adopts a connected device without disturbing it",
@@ -134,60 +121,53 @@ export const LIFE_RULES: readonly Rule[] = [
       }
     },
   },
-  {
-    name: "check",
-    claim: "check has nothing to say of a device that is well",
-    run: (context) =>
-      withTrial(context, async (trial) => {
-        await mustAdd(trial);
-        const { error, answer } = await trial.check();
-        await mustRemove(trial, "after a check");
-        if (error !== null) return [`check fails: ${error.message}`];
-        return answer ? [`check says: ${answer}`] : [];
-      }),
-  },
-  {
-    name: "scope",
-    claim: "nothing is written outside the device's own directories",
-    run: (context) =>
-      withTrial(context, async (trial) => {
-        const names: string[] = [];
-        trial.before = (capability, [first]) => {
-          if (/^(nodes|hotplug)\.(read|remove)$/.test(capability)) names.push(String(first));
-          if (/^(nodes|hotplug)\.write$/.test(capability)) {
-            names.push(...Object.keys(Object(first)));
-          }
-        };
-        const before = await context.rig.inventory(trial.id);
-        await trial.add();
-        const nodes = async () =>
-          (await context.rig.changesSince(before, trial.id)).filter((line) =>
-            line.startsWith("node ")
-          );
-        const written = (await nodes()).filter((line) => !OF_DEVICE_MODEL.test(line));
-        await trial.remove();
-        const tried = names.filter((name) => name.startsWith("/") || name.split("/").includes(".."))
-          .map((name) => `it asks for node ${JSON.stringify(name)}`);
-        return [...tried, ...written, ...await nodes()].filter((line, index, all) =>
-          all.indexOf(line) === index
+  onTrial("check", "check has nothing to say of a device that is well", async (trial) => {
+    await mustAdd(trial);
+    const { error, answer } = await trial.check();
+    await mustRemove(trial, "after a check");
+    if (error !== null) return [`check fails: ${error.message}`];
+    return answer ? [`check says: ${answer}`] : [];
+  }),
+  onTrial(
+    "scope",
+    "nothing is written outside the device's own directories",
+    async (trial, context) => {
+      const names: string[] = [];
+      trial.before = (capability, [first]) => {
+        if (/^(nodes|hotplug)\.(read|remove)$/.test(capability)) names.push(String(first));
+        if (/^(nodes|hotplug)\.write$/.test(capability)) {
+          names.push(...Object.keys(Object(first)));
+        }
+      };
+      const before = await context.rig.inventory(trial.id);
+      await trial.add();
+      const nodes = async () =>
+        (await context.rig.changesSince(before, trial.id)).filter((line) =>
+          line.startsWith("node ")
         );
-      }),
-  },
-  {
-    name: "quiet",
-    claim: "when a call has ended, the plugin does nothing more with its device",
-    run: (context) =>
-      withTrial(context, async (trial) => {
-        await mustAdd(trial);
-        await mustRemove(trial, "after an add");
-        await new Promise<void>((resolve) => void systemClock.after(300, resolve));
-        const told = context.log.filter((line) => line.includes("which has ended"));
-        return [
-          ...trial.late.map((capability) => `it uses ${capability} after its call has ended`),
-          ...told.map((line) => line.trim()),
-        ];
-      }),
-  },
+      const written = (await nodes()).filter((line) => !OF_DEVICE_MODEL.test(line));
+      await trial.remove();
+      const tried = names.filter((name) => name.startsWith("/") || name.split("/").includes(".."))
+        .map((name) => `it asks for node ${JSON.stringify(name)}`);
+      return [...tried, ...written, ...await nodes()].filter((line, index, all) =>
+        all.indexOf(line) === index
+      );
+    },
+  ),
+  onTrial(
+    "quiet",
+    "when a call has ended, the plugin does nothing more with its device",
+    async (trial, context) => {
+      await mustAdd(trial);
+      await mustRemove(trial, "after an add");
+      await new Promise<void>((resolve) => void systemClock.after(300, resolve));
+      const told = context.log.filter((line) => line.includes("which has ended"));
+      return [
+        ...trial.late.map((capability) => `it uses ${capability} after its call has ended`),
+        ...told.map((line) => line.trim()),
+      ];
+    },
+  ),
 ];
 
 /** What the daemon writes of a guest's device model, for as long as there is one. */
