@@ -74,7 +74,7 @@ describe("a script", () => {
     await world.toolstack().create(disk);
     await world.reaches(`${BACKEND}/hotplug-status`, "error");
     expect(await world.dom0.readText(`${BACKEND}/hotplug-error`))
-      .toMatch(/add: did not end within 1 s and was killed$/);
+      .toMatch(/add: did not end within 1 s and was killed/);
     await until(() => leftAtRemove !== null, () => world.log.join(""));
     expect(leftAtRemove as unknown).toEqual([]);
     expect(readFileSync(join(directory, "diary"), "utf8")).toStartWith("begin add\n");
