@@ -3,7 +3,7 @@ import { storage } from "../platform/storage.ts";
 import { lacksDescriptors } from "../platform/linux/descriptor_reserve.ts";
 import { systemNetworkLinks } from "../platform/linux/network_links.ts";
 import { systemClock } from "../platform/clock.ts";
-import { nearFiles, targetFiles } from "../platform/io/files.ts";
+import { targetFilesBeside } from "../platform/io/files.ts";
 import { systemProcessTable } from "../platform/linux/process_table.ts";
 import { HelperLog } from "../core/hotplug/run_script.ts";
 import { systemLogTails } from "../platform/io/log_tail.ts";
@@ -19,15 +19,18 @@ import { Orphans } from "../core/daemon/device/orphans.ts";
 import { Releases } from "../core/daemon/releases.ts";
 import { Slots } from "../core/daemon/slots.ts";
 
-/** All but what differs: journal, directories, times, scripts. */
+/**
+ * All but what differs: journal, directories, times, scripts.
+ * @param scriptDirectories where scripts lie that may be run
+ */
 export function systemParts(
   store: StoreClient,
+  scriptDirectories: readonly string[] = [],
 ): Omit<ActionParts, "journal" | "directories" | "calls" | "scripts"> {
   return {
     store,
     clock: systemClock,
-    files: targetFiles,
-    scriptFiles: nearFiles,
+    files: targetFilesBeside(scriptDirectories),
     processes: systemProcesses,
     helperLog: new HelperLog(systemLogTails),
     slots: new Slots(),

@@ -81,7 +81,7 @@ export async function openServing(
     for (const lock of locks) lock.write(`${processId()}${what}\n`);
     journal = await openJournal(`${own}.journal`, domid);
     const registry = makeRegistry(selection, { owner: own, path, answerMs: times.abandon });
-    const parts = systemParts(store);
+    const parts = systemParts(store, scripts);
     const v2 = v2Settings({ times, scripts: settings.scripts, runDir, domid });
     const hosts = [...selection.byKind].map(([kind, plugin]) =>
       [plugin, registry.find(kind)!] as const

@@ -7,7 +7,7 @@ import { type ForcedVersions, VersionCache } from "../../core/hotplug/v2/version
 import type { LifecycleTimes } from "../../core/xen/times.ts";
 import { systemClock } from "../../platform/clock.ts";
 import { lockFile } from "../../platform/io/flock.ts";
-import { systemFiles } from "../../platform/io/files.ts";
+import { systemFiles, targetFiles } from "../../platform/io/files.ts";
 
 export interface V2Choices {
   readonly times: LifecycleTimes;
@@ -22,7 +22,7 @@ export interface V2Choices {
 export function v2Settings({ times, scripts, runDir, domid }: V2Choices): V2Settings {
   return {
     limits: v2Limits(times),
-    versions: new VersionCache(systemFiles, scripts, DEFAULT_SCRIPT_DIRECTORY),
+    versions: new VersionCache(targetFiles, scripts, DEFAULT_SCRIPT_DIRECTORY),
     locks: new HotplugLocks(systemFiles, systemClock, lockDirectory(runDir, domid), lockFile),
     orphanMs: times.orphans,
   };

@@ -8,7 +8,7 @@ export { nearFiles, nearFiles as systemFiles } from "./near_files.ts";
 
 /** What the kernel answers from memory, and the root's own settings and programs. */
 const NEAR =
-  /^\/(sys\/(block|bus|class|dev)\/|proc\/(partitions|swaps|self\/mountinfo)$|etc\/|(usr\/)?(s?bin|lib|lib64|libexec)\/)/;
+  /^\/($|usr$|proc\/(partitions|swaps|self\/mountinfo)$|(sys\/(block|bus|class|dev)|etc|(usr\/)?(s?bin|lib|lib64|libexec))(\/|$))/;
 
 /** One step up stays in sysfs, whose links all lead into it; more may lead anywhere. */
 const LEADS_AWAY = /(^|\/)\.\.(\/.*)?\/\.\.(\/|$)/;
@@ -19,15 +19,28 @@ export function isNear(path: string): boolean {
   return path.startsWith("/sys/") || !/(^|\/)\.\.(\/|$)/.test(path);
 }
 
-function filesOf(path: string): Files {
-  return isNear(path) ? nearFiles : storage.files;
+/**
+ * What a target names, wherever that lies: what may lie far is asked for by somebody else.
+ * @param own canonical directories of the daemon's own, such as those of scripts: they lie near, too
+ */
+export function targetFilesBeside(own: readonly string[]): Files {
+  const isOwn = (path: string) =>
+    !/(^|\/)\.\.(\/|$)/.test(path) &&
+    own.some((directory) =>
+      `${directory}/`.startsWith(`${path}/`) || path.startsWith(`${directory}/`)
+    );
+  const filesOf = (path: string) => isNear(path) || isOwn(path) ? nearFiles : storage.files;
+  return {
+    ...storage.files,
+    stat: (path) => filesOf(path).stat(path),
+    lstat: (path) => filesOf(path).lstat(path),
+    readLink: (path) => filesOf(path).readLink(path),
+    realPath: (path) => filesOf(path).realPath(path),
+    readText: (path, max) => filesOf(path).readText(path, max),
+    readAt: (path, position, length) => filesOf(path).readAt(path, position, length),
+    list: (path, most) => filesOf(path).list(path, most),
+  };
 }
 
-/** What a target names, wherever that lies: what may lie far is asked for by somebody else. */
-export const targetFiles: Files = {
-  ...storage.files,
-  stat: (path) => filesOf(path).stat(path),
-  realPath: (path) => filesOf(path).realPath(path),
-  readText: (path, max) => filesOf(path).readText(path, max),
-  list: (path, most) => filesOf(path).list(path, most),
-};
+/** The same, where nothing more is known. */
+export const targetFiles: Files = targetFilesBeside([]);

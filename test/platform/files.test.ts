@@ -3,7 +3,13 @@ import { afterAll, beforeAll, expect, test } from "bun:test";
 import { mkdtempSync, realpathSync, rmSync, symlinkSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
-import { isNear, nearFiles, systemFiles, targetFiles } from "../../platform/io/files.ts";
+import {
+  isNear,
+  nearFiles,
+  systemFiles,
+  targetFiles,
+  targetFilesBeside,
+} from "../../platform/io/files.ts";
 
 let directory: string;
 beforeAll(() => {
@@ -29,11 +35,16 @@ test.each([
   ["/sys/dev/block/8:1/../dev", true],
   ["/sys/dev/block/8:1/../../x", false],
   ["/sys/block/loop0/subsystem/../../../mnt/a", false],
+  ["/sys/block", true],
   ["/sys/fs/fuse/connections", false],
   ["/proc/self/mountinfo", true],
   ["/proc/self/cwd/a", false],
   ["/proc/self/fd/3", false],
+  ["/", true],
+  ["/etc", true],
   ["/etc/xen/scripts/block", true],
+  ["/etcetera/a", false],
+  ["/usr", true],
   ["/etc/../mnt/a", false],
   ["/usr/sbin/losetup", true],
   ["/usr/local/images/a", false],
@@ -57,4 +68,23 @@ test("the kernel's file systems", async () => {
   expect((await systemFiles.stat("/sys/class/net/lo")).kind).toBe("directory");
   expect(await outcome(systemFiles.stat("/sys/bus/none"))).toEqual({ code: "ENOENT" });
   expect(await outcome(systemFiles.list("/sys/class/none"))).toEqual({ code: "ENOENT" });
+});
+
+test("the daemon's own directories are near, and nothing that only begins like them", async () => {
+  const own = join(directory, "own");
+  const files = targetFilesBeside([own]);
+  const { stat } = nearFiles;
+  const near: string[] = [];
+  nearFiles.stat = (path) => {
+    near.push(path);
+    return stat(path);
+  };
+  try {
+    for (const path of [own, `${own}/script`, directory, `${own}er`, `${own}/../x`]) {
+      await files.stat(path).catch(() => {});
+    }
+  } finally {
+    nearFiles.stat = stat;
+  }
+  expect(near).toEqual([own, `${own}/script`, directory]);
 });

@@ -18,6 +18,7 @@ const CASES: readonly DeadCase[] = [
   { way: "native", disks: 1, silence: "getattr", when: "foreign" },
   { way: "native", disks: 2, silence: "getattr", when: "through" },
   { way: "script", disks: 2, silence: "getattr", when: "through" },
+  { way: "script", disks: 2, silence: "lookup", when: "as script" },
   { way: "script", disks: 1, silence: "getattr", when: "foreign" },
   { way: "script", disks: 1, silence: "getattr", when: "attached" },
   { way: "script", disks: 2, silence: "lookup", when: "before" },

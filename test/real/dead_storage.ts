@@ -48,9 +48,10 @@ export interface DeadCase {
   readonly silence: Silence;
   /**
    * Whether it dies before they are attached, while they are, before they are attached through loop devices
-   * that somebody else has made, or carries such a one that is nobody's disk.
+   * that somebody else has made, or carries such a one that is nobody's disk; or carries what is named as
+   * their script.
    */
-  readonly when: "before" | "attached" | "through" | "foreign";
+  readonly when: "before" | "attached" | "through" | "foreign" | "as script";
 }
 
 /** Plays it. @throws what is not as it should be */
@@ -73,7 +74,7 @@ export async function playDeadCase({ way, disks, silence, when }: DeadCase): Pro
     daemon = await around.daemon();
 
     const unlucky = [];
-    if (when === "before") storage.silence(silence);
+    if (when === "before" || when === "as script") storage.silence(silence);
     if (when === "foreign" || when === "through") {
       for (let index = 0; index < disks; index++) {
         const show = ["-f", "--show", storage.image(index)];
@@ -83,7 +84,8 @@ export async function playDeadCase({ way, disks, silence, when }: DeadCase): Pro
     if (when === "through") storage.silence(silence);
     for (let index = 0; when !== "foreign" && index < disks; index++) {
       const device = around.device(UNLUCKY, 51712 + 16 * index);
-      await around.create(device, when === "through" ? foreign[index]! : storage.image(index));
+      const params = when === "through" ? foreign[index]! : storage.image(index);
+      await around.create(device, params, when === "as script" ? storage.image(index) : undefined);
       unlucky.push(device);
     }
     if (when === "attached") {
@@ -279,10 +281,13 @@ class Around {
     return new HandMadeDevice(this.#dom0, id);
   }
 
-  async create(device: HandMadeDevice, params: string): Promise<void> {
-    const script = this.#way === "native"
+  async create(
+    device: HandMadeDevice,
+    params: string,
+    script = this.#way === "native"
       ? "/etc/xen/scripts/block"
-      : join(this.#directory, "block-plain");
+      : join(this.#directory, "block-plain"),
+  ): Promise<void> {
     await device.create({ script, params, state: "2" });
   }
 

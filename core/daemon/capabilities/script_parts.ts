@@ -38,9 +38,8 @@ interface ScriptSettings {
 export interface ScriptParts {
   readonly store: StoreClient;
   readonly clock: Clock;
+  /** A node names a script: that may lie anywhere, as what a target names. */
   readonly files: Files;
-  /** The same for scripts, which lie near. */
-  readonly scriptFiles?: Files;
   readonly processes: Processes;
   /** Ends what scripts leave when they are stopped. */
   readonly orphans: Orphans;

@@ -90,8 +90,8 @@ export class HotplugScripts implements DeviceScripts {
   async #programOf(script: string): Promise<string> {
     const known = this.#programs.get(script);
     if (known !== undefined) return known;
-    const { files, scriptFiles = files, scripts } = this.#parts;
-    const program = await checkScript(scriptFiles, script, scripts.policy);
+    const { files, scripts } = this.#parts;
+    const program = await checkScript(files, script, scripts.policy);
     this.#programs.set(script, program);
     return program;
   }
