@@ -34,35 +34,43 @@ const { "system.readText": READ, "system.list": LIST, "system.run": RUN } = CAPA
 /** Where the kernel's tables are: as long as the machine has things. */
 const KERNELS = /^\/(proc|sys)\//;
 
+/** It is not there. */
+const GONE: ReadonlySet<string> = new Set(["ENOENT", "ENOTDIR"]);
+/** What the kernel says of a file that was opened when its device or process was still there. */
+const GONE_MEANWHILE: ReadonlySet<string> = new Set(["ENODEV", "ENXIO", "ESRCH"]);
+
 export function deviceSystem(
   { files, processes, orphans, clock, exclusive, blocks, links }: SystemParts,
   { environment, activity, lockOwner }: SystemCall,
 ): DeviceSystem {
   let programs = 0;
-  const optional = async <T>(value: Promise<T>): Promise<T | undefined> => {
+  const optional = async <T>(value: Promise<T>, path: string): Promise<T | undefined> => {
     try {
       return await value;
     } catch (error) {
-      const { code } = error as { code?: string };
-      if (code === "ENOENT" || code === "ENOTDIR") return undefined;
+      const { code = "" } = error as { code?: string };
+      if (GONE.has(code) || KERNELS.test(path) && GONE_MEANWHILE.has(code)) return undefined;
       throw error;
     }
   };
   return {
-    exists: async (path) => await optional(files.stat(path)) !== undefined,
+    exists: async (path) => await optional(files.stat(path), path) !== undefined,
     async readText(path) {
       const { bytes, kernelBytes } = READ.limits;
-      const text = await optional(files.readText(path, KERNELS.test(path) ? kernelBytes : bytes));
+      const text = await optional(
+        files.readText(path, KERNELS.test(path) ? kernelBytes : bytes),
+        path,
+      );
       return text?.trimEnd();
     },
     async identityOf(path) {
-      const status = await optional(files.stat(path));
+      const status = await optional(files.stat(path), path);
       if (status === undefined) return undefined;
       const { kind, dev, ino, rdev } = status;
       return kind === "block" || kind === "character" ? `${kind} ${rdev}` : `${dev}:${ino}`;
     },
-    list: async (path) => await optional(files.list(path, LIST.limits.count)) ?? [],
-    realPath: (path) => optional(files.realPath(path)),
+    list: async (path) => await optional(files.list(path, LIST.limits.count), path) ?? [],
+    realPath: (path) => optional(files.realPath(path), path),
     async run(argv, signal) {
       signal.throwIfAborted();
       const lines: string[] = [];

@@ -193,6 +193,21 @@ describe("what a plugin asks for has bounds", () => {
     expect(error).toBe(`EFBIG: more than 16384 names in ${many}`);
   });
 
+  test.each(["ENOENT", "ENOTDIR", "ENODEV", "ENXIO", "ESRCH"])(
+    "a device that goes while its file in /sys is read (%s) is one that is not there",
+    async (code) => {
+      const gone = () => Promise.reject(Object.assign(new Error(code), { code }));
+      const files = { ...systemFiles, readText: gone, list: gone };
+      const call = { environment: {}, activity: new Activity(systemClock), lockOwner: "" };
+      const system = deviceSystem({ ...world.parts, files } as never, call);
+      expect(await system.readText("/sys/block/loop0/loop/backing_file")).toBeUndefined();
+      expect(await system.list("/sys/block/loop0")).toEqual([]);
+      // Of others these three mean something else.
+      const isGone = code === "ENOENT" || code === "ENOTDIR";
+      expect(await told(system.readText("/dev/x"))).toBe(isGone ? "undefined" : code);
+    },
+  );
+
   test("a plugin's locks are its own", async () => {
     const parts = { clock: systemClock, exclusive: new Exclusive(), files: systemFiles };
     const call = { environment: {}, activity: new Activity(systemClock) };
