@@ -9,7 +9,7 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { deviceName } from "../../core/xen/device_id.ts";
 import type { StoreClient } from "../../core/xenstore/client.ts";
-import { DaemonProcess } from "../support/daemon_process.ts";
+import { DaemonProcess, programCommand } from "../support/daemon_process.ts";
 import { HandMadeDevice, makeDomain } from "../support/hand_made.ts";
 import { connectTo } from "../support/store_connection.ts";
 import { type RealXenstored, startXenstored } from "./xenstored.ts";
@@ -21,6 +21,10 @@ export interface CrashOptions {
   /** How often xenstored is killed, in between. */
   readonly storeKills?: number;
   readonly seed: number;
+  /** How many descriptors the daemon may have; default: as many as this process. */
+  readonly descriptors?: number;
+  /** In how many of 100 runs a script fails: an add that has done its work, a remove that has not. */
+  readonly failures?: number;
   /** Where all the daemons' logs, and the diary of the scripts, are collected. */
   readonly logFile?: string;
   /** Called now and then. */
@@ -36,6 +40,10 @@ export interface CrashReport {
   readonly scriptRuns: number;
   readonly adopted: number;
   readonly redone: number;
+  /** Attaches that were refused as they had to be: their script failed, or descriptors were short. */
+  readonly refused: number;
+  /** Tries at undoing that failed. */
+  readonly failedUndos: number;
   readonly faults: {
     /** Attaches that never became `connected`, or the wrong file, or not any more later. */
     readonly lost: string[];
@@ -66,16 +74,27 @@ function random(seed: number): () => number {
 
 const sleep = (ms: number) => new Promise<void>((resolve) => setTimeout(resolve, ms));
 
-/** The script that devices name: Debian's, with a diary. */
-function diaryScript(diary: string): string {
+/** What a script says that fails on purpose, and the daemon when it may open no more. */
+const ON_PURPOSE = "it fails on purpose";
+const REFUSAL = /it fails on purpose|too few file descriptors|EMFILE/;
+
+/** The script that devices name: Debian's, with a diary. @param failures in how many of 100 runs it fails */
+function diaryScript(diary: string, failures: number): string {
   return `#!/bin/bash
 # What the shell itself says (that a child was ended, say) would end it when the daemon is dead.
 exec 3>&2 2>/dev/null
 attach=$(xenstore-read "$XENBUS_PATH/incarnation" 2>/dev/null)
 trap 'echo "end $1 $XENBUS_PATH \${attach:-none} $$ stopped" >> ${diary}; exit 143' TERM
 echo "begin $1 $XENBUS_PATH \${attach:-none} $$ $(date +%T.%N)" >> ${diary}
-/etc/xen/scripts/block "$@" 2>&3
-code=$?
+# The daemon's own limit is not the scripts': Xen's lock by descriptor 200.
+ulimit -Sn 1024
+fails=$((RANDOM % 100 < ${failures}))
+code=0
+[ "$fails$1" = 1remove ] || { /etc/xen/scripts/block "$@" 2>&3; code=$?; }
+# Debian's fails where nothing is left: what is left is looked for in the end.
+[ "$1" = remove ] && code=0
+# Not by the shell itself: the pipe of a daemon that is dead would end it.
+[ "$fails" = 1 ] && { (echo "${ON_PURPOSE}" >&3); code=1; }
 echo "end $1 $XENBUS_PATH \${attach:-none} $$ $code $(date +%T.%N)" >> ${diary}
 exit $code
 `;
@@ -106,6 +125,8 @@ class CrashRun {
   #detaches = 0;
   #adopted = 0;
   #redone = 0;
+  #refused = 0;
+  #failedUndos = 0;
   #incarnation = 0;
   /** Raised with each restart of xenstored: what was in the store is gone. */
   #epoch = 0;
@@ -121,9 +142,13 @@ class CrashRun {
     this.#directory = await fs.mkdtemp(join(tmpdir(), "xdevd-crash-"));
     this.#diary = join(this.#directory, "diary");
     await fs.writeFile(this.#diary, "");
-    await fs.writeFile(join(this.#directory, "block-diary"), diaryScript(this.#diary), {
-      mode: 0o755,
-    });
+    await fs.writeFile(
+      join(this.#directory, "block-diary"),
+      diaryScript(this.#diary, this.#options.failures ?? 0),
+      {
+        mode: 0o755,
+      },
+    );
     this.#store = await startXenstored({ domains: [DRIVER, ...GUESTS] });
     await this.#openStore();
     await this.#startDaemon();
@@ -151,6 +176,8 @@ class CrashRun {
       scriptRuns,
       adopted: this.#adopted,
       redone: this.#redone,
+      refused: this.#refused,
+      failedUndos: this.#failedUndos,
       faults: { lost: this.#lost, left: this.#left, twice: this.#twice },
     };
   }
@@ -176,6 +203,14 @@ class CrashRun {
   }
 
   async #startDaemon(): Promise<void> {
+    const { descriptors } = this.#options;
+    const command = descriptors === undefined ? programCommand() : [
+      "/bin/sh",
+      "-c",
+      `ulimit -Sn ${descriptors}; exec "$@"`,
+      "sh",
+      ...programCommand(),
+    ] as const;
     this.#daemon = await DaemonProcess.start([
       "--store",
       this.#store.socketPath(DRIVER),
@@ -185,7 +220,7 @@ class CrashRun {
       join(this.#directory, "run"),
       "--log-level",
       "debug",
-    ]);
+    ], { command });
   }
 
   /** Kills the daemon at random moments, and xenstored every now and then. */
@@ -220,6 +255,7 @@ class CrashRun {
     }
     this.#adopted += this.#daemon?.lines("adopted").length ?? 0;
     this.#redone += this.#daemon?.lines("undoing it first").length ?? 0;
+    this.#failedUndos += this.#daemon?.lines("and is tried again").length ?? 0;
   }
 
   async #restartStore(): Promise<void> {
@@ -313,20 +349,27 @@ class CrashRun {
     const what = deviceName(device.id);
     const epoch = this.#epoch;
     let node = "";
+    let isRefused = false;
     const done = await this.#waitFor(() =>
       this.#dom0.transaction(async (t) => {
-        const [status, token] = await Promise.all(
-          ["hotplug-status", "xdevd-attach"].map((name) =>
+        const [status, token, error = ""] = await Promise.all(
+          ["hotplug-status", "xdevd-attach", "hotplug-error"].map((name) =>
             t.readOptional(`${device.backend}/${name}`)
           ),
         );
         node = await t.readOptional(`${device.backend}/node`) ?? "";
-        return status === "connected" && token !== undefined;
+        // What waits for another one's undoing is served after it.
+        isRefused = status === "error" && REFUSAL.test(error);
+        return status === "connected" && token !== undefined || isRefused;
       })
     );
     if (this.#epoch !== epoch) throw new Error("another store");
     if (!done) {
       this.#lost.push(`${what}: never connected: ${JSON.stringify(await device.nodes())}`);
+      return null;
+    }
+    if (isRefused) {
+      this.#refused++;
       return null;
     }
     if (!(await this.#carriers(image)).includes(node)) {

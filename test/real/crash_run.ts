@@ -9,6 +9,8 @@ zero is not, 2 for a wrong command line.
 
   --kills N        of the daemon (default: 300)
   --store-kills N  of xenstored (default: 0)
+  --ulimit N       descriptors that the daemon may have (default: as many as this process)
+  --failures N     in how many of 100 runs a script fails (default: 0)
   --seed N         of what is done when (default: another one each time)
   --log FILE       keeps the daemon's log
   --help           this
@@ -18,6 +20,8 @@ const { values } = commandLine("crash_run", help, {
   options: {
     kills: { type: "string", default: "300" },
     "store-kills": { type: "string", default: "0" },
+    ulimit: { type: "string" },
+    failures: { type: "string", default: "0" },
     log: { type: "string" },
     seed: { type: "string", default: String(Date.now() % 1_000_000) },
   },
@@ -28,6 +32,10 @@ const report = await crashRun({
   kills: wholeNumber("crash_run", "--kills", values.kills),
   storeKills: wholeNumber("crash_run", "--store-kills", values["store-kills"]),
   seed: wholeNumber("crash_run", "--seed", values.seed),
+  failures: wholeNumber("crash_run", "--failures", values.failures),
+  ...(values.ulimit === undefined
+    ? {}
+    : { descriptors: wholeNumber("crash_run", "--ulimit", values.ulimit) }),
   ...(values.log === undefined ? {} : { logFile: values.log }),
   progress: (line) => console.log(`  ${line}`),
 });
@@ -37,6 +45,7 @@ console.log(
     `${((performance.now() - start) / 1000).toFixed(0)} s\n` +
     `${report.attaches} attaches, ${report.detaches} detaches, ${report.scriptRuns} script runs, ` +
     `${report.adopted} adopted, ${report.redone} undone and redone\n` +
+    `${report.refused} refused as they had to be, ${report.failedUndos} tries at undoing that failed\n` +
     `lost ${lost.length}, left ${left.length}, run twice ${twice.length}`,
 );
 for (const fault of [...lost, ...left, ...twice]) console.log(`  ${fault}`);
