@@ -91,8 +91,6 @@ ulimit -Sn 1024
 fails=$((RANDOM % 100 < ${failures}))
 code=0
 [ "$fails$1" = 1remove ] || { /etc/xen/scripts/block "$@" 2>&3; code=$?; }
-# Debian's fails where nothing is left: what is left is looked for in the end.
-[ "$1" = remove ] && code=0
 # Not by the shell itself: the pipe of a daemon that is dead would end it.
 [ "$fails" = 1 ] && { (echo "${ON_PURPOSE}" >&3); code=1; }
 echo "end $1 $XENBUS_PATH \${attach:-none} $$ $code $(date +%T.%N)" >> ${diary}
@@ -143,12 +141,15 @@ class CrashRun {
     this.#diary = join(this.#directory, "diary");
     await fs.writeFile(this.#diary, "");
     await fs.writeFile(
-      join(this.#directory, "block-diary"),
+      join(this.#directory, "block"),
       diaryScript(this.#diary, this.#options.failures ?? 0),
       {
         mode: 0o755,
       },
     );
+    // By its name it is Xen's own, whose work the daemon could do itself.
+    const config = '[plugins.vbd.settings]\nnative = "never"\n';
+    await fs.writeFile(join(this.#directory, "config.toml"), config, { mode: 0o644 });
     this.#store = await startXenstored({ domains: [DRIVER, ...GUESTS] });
     await this.#openStore();
     await this.#startDaemon();
@@ -220,6 +221,8 @@ class CrashRun {
       join(this.#directory, "run"),
       "--log-level",
       "debug",
+      "--config",
+      join(this.#directory, "config.toml"),
     ], { command });
   }
 
@@ -292,7 +295,7 @@ class CrashRun {
     const create = () => {
       this.#attaches++;
       return device.create({
-        script: join(this.#directory, "block-diary"),
+        script: join(this.#directory, "block"),
         params: image,
         incarnation: String(++this.#incarnation),
       });
