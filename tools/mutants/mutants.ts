@@ -39,7 +39,7 @@ const SOURCES =
   /^(core|platform|backends|plugins|machine|commands|simulation)\/(?!quickjs|templates).*\.ts$/;
 /** Tests that take part: those that are quick, and need nothing of the machine's. */
 const TESTS =
-  /^test\/(?!real|xen|boot|soak|bench|integration|docs|compile|tools).*(?<!\.more)\.test\.ts$/;
+  /^test\/(?!platform\/block_devices|real|xen|boot|soak|bench|integration|docs|compile|tools).*(?<!\.more)\.test\.ts$/;
 /** How long a test file may take without a mutant, in ms; others are left out. */
 const QUICK_MS = 30_000;
 /** How long the tests of one mutant may take, in ms: a fault may make them wait for ever. */
