@@ -12,22 +12,8 @@ import {
   type TimerName,
 } from "../lifecycle/state.ts";
 import type { Observation } from "../lifecycle/observation.ts";
-import { LOOKED_AT_FIRST } from "../lifecycle/table.ts";
+import { LOOKED_AT_FIRST, RESTING } from "../lifecycle/table.ts";
 import { FailedBefore, type LaneActions, Refused } from "./lane_actions.ts";
-
-/** Phases in which nothing of ours is under way. */
-const RESTING: ReadonlySet<Phase> = new Set<Phase>([
-  "absent",
-  "recovering",
-  "recovered",
-  "waiting",
-  "connected",
-  "failed",
-  "busy",
-  "closing",
-  "lingering",
-  "undeletable",
-]);
 
 /** The operations of one device, one after the other. */
 export class Lane {

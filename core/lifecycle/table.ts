@@ -160,6 +160,20 @@ export const TIMERS: Readonly<Record<Phase, readonly TimerName[]>> = {
  */
 export const LOOKED_AT_FIRST: ReadonlySet<TimerName> = new Set<TimerName>(["wait", "destroy"]);
 
+/** Phases in which nothing of ours is under way. */
+export const RESTING: ReadonlySet<Phase> = new Set<Phase>([
+  "absent",
+  "recovering",
+  "recovered",
+  "waiting",
+  "connected",
+  "failed",
+  "busy",
+  "closing",
+  "lingering",
+  "undeletable",
+]);
+
 function wants(...wishes: Wish[]): (state: LifecycleState) => boolean {
   return (state) => wishes.includes(wishOf(state.observation));
 }
