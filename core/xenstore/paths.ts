@@ -63,8 +63,3 @@ export function isWithin(path: string, ancestor: string): boolean {
   return ancestor === "/" ? path.startsWith("/") : path === ancestor ||
     path.startsWith(ancestor + "/");
 }
-
-/** The components of an absolute path; none for `/`. */
-export function components(path: string): string[] {
-  return path === "/" ? [] : path.slice(1).split("/");
-}

@@ -3,6 +3,7 @@ import { expect, test } from "bun:test";
 import * as fs from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
+import { EQUIVALENT } from "../../tools/mutants/equivalent.ts";
 import { Related } from "../../tools/mutants/related.ts";
 import { blanked, mutantsOf, mutated, randomFrom, sample } from "../../tools/mutants/sites.ts";
 
@@ -60,6 +61,21 @@ test("the program's own sources: places are what they say, and lines are right",
     expect(source.split("\n")[mutant.line - 1]).toContain(
       source.slice(mutant.from, mutant.to).trim().split("\n")[0]!,
     );
+  }
+});
+
+test("what is listed as equivalent is a change of a line that there is", () => {
+  for (const { file, line, what } of EQUIVALENT) {
+    const source = fs.readFileSync(join(import.meta.dir, "../..", file), "utf8");
+    const lines = source.split("\n").map((text) => text.trim());
+    const found = mutantsOf(file, source)
+      .filter((mutant) => lines[mutant.line - 1] === line && mutant.what === what);
+    expect({ file, line, what, found: found.length > 0 }).toEqual({
+      file,
+      line,
+      what,
+      found: true,
+    });
   }
 });
 

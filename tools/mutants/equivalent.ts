@@ -20,6 +20,31 @@ export const EQUIVALENT: readonly Equivalent[] = [
     reason: "a short cut: a path of just that length passes the checks that follow as well",
   },
   {
+    file: "core/daemon/devices.ts",
+    line: "const CHECKS_AT_A_TIME = 100;",
+    what: "100 → 101",
+    reason: "a measure of our own choice: one device more is as good",
+  },
+  {
+    file: "core/log/log.ts",
+    line:
+      'return code > 0xffff ? `\\\\u{${code.toString(16)}}` : `\\\\x${code.toString(16).padStart(2, "0")}`;',
+    what: "> → >=",
+    reason: "U+FFFF is no control and no format character: it never comes here",
+  },
+  {
+    file: "core/message_pack.ts",
+    line: "const larger = new Uint8Array(Math.max(this.#length + count, 2 * this.#buffer.length));",
+    what: "2 → 3",
+    reason: "how fast a buffer grows, which is cut in the end",
+  },
+  {
+    file: "core/xenstore/access.ts",
+    line: "for (let attempt = 1; attempt <= LISTING_ATTEMPTS; attempt++) {",
+    what: "<= → <",
+    reason: "a patience of our own choice: one attempt fewer is as good",
+  },
+  {
     file: "simulation/xenstored/in_process.ts",
     line: "if (this.#closed) return;",
     what: "return → nothing",
