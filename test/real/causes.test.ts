@@ -143,7 +143,9 @@ fatal "nothing to remove"
       const [line] = daemon.lines("undoing the failed setup failed too")
         .filter((text) => text.includes(`/${device.id.devid}`));
       // Its own words, and not those of the add once more.
-      expect(line ?? daemon.log).toEndWith("exited with status 1: nothing to remove");
+      expect(line ?? daemon.log).toEndWith(
+        "exited with status 1: nothing to remove [removal-failed]",
+      );
     });
 
     test("a disk that is not there says what was looked for", async () => {
@@ -176,7 +178,7 @@ fatal "nothing to remove"
       const { error } = await failure(device);
       expect(error).toEndWith(
         `is outside the allowed directory ${scripts}: options --scripts ${scripts} --scripts ` +
-          "/usr/bin of the daemon would allow it",
+          "/usr/bin of the daemon would allow it [script-refused]",
       );
     });
   });
