@@ -118,8 +118,11 @@ if (requireReal("stopping and starting the daemon", { packages: xenstoredPackage
       await daemon?.says(/: removed/);
       expect(await fs.readFile(join(directory, "remove-sees"), "utf8")).toBe("/dev/x\n7:0\n");
       expect(await dom0.listOptional(`/local/domain/${DRIVER}/data`)).toEqual([]);
-      // Unless the frontend's deletion was seen first, which is said otherwise.
-      const others = daemon?.lines("warning").filter((line) => !/its directory was/.test(line));
+      // Unless the frontend's deletion was seen first, which is said otherwise; and whether this
+      // machine has a loop device 0 without a file, which is told of, is no matter here.
+      const others = daemon?.lines("warning").filter((line) =>
+        !/its directory was|has no sector/.test(line)
+      );
       expect(others).toEqual([]);
     });
 
