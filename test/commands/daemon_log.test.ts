@@ -43,12 +43,12 @@ function options(domid: number, ...more: string[]): string[] {
   ];
 }
 
-/** A script that names a device, after some work. */
+/** A script that names a device (of a major number that no driver has), after some work. */
 async function script(name: string, work = ""): Promise<string> {
   const path = join(scripts, name);
   const write = `${programCommand().join(" ")} store write`;
   const body = `${work}
-[ "$1" = remove ] || exec ${write} "$XENBUS_PATH/physical-device" 7:0 \\
+[ "$1" = remove ] || exec ${write} "$XENBUS_PATH/physical-device" 3f:0 \\
   "$XENBUS_PATH/physical-device-path" /dev/loop99 "$XENBUS_PATH/hotplug-status" connected
 `;
   await writeFile(path, `#!/bin/sh\n${body}`, { mode: 0o755 });
@@ -95,10 +95,7 @@ describe("the log", () => {
         `${TIME} info    SIGTERM: stopping`,
         `${TIME} info    stopped; no devices are left`,
       ];
-      // A machine with a hundred loop devices is told that this one has no file.
-      const lines = daemon.log.trimEnd().split("\n").filter((line) =>
-        !line.includes("has no sector")
-      );
+      const lines = daemon.log.trimEnd().split("\n");
       expect(lines).toHaveLength(expected.length);
       for (const [at, line] of lines.entries()) {
         expect(line).toMatch(new RegExp(`^${expected[at]}$`));
