@@ -203,6 +203,8 @@ export class DeviceActions implements LaneActions {
     if (await this.#parts.orphans.ended(operation, ms)) {
       this.#log.warning(`processes that ${whose} had started were ended`);
     }
+    // What they wrote last is in the store; that its event has come by now is not said.
+    this.#reader.changed("all");
   }
 
   async add(signal: AbortSignal): Promise<void> {
