@@ -66,6 +66,10 @@ export class SteppedWorld {
   #life: Life | null = null;
   /** The mark of the directory for which the plugin has set something up. */
   held: string | null = null;
+  /** How often it was undone. */
+  removals = 0;
+  /** Processes that an earlier daemon has left, with their operations. */
+  #left = new Map<number, string>();
   readonly faults: string[] = [];
 
   /** @param waits whether the kind waits for the kernel */
@@ -115,7 +119,7 @@ export class SteppedWorld {
       ...systemParts(store),
       clock: this.#clock,
       files: noFiles,
-      orphans: new Orphans(noProcesses, this.#clock),
+      orphans: new Orphans({ ...noProcesses, withVariable: async () => this.#left }, this.#clock),
       plugins: PluginRegistry.of(readyHost(this.#plugin(() => life!))),
       scripts: {
         policy: { directories: [], trustedUids: [0] },
@@ -161,7 +165,9 @@ export class SteppedWorld {
         await device.nodes.write({ "hotplug-status": "connected" });
       },
       remove: async () => {
-        if (!life().journal.isDead) this.held = null;
+        if (life().journal.isDead) return;
+        this.held = null;
+        this.removals++;
       },
     });
   }
@@ -173,6 +179,20 @@ export class SteppedWorld {
     store.close();
     daemon.stop(0).catch(() => {});
     await settle();
+  }
+
+  /** The daemon is killed while it adds: the script goes on by itself. */
+  async killBesideScript(): Promise<void> {
+    const operation = this.#journal.entries()[0]?.operation;
+    if (!operation) throw new Error("no operation is recorded");
+    this.#left = new Map([[4711, operation]]);
+    await this.kill();
+  }
+
+  /** That script succeeds, and ends. */
+  async finishScript(): Promise<void> {
+    await this.#dom0.write(`${this.#back}/hotplug-status`, "connected");
+    this.#left.clear();
   }
 
   /** The connection is lost, with all that is under way; who is just starting ends then. */
