@@ -43,7 +43,7 @@ export class Lane {
   #running: Promise<void> | null = null;
   /** Ends the waiting for a release. */
   #release: AbortController | null = null;
-  /** If the undoing that runs fails, it is given up. */
+  /** If the try that is under way fails, it is given up. */
   #givenUp = false;
   /** Nothing new is looked at. */
   #stopping = false;
@@ -365,9 +365,7 @@ export class Lane {
     done: LifecycleEvent,
     failed: (error: string) => LifecycleEvent,
   ): void {
-    work.then(() => done, (error) => failed(message(error))).then((event) => {
-      this.#happened(event);
-    });
+    work.then(() => done, (error) => failed(message(error))).then((event) => this.#ended(event));
   }
 
   #awaitRelease(): void {
@@ -423,11 +421,16 @@ export class Lane {
     ).then((event) => {
       this.#running = null;
       this.#abort = null;
-      this.#happened(event);
-      if (this.#givenUp && this.#state.paused) this.#happened({ type: "given-up" });
-      if (this.#state.stuck === null) this.#givenUp = false;
+      this.#ended(event);
       if (this.#atRest()) this.#onRest?.();
     });
+  }
+
+  /** Takes how a try has ended, which a person may have given up meanwhile. */
+  #ended(event: LifecycleEvent): void {
+    this.#happened(event);
+    if (this.#givenUp && this.#state.paused) this.#happened({ type: "given-up" });
+    if (this.#state.stuck === null) this.#givenUp = false;
   }
 
   #startTimer(effect: { timer: TimerName; ms: number }): void {

@@ -55,3 +55,58 @@ test("a look that began before an earlier daemon's script had ended does not dec
   expect(lane.state.phase).toBe("connected");
   expect(done).toEqual(["note", "adopt"]);
 });
+
+test("given up while an earlier daemon's processes are being ended: that is given up, and nothing later", async () => {
+  const waits: PromiseWithResolvers<void>[] = [];
+  let removals = 0;
+  const actions = new Proxy({}, {
+    get: (_, name: string) => () => {
+      if (name === "observe") return Promise.resolve(before);
+      if (name === "awaitOrphans") {
+        const wait = Promise.withResolvers<void>();
+        waits.push(wait);
+        return wait.promise;
+      }
+      if (name === "remove") {
+        removals++;
+        return Promise.reject(new Error("target is busy"));
+      }
+      return Promise.resolve(undefined);
+    },
+  }) as LaneActions;
+  const scene = () => {
+    const clock = new FakeClock();
+    const lane = new Lane(actions, {
+      times: DEFAULT_TIMES,
+      waitsForBackend: true,
+      servedByQemu: false,
+      removesWithoutDirectory: false,
+    }, clock, () => {});
+    lane.resume({ stage: "adding", attachId: "an-attach", error: null, busy: false });
+    return { lane, clock };
+  };
+  const again = async () => {
+    waits.splice(0);
+    const { lane, clock } = scene();
+    await settled();
+    waits[0]!.reject(new Error("processes 17 do not end"));
+    await settled();
+    expect(lane.state).toMatchObject({ phase: "recovering", paused: true });
+    clock.advance(DEFAULT_TIMES.retry);
+    await settled();
+    expect([waits.length, lane.state.paused]).toEqual([2, false]);
+    expect(lane.giveUp()).toContain("17");
+    return lane;
+  };
+  const given = await again();
+  waits[1]!.reject(new Error("processes 17 do not end"));
+  await settled();
+  expect(given.state.phase).not.toBe("recovering");
+  // It succeeds this time: what cannot be undone after that was given up by nobody.
+  const tried = await again();
+  removals = 0;
+  waits[1]!.resolve();
+  await settled();
+  expect(removals).toBe(1);
+  expect(tried.state).toMatchObject({ phase: "redoing", paused: true, stuck: "target is busy" });
+});
