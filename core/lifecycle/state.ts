@@ -260,6 +260,8 @@ export interface LifecycleState {
   readonly stuck: string | null;
   /** How often in a row it failed. */
   readonly tries: number;
+  /** Whether it was undone so as to be set up anew, and was not since. */
+  readonly redone: boolean;
   /** Of one that is stuck: it is not being tried just now. */
   readonly paused: boolean;
   /** The failures that were told last: one of them is not told again. */
@@ -285,6 +287,7 @@ export const INITIAL: LifecycleState = {
   overtime: false,
   stuck: null,
   tries: 0,
+  redone: false,
   paused: false,
   told: [],
 };

@@ -51,6 +51,8 @@ export const guards = {
     return !rules.waitsForBackend || (observation.state ?? 0) >= XenbusState.InitWait;
   },
   served: (state: LifecycleState): boolean => state.observation.served,
+  /** It looks served, and not because of something that was undone: its backend's state stays. */
+  proven: ({ observation, redone }: LifecycleState): boolean => observation.served && !redone,
   /** There is a directory, but not the one that was set up: it was deleted and made anew. */
   replaced: ({ attachId, observation }: LifecycleState): boolean =>
     attachId !== null && observation.present && observation.attachId !== attachId,
@@ -384,7 +386,7 @@ export const TABLE: readonly Row[] = [
     tells: refusal,
     effects: (state) => fail(state.observation.fault ?? ""),
   }),
-  row(["absent", "waiting"], "seen", ["wanted", "served"], "connected", {
+  row(["absent", "waiting"], "seen", ["wanted", "proven"], "connected", {
     effects: () => [adopt, report("was set up before: adopted as it is")],
     set: () => ({ acquired: true, complete: true }),
   }),
@@ -486,7 +488,7 @@ export const TABLE: readonly Row[] = [
   // The record comes first: nothing is ever held of which the journal does not know.
   row(["recording"], "recorded", ["ready"], "adding", {
     effects: () => [{ do: "add" }],
-    set: () => ({ acquired: true }),
+    set: () => ({ acquired: true, redone: false }),
   }),
   row(["recording"], "recorded", [], "waiting", {
     effects: (...args) => [drop, ...startWaiting(...args)],
@@ -720,7 +722,7 @@ export const TABLE: readonly Row[] = [
     from: ["redoing"],
     to: "waiting",
     effects: () => [cleanse, drop],
-    set: fresh,
+    set: () => ({ ...fresh(), redone: true }),
   }),
 
   // In use, until it is not wanted any more.

@@ -76,12 +76,17 @@ test("given up while an earlier daemon's processes are being ended: that is give
   }) as LaneActions;
   const scene = () => {
     const clock = new FakeClock();
-    const lane = new Lane(actions, {
-      times: DEFAULT_TIMES,
-      waitsForBackend: true,
-      servedByQemu: false,
-      removesWithoutDirectory: false,
-    }, clock, () => {});
+    const lane = new Lane(
+      actions,
+      {
+        times: DEFAULT_TIMES,
+        waitsForBackend: true,
+        servedByQemu: false,
+        removesWithoutDirectory: false,
+      },
+      clock,
+      () => {},
+    );
     lane.resume({ stage: "adding", attachId: "an-attach", error: null, busy: false });
     return { lane, clock };
   };

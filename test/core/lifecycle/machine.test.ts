@@ -2,6 +2,9 @@
 import { describe, expect, test } from "bun:test";
 import * as fc from "fast-check";
 import { ABSENT, type Observation, wishOf } from "../../../core/lifecycle/observation.ts";
+import { transition } from "../../../core/lifecycle/machine.ts";
+import { INITIAL, type LifecycleEvent } from "../../../core/lifecycle/state.ts";
+import { DEFAULT_TIMES } from "../../../core/xen/times.ts";
 import { guards, type Row, TABLE } from "../../../core/lifecycle/table.ts";
 import { type Ending, type Walk, walk, walks, type WalkStep } from "./walk.ts";
 
@@ -26,6 +29,34 @@ describe("lifecycle machine", () => {
 
   test("a device that is to be closed is closed, though its nodes make no sense by then", () => {
     walk(scripted(["create:7", "run", "fault", "finish", "evict"], "wanted"));
+  });
+
+  test("what was lost is set up again, though its backend still says Connected", () => {
+    const rules = {
+      ...{ times: DEFAULT_TIMES, waitsForBackend: true },
+      ...{ servedByQemu: false, removesWithoutDirectory: false },
+    };
+    const observation = { ...ABSENT, present: true, online: true, frontendPresent: true };
+    const seen = { type: "seen", observation: { ...observation, state: 4, served: true } } as const;
+    const events: LifecycleEvent[] = [
+      seen,
+      { type: "adopted", attachId: "an-attach" },
+      { type: "undone", error: "its export is gone" },
+      { type: "remove-done" },
+      seen,
+    ];
+    let state = INITIAL;
+    const phases = events.map((event) => (state = transition(state, event, rules).state).phase);
+    expect(phases).toEqual(["connected", "connected", "redoing", "waiting", "recording"]);
+    // Of the next one in its place, the same says that it is served.
+    for (
+      const event of [
+        { type: "record-missed" },
+        { type: "seen", observation: ABSENT },
+        seen,
+      ] as LifecycleEvent[]
+    ) state = transition(state, event, rules).state;
+    expect(state.phase).toBe("connected");
   });
 
   test("a table that lacks any of its rows does not keep them", () => {
