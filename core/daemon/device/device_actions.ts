@@ -155,11 +155,12 @@ export class DeviceActions implements LaneActions {
   async observe(): Promise<Observation> {
     await this.#pause.over;
     const before = this.#observer.seen;
+    const { setups } = this.#report;
     const seen = await this.#observer.observe(this.#isAdding);
     if (lossOf(seen, this.#proof) !== null && hasChanged(before, seen)) {
       queueMicrotask(() => this.#surroundings.onTrouble());
     }
-    if (!this.#isAdding) this.#report.saw(seen);
+    if (!this.#isAdding) this.#report.saw(seen, setups);
     this.#story.observed(seen);
     return seen;
   }

@@ -20,6 +20,7 @@ export class ReportKeeper {
   readonly #log: Log;
   /** The last look, if nothing was set up since then. */
   #settled: Observation | null = null;
+  #setups = 0;
   /** Whether the last check has found node `hotplug-status` missing, and nothing else. */
   #isLost = false;
 
@@ -30,13 +31,19 @@ export class ReportKeeper {
     this.#log = log;
   }
 
-  /** To be told of each look while no add runs. */
-  saw(observation: Observation): void {
-    this.#settled = observation;
+  /** How often something was set up: of what was seen before the last time, nothing is true any more. */
+  get setups(): number {
+    return this.#setups;
   }
 
-  /** What was seen is out of date. */
+  /** To be told of each look while no add runs. @param setups as they were when the look began */
+  saw(observation: Observation, setups: number): void {
+    if (setups === this.#setups) this.#settled = observation;
+  }
+
+  /** Something was set up: what was seen is out of date. */
   forget(): void {
+    this.#setups++;
     this.#settled = null;
   }
 

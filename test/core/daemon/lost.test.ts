@@ -171,4 +171,49 @@ describe("what was set up is lost", () => {
     await called("add vif/0", "remove vif/0", "add vif/0");
     expect(warned("what was set up is lost: its interface was made anew")).toBe(1);
   });
+
+  test("a look that began while it was being set up proves no loss", async () => {
+    const finished = Promise.withResolvers<void>();
+    // As a script does it: the daemon is told of it by events alone.
+    world.plugin = {
+      add: async () => {
+        world.recorder.calls.push("add vif/0");
+        await finished.promise;
+        await world.dom0.write(`${VIF}/hotplug-status`, "connected");
+      },
+    };
+    world.parts = { times: { ...DEFAULT_TIMES, check: 1e9 } };
+    await world.start();
+    const held: (() => void)[] = [];
+    let holds = false;
+    const read = world.daemonStore.readVisible.bind(world.daemonStore);
+    world.daemonStore.readVisible = async (path: string) => {
+      if (holds && path === `${VIF}/online`) {
+        await new Promise<void>((resolve) => held.push(resolve));
+      }
+      return await read(path);
+    };
+    const holding = (count: number) => until(() => held.length === count, () => world.log.join(""));
+    await world.toolstack().create(nic);
+    await called("add vif/0");
+    // It is let alone in the beginning.
+    await new Promise((resolve) => setTimeout(resolve, 700));
+    holds = true;
+    await world.dom0.write(`${VIF}/online`, "1");
+    await holding(1);
+    finished.resolve();
+    await until(
+      () => world.daemon.devices.stateOf(NIC)?.phase === "connected",
+      () => world.log.join(""),
+    );
+    held[0]!();
+    await holding(2);
+    world.daemon.devices.checkSome();
+    await pause();
+    holds = false;
+    held[1]!();
+    await pause();
+    expect(calls()).toEqual(["add vif/0"]);
+    expect(warned("is lost")).toBe(0);
+  });
 });
