@@ -1,9 +1,14 @@
 /** Bun's reader of a descriptor, looked after: whoever waits inside the event loop makes it lose wake-ups. */
 import type { DescriptorReader } from "../sources.ts";
+import { must } from "../system_error.ts";
 import { sys } from "./sys.ts";
 
-// poll.h
+// poll.h, asm-generic/fcntl.h
 const POLLIN = 1;
+const F_DUPFD_CLOEXEC = 1030;
+
+/** The standard error; what is below is a standard stream, too. */
+const STANDARD_MAX = 2;
 
 /** When reads that wait are looked after, in ms after something has happened. */
 const LOOK_MS = 25;
@@ -106,7 +111,24 @@ export function openReader(fd: number, open: typeof bunReader = bunReader): Desc
 }
 
 function bunReader(fd: number): DescriptorReader {
-  return Bun.file(fd).stream().getReader();
+  return Bun.file(duplicable(fd)).stream().getReader();
+}
+
+/** Ours of the standard streams; they are open for as long as the process is. */
+const duplicates = new Map<number, number>();
+
+/**
+ * Each of Bun's readers duplicates its descriptor, so that two can wait for the same; but not a standard stream: a
+ * second reader of that fails (EEXIST).
+ */
+function duplicable(fd: number): number {
+  if (fd > STANDARD_MAX) return fd;
+  const own = duplicates.get(fd) ?? must(
+    () => sys.fcntl(fd, F_DUPFD_CLOEXEC, STANDARD_MAX + 1),
+    `a duplicate of ${fd}`,
+  );
+  duplicates.set(fd, own);
+  return own;
 }
 
 function hasInput(fd: number): boolean {

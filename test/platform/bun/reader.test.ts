@@ -9,6 +9,8 @@ import type { DescriptorReader } from "../../../platform/sources.ts";
 const O_CLOEXEC = 0o2000000;
 const O_NONBLOCK = 0o4000;
 
+const CHILD = new URL("./standard_input_child.ts", import.meta.url).pathname;
+
 const text = ({ value }: { value?: Uint8Array | undefined }) => new TextDecoder().decode(value);
 
 /** A pipe, both of whose ends are closed afterwards. */
@@ -72,6 +74,24 @@ test("what the one that was given up has read after all is lost no more than wha
     expect([text(await first), text(await second)].sort()).toEqual(["one", "zero "]);
     await reader.cancel();
   });
+});
+
+test("a read of the standard input is begun anew, too", async () => {
+  const child = Bun.spawn([process.execPath, CHILD], {
+    stdin: "pipe",
+    stderr: "pipe",
+  });
+  const output = child.stdout.getReader();
+  expect(text(await output.read())).toBe("waits\n");
+  child.stdin.write("one");
+  child.stdin.flush();
+  expect(text(await output.read())).toBe("one\n");
+  child.stdin.write("two");
+  child.stdin.end();
+  expect(text(await output.read())).toBe("two\n");
+  expect(text(await output.read())).toBe("end\n");
+  expect(await new Response(child.stderr).text()).toBe("");
+  expect(await child.exited).toBe(0);
 });
 
 test("one that waits, and is cancelled, is over", async () => {
