@@ -1,4 +1,6 @@
 /** The full binary: the runtime that the tests run on and everything else in one file. */
+import { mkdirSync } from "node:fs";
+import { join, relative, resolve } from "node:path";
 import { fileURLToPath } from "node:url";
 import type { BuildInfo } from "../core/build_info.ts";
 import { placeMade } from "../platform/io/place_files.ts";
@@ -28,9 +30,24 @@ export const COMPILE_OPTIONS = { autoloadDotenv: false, autoloadBunfig: false } 
 export async function buildFull(order: Order): Promise<string[]> {
   let inputs: string[] = [];
   await placeMade(order.outfile, async (temporary) => {
-    inputs = await buildAt(temporary, order);
+    inputs = await buildAt(resolve(temporary), order);
   });
   return inputs;
+}
+
+/**
+ * Does it in a directory below this one: the runtime puts what is not whole yet into the current directory, and
+ * leaves it there when it is interrupted. It is always the same, since the way to the sources goes into the binary.
+ */
+async function within<T>(directory: string, work: () => Promise<T>): Promise<T> {
+  const before = process.cwd();
+  mkdirSync(directory, { recursive: true });
+  process.chdir(directory);
+  try {
+    return await work();
+  } finally {
+    process.chdir(before);
+  }
 }
 
 async function buildAt(
@@ -45,25 +62,31 @@ async function buildAt(
     target: target.runtime.target as Bun.Build.CompileTarget,
     executablePath: runtimeOf(target),
   };
-  const result = await Bun.build({
-    entrypoints: ["main.ts"],
-    ...OPTIONS,
-    metafile: true,
-    compile: { ...cross, ...COMPILE_OPTIONS, outfile },
-    plugins: [
-      replacing("built-ins", /\/built_in\.ts$/, builtInsSource(plugins)),
-      ...(onlyDevd ? [replacing("commands", /\/commands\/commands\.ts$/, ONLY_DEVD)] : []),
-      unparsed("@viz-js/viz", "instance"),
-      replacing(
-        "build-info",
-        /\/core\/build_info\.ts$/,
-        `export const BUILD = ${JSON.stringify(info)};`,
-      ),
-    ],
-  });
+  const root = process.cwd();
+  const directory = join(root, "build");
+  const build = () =>
+    Bun.build({
+      entrypoints: [join(root, "main.ts")],
+      root,
+      ...OPTIONS,
+      metafile: true,
+      compile: { ...cross, ...COMPILE_OPTIONS, outfile },
+      plugins: [
+        replacing("built-ins", /\/built_in\.ts$/, builtInsSource(plugins)),
+        ...(onlyDevd ? [replacing("commands", /\/commands\/commands\.ts$/, ONLY_DEVD)] : []),
+        unparsed("@viz-js/viz", "instance"),
+        replacing(
+          "build-info",
+          /\/core\/build_info\.ts$/,
+          `export const BUILD = ${JSON.stringify(info)};`,
+        ),
+      ],
+    });
+  const result = await within(directory, build);
   if (!result.success) throw new Error(result.logs.join("\n"));
   for (const message of result.logs) console.error(message);
-  return Object.keys(result.metafile?.inputs ?? {});
+  return Object.keys(result.metafile?.inputs ?? {})
+    .map((file) => relative(root, resolve(directory, file)));
 }
 
 function replacing(name: string, filter: RegExp, contents: string): Bun.BunPlugin {

@@ -122,6 +122,28 @@ test("a compiler that is killed leaves the older program, whenever it is", async
   }
 }, 120_000);
 
+test(
+  "a compiler puts nothing into the current directory, where it would stay if it was killed",
+  async () => {
+    const seen: string[] = [];
+    const watcher = fs.watch(".", (_, name) => void seen.push(String(name)));
+    const child = spawn(
+      process.execPath,
+      ["compile/compile.ts", "--full", "--outfile", output("xdevd")],
+      { stdio: "ignore" },
+    );
+    expect(await new Promise((resolve) => child.once("exit", resolve))).toBe(0);
+    // What is seen is on its way in order: this comes last.
+    fs.rmSync(".xdevd-outputs-seen", { force: true });
+    fs.writeFileSync(".xdevd-outputs-seen", "");
+    fs.rmSync(".xdevd-outputs-seen");
+    while (!seen.includes(".xdevd-outputs-seen")) await Bun.sleep(5);
+    watcher.close();
+    expect(seen.filter((name) => name.endsWith(".bun-build"))).toEqual([]);
+  },
+  120_000,
+);
+
 describe("placing", () => {
   test("what is made is nowhere to be seen before it is whole", async () => {
     const file = output("made");
