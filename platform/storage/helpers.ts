@@ -140,6 +140,7 @@ export class StorageHelpers {
         this.#give(helper, call);
       } else at++;
     }
+    this.#endLater();
   }
 
   /** Why a call is not even tried. */
@@ -262,9 +263,15 @@ export class StorageHelpers {
   #rest(helper: Helper): void {
     if (this.#idle.length > 0 && this.#waiting.length === 0) return helper.child.closeInput();
     this.#idle.push(helper);
+  }
+
+  /** Ends those that have nothing to do after a while, when no other has, either. */
+  #endLater(): void {
     const { keepMs } = this.#parts;
-    if (keepMs === null || this.#busy.size > 0 || this.#waiting.length > 0) return;
+    if (keepMs === null || this.#ending !== null || this.#idle.length === 0) return;
+    if (this.#busy.size > 0 || this.#waiting.length > 0) return;
     this.#ending = setTimeout(() => {
+      this.#ending = null;
       for (const { child } of this.#idle.splice(0)) child.closeInput();
     }, keepMs);
     // Nobody waits for its end.

@@ -119,6 +119,24 @@ describe("asking", () => {
     expect(helpers.map(({ calls }) => calls)).toEqual([["/a", "/b"], ["/c"]]);
   });
 
+  test("nor is one that had its last call while another one waited", async () => {
+    const { storage, helpers } = make({ keepMs: 30, deadlineMs: 10_000 });
+    const dead = outcome(storage.files.stat("/dead/a"));
+    await storage.files.stat("/a");
+    // Its answer comes late, but in time.
+    helpers[0]!.says({ value: null });
+    expect(await dead).toBe("answered");
+    await helpers[1]!.exited;
+  });
+
+  test("nor when the other one was left behind", async () => {
+    const { storage, helpers } = make({ keepMs: 30 });
+    const dead = outcome(storage.files.stat("/dead/a"));
+    await storage.files.stat("/a");
+    expect(await dead).toBe("ETIMEDOUT");
+    await helpers[1]!.exited;
+  });
+
   test("while one waits, others are asked by another helper, soon", async () => {
     const { storage, helpers } = make({ deadlineMs: 5_000 });
     const dead = outcome(storage.files.stat("/dead/a"));
