@@ -223,9 +223,12 @@ export class Devices {
    * Gives up a device that cannot be undone: what is left of it stays.
    * @param name as in the journal (`vbd/7/51712`)
    * @returns what was done, for people
-   * @throws GiveUpRefused when there is no such device, or it is not stuck
+   * @throws GiveUpRefused when there is no such device, it is not stuck, or the daemon has stopped
    */
   giveUp(name: string): string {
+    if (this.#stopped) {
+      throw new GiveUpRefused("the daemon is stopping; the next one can be asked for it");
+    }
     const entry = [...this.#lanes.values()].find(({ id }) => deviceName(id) === name);
     const why = entry?.lane.giveUp() ?? null;
     if (why !== null) return `${name}: given up; it could not be undone: ${why}`;
@@ -241,6 +244,8 @@ export class Devices {
     }
     // Of a kind that no plugin serves now.
     this.#parts.journal.drop(name);
+    this.#parts.releases.released(name);
+    this.helpStuck();
     this.#log.warning(`${name}: given up, as was asked for: its record is dropped`);
     return `${name}: given up; no plugin serves its kind now, and its record is dropped`;
   }
