@@ -6,6 +6,7 @@ import { openLog } from "../../core/log/log.ts";
 import {
   CONTROL_SOCKET,
   encodeMessage,
+  MESSAGE_MAX,
   MessageSplitter,
 } from "../../core/daemon/control/messages.ts";
 import { answerTo, type ControlledDevices } from "../../core/daemon/control/methods.ts";
@@ -52,6 +53,8 @@ function converse(stream: ByteStream, devices: ControlledDevices, ended: () => v
       try {
         for (const message of splitter.push(chunk)) {
           stream.write(encodeMessage(answerTo(message, devices)));
+          // Whoever asks and does not read is not waited for.
+          if (stream.queued > MESSAGE_MAX) return stream.close();
         }
       } catch {
         // It speaks something else.

@@ -35,17 +35,18 @@ export class MessageSplitter {
   #parts: Uint8Array[] = [];
   #length = 0;
 
-  /** @returns messages that are complete now @throws Error when one is too long, or is no JSON object */
-  push(chunk: Uint8Array): Readonly<Record<string, unknown>>[] {
-    const messages: Readonly<Record<string, unknown>>[] = [];
+  /**
+   * Gives the messages that are complete now, each before the next one is looked at.
+   * @throws Error when one is too long, or is no JSON object
+   */
+  *push(chunk: Uint8Array): Generator<Readonly<Record<string, unknown>>, void> {
     let rest = chunk;
     for (let end = rest.indexOf(0); end >= 0; end = rest.indexOf(0)) {
       this.#add(rest.subarray(0, end));
-      messages.push(parse(this.#take()));
+      yield parse(this.#take());
       rest = rest.subarray(end + 1);
     }
     this.#add(rest);
-    return messages;
   }
 
   #add(part: Uint8Array): void {
