@@ -5,7 +5,7 @@ import type { ChildEnd, ChildStart, DescriptorReader, Sources } from "../sources
 import { describeCode, errnoName, must, systemError } from "../system_error.ts";
 import { AF_UNIX, pathAddress, SOCK_CLOEXEC } from "../io/unix_address.ts";
 import { host } from "./host.ts";
-import { IN, onEnd, onSignal, unwatch, watch } from "./loop.ts";
+import { after, cancel, IN, onEnd, onSignal, type Timer, unwatch, watch } from "./loop.ts";
 import { texts } from "./program.ts";
 
 const { sys } = host;
@@ -78,6 +78,12 @@ const SOCK_NONBLOCK = 0o4000;
 const BACKLOG = 128;
 const O_PATH = 0o10000000;
 
+/** What accepting fails with while there is no descriptor, or no memory (accept(2)): ENFILE, EMFILE, ENOBUFS, ENOMEM. */
+const LACKS: readonly number[] = [23, 24, 105, 12];
+
+/** How long none is asked for then, in ms. */
+const LACK_PAUSE_MS = 100;
+
 function listen(path: string, accept: (fd: number) => void): () => void {
   const type = SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK;
   const fd = must(() => sys.socket(AF_UNIX, type, 0), `socket ${path}`);
@@ -88,15 +94,26 @@ function listen(path: string, accept: (fd: number) => void): () => void {
     closeFile(fd);
     throw error;
   }
-  watch(fd, IN, () => {
+  let pause: Timer | undefined;
+  const take = () => {
     for (;;) {
       const connection = sys.accept(fd, O_CLOEXEC | O_NONBLOCK);
-      // None left; or one that has gone again, or no descriptor: the next turn tries again.
-      if (connection < 0) return;
+      if (connection < 0) {
+        // Whoever waits there would be told of in each turn.
+        if (LACKS.includes(-connection)) {
+          unwatch(fd);
+          pause = after(LACK_PAUSE_MS, begin);
+        }
+        // None left; or one that has gone again: the next turn tries again.
+        return;
+      }
       accept(connection);
     }
-  });
+  };
+  const begin = () => watch(fd, IN, take);
+  begin();
   return () => {
+    cancel(pause);
     unwatch(fd);
     closeFile(fd);
   };
