@@ -1,6 +1,6 @@
 /** What arguments of several commands have to be. */
 import { InvalidArgumentError } from "./line/command.ts";
-import { DOMID_MAX, parseDomid } from "../core/xen/device_id.ts";
+import { DOMID_MAX, parseBackendPath, parseDomid } from "../core/xen/device_id.ts";
 
 /** A number of seconds, more than 0. @throws InvalidArgumentError */
 export function seconds(text: string): number {
@@ -14,6 +14,12 @@ export function secondsUpTo(most: number): (text: string) => number {
     if (/^\d+(\.\d+)?$/.test(text) && value > 0 && value <= most) return value;
     throw new InvalidArgumentError(`Expected seconds, more than 0 and at most ${most}.`);
   };
+}
+
+/** What the log calls a device, `vbd/7/51712`. @throws InvalidArgumentError */
+export function deviceName(text: string): string {
+  if (parseBackendPath(`/local/domain/0/backend/${text}`) !== undefined) return text;
+  throw new InvalidArgumentError("Expected KIND/DOMID/DEVID, such as vbd/7/51712.");
 }
 
 /** A domid other than 0. @throws InvalidArgumentError */

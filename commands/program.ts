@@ -51,7 +51,10 @@ function makeProgram(
   })
     .description("The device daemon for Xen driver domains")
     .version(VERSION)
-    .helpEnd("Called as xenstore-read, xenstore-ls, …, or with that as COMMAND, it is that tool.");
+    .helpEnd(
+      "`xdevd --version --json` also tells commit, target, runtime and plugins.\n" +
+        "Called as xenstore-read, xenstore-ls, …, or with that as COMMAND, it is that tool.",
+    );
   addCommands({ program, storeOption, builtIns, args, finish });
   return program;
 }

@@ -41,7 +41,7 @@ async function ask(path: string, call: ControlCall): Promise<ControlAnswer> {
   const noAnswer = (why: string) =>
     new CodedError("daemon-silent", `no daemon answers at ${path}: ${why}`);
   const stream = await connectStream(path).catch((error: Error) => {
-    throw noAnswer(error.message);
+    throw noAnswer(`${error.message}; expected a daemon there (--run-dir DIR names another place)`);
   });
   const { promise, resolve, reject } = Promise.withResolvers<ControlAnswer>();
   const cancel = systemClock.after(

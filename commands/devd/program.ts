@@ -6,7 +6,7 @@ import { DEFAULT_SCRIPT_DIRECTORY } from "../../core/hotplug/path_rules.ts";
 import { type TimeName, TIMES } from "../../core/xen/times.ts";
 import { LOG_LEVELS } from "../../core/log/log.ts";
 import { absoluteFile } from "../../platform/self.ts";
-import { seconds } from "../arguments.ts";
+import { deviceName, seconds } from "../arguments.ts";
 import { configOption, kindOption, pluginOption, pluginsOption } from "../plugin/options.ts";
 import type { DevdOptions } from "./devd.ts";
 import { LOG_FORMATS } from "./log_output.ts";
@@ -22,7 +22,6 @@ export function addDevd(
   args: readonly string[],
   finish: (status: number) => void,
 ): void {
-  addGiveUp(program, finish);
   program.command("devd")
     .description("serve the devices of this driver domain (in place of `xl devd`)")
     .option("-F, --foreground", "stay in the foreground and log to the standard error")
@@ -68,12 +67,14 @@ export function addDevd(
       const { devd } = await import("./devd.ts");
       finish(await devd({ ...options, times: time }, builtIns, args));
     });
+  addGiveUp(program, finish);
 }
 
 /** What a running daemon is asked for. */
 function addGiveUp(program: Command, finish: (status: number) => void): void {
-  program.command("give-up <device>")
-    .description("have the daemon of this domain try no more to undo a device (vbd/7/51712)")
+  program.command("give-up")
+    .description("have the daemon of this domain try no more to undo a device")
+    .argument("<device>", "KIND/DOMID/DEVID, as the log names it (vbd/7/51712)", deviceName)
     .addOption(
       new Option("--run-dir <dir>", "the daemon's").default("/run/xdevd").argParser(absoluteFile),
     )

@@ -177,7 +177,12 @@ async function checkFiles(
         throw new PluginRefused(`plugin ${path} imports ${JSON.stringify(imported)}, ${why}`);
       };
       if (!/^\.{0,2}\//.test(imported)) {
-        refuse("which a driver domain does not have; `xdevd plugin bundle` makes one file of it");
+        refuse(
+          parts.modules.isBuiltIn("node:fs")
+            ? "which a driver domain does not have; `xdevd plugin bundle` makes one file of it"
+            : "which the small binary does not have, but only xdevd/plugin: xdevd-full has the " +
+              "runtime's modules (node:…), and its `plugin bundle` makes one file of packages",
+        );
       }
       if (sha256 !== undefined) refuse("which its SHA-256 does not cover; bundle it");
       const target = resolve(file, imported);

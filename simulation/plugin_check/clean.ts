@@ -8,6 +8,7 @@ import { allLinks, removeLink } from "../../platform/linux/network_links.ts";
 import { descendants, systemProcessTable } from "../../platform/linux/process_table.ts";
 import type { LoopDevice } from "../../contract/v1/block.ts";
 import { PLUGIN_VARIABLE } from "../../plugins/host/process_host.ts";
+import { isStorageHelper } from "./leftovers.ts";
 import { type Isolation, RIG_VARIABLE } from "./rig.ts";
 
 /** How long what was killed may take to end, and loop devices to be free, in ms. */
@@ -104,10 +105,13 @@ async function killProcesses(
     return alive;
   };
   const names = new Map<number, string>();
+  // The daemon's own: they end with it, and nobody has to hear of them.
+  const helpers = new Set<number>();
   let alive = await find();
   for (const end = systemClock.now() + PATIENCE_MS; alive.length > 0;) {
     for (const pid of alive) {
       const words = await systemProcessTable.commandLineOf(pid);
+      if (await isStorageHelper(systemProcessTable, pid)) helpers.add(pid);
       if (!names.has(pid)) names.set(pid, `process ${pid} (${words.join(" ").slice(0, 80)})`);
       systemProcessTable.signal(pid, "SIGKILL");
     }
@@ -115,7 +119,10 @@ async function killProcesses(
     await pause();
     alive = await find();
   }
-  for (const [pid, name] of names) (alive.includes(pid) ? left : removed).push(name);
+  for (const [pid, name] of names) {
+    if (alive.includes(pid)) left.push(name);
+    else if (!helpers.has(pid)) removed.push(name);
+  }
 }
 
 async function removeMounts(

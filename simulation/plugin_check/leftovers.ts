@@ -97,7 +97,7 @@ async function addProcesses(
 }
 
 /** One that this program itself keeps, to ask storage; see `platform/storage`. */
-async function isStorageHelper(table: ProcessTable, pid: number): Promise<boolean> {
+export async function isStorageHelper(table: ProcessTable, pid: number): Promise<boolean> {
   const words = await table.commandLineOf(pid);
   return words.join("\0") === storageHelperCommand().join("\0");
 }

@@ -35,6 +35,17 @@ describe("usage", () => {
       code: 0,
       stdout: `${manifest.version}\n`,
     });
+    const all = (await runProgram(["--help"])).stdout;
+    expect(all).toMatch(/Commands:\n  devd /);
+    expect(all).toContain("--version --json");
+    const manual = readFileSync(join(import.meta.dir, "../../packaging/xdevd.8"), "utf8");
+    const commands = [...all.matchAll(/^ {2}([a-z][a-z-]*)(?= [[<]| {2})/gm)].map(([, name]) =>
+      name!
+    );
+    expect(commands.length).toBeGreaterThan(20);
+    for (const name of commands.filter((name) => !/^(block|network|vtpm)-|^help$/.test(name))) {
+      expect(manual.replaceAll("\\-", "-")).toMatch(new RegExp(`\\b${name}\\b`));
+    }
     const help = await runProgram(["devd", "--help"]);
     expect(help.code).toBe(0);
     for (const option of ["--foreground", "--pidfile", "--store", "--scripts"]) {
@@ -56,6 +67,9 @@ describe("usage", () => {
     [["devd", "--log-level", "loud"], /Allowed choices are debug, info, warning, error/],
     [["xenstored", "--domain", "0"], /Expected a domid, 1 to 32751/],
     [["xenstored", "--domain", "32752"], /Expected a domid, 1 to 32751/],
+    [["give-up", "foo"], /'foo' is invalid.*Expected KIND\/DOMID\/DEVID, such as vbd\/7\/51712/],
+    [["give-up", "vbd/7"], /'vbd\/7' is invalid/],
+    [["give-up", "vbd/40000/51712"], /'vbd\/40000\/51712' is invalid/],
     [["store", "release", "x"], /'x' is invalid.*Expected a domid/],
     [["store", "watch", "/", "-n", "0"], /Expected a positive number/],
   ])("%j is refused", async (args, message) => {

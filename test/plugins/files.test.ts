@@ -183,6 +183,13 @@ describe("a module", () => {
     await expect(load(file)).rejects.toThrow(reason);
   });
 
+  test("that the small binary cannot carry: it has no modules of a runtime", async () => {
+    const file = write("a.js", `import "node:fs";\n${WORKS}`);
+    const modules = { ...systemModules, isBuiltIn: () => false };
+    await expect(moduleHost(file, testManifest(), { ...trust, modules }).operations()).rejects
+      .toThrow(/imports "node:fs", which the small binary does not have.*xdevd-full has/);
+  });
+
   test("of which a SHA-256 is demanded must be one file", async () => {
     write("helper.ts", "export const answer = 1;", null);
     const file = write("a.ts", `import "./helper.ts";\n${WORKS}`);
