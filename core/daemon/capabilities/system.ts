@@ -97,6 +97,8 @@ export function deviceSystem(
         child.signalGroup("SIGKILL");
       };
       signal.addEventListener("abort", kill, { once: true });
+      // It may have fired while the process was being made.
+      if (signal.aborted) kill();
       const { code, signal: ended } = await child.exited;
       signal.removeEventListener("abort", kill);
       // Also what is in a session of its own by now.

@@ -275,6 +275,22 @@ describe("what a plugin asks for has bounds", () => {
     });
     expect(error).toMatch(/was stopped: no longer wanted$/);
   });
+
+  test("a program that is stopped while it is being started is stopped, too", async () => {
+    const errors: string[] = [];
+    await attach(async ({ system }) => {
+      // Whichever step it is at.
+      for (let steps = 0; steps < 12; steps++) {
+        const abort = new AbortController();
+        const running = told(system.run(["/bin/sleep", "1000"], abort.signal));
+        for (let step = 0; step < steps; step++) await null;
+        abort.abort(new Error("no longer wanted"));
+        errors.push(await running);
+      }
+    });
+    expect(errors).toHaveLength(12);
+    for (const error of errors) expect(error).toMatch(/no longer wanted$/);
+  });
 });
 
 /** Processes of a test: those that bear its mark in the environment of who started them. */
