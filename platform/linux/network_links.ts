@@ -42,6 +42,9 @@ const NEW = 0x400 | 0x200;
 /** Range of the MTU, in bytes: ETH_MIN_MTU and ETH_MAX_MTU of linux/if_ether.h. */
 const [MTU_MIN, MTU_MAX] = [68, 65535];
 
+/** Greatest metric of a route (RTA_PRIORITY, 32 bits). */
+const METRIC_MAX = 2 ** 32 - 1;
+
 /** Greatest number of an interface (an int of the kernel's). */
 const INDEX_MAX = 2 ** 31 - 1;
 
@@ -265,6 +268,10 @@ function changeRoute(action: "add" | "remove", name: string, route: HostRoute): 
   const destination = parseIp(route.destination);
   const to = destination === null ? shown(route.destination) : formatIp(destination);
   return trying(`${action} the route to ${to} through ${shown(name)}`, async () => {
+    const { metric = 0 } = route;
+    if (!Number.isInteger(metric) || metric < 0 || metric > METRIC_MAX) {
+      throw systemError("EINVAL", `its metric is ${metric}; it has to be 0 … ${METRIC_MAX}`);
+    }
     const payload = routeChange((await get(name)).index, route, action);
     if (payload === null) throw systemError("EINVAL", "its addresses are no IP addresses");
     if (action === "add") await request(RTM_NEWROUTE, NEW, payload);

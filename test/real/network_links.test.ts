@@ -55,6 +55,10 @@ if (requireReal("the network capability on real interfaces", needs)) {
       [`addRoute "lan0" ${ROUTE}`, "EEXIST"],
       ['addRoute "lan0" {"destination":"10.9.0.1/24"}', "EINVAL"],
       ['addRoute "lan0" {"destination":"fd01::1","metric":3}', null],
+      ['addRoute "lan0" {"destination":"10.9.0.2","metric":4294967298}', "EINVAL"],
+      ['addRoute "lan0" {"destination":"10.9.0.2","metric":-1}', "EINVAL"],
+      ['addRoute "lan0" {"destination":"10.9.0.2","metric":1.5}', "EINVAL"],
+      ['removeRoute "lan0" {"destination":"fd01::1","metric":4294967299}', "EINVAL"],
       [
         'routes "lan0"',
         expect.arrayContaining([
