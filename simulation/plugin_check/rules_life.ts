@@ -22,11 +22,9 @@ export const LIFE_RULES: readonly Rule[] = [
         const before = await rig.inventory(id);
         const daemon = await start();
         await attach(context, daemon, id);
-        await rig.toolstack().remove(rig.spec(id)).catch((error) => {
-          throw new Error(`the detach fails: ${error.message}`);
-        });
+        const failure = await detach(context, daemon, id, "the detach");
         await settled(daemon);
-        return (await rig.changesSince(before, id)).map((line) => `after the detach, ${line}`);
+        return [...failure, ...await leftSince(context, before, id, failure.length === 0)];
       }),
   },
   onTrial(
@@ -90,12 +88,10 @@ export const LIFE_RULES: readonly Rule[] = [
         const second = await start();
         await settled(second);
         const faults = difference(nodes, await nodesOf(context, backendPath(id)));
-        await rig.toolstack().remove(rig.spec(id)).catch((error) => {
-          throw new Error(`the detach after that fails: ${error.message}`);
-        });
+        const failure = await detach(context, second, id, "the detach after that");
         await settled(second);
-        const left = await rig.changesSince(before, id);
-        return [...faults, ...left.map((line) => `after the detach, ${line}`)];
+        const left = await leftSince(context, before, id, failure.length === 0);
+        return [...faults, ...failure, ...left];
       }),
   },
   {
@@ -192,6 +188,48 @@ async function attach(context: RuleContext, daemon: Daemon, id: DeviceId): Promi
     `the ${connected ? "device is not set up" : "guest does not get connected"}: ` +
       (nodes.get("hotplug-error") ?? `backend state ${nodes.get("state")}`),
   );
+}
+
+/**
+ * Detaches a device. An undoing that fails would be tried again for longer than a toolstack waits: its
+ * reason is what went wrong. @returns that, in a line; none when all went well
+ */
+async function detach(
+  { rig }: RuleContext,
+  daemon: Daemon,
+  id: DeviceId,
+  what: string,
+): Promise<string[]> {
+  let isOver = false;
+  const stuck = async () => {
+    while (!isOver) {
+      await new Promise<void>((resolve) => void systemClock.after(POLL_MS, resolve));
+      const reason = daemon.devices.stateOf(id)?.stuck;
+      if (reason) throw new Error(reason);
+    }
+  };
+  const removed = rig.toolstack().remove(rig.spec(id));
+  removed.catch(() => {});
+  try {
+    await Promise.race([removed, stuck()]);
+    return [];
+  } catch (error) {
+    return [`${what} fails: ${(error as Error).message}`];
+  } finally {
+    isOver = true;
+  }
+}
+
+/** @param gone whether the device's nodes ought to be gone, too */
+async function leftSince(
+  { rig }: RuleContext,
+  before: Awaited<ReturnType<RuleContext["rig"]["inventory"]>>,
+  id: DeviceId,
+  gone: boolean,
+): Promise<string[]> {
+  const left = await rig.changesSince(before, id);
+  return left.filter((line) => gone || !line.startsWith("node "))
+    .map((line) => `after the detach, ${line}`);
 }
 
 async function withDaemons(

@@ -105,8 +105,9 @@ function through(
   };
   return (...args) => {
     const result = work(args);
-    // Of what a plugin does not wait for, nobody takes the end.
-    result.catch(() => {});
+    // Of what a plugin does not wait for, nobody takes the end; what it begins later is a mistake
+    // that shows.
+    if (over?.aborted === false) result.catch(() => {});
     return result;
   };
 }
