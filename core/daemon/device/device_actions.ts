@@ -14,7 +14,7 @@ import type { PluginHost } from "../plugin/host.ts";
 import { frontendKindOf, proofOf } from "../plugin/manifest.ts";
 import { isVersion2 } from "../journal/held.ts";
 import { Activity } from "../activity.ts";
-import { type Releases, waitsFor } from "../releases.ts";
+import { isHolding, type Releases, waitsFor } from "../releases.ts";
 import { AddPause } from "./add_pause.ts";
 import { AttachIds } from "./attach_ids.ts";
 import { BackupKeeper } from "./backup_keeper.ts";
@@ -80,6 +80,8 @@ export class DeviceActions implements LaneActions {
   readonly #pause: AddPause;
   /** What the last add waits for, if it was refused. */
   #waitsFor: readonly string[] = [];
+  /** Whether somebody it waited for held nothing, the last time that it was refused. */
+  #wasFree = false;
   /** From the record of an add to its end: what changes meanwhile is told by events. */
   #isAdding = false;
 
@@ -190,12 +192,20 @@ export class DeviceActions implements LaneActions {
   async awaitRelease(signal: AbortSignal): Promise<void> {
     const { releases, journal, clock } = this.#parts;
     const { waitsFor } = this.#record;
-    if (waitsFor.length > 0) return await releases.ofAny(waitsFor, journal, signal);
+    const holding = waitsFor.filter((name) => isHolding(journal.get(name)));
+    const isFree = holding.length < waitsFor.length;
+    const isAgain = isFree && this.#wasFree;
+    this.#wasFree = isFree;
+    // Given back meanwhile, or never held: then it would be refused without end.
+    if (isFree && !isAgain) return;
+    const released = holding.length > 0 ? [releases.ofAny(holding, journal, signal)] : [];
+    if (released.length > 0 && !isFree) return await released[0];
     const { promise, resolve } = Promise.withResolvers<void>();
     const cancel = clock.after(this.#surroundings.recheckMs, resolve);
     signal.addEventListener("abort", cancel, { once: true });
-    await promise;
+    await Promise.race([promise, ...released]);
     signal.removeEventListener("abort", cancel);
+    cancel();
   }
 
   async awaitOrphans(ms: number, whose = "an earlier daemon"): Promise<void> {
@@ -224,6 +234,7 @@ export class DeviceActions implements LaneActions {
       this.#endAdding();
     }
     await this.#report.complete(await this.#backup.make());
+    this.#wasFree = false;
   }
 
   /** What fails since something is in use waits for whoever uses it. */
