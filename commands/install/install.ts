@@ -28,7 +28,8 @@ export async function install(options: InstallOptions): Promise<number> {
     );
   }
   const { links = false, service: services, initramfs } = options;
-  const root = await realRoot(options.root);
+  const root = await realPath("--root", options.root);
+  await realPath("--binary", binary);
   // The small binary is static. The full one is not, and its runtime compiles.
   const entries = layout({ links, services, initramfs, compiles: needsLoader(binary) });
   return report("installed", await layOut({ root, entries, binary, version: VERSION }));
@@ -36,14 +37,15 @@ export async function install(options: InstallOptions): Promise<number> {
 
 /** Runs `xdevd uninstall`; resolves with the exit status. */
 export async function uninstall(options: { readonly root: string }): Promise<number> {
-  return report("removed", await takeAway(await realRoot(options.root)));
+  return report("removed", await takeAway(await realPath("--root", options.root)));
 }
 
-async function realRoot(root: string): Promise<string> {
+/** @throws CodedError when there is nothing of that name, which an option has named */
+async function realPath(option: string, path: string): Promise<string> {
   try {
-    return await systemFiles.realPath(root);
+    return await systemFiles.realPath(path);
   } catch (error) {
-    throw new CodedError("usage", `--root ${root}: ${(error as Error).message}`);
+    throw new CodedError("usage", `${option} ${path}: ${(error as Error).message}`);
   }
 }
 

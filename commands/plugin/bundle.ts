@@ -19,28 +19,37 @@ export const CONTRACT_VERSIONS = ${JSON.stringify(contract.CONTRACT_VERSIONS)};
 export const definePlugin = (plugin) => plugin;
 `;
 
-/** Writes it. The module is run for its manifest: by its author, on the author's machine. */
+/**
+ * Writes it. The module is run for its manifest: by its author, on the author's machine.
+ * @throws CodedError
+ */
 export async function bundlePlugin(file: string, output: string): Promise<number> {
-  provideModule("xdevd/plugin", { ...contract });
+  const { text, what } = await bundled(file).catch((error: Error) => {
+    throw new CodedError("failed", `cannot bundle ${file}: ${error.message.split("\n")[0]}`);
+  });
   try {
-    const { default: plugin } = await systemModules.load(file);
-    if (typeof plugin !== "object" || plugin === null) {
-      throw new Error("it has no default export made by definePlugin");
-    }
-    // What is only in the first line (the sample, say) is kept.
-    const before = manifestInText(await systemFiles.readText(file));
-    const manifest = checkManifest({ ...before, ...plugin });
-    checkContract(manifest.api);
-    checkOperations(manifest.name, plugin);
-    const text = await bundleModule(file, SHIM, manifestLine({ ...manifest, carrier: "module" }));
     placeText(output, text, 0o644);
-    printTo(
-      1,
-      `${output}: ${manifest.name} ${manifest.version}, ${(text.length / 1024).toFixed(1)} KiB\n`,
-    );
   } catch (error) {
-    const message = (error as Error).message.split("\n")[0];
-    throw new CodedError("failed", `cannot bundle ${file}: ${message}`);
+    throw new CodedError("failed", `cannot write ${output}: ${(error as Error).message}`);
   }
+  printTo(1, `${output}: ${what}, ${(text.length / 1024).toFixed(1)} KiB\n`);
   return ExitCode.Success;
+}
+
+/** @throws Error */
+async function bundled(file: string): Promise<{ text: string; what: string }> {
+  // First: of a file that is not there, a loader says that it is no module of its own.
+  const source = await systemFiles.readText(file);
+  provideModule("xdevd/plugin", { ...contract });
+  const { default: plugin } = await systemModules.load(file);
+  if (typeof plugin !== "object" || plugin === null) {
+    throw new Error("it has no default export made by definePlugin");
+  }
+  // What is only in the first line (the sample, say) is kept.
+  const manifest = checkManifest({ ...manifestInText(source), ...plugin });
+  checkContract(manifest.api);
+  checkOperations(manifest.name, plugin);
+  const head = manifestLine({ ...manifest, carrier: "module" });
+  const text = await bundleModule(file, SHIM, head);
+  return { text, what: `${manifest.name} ${manifest.version}` };
 }

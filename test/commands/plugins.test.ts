@@ -192,9 +192,9 @@ describe("xdevd plugin", () => {
       stderr: expect.stringMatching(/exists already/),
     });
     const output = join(directory, "bundled.js");
-    const bundle = (from: string) => {
+    const bundle = (from: string, to = output) => {
       const full = fullCommand("plugin bundle");
-      return runProgram(["plugin", "bundle", from, "-o", output], {}, undefined, full);
+      return runProgram(["plugin", "bundle", from, "-o", to], {}, undefined, full);
     };
     const file = /^(\S+): a plugin for kind fresh$/m.exec(stdout)![1]!;
     expect(await bundle(file)).toMatchObject({ code: 0, stderr: "" });
@@ -208,7 +208,12 @@ describe("xdevd plugin", () => {
       expect(code).toBe(0);
     }
     expect((await bundle("/none.ts")).stderr)
-      .toMatch(/^xdevd: cannot bundle \/none.ts: /);
+      .toMatch(/^xdevd: cannot bundle \/none.ts: ENOENT: [^\n]*\n$/);
+    const nowhere = join(directory, "none", "x.js");
+    expect(await bundle(file, nowhere)).toMatchObject({
+      code: 1,
+      stderr: expect.stringContaining(`xdevd: cannot write ${nowhere}: ENOENT`),
+    });
   });
 
   test("check: a rule that there is not", async () => {

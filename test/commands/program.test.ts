@@ -67,6 +67,8 @@ describe("usage", () => {
     [["devd", "--log-level", "loud"], /Allowed choices are debug, info, warning, error/],
     [["xenstored", "--domain", "0"], /Expected a domid, 1 to 32751/],
     [["xenstored", "--domain", "32752"], /Expected a domid, 1 to 32751/],
+    [["install", "--root", "/none"], /^xdevd: (--root \/none: ENOENT|this runs from source)/],
+    [["install", "--root", "/proc", "--binary", "/none"], /^xdevd: --binary \/none: ENOENT/],
     [["give-up", "foo"], /'foo' is invalid.*Expected KIND\/DOMID\/DEVID, such as vbd\/7\/51712/],
     [["give-up", "vbd/7"], /'vbd\/7' is invalid/],
     [["give-up", "vbd/40000/51712"], /'vbd\/40000\/51712' is invalid/],
