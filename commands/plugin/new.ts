@@ -113,7 +113,11 @@ function pluginText(
   const [first, rest] = carrier === "module"
     ? [template[systemModules.language], ""]
     : [template.program, String(protocol)];
-  let text = (first + rest).replaceAll("my-backend", name).replaceAll("my-kind", kind);
+  // At once: a name may be one of those itself.
+  let text = (first + rest).replace(
+    /my-(backend|kind)/g,
+    (_, which) => which === "kind" ? kind : name,
+  );
   const frontendKind = rival === undefined ? kind : frontendKindOf(rival, kind);
   const more: Partial<PluginManifest> = {
     ...(frontendKind === kind ? {} : { frontendKind }),

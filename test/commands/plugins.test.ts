@@ -1,6 +1,14 @@
 /** The daemon and `xdevd plugin` as an administrator meets them. */
 import { afterAll, beforeAll, describe, expect, test } from "bun:test";
-import { chmodSync, mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
+import {
+  chmodSync,
+  mkdirSync,
+  mkdtempSync,
+  readdirSync,
+  readFileSync,
+  rmSync,
+  writeFileSync,
+} from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { manifestLine } from "../../core/daemon/plugin/manifest.ts";
@@ -181,6 +189,15 @@ describe("xdevd plugin", () => {
   ])("new: %s", async (_, args, reason, code) => {
     const result = await runProgram(["plugin", "new", ...args]);
     expect(result).toMatchObject({ code, stderr: expect.stringMatching(reason) });
+  });
+
+  test("new keeps a name that stands for the kind in its templates", async () => {
+    const args = ["my-kind", "--kind", "other", "--dir", directory];
+    expect(await runProgram(["plugin", "new", ...args])).toMatchObject({ code: 0, stderr: "" });
+    const [file = ""] = readdirSync(directory).filter((name) => name.startsWith("my-kind."));
+    expect(readFileSync(join(directory, file), "utf8").split("\n")[0]).toMatch(
+      /"name":"my-kind",.*"kinds":\["other"\]/,
+    );
   });
 
   test("new does not overwrite; bundle makes one file", async () => {
