@@ -9,7 +9,7 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { pack, unpack } from "msgpackr/pack";
 import { replay } from "../../core/daemon/journal/format.ts";
-import { ATTACH_ID_NODE } from "../../core/daemon/device/attach_id.ts";
+import { ATTACH_ID_NODE } from "../../core/daemon/device/attach_id_node.ts";
 import type { StoreClient } from "../../core/xenstore/client.ts";
 import { framed } from "../core/daemon/journal/samples.ts";
 import { DaemonProcess, runProgram, until } from "../support/daemon_process.ts";

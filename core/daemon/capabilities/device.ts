@@ -21,7 +21,7 @@ import type { HotplugDirectories } from "./hotplug_directory.ts";
 import { HotplugScripts } from "./scripts.ts";
 import type { ScriptParts } from "./script_parts.ts";
 import { deviceSystem, type SystemCall, type SystemParts } from "./system.ts";
-import { readAttachId } from "../device/attach_id.ts";
+import { readAttachId } from "../device/attach_id_node.ts";
 import { backendNodes, ownNodes } from "./plugin_nodes.ts";
 import { visible } from "../device/observer.ts";
 

@@ -6,7 +6,7 @@ import { ArgumentError } from "../../xenstore/errors.ts";
 import { isWithin, joinPath, pathFault } from "../../xenstore/paths.ts";
 import type { AddReads } from "../device/prefetch.ts";
 import { visible } from "../device/observer.ts";
-import { ATTACH_ID_NODE } from "../device/attach_id.ts";
+import { ATTACH_ID_NODE } from "../device/attach_id_node.ts";
 
 /** @throws ArgumentError unless the name is that of a node below the directory */
 function pathBelow(directory: string, name: string): string {

@@ -5,7 +5,7 @@ import type { StoreClient } from "../../xenstore/client.ts";
 import { ConnectionError } from "../../xenstore/errors.ts";
 import { type DeviceReader, readNodes, visible } from "./observer.ts";
 import { prune } from "../prune.ts";
-import { ATTACH_ID_NODE, readAttachId } from "./attach_id.ts";
+import { ATTACH_ID_NODE, readAttachId } from "./attach_id_node.ts";
 import type { Observation } from "../../lifecycle/observation.ts";
 import type { DirectoryKeeper } from "../capabilities/directories.ts";
 import type { DeviceRecord } from "./device_record.ts";

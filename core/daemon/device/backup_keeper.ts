@@ -2,7 +2,7 @@
 import { backendPath, type DeviceId } from "../../xen/device_id.ts";
 import type { StoreClient } from "../../xenstore/client.ts";
 import type { Log } from "../../log/log.ts";
-import { readAttachId } from "./attach_id.ts";
+import { readAttachId } from "./attach_id_node.ts";
 import type { DeviceRecord } from "./device_record.ts";
 import { copyOf } from "./node_backup.ts";
 

@@ -3,7 +3,7 @@ import { backendPath, type DeviceId } from "../../xen/device_id.ts";
 import type { StoreClient } from "../../xenstore/client.ts";
 import { type Log, printable } from "../../log/log.ts";
 import { FailedBefore } from "../lane_actions.ts";
-import { readAttachId } from "./attach_id.ts";
+import { readAttachId } from "./attach_id_node.ts";
 import type { DeviceRecord } from "./device_record.ts";
 
 /** Listens for it, of one device. */

@@ -8,7 +8,7 @@ import { absentOrHidden } from "../../xenstore/access.ts";
 import type { StoreClient } from "../../xenstore/client.ts";
 import { domainPath, parentPath } from "../../xenstore/paths.ts";
 import { both } from "./both.ts";
-import { ATTACH_ID_NODE } from "./attach_id.ts";
+import { ATTACH_ID_NODE } from "./attach_id_node.ts";
 
 /** Where copies are, relative to the domain's home: below what every domain has for its own use. */
 export const COPY_BASE = "data/xdevd/backend";

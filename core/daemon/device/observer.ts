@@ -3,7 +3,7 @@ import { backendPath, type DeviceId, frontendPath } from "../../xen/device_id.ts
 import { parseState, XenbusState } from "../../xen/states.ts";
 import { ABSENT, type Observation, wishOf } from "../../lifecycle/observation.ts";
 import type { ProofOfSetup } from "../../../contract/v1/plugin.ts";
-import { ATTACH_ID_NODE, readAttachId } from "./attach_id.ts";
+import { ATTACH_ID_NODE, readAttachId } from "./attach_id_node.ts";
 import type { NodeAccess } from "../../xenstore/access.ts";
 import type { Log } from "../../log/log.ts";
 import { ServerError } from "../../xenstore/errors.ts";

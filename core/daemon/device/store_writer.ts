@@ -13,7 +13,7 @@ import type { ErrorPublication } from "../lane_actions.ts";
 import type { StoreClient } from "../../xenstore/client.ts";
 import { reportOf, visible } from "./observer.ts";
 import { prune } from "../prune.ts";
-import { ATTACH_ID_NODE, readAttachId } from "./attach_id.ts";
+import { ATTACH_ID_NODE, readAttachId } from "./attach_id_node.ts";
 
 /** Longest `hotplug-error`, in characters. The guest can read it: short, and no secrets. */
 const ERROR_MAX = 512;

@@ -1,7 +1,7 @@
 /** Writing an attach id: never into a directory that is not there, whatever the domain is permitted. */
 import { beforeEach, describe, expect, test } from "bun:test";
 import { writeAttachId } from "../../../core/daemon/device/attach_ids.ts";
-import { ATTACH_ID_NODE } from "../../../core/daemon/device/attach_id.ts";
+import { ATTACH_ID_NODE } from "../../../core/daemon/device/attach_id_node.ts";
 import { backendPath, backendRoot, type DeviceId } from "../../../core/xen/device_id.ts";
 import { StoreClient } from "../../../core/xenstore/client.ts";
 import { connectInProcess } from "../../../simulation/xenstored/in_process.ts";

@@ -8,7 +8,7 @@ import { DirectoryKeeper } from "../../../core/daemon/capabilities/directories.t
 import { MemoryJournal } from "../../../core/daemon/journal/memory.ts";
 import { Orphans } from "../../../core/daemon/device/orphans.ts";
 import { systemParts } from "../../../machine/system_parts.ts";
-import { ATTACH_ID_NODE } from "../../../core/daemon/device/attach_id.ts";
+import { ATTACH_ID_NODE } from "../../../core/daemon/device/attach_id_node.ts";
 import {
   backendPath,
   backendRoot,

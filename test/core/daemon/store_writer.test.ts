@@ -1,6 +1,6 @@
 /** What the daemon writes into a directory: nothing, where it has become another device's. */
 import { beforeEach, expect, test } from "bun:test";
-import { ATTACH_ID_NODE } from "../../../core/daemon/device/attach_id.ts";
+import { ATTACH_ID_NODE } from "../../../core/daemon/device/attach_id_node.ts";
 import {
   cleanse,
   publishError,
