@@ -33,7 +33,9 @@ export class DirectoryKeeper {
       state: () => make(`${own}/state`),
       temporary: () => temporary ??= make(`${own}/call-${++this.#calls}`),
       end: async () => {
-        if (temporary !== null) await this.#files.remove(await temporary);
+        // Of one that could not be made the plugin was told.
+        const made = await temporary?.catch(() => null);
+        if (made != null) await this.#files.remove(made);
       },
     };
   }

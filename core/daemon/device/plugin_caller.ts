@@ -69,17 +69,14 @@ export class PluginCaller {
     const { clock, calls: limits } = this.#parts;
     const { id, plugin } = this.#called;
     const directories = this.#parts.directories.open(id);
-    try {
-      return await guardedCall(
-        plugin.manifest.name,
-        (timeLeft) => this.#device(timeLeft, directories, reads),
-        async (device, signal) => await use(await plugin.operations(), device, signal),
-        signal,
-        { clock, limits, onUse: (capability) => reads?.used(capability) },
-      );
-    } finally {
-      await directories.end();
-    }
+    const called = guardedCall(
+      plugin.manifest.name,
+      (timeLeft) => this.#device(timeLeft, directories, reads),
+      async (device, signal) => await use(await plugin.operations(), device, signal),
+      signal,
+      { clock, limits, onUse: (capability) => reads?.used(capability) },
+    );
+    return await both(called, () => directories.end());
   }
 
   /** Does what takes one of the slots. */
