@@ -42,7 +42,7 @@ export class FrameParser {
    * @throws ProtocolFault when they cannot be the protocol's; the parser is of no use then
    */
   push(chunk: Uint8Array): Message[] {
-    this.#chunks.push(chunk);
+    this.#keep(chunk);
     this.#length += chunk.length;
     const messages: Message[] = [];
     for (;;) {
@@ -62,21 +62,33 @@ export class FrameParser {
     return this.#length;
   }
 
-  #take(count: number): Uint8Array {
-    if (this.#chunks.length > 1) {
-      const all = new Uint8Array(this.#length);
-      let at = 0;
-      for (const chunk of this.#chunks) {
-        all.set(chunk, at);
-        at += chunk.length;
-      }
-      this.#chunks = [all];
+  /** Each chunk is longer than the next: they are few, however small they come, and each byte is moved seldom. */
+  #keep(chunk: Uint8Array): void {
+    let end = chunk;
+    for (let last; (last = this.#chunks.at(-1)) !== undefined && last.length <= end.length;) {
+      this.#chunks.pop();
+      end = joined([last, end]);
     }
+    this.#chunks.push(end);
+  }
+
+  #take(count: number): Uint8Array {
+    if (this.#chunks.length > 1) this.#chunks = [joined(this.#chunks)];
     const [all] = this.#chunks as [Uint8Array];
     this.#chunks = all.length > count ? [all.subarray(count)] : [];
     this.#length -= count;
     return all.subarray(0, count);
   }
+}
+
+function joined(chunks: readonly Uint8Array[]): Uint8Array {
+  const all = new Uint8Array(chunks.reduce((sum, { length }) => sum + length, 0));
+  let at = 0;
+  for (const chunk of chunks) {
+    all.set(chunk, at);
+    at += chunk.length;
+  }
+  return all;
 }
 
 function lengthOf(head: Uint8Array): number {

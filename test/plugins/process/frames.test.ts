@@ -1,5 +1,6 @@
 /** Frames: what comes back, in whatever pieces; and what cannot come from anybody sound. */
 import { describe, expect, test } from "bun:test";
+import { heapStats } from "bun:jsc";
 import * as fc from "fast-check";
 import {
   encodeFrame,
@@ -88,4 +89,18 @@ describe("frames", () => {
     expect(Object.getPrototypeOf(got)).toBe(Object.prototype);
     expect(() => parseMessage(got!)).toThrow(/expected hello, done/);
   });
+});
+
+test("a frame that comes a byte at a time takes no more memory than its bytes", () => {
+  const parser = new FrameParser();
+  const frame = encodeFrame({ type: "log", text: "x".repeat(200_000) });
+  const arrays = () => {
+    Bun.gc(true);
+    return heapStats().objectTypeCounts["Uint8Array"] ?? 0;
+  };
+  const before = arrays();
+  for (const byte of frame.subarray(0, -1)) expect(parser.push(Uint8Array.of(byte))).toEqual([]);
+  expect(arrays() - before).toBeLessThan(5_000);
+  expect(parser.pending).toBe(frame.length - 5);
+  expect(parser.push(frame.subarray(-1))).toEqual([{ type: "log", text: "x".repeat(200_000) }]);
 });
