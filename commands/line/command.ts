@@ -221,7 +221,7 @@ export class Command {
       if (variadic) return operands.slice(index);
       const text = operands[index];
       if (text === undefined || parser === undefined) return text;
-      const what = `command-argument value '${text}' is invalid for argument '${name}'.`;
+      const what = `value '${text}' is invalid for argument '${name}'.`;
       return this.#parsed(parser, text, undefined, what);
     });
   }
