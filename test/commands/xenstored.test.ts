@@ -81,7 +81,7 @@ test("tools see the domain, and a daemon serves in it", async () => {
   await Bun.write(
     script,
     `#!/bin/sh\n[ "$1" = remove ] || exec ${program} xenstore-write ` +
-      '"$XENBUS_PATH/physical-device" 7:0 "$XENBUS_PATH/hotplug-status" connected\n',
+      '"$XENBUS_PATH/physical-device" 3f:0 "$XENBUS_PATH/hotplug-status" connected\n',
   );
   await Bun.$`chmod 755 ${scripts} ${script}`.quiet();
   const daemon = await DaemonProcess.start([

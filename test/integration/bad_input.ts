@@ -199,7 +199,7 @@ export function badInput(name: string, startStore: () => Promise<StoreUnderTest>
       await odd.write("state", "2");
       await daemon.says(/node online is "perhaps"; expected 0 or 1/);
       expect(daemon.lines('state is "banana"')).toHaveLength(1);
-      await odd.write("physical-device", "7:0");
+      await odd.write("physical-device", "3f:0");
       await odd.write("online", "1");
       await daemon.says(new RegExp(`vbd/7/${odd.id.devid}\\)?: connected`));
       await odd.detach();
@@ -266,7 +266,7 @@ async function someDisk(): Promise<string> {
     const [major, minor] = (await Bun.file(`/sys/block/${name}/dev`).text()).trim().split(":");
     return `${Number(major).toString(16)}:${Number(minor).toString(16)}`;
   }
-  return "7:0";
+  return "3f:0";
 }
 
 function ended(pid: number): boolean {
