@@ -60,7 +60,8 @@ async function buildAt(
   };
   const cross = target === null ? {} : {
     target: target.runtime.target as Bun.Build.CompileTarget,
-    executablePath: runtimeOf(target),
+    // It is compiled in another directory.
+    executablePath: resolve(runtimeOf(target)),
   };
   const root = process.cwd();
   const directory = join(root, "build");

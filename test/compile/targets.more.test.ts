@@ -1,9 +1,9 @@
-/** The small binary for another kind of machine: made here, and run by an emulator of its processor. */
+/** Binaries for a machine that is named: the small one for arm64, by an emulator; the full one, with npm's runtime. */
 import { afterAll, expect, test } from "bun:test";
 import { mkdtempSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
-import { SMALL } from "../../compile/binaries.ts";
+import { FULL, SMALL } from "../../compile/binaries.ts";
 import { tryOut } from "../../compile/check/check.ts";
 import { targetsNamed } from "../../compile/targets.ts";
 import { requireReal } from "../real/requirements.ts";
@@ -21,5 +21,14 @@ if (
     await SMALL.build({ outfile, plugins: ["vbd", "vif"], target: target! });
     const how = await tryOut({ binary: SMALL, target: target! }, outfile, directory);
     expect(how).toBe("runs, in qemu-user");
+  }, 300_000);
+}
+
+if (requireReal("the full binary of a target", { lacking })) {
+  test("the full one, with the runtime that npm has for the target", async () => {
+    const [target] = targetsNamed("linux-x64");
+    const outfile = join(directory, "xdevd-full-linux-x64");
+    await FULL.build({ outfile, plugins: ["vbd"], target: target! });
+    expect(await tryOut({ binary: FULL, target: target! }, outfile, directory)).toStartWith("runs");
   }, 300_000);
 }
