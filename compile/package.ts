@@ -7,7 +7,7 @@ import { join } from "node:path";
 import { gzipSync } from "node:zlib";
 import manifest from "../package.json" with { type: "json" };
 import { builtIns } from "../built_in.ts";
-import { install, MANIFEST_PATH } from "../commands/install/lay_out.ts";
+import { install, MANIFEST_PATH } from "../commands/install/place_entries.ts";
 import { type Entry, layout } from "../commands/install/layout.ts";
 import { placeMade } from "../platform/io/place_files.ts";
 import { commandLine } from "../tools/command_line.ts";

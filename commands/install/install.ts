@@ -1,5 +1,5 @@
 /** `xdevd install` and `xdevd uninstall`. */
-import { install as layOut, type Outcome, uninstall as takeAway } from "./lay_out.ts";
+import { install as layOut, type Outcome, uninstall as takeAway } from "./place_entries.ts";
 import { type Initramfs, layout, type Service } from "./layout.ts";
 import { needsLoader } from "./needs_loader.ts";
 import { systemFiles } from "../../platform/io/files.ts";

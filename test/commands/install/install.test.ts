@@ -12,7 +12,7 @@ import {
   MANIFEST_PATH,
   parseManifest,
   uninstall,
-} from "../../../commands/install/lay_out.ts";
+} from "../../../commands/install/place_entries.ts";
 import { INITRAMFS, layout, SERVICES, type Wanted } from "../../../commands/install/layout.ts";
 
 const ALL: Wanted = { links: true, services: ["systemd"], initramfs: INITRAMFS };
