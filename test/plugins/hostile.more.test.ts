@@ -370,7 +370,11 @@ describe("a hostile process plugin", () => {
   test("forges lines and escapes in what it says", async () => {
     await start(`on.call = ({ call }) => send({ type: "failed", call,
       error: "oh\\u001b[2J\\n2026-01-01 forged" });`);
-    await fails(/^oh\\x1b\[2J 2026-01-01 forged$/, /oh\\x1b\[2J 2026-01-01 forged\n/);
+    // Its undoing fails, too, and may have been told of by then.
+    await fails(
+      /^oh\\x1b\[2J 2026-01-01 forged(; and then: |$)/,
+      /oh\\x1b\[2J 2026-01-01 forged\n/,
+    );
     expect(world.log.some((line) => line.startsWith("2026-01-01 forged"))).toBeFalse();
   });
 
