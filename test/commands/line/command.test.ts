@@ -85,7 +85,8 @@ async function theirs(args: readonly string[]): Promise<Outcome> {
   const outcome: Outcome = { out: "", err: "", status: 0, ran: [] };
   const program = new commander.Command("xdevd").description("What it is").version("1.2.3")
     .exitOverride().showHelpAfterError("(--help tells more)").configureOutput({
-      outputError: (text, write) => write(text.replace(/^error:/, "xdevd:")),
+      outputError: (text, write) =>
+        write(text.replace(/^error:/, "xdevd:").replace(/^xdevd: command-argument /, "xdevd: ")),
       writeOut: (text) => outcome.out += text,
       writeErr: (text) => outcome.err += text,
       getOutHelpWidth: () => WIDTH,
@@ -151,6 +152,13 @@ test("any command line comes to the same", async () => {
     }),
     { numRuns: 4000 },
   );
+});
+
+test("an argument that its parser refuses: rare among those above", async () => {
+  const args = ["store", "introduce", "serve"];
+  const refused = await ours(args);
+  expect(refused.err).toContain("value 'serve' is invalid for argument 'domid'. Expected seconds.");
+  expect(refused).toEqual(await theirs(args));
 });
 
 const commands = ["serve", "attach", "store", "install", "hidden", "store read", "store introduce"];
