@@ -1,6 +1,8 @@
 /** What arguments of several commands have to be. */
-import { InvalidArgumentError } from "./line/command.ts";
+import { InvalidArgumentError, Option } from "./line/command.ts";
+import { DEFAULT_SCRIPT_DIRECTORY } from "../core/hotplug/path_rules.ts";
 import { DOMID_MAX, parseBackendPath, parseDomid } from "../core/xen/device_id.ts";
+import { absoluteFile } from "../platform/self.ts";
 
 /** A number of seconds, more than 0. @throws InvalidArgumentError */
 export function seconds(text: string): number {
@@ -29,4 +31,19 @@ export function domid(text: string): number {
     throw new InvalidArgumentError(`Expected a domid, 1 to ${DOMID_MAX}.`);
   }
   return value;
+}
+
+/** Where hotplug scripts may be: the first directory that is given replaces the default. */
+export function scriptsOption(): Option {
+  const standard: readonly string[] = [DEFAULT_SCRIPT_DIRECTORY];
+  return new Option("--scripts <dir>", "where hotplug scripts may be; may be repeated")
+    .argParser((text: string, before: readonly string[]) => [
+      ...(before === standard ? [] : before),
+      absoluteFile(text),
+    ]).default(standard, DEFAULT_SCRIPT_DIRECTORY);
+}
+
+/** `--json`, of each command that has a result for programs. */
+export function jsonOption(): Option {
+  return new Option("--json", "print JSON, also of a failure (docs/schemas)");
 }

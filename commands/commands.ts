@@ -31,14 +31,19 @@ export interface CommandParts {
 export function addCommands(
   { program, storeOption, builtIns, args, finish }: CommandParts,
 ): void {
+  program.commandsGroup("In a driver domain:");
   addDevd(program, storeOption, builtIns, args, finish);
+  program.commandsGroup("Devices of guests, as xl has them:");
   addDevices(program, storeOption, builtIns, finish);
   addRequests(program, storeOption, builtIns, finish);
+  program.commandsGroup("Block scripts of version 2, by hand:");
   addHotplug(program, storeOption, finish);
+  program.commandsGroup("Setting it up:");
+  addInstall(program, finish);
+  addPlugin(program, builtIns, finish);
+  program.commandsGroup("To look at, to try and to learn:");
   addStore(program, storeOption, finish);
   addXenstored(program, finish);
   addDemo(program, finish);
   addLifecycle(program);
-  addPlugin(program, builtIns, finish);
-  addInstall(program, finish);
 }

@@ -1,5 +1,5 @@
 /** The command line: what is the same for all commands, which load their code when they are used. */
-import { Command, LineEnded, Option } from "./line/command.ts";
+import { Command, LineEnded, Option, type Output } from "./line/command.ts";
 import type { BuiltIn } from "../core/daemon/plugin/host.ts";
 import { printable } from "../core/log/log.ts";
 import { absoluteFile, OutputClosed, printTo } from "../platform/self.ts";
@@ -23,7 +23,10 @@ export async function runProgram(
   builtIns: readonly BuiltIn[],
 ): Promise<number> {
   let status: number = ExitCode.Success;
-  const program = makeProgram(builtIns, args, (code) => status = code);
+  const program = makeProgram(builtIns, args, (code) => status = code, {
+    print: printTo,
+    width: (stream) => terminalWidth(stream) || DEFAULT_COLUMNS,
+  });
   try {
     await program.parse(args);
     return status;
@@ -40,17 +43,23 @@ export async function runProgram(
   }
 }
 
-function makeProgram(
+/**
+ * All commands.
+ * @param args the command line without the program's name
+ * @param finish takes the exit status
+ * @param output where help and complaints go
+ */
+export function makeProgram(
   builtIns: readonly BuiltIn[],
   args: readonly string[],
   finish: (status: number) => void,
+  output: Output,
 ): Command {
-  const program = new Command("xdevd", {
-    print: (stream, text) => printTo(stream, text),
-    width: (stream) => terminalWidth(stream) || DEFAULT_COLUMNS,
-  })
+  const program = new Command("xdevd", output)
     .description("The device daemon for Xen driver domains")
     .version(VERSION)
+    .example("xdevd devd -p /run/xdevd.pid", "serve this driver domain's devices")
+    .example("xdevd list", "in domain 0: all devices of guests")
     .helpEnd(
       "`xdevd --version --json` also tells commit, target, runtime and plugins.\n" +
         "Called as xenstore-read, xenstore-ls, …, or with that as COMMAND, it is that tool.",

@@ -2,11 +2,10 @@
 import { type Command, InvalidArgumentError, Option } from "../line/command.ts";
 import type { BuiltIn } from "../../core/daemon/plugin/host.ts";
 import { DEFAULT_PATH } from "../../core/hotplug/run_script.ts";
-import { DEFAULT_SCRIPT_DIRECTORY } from "../../core/hotplug/path_rules.ts";
 import { type TimeName, TIMES } from "../../core/xen/times.ts";
 import { LOG_LEVELS } from "../../core/log/log.ts";
 import { absoluteFile } from "../../platform/self.ts";
-import { deviceName, seconds } from "../arguments.ts";
+import { deviceName, scriptsOption, seconds } from "../arguments.ts";
 import { configOption, kindOption, pluginOption, pluginsOption } from "../plugin/options.ts";
 import type { DevdOptions } from "./devd.ts";
 import { LOG_FORMATS } from "./log_output.ts";
@@ -24,14 +23,18 @@ export function addDevd(
 ): void {
   program.command("devd")
     .description("serve the devices of this driver domain (in place of `xl devd`)")
+    .example("xdevd devd -F --log-level debug", "in the foreground, to see what it does")
+    .example("xdevd devd -p /run/xdevd.pid", "in the background; it returns when it serves")
+    .example(
+      "xdevd devd -F --time hotplug=120 --drain",
+      "scripts may take two minutes; told to stop, it closes all devices first",
+    )
     .option("-F, --foreground", "stay in the foreground and log to the standard error")
     .addOption(
       new Option("-p, --pidfile <file>", "write the process id here").argParser(absoluteFile),
     )
     .addOption(storeOption())
-    .option("--scripts <dir>", `where hotplug scripts may be; may be repeated`, collectDirectory, [
-      DEFAULT_SCRIPT_DIRECTORY,
-    ])
+    .addOption(scriptsOption())
     .option("--script-path <path>", "the PATH that scripts get", DEFAULT_PATH)
     .option("--script-timeout <s>", "the same as --time hotplug=S", seconds)
     .addOption(
@@ -74,6 +77,8 @@ export function addDevd(
 function addGiveUp(program: Command, finish: (status: number) => void): void {
   program.command("give-up")
     .description("have the daemon of this domain try no more to undo a device")
+    .example("xdevd give-up vbd/7/51712", "the disk xvda of domain 7")
+    .example("xdevd give-up vif/7/0 --run-dir /tmp/run", "of a daemon with another run directory")
     .argument("<device>", "KIND/DOMID/DEVID, as the log names it (vbd/7/51712)", deviceName)
     .addOption(
       new Option("--run-dir <dir>", "the daemon's").default("/run/xdevd").argParser(absoluteFile),
@@ -81,15 +86,6 @@ function addGiveUp(program: Command, finish: (status: number) => void): void {
     .action(async (device: string, { runDir }: { runDir: string }) => {
       finish(await (await import("./give_up.ts")).giveUp(device, runDir));
     });
-}
-
-let collected = false;
-
-/** The first directory given replaces the default, further ones are added. */
-function collectDirectory(value: string, previous: string[]): string[] {
-  const before = collected ? previous : [];
-  collected = true;
-  return [...before, absoluteFile(value)];
 }
 
 /** `NAME=SECONDS`. */

@@ -11,7 +11,7 @@ import { printTo } from "../../platform/self.ts";
 import { printable } from "../../core/log/log.ts";
 import { nickname } from "../../core/xen/device_label.ts";
 import type { StoreClient } from "../../core/xenstore/client.ts";
-import { type DeviceOptions, printJson, say, withDevices } from "./session.ts";
+import { type ListOptions, printJson, say, withDevices } from "./session.ts";
 import { CodedError, ExitCode } from "../../core/messages/error.ts";
 import { statusOf } from "../../core/messages/table.ts";
 
@@ -85,7 +85,7 @@ const TABLES: Readonly<Record<string, Table>> = {
 export async function listKind(
   frontendKind: string,
   guests: readonly string[],
-  options: DeviceOptions,
+  options: ListOptions,
 ): Promise<number> {
   const { head, nodes, recorded, row } = own(TABLES, frontendKind)!;
   return await withDevices(options, async ({ store }) => {
@@ -121,7 +121,7 @@ export async function listKind(
 }
 
 /** All devices of some domains, or of all. */
-export async function listAll(guests: readonly string[], options: DeviceOptions): Promise<number> {
+export async function listAll(guests: readonly string[], options: ListOptions): Promise<number> {
   return await withDevices(options, async ({ store }) => {
     const domids = guests.length === 0
       ? await knownDomains(store)

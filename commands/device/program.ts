@@ -1,22 +1,83 @@
 /** The command line of `xdevd attach`, `block-attach` and their kin, after `xl`'s. */
-import { type Command, Option } from "../line/command.ts";
+import { type Command, type Example, Option } from "../line/command.ts";
 import type { BuiltIn } from "../../core/daemon/plugin/host.ts";
-import { DEFAULT_SCRIPT_DIRECTORY } from "../../core/hotplug/path_rules.ts";
 import { DEFAULT_PATH } from "../../core/hotplug/run_script.ts";
 import { LOG_LEVELS } from "../../core/log/log.ts";
 import { absoluteFile } from "../../platform/self.ts";
 import { WAIT_LEVELS } from "../../core/toolstack/await_device.ts";
 import type { Force } from "../../core/toolstack/remove.ts";
-import { seconds } from "../arguments.ts";
-import { type AttachOptions, type DetachOptions, type DeviceOptions, VIAS } from "./session.ts";
+import { jsonOption, scriptsOption, seconds } from "../arguments.ts";
+import { type AttachOptions, type DetachOptions, type ListOptions, VIAS } from "./session.ts";
 import { configOption, kindOption, pluginOption, pluginsOption } from "../plugin/options.ts";
 
-/** By the names of `xl`'s commands: what the device is called, in words, and how it is removed. */
-const FAMILIES = {
-  block: { device: "disk", words: "disk", force: "off" },
-  network: { device: "vif", words: "network interface", force: "auto" },
-  vtpm: { device: "vtpm", words: "virtual TPM", force: "auto" },
-} as const satisfies Record<string, { device: string; words: string; force: Force }>;
+/** A kind of devices that has commands of its own. */
+interface Family {
+  /** What the device is called. */
+  readonly device: string;
+  readonly words: string;
+  /** How it is removed. */
+  readonly force: Force;
+  readonly attach: readonly [Example, Example];
+  readonly detach: readonly [Example, Example];
+}
+
+/** By the names of `xl`'s commands. */
+const FAMILIES: Readonly<Record<string, Family>> = {
+  block: {
+    device: "disk",
+    words: "disk",
+    force: "off",
+    attach: [
+      [
+        "xdevd block-attach web vdev=xvdb,backend=storage,target=/dev/vg/web",
+        "a volume of the driver domain storage, as xvdb of the guest web",
+      ],
+      [
+        "xdevd block-attach 7 vdev=xvdc,access=ro,target=/images/tools.img --wait connected",
+        "an image here, which the guest may only read; wait until it uses it",
+      ],
+    ],
+    detach: [
+      ["xdevd block-detach web xvdb", "when the guest lets go of it"],
+      ["xdevd block-detach 7 51728 --force", "by its number, and without asking the guest"],
+    ],
+  },
+  network: {
+    device: "vif",
+    words: "network interface",
+    force: "auto",
+    attach: [
+      [
+        "xdevd network-attach web bridge=xenbr0 backend=net",
+        "on a bridge of the driver domain net",
+      ],
+      [
+        "xdevd network-attach 7 mac=00:16:3e:00:00:07 bridge=xenbr0 --json",
+        "with an address; print what was made",
+      ],
+    ],
+    detach: [
+      ["xdevd network-detach web 0", "the first one"],
+      ["xdevd network-detach web 00:16:3e:00:00:07", "by its address"],
+    ],
+  },
+  vtpm: {
+    device: "vtpm",
+    words: "virtual TPM",
+    force: "auto",
+    attach: [
+      ["xdevd vtpm-attach web backend=vtpm", "served by the domain vtpm"],
+      [
+        "xdevd vtpm-attach web backend=vtpm,uuid=01234567-89ab-cdef-0123-456789abcdef",
+        "one that was there before, by its UUID",
+      ],
+    ],
+    detach: [
+      ["xdevd vtpm-detach web 0", "the first one"],
+      ["xdevd vtpm-detach web 0 --timeout 5", "and wait for at most 5 s"],
+    ],
+  },
+};
 
 /** How long an attach may take, in seconds: the kernel's 10 and a script's 40 are well within. */
 const ATTACH_SECONDS = 60;
@@ -28,10 +89,15 @@ export function addDevices(
   builtIns: readonly BuiltIn[],
   finish: (status: number) => void,
 ): void {
-  const command = (usage: string, description: string) =>
-    withCommonOptions(program.command(usage).description(description), storeOption);
-  const attach = (usage: string, description: string) =>
-    withAttachOptions(command(usage, description));
+  const command = (usage: string, description: string, ...examples: readonly Example[]) => {
+    const made = program.command(usage).description(description);
+    for (const example of examples) made.example(...example);
+    return made.addOption(jsonOption()).addOption(storeOption());
+  };
+  const attach = (...args: Parameters<typeof command>) =>
+    withServingOptions(withAttachOptions(command(...args)));
+  const detach = (...args: Parameters<typeof command>) =>
+    withServingOptions(withDetachOptions(command(...args)));
   const runAttach = async (
     device: string,
     guest: string,
@@ -52,31 +118,56 @@ export function addDevices(
     const chosen = { ...options, force: options.force ? "on" as const : force };
     finish(await detach(device, guest, which, chosen, builtIns));
   };
-  for (const [name, { device, words, force }] of Object.entries(FAMILIES)) {
-    attach(`${name}-attach <domain> <spec...>`, `give a guest a ${words}`)
+  for (const [name, { device, words, force, ...examples }] of Object.entries(FAMILIES)) {
+    attach(`${name}-attach <domain> <spec...>`, `give a guest a ${words}`, ...examples.attach)
       .action((guest: string, texts: string[], options: AttachOptions) =>
         runAttach(device, guest, texts, options)
       );
-    withDetachOptions(command(`${name}-detach <domain> <device>`, `take a ${words} from a guest`))
+    detach(
+      `${name}-detach <domain> <device>`,
+      `take a ${words} from a guest`,
+      ...examples.detach,
+    )
       .action((guest: string, which: string, options: Given<DetachOptions>) =>
         runDetach(device, guest, which, options, force)
       );
-    command(`${name}-list <domain...>`, `list the ${words}s of guests, as xl does`)
-      .action(async (guests: string[], options: DeviceOptions) => {
+    command(
+      `${name}-list <domain...>`,
+      `list the ${words}s of guests, as xl does`,
+      [`xdevd ${name}-list web`, "those of the guest web"],
+      [`xdevd ${name}-list web 7 --json`, "those of two guests, for a program"],
+    )
+      .action(async (guests: string[], options: ListOptions) => {
         const { listKind } = await import("./list.ts");
         finish(await listKind(device === "disk" ? "vbd" : device, guests, options));
       });
   }
-  attach("attach <device> <domain> [spec...]", "give a guest a device of any kind")
+  attach(
+    "attach <device> <domain> [spec...]",
+    "give a guest a device of any kind",
+    ["xdevd attach p9 web path=/srv/share,security_model=none,tag=share", "a shared directory"],
+    ["xdevd attach disk web vdev=xvdb,target=/dev/vg/web -N", "only print what was understood"],
+  )
     .action(runAttach);
-  withDetachOptions(
-    command("detach <device> <domain> <devid>", "take a device of any kind from a guest"),
+  detach(
+    "detach <device> <domain> <devid>",
+    "take a device of any kind from a guest",
+    ["xdevd detach p9 web 0", "the first of its shared directories"],
+    ["xdevd detach disk web xvdb --timeout 30", "a disk; it may take half a minute"],
   )
     .action((device: string, guest: string, which: string, options: Given<DetachOptions>) =>
       runDetach(device, guest, which, options, "auto")
     );
-  command("list [domain...]", "list all devices of guests")
-    .action(async (guests: string[], options: DeviceOptions) => {
+  command(
+    "list [domain...]",
+    "list all devices of guests",
+    ["xdevd list", "those of all guests"],
+    [
+      "xdevd list web --json | jq -r '.[] | select(.state != \"connected\") | .name'",
+      "what of the guest web does not work",
+    ],
+  )
+    .action(async (guests: string[], options: ListOptions) => {
       finish(await (await import("./list.ts")).listAll(guests, options));
     });
 }
@@ -86,13 +177,9 @@ type Given<Options extends { force: unknown }> = Omit<Options, "force"> & {
   readonly force?: boolean;
 };
 
-let collected = false;
-
-/** What all commands for devices have. */
-export function withCommonOptions(command: Command, storeOption: () => Option): Command {
+/** What the commands have that do the backend's part, where that is this domain. */
+export function withServingOptions(command: Command): Command {
   return command
-    .option("--json", "for programs")
-    .addOption(storeOption())
     .addOption(
       new Option("--log-level <level>", "how much is told").choices(LOG_LEVELS).default("warning"),
     )
@@ -100,9 +187,7 @@ export function withCommonOptions(command: Command, storeOption: () => Option): 
       new Option("--run-dir <dir>", "the daemon's, if it is this domain's").default("/run/xdevd")
         .argParser(absoluteFile),
     )
-    .option("--scripts <dir>", "where hotplug scripts are; may be repeated", collectDirectory, [
-      DEFAULT_SCRIPT_DIRECTORY,
-    ])
+    .addOption(scriptsOption())
     .option("--script-path <path>", "the PATH that scripts get", DEFAULT_PATH)
     .addOption(pluginsOption()).addOption(pluginOption()).addOption(kindOption())
     .addOption(configOption());
@@ -133,11 +218,4 @@ function withDetachOptions(command: Command): Command {
       "how long it may take, in seconds (default: 10 for the guest, 10 for the driver domain)",
       seconds,
     );
-}
-
-/** The first directory given replaces the default, further ones are added. */
-function collectDirectory(value: string, previous: string[]): string[] {
-  const before = collected ? previous : [];
-  collected = true;
-  return [...before, absoluteFile(value)];
 }

@@ -22,10 +22,10 @@ export interface DeviceSession extends Connected {
 
 /** Connects, works, disconnects. @throws CodedError where this domain may not */
 export async function withDevices<T>(
-  options: DeviceOptions,
+  options: ListOptions & { readonly logLevel?: LogLevel },
   work: (session: DeviceSession) => Promise<T>,
 ): Promise<T> {
-  logToStderr(options.logLevel);
+  logToStderr(options.logLevel ?? "warning");
   const connected = await connectStore(options.store);
   try {
     const text = await absentOrHidden(connected.store.readText("domid"));
@@ -86,14 +86,18 @@ export const VIAS = ["stock", "request", "auto"] as const;
 /** One of {@link VIAS}. */
 type Via = typeof VIAS[number];
 
-export interface DeviceOptions extends PluginOptions {
+/** What all commands for devices have. */
+export interface ListOptions {
   readonly store?: string;
+  readonly json?: boolean;
+}
+
+export interface DeviceOptions extends ListOptions, PluginOptions {
   /** The daemon's, where the backend is in this domain. */
   readonly runDir: string;
   readonly scripts: readonly string[];
   readonly scriptPath: string;
   readonly logLevel: LogLevel;
-  readonly json?: boolean;
 }
 
 /** `attach` and its kin. */

@@ -13,6 +13,14 @@ export function addInstall(program: Command, finish: (status: number) => void): 
       .argParser(absoluteFile).makeOptionMandatory();
   program.command("install")
     .description("lay this program out in a system: binary, links, service, configuration")
+    .example(
+      "xdevd install --root / --service systemd --links",
+      "on this machine, with the unit and the xenstore tools",
+    )
+    .example(
+      "xdevd install --root /mnt --binary xdevd-linux-arm64 --service openrc",
+      "into a system that is mounted there, for another kind of machine",
+    )
     .addOption(root())
     .option("--links", "the xenstore tools, as links to the program")
     .addOption(
@@ -33,6 +41,8 @@ export function addInstall(program: Command, finish: (status: number) => void): 
     });
   program.command("uninstall")
     .description("remove what `install` has laid out, and nothing else")
+    .example("xdevd uninstall --root /", "from this machine")
+    .example("xdevd uninstall --root /mnt", "from a system that is mounted there")
     .addOption(root())
     .action(async (options: { root: string }) => {
       const { uninstall } = await import("./install.ts");

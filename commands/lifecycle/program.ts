@@ -6,6 +6,8 @@ import { DIAGRAM_FORMATS, type DiagramFormat } from "./formats.ts";
 export function addLifecycle(program: Command): void {
   program.command("lifecycle")
     .description("print the diagram of a device's life, from the table that drives it")
+    .example("xdevd lifecycle", "as text, for Mermaid")
+    .example("xdevd lifecycle --format dot", "as text, for Graphviz")
     .addOption(
       new Option("--format <format>", "what it is printed as").choices(DIAGRAM_FORMATS)
         .default("mermaid"),
@@ -20,6 +22,8 @@ export function addLifecycle(program: Command): void {
 export function addDemo(program: Command, finish: (status: number) => void): void {
   program.command("demo")
     .description("a disk for a guest, from attach to detach, on a simulated machine")
+    .example("xdevd demo", "needs neither Xen nor root, and takes about a second")
+    .example("xdevd demo --real", "with Debian's store and script, and a loop device")
     .option("--real", "on Debian's xenstored and block script (root, from the source tree)")
     .action(async (options: { real?: boolean }) => {
       const { demo } = await import("../../simulation/demo/demo.ts");

@@ -1,16 +1,17 @@
 /** A command line: commands, each with options and arguments, told as data and then taken apart. */
+import type { CommandData, Example } from "./data.ts";
 import { helpText } from "./help.ts";
 import { Argument, InvalidArgumentError, Option, type Parser } from "./option.ts";
 import { didYouMean } from "./similar.ts";
 
-export { InvalidArgumentError, Option };
+export { type Example, InvalidArgumentError, Option };
 
 /** The command line ends here; what there was to say of it has been said. */
 export class LineEnded extends Error {
-  /** 0: it asked for help or the version; 1: it was wrong. */
+  /** 0: it asked for help or the version; 1: it was wrong, and the message says in what. */
   readonly status: 0 | 1;
-  constructor(status: 0 | 1) {
-    super("the command line has ended");
+  constructor(status: 0 | 1, message = "the command line has ended") {
+    super(message);
     this.status = status;
   }
 }
@@ -27,6 +28,9 @@ type Action = (...args: any[]) => void | Promise<void>;
 
 /** Where options are, in what an action gets. */
 type Values = Record<string, unknown>;
+
+/** Where commands are listed that are in no group. */
+const NO_GROUP = "Commands:";
 
 /** Opens each complaint. */
 const PROGRAM = "xdevd";
@@ -47,6 +51,9 @@ export class Command {
   #description = "";
   #version: string | undefined;
   #more = "";
+  #group = "";
+  #subgroup = "";
+  readonly #examples: Example[] = [];
   #action: Action | undefined;
 
   constructor(name: string, output: Output, parent: Command | null = null, isHidden = false) {
@@ -73,10 +80,23 @@ export class Command {
     return this;
   }
 
+  /** The heading below which the help lists commands that are added from now on: `The store:`. */
+  commandsGroup(heading: string): this {
+    this.#subgroup = heading;
+    return this;
+  }
+
+  /** What can be typed as it is, and what it does: the help of each command has two, or more. */
+  example(line: string, does: string): this {
+    this.#examples.push([line, does]);
+    return this;
+  }
+
   /** @param usage its name, and its arguments behind that: `name <one> [more...]` */
   command(usage: string, { hidden = false } = {}): Command {
     const [name = "", ...args] = usage.split(" ");
     const command = new Command(name, this.#output, this, hidden);
+    command.#group = this.#subgroup;
     for (const arg of args) command.argument(arg);
     this.#commands.push(command);
     return command;
@@ -115,16 +135,24 @@ export class Command {
    * @throws LineEnded when there is nothing to run: help, the version, or a complaint was printed
    */
   async parse(args: readonly string[]): Promise<void> {
-    await this.#run([], args);
+    await this.resolve(args)();
   }
 
-  /** @param operands what came before an option that this command does not know */
-  async #run(before: readonly string[], args: readonly string[]): Promise<void> {
+  /**
+   * What the command line says, to be run. Options given stay with the commands: once is enough.
+   * @throws LineEnded as {@link parse}
+   */
+  resolve(args: readonly string[]): () => void | Promise<void> {
+    return this.#resolve([], args);
+  }
+
+  /** @param before what came before an option that this command does not know */
+  #resolve(before: readonly string[], args: readonly string[]): () => void | Promise<void> {
     const taken = this.#takeOptions(args);
     const operands = [...before, ...taken.operands];
     const [first, ...rest] = operands;
     const sub = this.#commands.find((command) => command.#name === first);
-    if (sub !== undefined) return await sub.#run(rest, taken.unknown);
+    if (sub !== undefined) return sub.#resolve(rest, taken.unknown);
     if (this.#commands.length > 0 && first === "help") this.#helpOf(rest[0]);
     if (this.#commands.length > 0 && operands.length + taken.unknown.length === 0) {
       this.#help(2);
@@ -141,7 +169,8 @@ export class Command {
     }
     const [unknown] = taken.unknown;
     if (unknown !== undefined) this.#unknownOption(unknown);
-    await this.#action?.(...this.#argumentsOf(operands), this.#values);
+    const values = this.#argumentsOf(operands);
+    return () => this.#action?.(...values, this.#values);
   }
 
   /** Takes the options that it knows, wherever they stand; all from the first that it does not is `unknown`. */
@@ -249,7 +278,7 @@ export class Command {
 
   #complain(problem: string): never {
     this.#output.print(2, `${PROGRAM}: ${problem}\n(--help tells more)\n`);
-    throw new LineEnded(1);
+    throw new LineEnded(1, problem);
   }
 
   #shown(): Command[] {
@@ -266,22 +295,16 @@ export class Command {
       .#help(this.#commands.some((command) => command.#name === name) ? 1 : 2);
   }
 
-  /** Prints it: asked for, or in the place of a complaint. */
-  #help(stream: 1 | 2): never {
-    const { print, width } = this.#output;
+  /** All that there is to know of it. */
+  get data(): CommandData {
     let name = this.#name;
     for (let at = this.#parent; at !== null; at = at.#parent) name = `${at.#name} ${name}`;
-    const commands = this.#shown().map((command) =>
-      [
-        [
-          command.#name,
-          ...(command.#options.length > 0 ? ["[options]"] : []),
-          ...command.#args.map(({ term }) => term),
-        ].join(" "),
-        command.#description,
-      ] as const
-    );
-    const text = helpText({
+    const groups = new Map<string, CommandData[]>();
+    for (const command of this.#shown()) {
+      const heading = command.#group || NO_GROUP;
+      groups.set(heading, [...groups.get(heading) ?? [], command.data]);
+    }
+    return {
       name,
       usage: [
         "[options]",
@@ -289,14 +312,18 @@ export class Command {
         ...this.#args.map(({ term }) => term),
       ].join(" "),
       description: this.#description,
+      more: this.#more,
       args: this.#args,
       options: this.#shownOptions(),
-      commands: commands.length === 0
-        ? []
-        : [...commands, ["help [command]", "display help for command"]],
-      more: this.#more,
-    }, width(stream));
-    print(stream, text);
-    throw new LineEnded(stream === 1 ? 0 : 1);
+      examples: this.#examples,
+      groups: [...groups],
+    };
+  }
+
+  /** Prints it: asked for, or in the place of a complaint. */
+  #help(stream: 1 | 2): never {
+    const { print, width } = this.#output;
+    print(stream, helpText(this.data, this.#subgroup || NO_GROUP, width(stream)));
+    throw stream === 1 ? new LineEnded(0) : new LineEnded(1, "expected a command");
   }
 }

@@ -1,35 +1,30 @@
 /** The text of `--help`. Pure. */
-import type { Argument, Option } from "./option.ts";
-
-/** What a command's help is made of. */
-export interface HelpParts {
-  /** With the names of the commands that it is one of. */
-  readonly name: string;
-  /** What may follow the name. */
-  readonly usage: string;
-  readonly description: string;
-  readonly args: readonly Argument[];
-  /** Those that are shown. */
-  readonly options: readonly Option[];
-  /** How each is used, and what it does. */
-  readonly commands: readonly (readonly [term: string, description: string])[];
-  /** What comes behind it all. */
-  readonly more: string;
-}
+import type { CommandData, Example } from "./data.ts";
+import type { Option } from "./option.ts";
 
 /** A column that is narrower is not wrapped, in characters. */
 const WRAP_MIN = 40;
 const INDENT = 2;
 const GAP = 2;
 
-/** @param width of the terminal, in characters */
-export function helpText(parts: HelpParts, width: number): string {
-  const { name, usage, description, args, options, commands, more } = parts;
+/** How the help of a command that has others is asked for. */
+const HELP_ROW = ["help [command]", "display help for command"] as const;
+
+/**
+ * @param last heading below which the row for `help` is, where there are commands
+ * @param width of the terminal, in characters
+ */
+export function helpText(command: CommandData, last: string, width: number): string {
+  const { name, usage, description, args, options, groups, examples, more } = command;
   const described = args.some((arg) => arg.description !== "") ? args : [];
-  const sections: [title: string, rows: (readonly [string, string])[]][] = [
+  const commands = new Map<string, (readonly [string, string])[]>(
+    groups.map(([heading, commands]) => [heading, commands.map(commandRow)]),
+  );
+  if (groups.length > 0) commands.set(last, [...commands.get(last) ?? [], HELP_ROW]);
+  const sections: [title: string, rows: readonly (readonly [string, string])[]][] = [
     ["Arguments:", described.map((arg) => [arg.name, arg.description])],
     ["Options:", options.map((option) => [option.flags, optionText(option)])],
-    ["Commands:", [...commands]],
+    ...commands,
   ];
   const terms = sections.flatMap(([, rows]) => rows.map(([term]) => term.length));
   const column = Math.max(0, ...terms);
@@ -39,7 +34,21 @@ export function helpText(parts: HelpParts, width: number): string {
     if (rows.length === 0) continue;
     lines.push(title, ...rows.map(([term, text]) => row(term, text, column, width)), "");
   }
-  return `${lines.join("\n")}${more === "" ? "" : `${more}\n`}`;
+  if (examples.length > 0) {
+    lines.push("Examples:", ...examples.flatMap((example) => exampleLines(example, width)), "");
+  }
+  return `${lines.join("\n")}${more === "" ? "" : `\n${more}\n`}`;
+}
+
+function commandRow({ name, args, description }: CommandData): [string, string] {
+  return [[name.split(" ").at(-1), ...args.map(({ term }) => term)].join(" "), description];
+}
+
+/** The line, and below it what it does. */
+function exampleLines([line, does]: Example, width: number): string[] {
+  const left = " ".repeat(2 * INDENT);
+  const text = wrapped(does, width - left.length).replaceAll("\n", `\n${left}`);
+  return [" ".repeat(INDENT) + line, left + text];
 }
 
 function optionText(option: Option): string {

@@ -2,7 +2,7 @@
 import { type Command, InvalidArgumentError, Option } from "../line/command.ts";
 import type { BuiltIn } from "../../core/daemon/plugin/host.ts";
 import { absoluteFile } from "../../platform/self.ts";
-import { secondsUpTo } from "../arguments.ts";
+import { jsonOption, secondsUpTo } from "../arguments.ts";
 import type { CheckOptions } from "./check.ts";
 import { configOption, kindOption, pluginOption, pluginsOption } from "./options.ts";
 import type { PluginOptions } from "./set.ts";
@@ -22,25 +22,36 @@ export function addPlugin(
   builtIns: readonly BuiltIn[],
   finish: (status: number) => void,
 ): void {
-  const plugin = program.command("plugin").description("tools for plugins and their authors");
+  const plugin = program.command("plugin").description("tools for plugins and their authors")
+    .example("xdevd plugin list", "which plugin serves which kind")
+    .example("xdevd plugin new my-disks", "write one to start from");
   const sub = (usage: string, description: string) =>
     plugin.command(usage).description(description);
   const choosing = (usage: string, description: string) =>
     sub(usage, description).addOption(pluginsOption()).addOption(pluginOption())
       .addOption(kindOption()).addOption(configOption());
   choosing("list", "the plugins that the daemon would find, and which serves what")
-    .option("--json", "for programs")
+    .example("xdevd plugin list", "which plugin serves which kind")
+    .example("xdevd plugin list --json | jq -r '.plugins[].name'", "their names, for a program")
+    .addOption(jsonOption())
     .action(async (options: PluginOptions & { json?: boolean }) => {
       const { listPlugins } = await import("./list.ts");
       finish(await listPlugins(options, builtIns));
     });
   choosing("info <plugin>", "what a plugin (a name or a file) says of itself; runs nothing of it")
-    .option("--json", "for programs")
+    .example("xdevd plugin info vbd", "one that is built in")
+    .example("xdevd plugin info ./my-disks.mjs", "a file, before it is trusted")
+    .addOption(jsonOption())
     .action(async (name: string, options: PluginOptions & { json?: boolean }) => {
       const { showPlugin } = await import("./list.ts");
       finish(await showPlugin(name, options, builtIns));
     });
   choosing("check <plugin>", "run the conformance suite on a plugin (a name or a file)")
+    .example("xdevd plugin check ./my-disks.mjs", "try all rules on it")
+    .example(
+      "xdevd plugin check ./my-disks.mjs --only idempotent --time-limit 20",
+      "one rule, with more time for each call",
+    )
     .option("--only <rule>", "this rule only; may be repeated", (rule, before: string[] = []) => [
       ...before,
       rule,
@@ -52,7 +63,7 @@ export function addPlugin(
       secondsUpTo(3600),
     )
     .option("--host-network", "with the machine's network rather than one of its own")
-    .option("--json", "for programs")
+    .addOption(jsonOption())
     .action(async (name: string, options: CheckOptions) => {
       const { checkPlugin } = await import("./check.ts");
       finish(await checkPlugin(name, options, builtIns));
@@ -63,6 +74,11 @@ export function addPlugin(
       finish(await runRules(order, builtIns));
     });
   sub("new <name>", "write a plugin to start from")
+    .example("xdevd plugin new my-disks", "a module that serves the kind my-disks")
+    .example(
+      "xdevd plugin new my-disks --carrier process --kind vbd --dir plugins",
+      "a program in Python, for disks",
+    )
     .addOption(
       new Option(
         "--carrier <carrier>",
@@ -82,6 +98,14 @@ export function addPlugin(
       },
     );
   sub("bundle <file>", "make one file of a module and all it imports")
+    .example(
+      "xdevd plugin bundle my-disks.mjs -o build/my-disks.mjs",
+      "a module with all it imports",
+    )
+    .example(
+      "xdevd-full plugin bundle my-disks.ts -o build/my-disks.mjs",
+      "of TypeScript, by the full binary",
+    )
     .requiredOption("-o, --output <file>", "the file to write", absoluteFile)
     .action(async (file: string, { output }: { output: string }) => {
       const { bundlePlugin } = await import("./bundle.ts");

@@ -1,9 +1,9 @@
 /** The command line of `xdevd request`. */
-import type { Command, Option } from "../line/command.ts";
+import type { Command, Example, Option } from "../line/command.ts";
 import type { BuiltIn } from "../../core/daemon/plugin/host.ts";
-import { seconds } from "../arguments.ts";
-import { withCommonOptions } from "../device/program.ts";
-import type { DeviceOptions } from "../device/session.ts";
+import { jsonOption, seconds } from "../arguments.ts";
+import { withServingOptions } from "../device/program.ts";
+import type { ListOptions } from "../device/session.ts";
 import type { RequestCommandOptions, RequestDetachOptions } from "./request.ts";
 
 /** How long an attach may take, in seconds (spec of the protocol, "attach"). */
@@ -19,18 +19,37 @@ export function addRequests(
   const request = program.command("request")
     .description(
       "devices that driver domains make themselves, when asked (docs/request-protocol.md)",
+    )
+    .example("xdevd request setup storage", "once for each start of the driver domain storage")
+    .example(
+      "xdevd request attach disk web vdev=xvdb,backend=storage,target=/dev/vg/web",
+      "ask it for a disk",
     );
-  const command = (usage: string, description: string) =>
-    withCommonOptions(request.command(usage).description(description), storeOption);
-  const waiting = (usage: string, description: string) =>
-    command(usage, description)
-      .option("--timeout <s>", "how long it may take, in seconds", seconds, ATTACH_SECONDS);
+  const command = (usage: string, description: string, ...examples: readonly Example[]) => {
+    const made = request.command(usage).description(description);
+    for (const example of examples) made.example(...example);
+    return made.addOption(jsonOption()).addOption(storeOption());
+  };
+  const waiting = (...args: Parameters<typeof command>) =>
+    withServingOptions(
+      command(...args)
+        .option("--timeout <s>", "how long it may take, in seconds", seconds, ATTACH_SECONDS),
+    );
   const actions = () => import("./request.ts");
-  command("setup <domain>", "grant a driver domain what it needs to take requests")
-    .action(async (domain: string, options: DeviceOptions) =>
+  command("setup <domain>", "grant a driver domain what it needs to take requests", [
+    "xdevd request setup storage",
+    "once for each start of the driver domain storage",
+  ], ["xdevd request setup 3", "by its domid; done again, it changes nothing"])
+    .action(async (domain: string, options: ListOptions) =>
       finish(await (await actions()).setUp(domain, options))
     );
-  waiting("attach <device> <domain> <spec...>", "ask for a device, and wait for it")
+  waiting("attach <device> <domain> <spec...>", "ask for a device, and wait for it", [
+    "xdevd request attach disk web vdev=xvdb,backend=storage,target=/dev/vg/web",
+    "a volume of the driver domain storage",
+  ], [
+    "xdevd request attach vif web bridge=xenbr0 backend=net --hold",
+    "an interface that `release` connects",
+  ])
     .option("--hold", "have it prepared, but not connected, until `release` (for a migration)")
     .action(async (
       device: string,
@@ -39,12 +58,17 @@ export function addRequests(
       options: RequestCommandOptions,
     ) => finish(await (await actions()).attachRequest(device, guest, texts, options, builtIns)));
   for (
-    const [what, words] of [
-      ["wait", "wait for a device that was asked for"],
-      ["release", "let a device be connected that is held, and wait for it"],
+    const [what, words, when] of [
+      ["wait", "wait for a device that was asked for", "when another command was interrupted"],
+      ["release", "let a device be connected that is held, and wait for it", "after a migration"],
     ] as const
   ) {
-    waiting(`${what} <device> <domain> <devid>`, words)
+    waiting(
+      `${what} <device> <domain> <devid>`,
+      words,
+      [`xdevd request ${what} disk web xvdb`, when],
+      [`xdevd request ${what} vif web 0 --timeout 10`, "for at most 10 s"],
+    )
       .action(async (
         device: string,
         guest: string,
@@ -61,7 +85,12 @@ export function addRequests(
         )
       );
   }
-  command("detach <device> <domain> <devid>", "give a device back")
+  withServingOptions(command(
+    "detach <device> <domain> <devid>",
+    "give a device back",
+    ["xdevd request detach disk web xvdb", "when the guest lets go of it"],
+    ["xdevd request detach vif web 0 --force", "without asking the guest"],
+  ))
     .option("--force", "do not wait for the guest to let go")
     .option(
       "--timeout <s>",
@@ -76,8 +105,11 @@ export function addRequests(
     ) =>
       finish(await (await actions()).detachRequest({ device, guest, which }, options, builtIns))
     );
-  command("list [domain]", "list the requests to a driver domain, or to all")
-    .action(async (domain: string | undefined, options: DeviceOptions) =>
+  command("list [domain]", "list the requests to a driver domain, or to all", [
+    "xdevd request list",
+    "all of them, and what the driver domains say",
+  ], ["xdevd request list storage --json", "those to the driver domain storage, for a program"])
+    .action(async (domain: string | undefined, options: ListOptions) =>
       finish(await (await actions()).listRequested(domain, options))
     );
 }

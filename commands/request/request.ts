@@ -25,6 +25,7 @@ import {
   type DeviceOptions,
   type DeviceSession,
   LAST_PATIENCE_MS,
+  type ListOptions,
   printJson,
   say,
   timeLimit,
@@ -142,7 +143,7 @@ async function withRequest(
 }
 
 /** `xdevd request setup`. */
-export async function setUp(domain: string, options: DeviceOptions): Promise<number> {
+export async function setUp(domain: string, options: ListOptions): Promise<number> {
   return await withDevices(options, async ({ store }) => {
     await setUpRequests(store, await resolveDomain(store, domain));
     return ExitCode.Success;
@@ -152,7 +153,7 @@ export async function setUp(domain: string, options: DeviceOptions): Promise<num
 /** `xdevd request list`. */
 export async function listRequested(
   domain: string | undefined,
-  options: DeviceOptions,
+  options: ListOptions,
 ): Promise<number> {
   return await withDevices(options, async ({ store }) => {
     const backend = domain === undefined ? undefined : await resolveDomain(store, domain);

@@ -8,6 +8,11 @@ import type { XenstoredOptions } from "./xenstored.ts";
 export function addXenstored(program: Command, finish: (status: number) => void): void {
   program.command("xenstored")
     .description("a xenstore server for tests and development")
+    .example(
+      "xdevd xenstored --dir /tmp/store --domain 1 --domain 7",
+      "with domains 1 and 7; /tmp/store/socket is domain 0's",
+    )
+    .example("xdevd xenstored --dir /tmp/store", "`xdevd store introduce` adds domains later")
     .addOption(
       new Option("--dir <dir>", "where its sockets are made").default("/run/xenstored")
         .argParser(absoluteFile),

@@ -54,5 +54,5 @@ export function isHolding(entry: JournalEntry | undefined): boolean {
 export function waitsFor(
   holders: readonly { kind: string; frontendDomid: number; devid: number }[],
 ): string[] {
-  return holders.map((id) => deviceName({ ...id, backendDomid: 0 }));
+  return holders.map(deviceName);
 }

@@ -62,7 +62,9 @@ export function frontendPath(id: DeviceId, frontendKind: string): string {
 }
 
 /** Name for people and for logs: `vbd/7/51712`. */
-export function deviceName(id: DeviceId): string {
+export function deviceName(
+  id: Pick<DeviceId, "kind" | "frontendDomid" | "devid">,
+): string {
   return `${id.kind}/${id.frontendDomid}/${id.devid}`;
 }
 

@@ -63,7 +63,7 @@ export function nickname({ kind, frontendDomid, devid }: Named): string | null {
  * @param guest the guest's name, if it is known
  */
 export function deviceLabel(id: Named, guest?: string): string {
-  const name = deviceName(id as DeviceId);
+  const name = deviceName(id);
   const nick = nickname(id);
   const device = nick === null ? name : `${nick} (${name})`;
   return guest === undefined ? device : `${shownName(guest)}: ${device}`;

@@ -36,7 +36,7 @@ describe("usage", () => {
       stdout: `${manifest.version}\n`,
     });
     const all = (await runProgram(["--help"])).stdout;
-    expect(all).toMatch(/Commands:\n {2}devd /);
+    expect(all).toMatch(/In a driver domain:\n {2}devd /);
     expect(all).toContain("--version --json");
     const manual = readFileSync(join(import.meta.dir, "../../packaging/xdevd.8"), "utf8");
     const commands = [...all.matchAll(/^ {2}([a-z][a-z-]*)(?= [[<]| {2})/gm)].map(([, name]) =>

@@ -29,6 +29,7 @@ function define(program: any, make: any, refuse: (text: string) => Error, ran: u
     return Number(text);
   };
   const collect = (text: string, before: string[] = []) => [...before, text];
+  program.commandsGroup("Serving:");
   program.command("serve").description(
     "serve the devices of this driver domain, and do so for ever",
   )
@@ -50,6 +51,7 @@ function define(program: any, make: any, refuse: (text: string) => Error, ran: u
   program.command("attach <device> <domain> [spec...]").description("give a guest a device")
     .option("--dir <dir>", "may be repeated", collect)
     .action(action("attach", 3));
+  program.commandsGroup("The store:");
   const store = program.command("store").description("look at the store");
   store.command("read <path...>").description("print values").action(action("read", 1));
   store.command("ls [path]").description("print all").option("-p, --permissions", "with those")
@@ -81,9 +83,19 @@ async function ours(args: readonly string[]): Promise<Outcome> {
   return outcome;
 }
 
+function argumentTerm(argument: commander.Argument): string {
+  const name = argument.variadic ? `${argument.name()}...` : argument.name();
+  return argument.required ? `<${name}>` : `[${name}]`;
+}
+
 async function theirs(args: readonly string[]): Promise<Outcome> {
   const outcome: Outcome = { out: "", err: "", status: 0, ran: [] };
   const program = new commander.Command("xdevd").description("What it is").version("1.2.3")
+    .configureHelp({
+      // Ours does not say of each command that it has options: all have.
+      subcommandTerm: (command) =>
+        [command.name(), ...command.registeredArguments.map(argumentTerm)].join(" "),
+    })
     .exitOverride().showHelpAfterError("(--help tells more)").configureOutput({
       outputError: (text, write) =>
         write(text.replace(/^error:/, "xdevd:").replace(/^xdevd: command-argument /, "xdevd: ")),
@@ -93,6 +105,7 @@ async function theirs(args: readonly string[]): Promise<Outcome> {
       getErrHelpWidth: () => WIDTH,
     });
   define(program, commander, (text) => new commander.InvalidArgumentError(text), outcome.ran);
+  program.helpCommand(true);
   try {
     await program.parseAsync([...args], { from: "user" });
   } catch (error) {
