@@ -43,7 +43,10 @@ export function scriptsOption(): Option {
     ]).default(standard, DEFAULT_SCRIPT_DIRECTORY);
 }
 
-/** `--json`, of each command that has a result for programs. */
-export function jsonOption(): Option {
-  return new Option("--json", "print JSON, also of a failure (docs/schemas)");
+/**
+ * `--json`, of each command that has a result for programs.
+ * @param schema the file in docs/schemas that says what a result is, without `.json`
+ */
+export function jsonOption(schema: string): Option {
+  return new Option("--json", `print JSON, also of a failure (docs/schemas/${schema}.json)`);
 }

@@ -5,8 +5,9 @@ import { printable } from "../core/log/log.ts";
 import { absoluteFile, OutputClosed, printTo } from "../platform/self.ts";
 import { terminalWidth } from "../platform/io/terminal.ts";
 import { VERSION } from "../core/version.ts";
-import { ExitCode, lineOf, problemOf } from "../core/messages/error.ts";
+import { CodedError, ExitCode, lineOf, problemOf } from "../core/messages/error.ts";
 import { addCommands } from "./commands.ts";
+import { asksForJson, errorJson, printJson } from "./json_output.ts";
 import { errorPrefix } from "./devd/log_output.ts";
 
 /** Width of help where there is no terminal that tells its own. */
@@ -31,11 +32,13 @@ export async function runProgram(
     await program.parse(args);
     return status;
   } catch (error) {
-    if (error instanceof LineEnded) {
-      return error.status === 0 ? ExitCode.Success : ExitCode.Usage;
-    }
     if (error instanceof OutputClosed) return OutputClosed.status;
-    const problem = problemOf(error);
+    if (error instanceof LineEnded && error.status === 0) return ExitCode.Success;
+    const problem = error instanceof LineEnded
+      ? problemOf(new CodedError("usage", error.message))
+      : problemOf(error);
+    if (asksForJson(args)) printJson({ error: errorJson(problem) });
+    if (error instanceof LineEnded) return problem.status;
     const prefix = errorPrefix();
     printTo(2, `${prefix}xdevd: ${printable(lineOf(problem))}\n`);
     for (const line of problem.details) printTo(2, `${prefix}  ${printable(line)}\n`);

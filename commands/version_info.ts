@@ -1,7 +1,8 @@
 /** `xdevd --version --json`. */
 import type { BuiltIn } from "../core/daemon/plugin/host.ts";
 import { BUILD } from "../core/build_info.ts";
-import { machineName, printTo, runtimeVersion } from "../platform/self.ts";
+import { printJson } from "./json_output.ts";
+import { machineName, runtimeVersion } from "../platform/self.ts";
 import { VERSION } from "../core/version.ts";
 
 /** Prints the version as JSON, with all that was built in. */
@@ -21,6 +22,6 @@ export function printVersion(builtIns: readonly BuiltIn[]): number {
     runtime: runtimeVersion(),
     plugins,
   };
-  printTo(1, `${JSON.stringify(info, null, 2)}\n`);
+  printJson(info);
   return 0;
 }

@@ -15,18 +15,19 @@ import { type CreationPlan, creationSteps } from "../../core/toolstack/nodes/pla
 import { formatPermission } from "../../core/xenstore/permissions.ts";
 import { DeadlineError } from "../../core/xenstore/errors.ts";
 import { type TimeLimit, wholeSeconds } from "../../core/toolstack/time_limit.ts";
+import { printJson } from "../json_output.ts";
+import { type DeviceReference, resultOf } from "./device_result.ts";
 import { describe, guestDomid, specContext } from "./describe.ts";
 import { deviceNamed } from "./kinds.ts";
 import {
   type AttachOptions,
   type DeviceSession,
-  printJson,
   say,
   timeLimit,
   untilTerminated,
   withDevices,
 } from "./session.ts";
-import { printServed, requestDevice } from "../request/request.ts";
+import { requestDevice, servedResult } from "../request/request.ts";
 import { whileServing } from "./serving.ts";
 import { CodedError, ExitCode } from "../../core/messages/error.ts";
 
@@ -59,18 +60,18 @@ export async function attach(
     const wanted = await describe(device, texts, context, options, builtIns);
     for (const warning of wanted.warnings) say(warning);
     if (options.dryRun) {
-      printPlan(wanted.plan(wanted.devid ?? 0));
+      printPlan(device, wanted.plan(wanted.devid ?? 0), options);
       return ExitCode.Success;
     }
     if (await goesByRequest(session, wanted, options)) {
       const { timeout, wait, json } = options;
       const how = { timeout, wait, undo: true };
       const served = await requestDevice(session, frontendDomid, wanted, how);
-      if (json) printServed(served, wanted.frontendKind);
+      if (json) printJson(await servedResult(session.store, served));
       return ExitCode.Success;
     }
     const plan = await new Attach(session, wanted, options, builtIns).run(frontendDomid);
-    if (options.json) report(plan);
+    if (options.json) printJson(await resultOf(session.store, referenceOf(plan), plan.id));
     return ExitCode.Success;
   });
 }
@@ -86,7 +87,7 @@ async function goesByRequest(
   return await requestDaemon(store, backendDomid) !== undefined;
 }
 
-/** Prints what `xl -N` prints, if it prints anything. @throws SpecError */
+/** Prints what `xl -N` prints, or that as JSON, if it prints anything. @throws SpecError */
 function dryRun(
   named: NonNullable<ReturnType<typeof deviceNamed>>,
   texts: readonly string[],
@@ -94,7 +95,11 @@ function dryRun(
 ): "done" | null {
   const text = named.dryRun(texts);
   if (!options.dryRun || text === null) return null;
-  printTo(1, text);
+  if (options.json) {
+    // `disk: {…}`
+    const json = text.slice(text.indexOf(":") + 1);
+    printJson({ device: named.device, specification: JSON.parse(json) });
+  } else printTo(1, text);
   return "done";
 }
 
@@ -217,7 +222,17 @@ class Attach {
   }
 }
 
-function printPlan(plan: CreationPlan): void {
+function printPlan(device: string, plan: CreationPlan, { json }: AttachOptions): void {
+  if (json) {
+    const nodes: Record<string, { path: string; value: string | null; permissions: string[] }> = {};
+    for (const step of creationSteps(plan)) {
+      if (step.type === "remove") continue;
+      const node = nodes[step.path] ??= { path: step.path, value: null, permissions: [] };
+      if (step.type === "write") node.value = step.value;
+      if (step.type === "permit") node.permissions = step.permissions.map(formatPermission);
+    }
+    return printJson({ device, nodes: Object.values(nodes) });
+  }
   for (const step of creationSteps(plan)) {
     const text = step.type === "write"
       ? `write ${step.path} = ${JSON.stringify(step.value)}`
@@ -228,14 +243,12 @@ function printPlan(plan: CreationPlan): void {
   }
 }
 
-function report({ id, record, frontendKind, backend, frontend }: CreationPlan): void {
-  printJson({
-    kind: id?.kind ?? null,
+function referenceOf({ id, record, frontendKind }: CreationPlan): DeviceReference {
+  // `/libxl/DOMID/device/KIND/DEVID`
+  const path = record.path.split("/");
+  return {
     frontendKind,
-    backendDomid: id?.backendDomid ?? null,
-    frontendDomid: id?.frontendDomid ?? Number(record.path.split("/")[2]),
-    devid: id?.devid ?? Number(record.path.split("/").at(-1)),
-    backend: backend?.path ?? null,
-    frontend: frontend?.path ?? null,
-  });
+    frontendDomid: id?.frontendDomid ?? Number(path[2]),
+    devid: id?.devid ?? Number(path.at(-1)),
+  };
 }

@@ -7,11 +7,12 @@ import { listDevices, readDevice } from "../../core/toolstack/list_devices.ts";
 import { detachByRequest } from "../../core/requests/toolstack/request.ts";
 import { DEFAULT_REMOVAL_WAITS, removeDevice } from "../../core/toolstack/remove.ts";
 import { quoted } from "../../core/log/quoted.ts";
+import { printJson } from "../json_output.ts";
+import { deviceResult } from "./device_result.ts";
 import { devidOf, frontendKindNamed } from "./kinds.ts";
 import {
   type DetachOptions,
   type DeviceSession,
-  printJson,
   timeLimit,
   untilTerminated,
   withDevices,
@@ -41,6 +42,7 @@ export async function detach(
     if (found === undefined) {
       throw await missing(session, frontendDomid, frontendKind, which);
     }
+    const before = options.json ? await deviceResult(store, found, "closed") : null;
     const { timeout } = options;
     const limit = timeout === undefined ? undefined : timeLimit(timeout);
     const patienceMs = limit?.left() ?? DEFAULT_REMOVAL_WAITS.closeMs;
@@ -69,7 +71,7 @@ export async function detach(
     } else if (id !== null && id.backendDomid === ownDomid) {
       await whileServing(session, id, options, builtIns, patienceMs, () => remove(id));
     } else await remove(id);
-    if (options.json) printJson({ frontendKind, frontendDomid, devid, backend: found.backend });
+    if (before !== null) printJson(before);
     return ExitCode.Success;
   });
 }

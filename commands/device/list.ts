@@ -11,9 +11,10 @@ import { printTo } from "../../platform/self.ts";
 import { printable } from "../../core/log/log.ts";
 import { nickname } from "../../core/xen/device_label.ts";
 import type { StoreClient } from "../../core/xenstore/client.ts";
-import { type ListOptions, printJson, say, withDevices } from "./session.ts";
-import { CodedError, ExitCode } from "../../core/messages/error.ts";
-import { statusOf } from "../../core/messages/table.ts";
+import { errorJson, printJson } from "../json_output.ts";
+import { deviceResult } from "./device_result.ts";
+import { type ListOptions, say, withDevices } from "./session.ts";
+import { CodedError, ExitCode, type Problem, problemOf } from "../../core/messages/error.ts";
 
 /** What `xl`'s tables have of a kind besides what all have (xl_block.c, xl_nic.c, xl_vtpm.c). */
 interface Table {
@@ -89,7 +90,7 @@ export async function listKind(
 ): Promise<number> {
   const { head, nodes, recorded, row } = own(TABLES, frontendKind)!;
   return await withDevices(options, async ({ store }) => {
-    let status: number = ExitCode.Success;
+    let failure: Problem | null = null;
     const all: ListedDevice[] = [];
     if (!options.json) printTo(1, `${head}\n`);
     for (const guest of guests) {
@@ -99,8 +100,8 @@ export async function listKind(
       } catch (error) {
         if (!(error instanceof CodedError) || error.messageCode !== "no-such-domain") throw error;
         // As `xl`: the others are listed all the same.
-        say((error as Error).message);
-        status = statusOf("no-such-domain");
+        say(error.message);
+        failure ??= problemOf(error);
         continue;
       }
       const devices = await listDevices(store, domid, frontendKind);
@@ -115,8 +116,11 @@ export async function listKind(
         printTo(1, `${printable(row(device, values, backend))}\n`);
       }
     }
-    if (options.json) printJson(all.map(described));
-    return status;
+    if (options.json) {
+      const devices = await Promise.all(all.map((device) => deviceResult(store, device)));
+      printJson(failure === null ? devices : { error: errorJson(failure), devices });
+    }
+    return failure?.status ?? ExitCode.Success;
   });
 }
 
@@ -128,7 +132,7 @@ export async function listAll(guests: readonly string[], options: ListOptions): 
       : await Promise.all(guests.map((guest) => resolveDomain(store, guest)));
     const devices = (await Promise.all(domids.map((domid) => devicesOf(store, domid)))).flat();
     if (options.json) {
-      printJson(devices.map(described));
+      printJson(await Promise.all(devices.map((device) => deviceResult(store, device))));
       return ExitCode.Success;
     }
     const lines = [[
@@ -170,22 +174,4 @@ export async function listAll(guests: readonly string[], options: ListOptions): 
 async function devicesOf(store: StoreClient, domid: number): Promise<ListedDevice[]> {
   const kinds = await kindsOf(store, domid);
   return (await Promise.all(kinds.map((kind) => listDevices(store, domid, kind)))).flat();
-}
-
-function described(device: ListedDevice): Record<string, unknown> {
-  const { id, frontendKind, frontendDomid, devid, backend, frontend } = device;
-  return {
-    kind: id?.kind ?? null,
-    frontendKind,
-    backendDomid: id?.backendDomid ?? null,
-    frontendDomid,
-    devid,
-    name: nickname({ kind: frontendKind, frontendDomid, devid }),
-    backend: backend || null,
-    frontend: frontend || null,
-    backendState: device.backendState ?? null,
-    frontendState: device.frontendState ?? null,
-    hotplugStatus: device.hotplugStatus ?? null,
-    hotplugError: device.hotplugError ?? null,
-  };
 }

@@ -89,15 +89,20 @@ export function addDevices(
   builtIns: readonly BuiltIn[],
   finish: (status: number) => void,
 ): void {
-  const command = (usage: string, description: string, ...examples: readonly Example[]) => {
+  const command = (
+    schema: string,
+    usage: string,
+    description: string,
+    ...examples: readonly Example[]
+  ) => {
     const made = program.command(usage).description(description);
     for (const example of examples) made.example(...example);
-    return made.addOption(jsonOption()).addOption(storeOption());
+    return made.addOption(jsonOption(schema)).addOption(storeOption());
   };
-  const attach = (...args: Parameters<typeof command>) =>
-    withServingOptions(withAttachOptions(command(...args)));
-  const detach = (...args: Parameters<typeof command>) =>
-    withServingOptions(withDetachOptions(command(...args)));
+  const attach = (usage: string, description: string, ...examples: readonly Example[]) =>
+    withServingOptions(withAttachOptions(command("attach", usage, description, ...examples)));
+  const detach = (usage: string, description: string, ...examples: readonly Example[]) =>
+    withServingOptions(withDetachOptions(command("detach", usage, description, ...examples)));
   const runAttach = async (
     device: string,
     guest: string,
@@ -132,6 +137,7 @@ export function addDevices(
         runDetach(device, guest, which, options, force)
       );
     command(
+      "list",
       `${name}-list <domain...>`,
       `list the ${words}s of guests, as xl does`,
       [`xdevd ${name}-list web`, "those of the guest web"],
@@ -159,6 +165,7 @@ export function addDevices(
       runDetach(device, guest, which, options, "auto")
     );
   command(
+    "list",
     "list [domain...]",
     "list all devices of guests",
     ["xdevd list", "those of all guests"],

@@ -76,11 +76,6 @@ export function say(line: string): void {
   printTo(2, `xdevd: ${printable(line)}\n`);
 }
 
-/** A result for programs. */
-export function printJson(value: unknown): void {
-  printTo(1, `${JSON.stringify(value, null, 2)}\n`);
-}
-
 /** Ways of telling a driver domain. */
 export const VIAS = ["stock", "request", "auto"] as const;
 /** One of {@link VIAS}. */

@@ -12,7 +12,6 @@ import {
   environment,
   onTermination,
   printAnyway,
-  printTo,
   processId,
 } from "../../platform/self.ts";
 import { printable } from "../../core/log/log.ts";
@@ -30,7 +29,8 @@ import type { Verdict } from "../../simulation/plugin_check/rule.ts";
 import { RULES } from "../../simulation/plugin_check/suite.ts";
 import { CodedError, ExitCode } from "../../core/messages/error.ts";
 import type { RulesOrder } from "./check_rules.ts";
-import { findPlugin } from "./list.ts";
+import { printJson } from "../json_output.ts";
+import { failure, findPlugin } from "./list.ts";
 import type { Available, PluginOptions } from "./set.ts";
 
 export interface CheckOptions extends PluginOptions {
@@ -200,9 +200,15 @@ function conclude(
   const passed = failed.length === 0 && notRun.length === 0 && left.length === 0;
   const { manifest, origin } = plugin;
   if (json) {
-    const rest = { notRun, why, removed, left };
-    const report = { plugin: manifest.name, origin, passed, rules: verdicts, ...rest };
-    printTo(1, `${JSON.stringify(report, null, 2)}\n`);
+    const rules = verdicts.map(({ ms, ...rule }) => ({ ...rule, durationMs: Math.round(ms) }));
+    const rest = { notRun, why: why || null, removed, left };
+    const reasons = [
+      ...failed.map(({ rule, faults }) => `${rule}: ${faults[0]}`),
+      ...notRun.map((rule) => `${rule}: not run, since ${why}`),
+      ...left.map((what) => `left, and could not be taken away: ${what}`),
+    ];
+    const error = passed ? {} : { error: failure(reasons) };
+    printJson({ plugin: manifest.name, origin, passed, rules, ...rest, ...error });
   }
   const list = (names: readonly string[]) => names.map(printable).join(", ");
   print("\n");

@@ -6,7 +6,8 @@ import type { FoundPlugin } from "../../plugins/discover.ts";
 import type { BuiltIn } from "../../core/daemon/plugin/host.ts";
 import type { PluginManifest } from "../../contract/v1/plugin.ts";
 import { settingsOf } from "../../plugins/select.ts";
-import { CodedError, ExitCode } from "../../core/messages/error.ts";
+import { type ErrorJson, errorJson, printJson } from "../json_output.ts";
+import { CodedError, ExitCode, problemOf } from "../../core/messages/error.ts";
 import { type Available, gatherPlugins, type PluginOptions, type PluginSet } from "./set.ts";
 
 /** Prints what there is. @returns Failure when something cannot be used or decided */
@@ -19,7 +20,9 @@ export async function listPlugins(
   const { conflicts } = set.selection;
   if (options.json) {
     const rejected = set.rejected.map(({ path, reason }) => ({ path, reason }));
-    printTo(1, `${JSON.stringify({ plugins: rows, rejected, conflicts }, null, 2)}\n`);
+    const reasons = [...rejected.map(({ reason }) => reason), ...conflicts];
+    const failed = reasons.length > 0 ? { error: failure(reasons) } : {};
+    printJson({ plugins: rows, rejected, conflicts, ...failed });
   } else {
     const cells = rows.map(({ name, version, carrier, kinds, serves, origin }) => [
       name,
@@ -36,6 +39,13 @@ export async function listPlugins(
   return set.rejected.length + conflicts.length === 0 ? ExitCode.Success : ExitCode.Failure;
 }
 
+/** That the answer is no, for programs. */
+export function failure(reasons: readonly string[]): ErrorJson {
+  const [first = ""] = reasons;
+  const more = reasons.length > 1 ? ` (and ${reasons.length - 1} more)` : "";
+  return errorJson(problemOf(new CodedError("failed", first + more)));
+}
+
 /** Prints what is known of one. */
 export async function showPlugin(
   name: string,
@@ -47,7 +57,7 @@ export async function showPlugin(
   const row = rowOf(plugin, set);
   const sha256 = plugin.builtIn === undefined ? await sha256OfFile(plugin.origin) : undefined;
   if (options.json) {
-    printTo(1, `${JSON.stringify({ ...row, sha256, manifest }, null, 2)}\n`);
+    printJson({ ...row, sha256: sha256 ?? null, manifest });
     return ExitCode.Success;
   }
   const lines: [string, string | undefined][] = [

@@ -33,7 +33,7 @@ export function addPlugin(
   choosing("list", "the plugins that the daemon would find, and which serves what")
     .example("xdevd plugin list", "which plugin serves which kind")
     .example("xdevd plugin list --json | jq -r '.plugins[].name'", "their names, for a program")
-    .addOption(jsonOption())
+    .addOption(jsonOption("plugin-list"))
     .action(async (options: PluginOptions & { json?: boolean }) => {
       const { listPlugins } = await import("./list.ts");
       finish(await listPlugins(options, builtIns));
@@ -41,7 +41,7 @@ export function addPlugin(
   choosing("info <plugin>", "what a plugin (a name or a file) says of itself; runs nothing of it")
     .example("xdevd plugin info vbd", "one that is built in")
     .example("xdevd plugin info ./my-disks.mjs", "a file, before it is trusted")
-    .addOption(jsonOption())
+    .addOption(jsonOption("plugin-info"))
     .action(async (name: string, options: PluginOptions & { json?: boolean }) => {
       const { showPlugin } = await import("./list.ts");
       finish(await showPlugin(name, options, builtIns));
@@ -49,7 +49,7 @@ export function addPlugin(
   choosing("check <plugin>", "run the conformance suite on a plugin (a name or a file)")
     .example("xdevd plugin check ./my-disks.mjs", "try all rules on it")
     .example(
-      "xdevd plugin check ./my-disks.mjs --only idempotent --time-limit 20",
+      "xdevd plugin check ./my-disks.mjs --only remove-twice --time-limit 20",
       "one rule, with more time for each call",
     )
     .option("--only <rule>", "this rule only; may be repeated", (rule, before: string[] = []) => [
@@ -63,7 +63,7 @@ export function addPlugin(
       secondsUpTo(3600),
     )
     .option("--host-network", "with the machine's network rather than one of its own")
-    .addOption(jsonOption())
+    .addOption(jsonOption("plugin-check"))
     .action(async (name: string, options: CheckOptions) => {
       const { checkPlugin } = await import("./check.ts");
       finish(await checkPlugin(name, options, builtIns));

@@ -25,21 +25,32 @@ export function addRequests(
       "xdevd request attach disk web vdev=xvdb,backend=storage,target=/dev/vg/web",
       "ask it for a disk",
     );
-  const command = (usage: string, description: string, ...examples: readonly Example[]) => {
+  const command = (
+    schema: string,
+    usage: string,
+    description: string,
+    ...examples: readonly Example[]
+  ) => {
     const made = request.command(usage).description(description);
     for (const example of examples) made.example(...example);
-    return made.addOption(jsonOption()).addOption(storeOption());
+    return made.addOption(jsonOption(schema)).addOption(storeOption());
   };
-  const waiting = (...args: Parameters<typeof command>) =>
+  const waiting = (usage: string, description: string, ...examples: readonly Example[]) =>
     withServingOptions(
-      command(...args)
+      command("request-attach", usage, description, ...examples)
         .option("--timeout <s>", "how long it may take, in seconds", seconds, ATTACH_SECONDS),
     );
   const actions = () => import("./request.ts");
-  command("setup <domain>", "grant a driver domain what it needs to take requests", [
-    "xdevd request setup storage",
-    "once for each start of the driver domain storage",
-  ], ["xdevd request setup 3", "by its domid; done again, it changes nothing"])
+  command(
+    "request-setup",
+    "setup <domain>",
+    "grant a driver domain what it needs to take requests",
+    [
+      "xdevd request setup storage",
+      "once for each start of the driver domain storage",
+    ],
+    ["xdevd request setup 3", "by its domid; done again, it changes nothing"],
+  )
     .action(async (domain: string, options: ListOptions) =>
       finish(await (await actions()).setUp(domain, options))
     );
@@ -86,6 +97,7 @@ export function addRequests(
       );
   }
   withServingOptions(command(
+    "detach",
     "detach <device> <domain> <devid>",
     "give a device back",
     ["xdevd request detach disk web xvdb", "when the guest lets go of it"],
@@ -105,7 +117,7 @@ export function addRequests(
     ) =>
       finish(await (await actions()).detachRequest({ device, guest, which }, options, builtIns))
     );
-  command("list [domain]", "list the requests to a driver domain, or to all", [
+  command("request-list", "list [domain]", "list the requests to a driver domain, or to all", [
     "xdevd request list",
     "all of them, and what the driver domains say",
   ], ["xdevd request list storage --json", "those to the driver domain storage, for a program"])

@@ -3,7 +3,7 @@ import { printable } from "../../core/log/log.ts";
 import { onTermination, printTo } from "../../platform/self.ts";
 import type { BuiltIn } from "../../core/daemon/plugin/host.ts";
 import type { RequestId } from "../../core/requests/protocol/paths.ts";
-import { nameOfDomain, namesOf, resolveDomain } from "../../core/toolstack/domains.ts";
+import { nameIn, nameOfDomain, namesOf, resolveDomain } from "../../core/toolstack/domains.ts";
 import { readDevice } from "../../core/toolstack/list_devices.ts";
 import {
   attachByRequest,
@@ -19,6 +19,13 @@ import {
   setUpRequests,
 } from "../../core/requests/toolstack/setup.ts";
 import type { StoreClient } from "../../core/xenstore/client.ts";
+import {
+  type DeviceReference,
+  type DeviceResult,
+  deviceResult,
+  resultOf,
+} from "../device/device_result.ts";
+import { printJson } from "../json_output.ts";
 import { describe, specContext } from "../device/describe.ts";
 import { devidOf, frontendKindNamed } from "../device/kinds.ts";
 import {
@@ -26,13 +33,11 @@ import {
   type DeviceSession,
   LAST_PATIENCE_MS,
   type ListOptions,
-  printJson,
   say,
   timeLimit,
   withDevices,
 } from "../device/session.ts";
 import { CodedError, ExitCode } from "../../core/messages/error.ts";
-import { backendPath, frontendPath } from "../../core/xen/device_id.ts";
 import { awaitDevice, type WaitLevel } from "../../core/toolstack/await_device.ts";
 import { withFreeDevid } from "../../core/toolstack/create.ts";
 import type { WantedDevice } from "../../core/toolstack/resolved_spec.ts";
@@ -66,7 +71,7 @@ export async function attachRequest(
     for (const warning of wanted.warnings) say(warning);
     const { timeout, hold = false } = options;
     const served = await requestDevice(session, frontendDomid, wanted, { timeout, hold });
-    if (options.json) printServed(served, wanted.frontendKind);
+    if (options.json) printJson(await servedResult(session.store, served));
     return ExitCode.Success;
   });
 }
@@ -87,7 +92,7 @@ export async function continueRequest(
       true,
       (signal) => go(store, id, { signal, waits, limit }),
     );
-    if (options.json) printServed(served, id.kind);
+    if (options.json) printJson(await servedResult(store, { ...served, id }));
   });
 }
 
@@ -99,15 +104,14 @@ export async function detachRequest(
 ): Promise<number> {
   const { force = false, timeout, json } = options;
   return await withRequest(named, options, builtIns, async (store, id) => {
-    const { kind: frontendKind, frontendDomid, devid } = id;
-    const found = await readDevice(store, frontendDomid, frontendKind, devid);
+    const before = json ? await resultBefore(store, id) : null;
     const limit = timeout === undefined ? {} : { limit: timeLimit(timeout) };
     await interruptible(
       store,
       true,
       (signal) => detachByRequest(store, id, { force, signal, ...limit }),
     );
-    if (json) printJson({ frontendKind, frontendDomid, devid, backend: found?.backend || null });
+    if (before !== null) printJson(before);
   });
 }
 
@@ -145,7 +149,11 @@ async function withRequest(
 /** `xdevd request setup`. */
 export async function setUp(domain: string, options: ListOptions): Promise<number> {
   return await withDevices(options, async ({ store }) => {
-    await setUpRequests(store, await resolveDomain(store, domain));
+    const domid = await resolveDomain(store, domain);
+    await setUpRequests(store, domid);
+    if (options.json) {
+      printJson({ backend: domid, backendName: await nameIn(store, domid) ?? null });
+    }
     return ExitCode.Success;
   });
 }
@@ -158,8 +166,9 @@ export async function listRequested(
   return await withDevices(options, async ({ store }) => {
     const backend = domain === undefined ? undefined : await resolveDomain(store, domain);
     const requests = await listRequests(store, backend);
-    if (options.json) printJson(requests.map(described));
-    else {
+    if (options.json) {
+      printJson(await Promise.all(requests.map((request) => described(store, request))));
+    } else {
       const names = await Promise.all(requests.map(({ id }) => namesOf(store, id)));
       const width = Math.max("Request".length, ...names.map(({ device }) => device.length));
       const head = ["Backend", "Request".padEnd(width), "Wanted", "State        ", "Result      "];
@@ -181,20 +190,68 @@ export async function listRequested(
   });
 }
 
-function described({ id, online, report }: ListedRequest): Record<string, unknown> {
+async function described(
+  store: StoreClient,
+  { id, online, report }: ListedRequest,
+): Promise<RequestResult> {
   const { state, result, error, pdev, device } = report;
   return {
-    backendDomid: id.backendDomid,
-    frontendKind: id.kind,
-    frontendDomid: id.frontendDomid,
-    devid: id.devid,
-    online,
-    state,
-    kind: device?.kind ?? null,
+    ...await resultOf(store, referenceTo(id), device ?? null),
+    backend: id.backendDomid,
+    backendName: await nameIn(store, id.backendDomid) ?? null,
+    requestState: state ?? null,
+    wanted: online,
+    // The driver domain's word, of which there may be no more than that.
     hotplugStatus: result ?? null,
-    error: error ?? null,
-    pdev: pdev ?? null,
+    hotplugError: error ?? null,
+    physicalDevice: pdev ?? null,
   };
+}
+
+/** A device by a request, for programs. */
+interface RequestResult extends DeviceResult {
+  /** As docs/request-protocol.md has them; null where the driver domain has not said it. */
+  readonly requestState: string | null;
+  /** Whether the toolstack wants it still. */
+  readonly wanted: boolean;
+  /** What stands behind it in the driver domain. */
+  readonly physicalDevice: string | null;
+}
+
+/** What was attached. */
+interface ServedRequest extends ServedDevice {
+  readonly id: RequestId;
+}
+
+/** What was attached, for programs. */
+export async function servedResult(
+  store: StoreClient,
+  { id, state, device, pdev }: ServedRequest,
+): Promise<RequestResult> {
+  const result = await resultOf(store, referenceTo(id), device ?? null);
+  return {
+    ...result,
+    // While it is held the guest has nothing of it.
+    ...(state === "held" ? { state: "ready", frontendPath: null } : {}),
+    backend: id.backendDomid,
+    backendName: await nameIn(store, id.backendDomid) ?? null,
+    requestState: state,
+    wanted: true,
+    physicalDevice: pdev ?? null,
+  };
+}
+
+/** A device that is given back, as it was before. */
+async function resultBefore(store: StoreClient, id: RequestId): Promise<DeviceResult> {
+  const found = await readDevice(store, id.frontendDomid, id.kind, id.devid);
+  const result = found === undefined
+    ? await resultOf(store, referenceTo(id), null)
+    : await deviceResult(store, found);
+  return { ...result, backend: id.backendDomid, state: "closed" };
+}
+
+function referenceTo({ kind, frontendDomid, devid }: RequestId): DeviceReference {
+  return { frontendKind: kind, frontendDomid, devid };
 }
 
 /** The request for a guest's device; undefined when there is none. */
@@ -227,7 +284,7 @@ export async function requestDevice(
   frontendDomid: number,
   wanted: WantedDevice,
   { timeout, hold = false, wait = "hotplug", undo = false }: RequestManner,
-): Promise<ServedDevice> {
+): Promise<ServedRequest> {
   const { devid, frontendKind, backendDomid } = wanted;
   if (await requestDaemon(store, backendDomid) === undefined) {
     throw new CodedError(
@@ -248,7 +305,10 @@ export async function requestDevice(
       await interruptible(store, !undo, async (signal) => {
         const request = asked(wanted, chosen);
         const options = { hold, signal, undo, limit, waits: { waiting: limit.left() } };
-        const served = await attachByRequest(store, request, options);
+        const served = {
+          ...await attachByRequest(store, request, options),
+          id: request.id,
+        };
         const { device } = served;
         if (wait !== "connected" || device === undefined) return served;
         try {
@@ -302,24 +362,4 @@ export async function interruptible<T>(
   } finally {
     ignore();
   }
-}
-
-/** What was attached, for programs. */
-export function printServed(
-  { state, device, pdev }: ServedDevice,
-  frontendKind: string,
-): void {
-  // While it is held the guest has nothing of it.
-  const published = device !== undefined && state === "connected";
-  printJson({
-    state,
-    kind: device?.kind ?? null,
-    frontendKind,
-    backendDomid: device?.backendDomid ?? null,
-    frontendDomid: device?.frontendDomid ?? null,
-    devid: device?.devid ?? null,
-    backend: device === undefined ? null : backendPath(device),
-    frontend: published ? frontendPath(device, frontendKind) : null,
-    pdev: pdev ?? null,
-  });
 }

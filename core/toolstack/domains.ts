@@ -117,6 +117,7 @@ function numbered(domid: number, name: string | undefined): string {
   return name === undefined ? `domain ${domid}` : `domain ${shownName(name)} (${domid})`;
 }
 
-async function nameIn(store: NodeAccess, domid: number): Promise<string | undefined> {
+/** A domain's name; undefined when it has none, or one that cannot be read. */
+export async function nameIn(store: NodeAccess, domid: number): Promise<string | undefined> {
   return await store.readVisible(`${domainPath(domid)}/name`).catch(() => undefined) || undefined;
 }

@@ -5,6 +5,7 @@ import { deviceNamed } from "../../commands/device/kinds.ts";
 import type { Command } from "../../commands/line/command.ts";
 import type { CommandData } from "../../commands/line/data.ts";
 import { makeProgram } from "../../commands/program.ts";
+import { wordsOf } from "../support/shell_words.ts";
 import { toolCalled } from "../../commands/store/tools/tool_called.ts";
 
 /** A program whose commands have not seen a command line, and print nothing. */
@@ -22,20 +23,6 @@ function all(command: CommandData): CommandData[] {
 }
 
 const commands = all(fresh().data);
-
-/** The words of our program's part of a line of a shell: before a pipe and the like, without quotes. */
-function wordsOf(line: string): string[] {
-  const [, ours = ""] = /(?:^|[\s(])(xdevd(?:-full)?\s.*)$/.exec(line) ?? [];
-  const words: string[] = [];
-  for (const [word] of ours.matchAll(/(?:[^\s"']|"[^"]*"|'[^']*')+/g)) {
-    if (/^(\||&&?|>|2>)$/.test(word)) break;
-    // The end of `"$(xdevd …)"`.
-    const last = /^[^(]*\)"?$/.test(word);
-    words.push(last ? word.replace(/\)"?$/, "") : word.replace(/["']/g, ""));
-    if (last) break;
-  }
-  return words.slice(1);
-}
 
 test("words of a line", () => {
   expect(wordsOf(`A=b xdevd store write /t "two words" && echo`))
