@@ -1,19 +1,17 @@
 /** The daemon's socket in the run directory: for root, who asks it for something. */
 import { systemClock } from "../../platform/clock.ts";
 import { listenUnix } from "../../platform/io/listener.ts";
+import { effectiveUid } from "../../platform/self.ts";
 import type { ByteStream, Listener } from "../../platform/types.ts";
 import { openLog } from "../../core/log/log.ts";
-import {
-  CONTROL_SOCKET,
-  encodeMessage,
-  MESSAGE_MAX,
-  MessageSplitter,
-} from "../../core/daemon/control/messages.ts";
-import { answerTo, type ControlledDevices } from "../../core/daemon/control/methods.ts";
+import { Conversation } from "../../core/daemon/control/conversation.ts";
+import { INTERFACE } from "../../core/daemon/control/interface.ts";
+import { CONTROL_SOCKET } from "../../core/daemon/control/messages.ts";
+import type { Controlled } from "../../core/daemon/control/methods.ts";
 
-/** Most connections at a time, and how long each may last, in ms. */
-const CONNECTIONS_MAX = 8;
-const CONNECTION_MS = 30_000;
+/** Most connections at a time, and how many of them may follow. */
+export const CONNECTIONS_MAX = 16;
+export const FOLLOWERS_MAX = 8;
 
 /** The socket; `close` removes it. */
 export interface ControlSocket {
@@ -24,46 +22,46 @@ export interface ControlSocket {
  * Listens, in a moment. A daemon that cannot be asked serves all the same: what is in the way is a
  * warning.
  */
-export function openControlSocket(runDir: string, devices: ControlledDevices): ControlSocket {
-  const open = new Set<ByteStream>();
+export function openControlSocket(runDir: string, daemon: Controlled): ControlSocket {
+  const open = new Set<Conversation>();
   let closed = false;
   const path = `${runDir}/${CONTROL_SOCKET}`;
-  const listening: Promise<Listener | null> = listenUnix(path, (stream) => {
-    if (closed || open.size >= CONNECTIONS_MAX) return stream.close();
-    open.add(stream);
-    converse(stream, devices, () => open.delete(stream));
-  }).catch((error: Error) => {
+  const accept = (stream: ByteStream, uid: number | null) => {
+    if (closed || open.size >= CONNECTIONS_MAX && !dismissOne(open)) return stream.close();
+    const conversation: Conversation = new Conversation({
+      ...{ stream, clock: systemClock, daemon },
+      permitted: uid === 0 || uid !== null && uid === effectiveUid(),
+      mayFollow: () =>
+        [...open].filter(({ follows }) => follows).length < FOLLOWERS_MAX ? null : {
+          error: `${INTERFACE}.TooManyFollowers`,
+          parameters: { most: FOLLOWERS_MAX },
+        },
+      ended: () => void open.delete(conversation),
+    });
+    open.add(conversation);
+  };
+  const listening: Promise<Listener | null> = listenUnix(path, accept).catch((error: Error) => {
     openLog().warning(`nobody can ask this daemon for anything: ${path}: ${error.message}`);
     return null;
   });
   return {
     close() {
       closed = true;
-      for (const stream of open) stream.close();
+      for (const conversation of open) conversation.close();
       void listening.then((listener) => listener?.close());
     },
   };
 }
 
-function converse(stream: ByteStream, devices: ControlledDevices, ended: () => void): void {
-  const splitter = new MessageSplitter();
-  const cancel = systemClock.after(CONNECTION_MS, () => stream.close());
-  stream.start({
-    data(chunk) {
-      try {
-        for (const message of splitter.push(chunk)) {
-          stream.write(encodeMessage(answerTo(message, devices)));
-          // Whoever asks and does not read is not waited for.
-          if (stream.queued > MESSAGE_MAX) return stream.close();
-        }
-      } catch {
-        // It speaks something else.
-        stream.close();
-      }
-    },
-    closed() {
-      cancel();
-      ended();
-    },
-  });
+/** Makes room for another one: who has asked nothing for longest has to leave. */
+function dismissOne(open: Set<Conversation>): boolean {
+  let longest: { one: Conversation; since: number } | null = null;
+  for (const one of open) {
+    const since = one.follows ? null : one.idleSince;
+    if (since !== null && (longest === null || since < longest.since)) longest = { one, since };
+  }
+  if (longest === null) return false;
+  open.delete(longest.one);
+  longest.one.close();
+  return true;
 }

@@ -12,6 +12,7 @@ import { type ControlSocket, openControlSocket } from "./control_socket.ts";
 import { CodedError, ExitCode, problemOf } from "../../core/messages/error.ts";
 import { coded, isMessageCode, statusOf } from "../../core/messages/table.ts";
 import { BackgroundLog } from "./background_log.ts";
+import { controlled } from "./controlled.ts";
 import { reload, reportState, takeSignals } from "./signals.ts";
 import { type LogFormat, logToStderr } from "./log_output.ts";
 import { choosePlugins, type PluginOptions } from "../plugin/set.ts";
@@ -180,7 +181,7 @@ async function serve(
         `${registry.kinds.length === 0 ? "no kinds" : `kinds ${registry.kinds.join(", ")}`}, ` +
         `scripts from ${options.scripts.join(", ")}`,
     );
-    made.control = openControlSocket(options.runDir, daemon.devices);
+    made.control = openControlSocket(options.runDir, controlled(made.serving, store, options));
     isUp = true;
     ready();
     made.service.ready(`serving domain ${domid}`);

@@ -70,22 +70,28 @@ export function addDevd(
       const { devd } = await import("./devd.ts");
       finish(await devd({ ...options, times: time }, builtIns, args));
     });
-  addGiveUp(program, finish);
+  addDecisions(program, finish);
 }
 
 /** What a running daemon is asked for. */
-function addGiveUp(program: Command, finish: (status: number) => void): void {
-  program.command("give-up")
-    .description("have the daemon of this domain try no more to undo a device")
-    .example("xdevd give-up vbd/7/51712", "the disk xvda of domain 7")
-    .example("xdevd give-up vif/7/0 --run-dir /tmp/run", "of a daemon with another run directory")
-    .argument("<device>", "KIND/DOMID/DEVID, as the log names it (vbd/7/51712)", deviceName)
-    .addOption(
-      new Option("--run-dir <dir>", "the daemon's").default("/run/xdevd").argParser(absoluteFile),
-    )
-    .action(async (device: string, { runDir }: { runDir: string }) => {
-      finish(await (await import("./give_up.ts")).giveUp(device, runDir));
-    });
+function addDecisions(program: Command, finish: (status: number) => void): void {
+  const asks = {
+    "give-up": ["GiveUp", "have the daemon of this domain try no more to undo a device"],
+    retry: ["Retry", "have the daemon of this domain try again at once what failed for a device"],
+  } as const;
+  for (const [name, [method, description]] of Object.entries(asks)) {
+    program.command(name)
+      .description(description)
+      .example(`xdevd ${name} vbd/7/51712`, "the disk xvda of domain 7")
+      .example(`xdevd ${name} vif/7/0 --run-dir /tmp/run`, "of a daemon with another run directory")
+      .argument("<device>", "KIND/DOMID/DEVID, as the log names it (vbd/7/51712)", deviceName)
+      .addOption(
+        new Option("--run-dir <dir>", "the daemon's").default("/run/xdevd").argParser(absoluteFile),
+      )
+      .action(async (device: string, { runDir }: { runDir: string }) => {
+        finish(await (await import("./give_up.ts")).decide(method, device, runDir));
+      });
+  }
 }
 
 /** `NAME=SECONDS`. */

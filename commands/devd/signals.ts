@@ -8,6 +8,8 @@ import { type PluginOptions, readSettings } from "../plugin/set.ts";
 import type { BackgroundLog } from "./background_log.ts";
 import type { Serving } from "./serving.ts";
 import { storage } from "../../platform/storage.ts";
+import type { Reloaded } from "../../core/daemon/control/methods.ts";
+import type { Unanswered } from "../../core/daemon/control/report.ts";
 import { stateLines } from "./state_report.ts";
 
 /** Signals that end a program which does not take them, and mean nothing to the daemon. */
@@ -66,12 +68,9 @@ export async function reload(
     log.error(`SIGHUP: ${(error as Error).message}`);
   }
   if (serving === null) return;
-  // Whoever sends it may have mended what was in the way.
-  serving.daemon.devices.helpStuck();
   try {
-    const settings = await readSettings(options);
-    const { applied, pending } = serving.settings.apply(settings);
-    const name = settings.source?.path ?? "there is no configuration file";
+    const { source, applied, pending } = await readAgain(options, serving);
+    const name = source ?? "there is no configuration file";
     answer(
       `SIGHUP: configuration read again (${name}): ` +
         (applied.length === 0
@@ -90,12 +89,30 @@ export async function reload(
   }
 }
 
+/**
+ * Reads the configuration again.
+ * @throws CodedError when something is wrong with it; then all stays as it was
+ */
+export async function readAgain(
+  options: PluginOptions,
+  serving: Pick<Serving, "daemon" | "settings">,
+): Promise<Reloaded> {
+  // Whoever asks for it may have mended what was in the way.
+  serving.daemon.devices.helpStuck();
+  const settings = await readSettings(options);
+  return { source: settings.source?.path ?? null, ...serving.settings.apply(settings) };
+}
+
+/** The calls that storage has not answered. */
+export function unansweredCalls(): Unanswered[] {
+  const now = performance.now();
+  return storage.left.map(({ since, ...left }) => ({ ...left, ms: Math.round(now - since) }));
+}
+
 /** Logs how all devices are. @param serving null before the daemon serves */
 export function reportState(serving: Serving | null): void {
   const answer = openAnswers();
   if (serving === null) return answer("SIGUSR1: not serving yet");
   const { devices } = serving.daemon;
-  const now = performance.now();
-  const unanswered = storage.left.map(({ since, ...left }) => ({ ...left, ms: now - since }));
-  for (const line of stateLines(devices.reports(), devices.held, unanswered)) answer(line);
+  for (const line of stateLines(devices.reports(), devices.held, unansweredCalls())) answer(line);
 }

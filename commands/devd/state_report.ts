@@ -1,4 +1,5 @@
 /** How all devices are, in lines for people. Pure. */
+import type { Unanswered } from "../../core/daemon/control/report.ts";
 import type { DeviceReport } from "../../core/daemon/devices.ts";
 import { PHASE_WORDS } from "../../core/lifecycle/phase_words.ts";
 import type { PluginHost, PluginRegistry } from "../../core/daemon/plugin/host.ts";
@@ -8,17 +9,6 @@ const LISTED_MAX = 1000;
 
 /** Most of an error that is shown, in characters. */
 const ERROR_MAX = 300;
-
-/** A call that storage has not answered. */
-export interface Unanswered {
-  readonly pid: number;
-  /** `stat "/images/a"` */
-  readonly call: string;
-  /** What does not answer. */
-  readonly place: string;
-  /** For how long, in ms. */
-  readonly ms: number;
-}
 
 /** One line for all, one for each device, and one for each call that storage does not answer. */
 export function stateLines(

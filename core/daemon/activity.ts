@@ -10,9 +10,12 @@ interface Entry {
 export class Activity {
   readonly #clock: Clock;
   readonly #entries = new Set<Entry>();
+  readonly #ended: (what: string, ms: number) => void;
 
-  constructor(clock: Clock) {
+  /** @param ended told of each that has ended, and how long it took */
+  constructor(clock: Clock, ended: (what: string, ms: number) => void = () => {}) {
     this.#clock = clock;
+    this.#ended = ended;
   }
 
   /**
@@ -23,14 +26,21 @@ export class Activity {
   begin(what: string): () => void {
     const entry = { what, since: this.#clock.now() };
     this.#entries.add(entry);
-    return () => void this.#entries.delete(entry);
+    return () => {
+      if (this.#entries.delete(entry)) this.#ended(what, this.#clock.now() - entry.since);
+    };
   }
 
   /** The newest of what has not ended, and for how long; null: nothing. */
   get current(): string | null {
+    const { now } = this;
+    return now === null ? null : `${now.what} (for ${shownTime(now.ms)})`;
+  }
+
+  /** The same for programs. */
+  get now(): { readonly what: string; readonly ms: number } | null {
     const entry = [...this.#entries].at(-1);
-    if (entry === undefined) return null;
-    return `${entry.what} (for ${shownTime(this.#clock.now() - entry.since)})`;
+    return entry === undefined ? null : { what: entry.what, ms: this.#clock.now() - entry.since };
   }
 }
 

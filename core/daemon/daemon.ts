@@ -72,6 +72,11 @@ export class Daemon {
   #cancelCheck: Cancel | null = null;
   #stopped = false;
 
+  /** The driver domain's own. */
+  get domid(): number {
+    return this.#domid;
+  }
+
   /** @param domid the driver domain's own domid */
   constructor(domid: number, parts: DaemonParts) {
     this.#domid = domid;
@@ -91,6 +96,7 @@ export class Daemon {
       onChange: (id) => {
         parts.onActivity?.();
         this.requests?.deviceChanged(id);
+        this.devices.tellFollowers(id);
       },
     });
     this.requests = parts.requests === undefined

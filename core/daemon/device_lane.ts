@@ -138,6 +138,19 @@ export class Lane {
   }
 
   /**
+   * Tries again at once what is to be tried again some time.
+   * @returns whether there is such a thing
+   */
+  retry(): boolean {
+    const { paused, phase } = this.#state;
+    if (paused) this.#happened({ type: "helped" });
+    else if (phase === "busy") this.#happened({ type: "released" });
+    else if (phase === "undeletable") this.touch();
+    else return false;
+    return true;
+  }
+
+  /**
    * Tries nothing more about what cannot be undone: what is left stays.
    * @returns why it could not be undone; null when it is not stuck, and nothing was done
    */

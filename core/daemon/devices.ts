@@ -1,11 +1,16 @@
 /** All devices of a driver domain, a lane each. */
 import { coded } from "../messages/table.ts";
-import { backendPath, type DeviceId, deviceName } from "../xen/device_id.ts";
+import { backendPath, backendRoot, type DeviceId, deviceName } from "../xen/device_id.ts";
 import { deviceLabel } from "../xen/device_label.ts";
+import { bareShape } from "../xen/device_shape.ts";
 import { DEFAULT_TIMES, type LifecycleTimes } from "../xen/times.ts";
 import type { LifecycleRules, LifecycleState, Phase } from "../lifecycle/state.ts";
 import { PHASE_WORDS } from "../lifecycle/phase_words.ts";
-import { GiveUpRefused } from "./control/methods.ts";
+import { type DeviceStatus, stateIn } from "./control/device_status.ts";
+import { type ControlledDevices, GiveUpRefused } from "./control/methods.ts";
+import { DeviceFlight } from "./flight/device_flight.ts";
+import { Flight } from "./flight/flight.ts";
+import { tenths } from "./flight/counters.ts";
 import { Lane } from "./device_lane.ts";
 import type { Cancel } from "../../platform/types.ts";
 import { openLog } from "../log/log.ts";
@@ -59,13 +64,15 @@ interface Entry {
 }
 
 /** The devices that are known. */
-export class Devices {
+export class Devices implements ControlledDevices {
   readonly #parts: DevicesParts;
   readonly #lanes = new Map<string, Entry>();
   readonly #throttle: Throttle;
   readonly #log = openLog();
   /** What guests are called, for the log. */
   readonly names: GuestNames;
+  readonly flight: Flight;
+  readonly #followers = new Set<(name: string) => void>();
   readonly #unknownKinds = new Set<string>();
   /** The same by guest: there may be thousands in all. */
   readonly #byGuest = new Map<number, Map<string, Entry>>();
@@ -81,6 +88,7 @@ export class Devices {
   constructor(parts: DevicesParts) {
     this.#parts = parts;
     this.names = new GuestNames(parts.store);
+    this.flight = new Flight(parts.clock);
     this.#throttle = new Throttle(parts.clock, parts.throttle);
   }
 
@@ -121,6 +129,56 @@ export class Devices {
       const stuck = why === null ? null : { why, name: deviceName(id) };
       return { label: this.names.subjectOf(id).label, phase, phaseMs, busy, error, stuck };
     });
+  }
+
+  /** @param tell gets the name of each device that has changed @returns ends it */
+  follow(tell: (name: string) => void): () => void {
+    this.#followers.add(tell);
+    return () => void this.#followers.delete(tell);
+  }
+
+  /** A device has changed. */
+  tellFollowers(id: DeviceId): void {
+    if (this.#followers.size === 0) return;
+    for (const tell of [...this.#followers]) tell(deviceName(id));
+  }
+
+  /** The same for programs. */
+  statuses(): DeviceStatus[] {
+    return [...this.#lanes.values()].map((entry) => this.#statusOf(entry));
+  }
+
+  /** @param name as in `deviceName`; null: there is no such device */
+  status(name: string): DeviceStatus | null {
+    const entry = this.#named(name);
+    return entry === undefined ? null : this.#statusOf(entry);
+  }
+
+  #named(name: string): Entry | undefined {
+    const backend = this.#backendDomid;
+    return backend === null ? undefined : this.#lanes.get(`${backendRoot(backend)}/${name}`);
+  }
+
+  /** All are of one driver domain. */
+  get #backendDomid(): number | null {
+    const [first] = this.#lanes.values();
+    return first === undefined ? null : first.id.backendDomid;
+  }
+
+  #statusOf({ id, lane, actions }: Entry): DeviceStatus {
+    const { state, phaseMs, busy } = lane;
+    const { target, way } = actions.served;
+    const doing = actions.doing ??
+      (busy ? { what: PHASE_WORDS[state.phase], ms: phaseMs } : null);
+    return {
+      ...bareShape(id, this.names.of(id.frontendDomid)),
+      ...{ target, way, state: stateIn(state) },
+      since: new Date(Date.now() - phaseMs).toISOString(),
+      error: state.stuck ?? state.error,
+      detail: PHASE_WORDS[state.phase],
+      doing: doing?.what ?? null,
+      doingMs: doing === null ? null : tenths(doing.ms),
+    };
   }
 
   /** Where a device is in its life; undefined when it is not known. */
@@ -229,7 +287,7 @@ export class Devices {
     if (this.#stopped) {
       throw new GiveUpRefused("the daemon is stopping; the next one can be asked for it");
     }
-    const entry = [...this.#lanes.values()].find(({ id }) => deviceName(id) === name);
+    const entry = this.#named(name);
     const why = entry?.lane.giveUp() ?? null;
     if (why !== null) return `${name}: given up; it could not be undone: ${why}`;
     if (entry !== undefined) {
@@ -237,10 +295,7 @@ export class Devices {
       throw new GiveUpRefused(`${name} is not stuck: ${PHASE_WORDS[phase]}`);
     }
     if (this.#parts.journal.get(name) === undefined) {
-      throw new GiveUpRefused(
-        `there is no device ${name.slice(0, 100)}; expected KIND/DOMID/DEVID, such as vbd/7/51712`,
-        true,
-      );
+      throw noSuchDevice(name);
     }
     // Of a kind that no plugin serves now.
     this.#parts.journal.drop(name);
@@ -248,6 +303,22 @@ export class Devices {
     this.helpStuck();
     this.#log.warning(`${name}: given up, as was asked for: its record is dropped`);
     return `${name}: given up; no plugin serves its kind now, and its record is dropped`;
+  }
+
+  /**
+   * Tries again at once what failed and is to be tried again some time.
+   * @param name as above
+   * @returns what was done, for people
+   * @throws GiveUpRefused likewise, or when nothing is to be tried again
+   */
+  retry(name: string): string {
+    const entry = this.#named(name);
+    if (entry === undefined) throw noSuchDevice(name);
+    const { phase } = entry.lane.state;
+    if (this.#stopped || !entry.lane.retry()) {
+      throw new GiveUpRefused(`nothing is to be tried again of ${name}: ${PHASE_WORDS[phase]}`);
+    }
+    return `${name}: tried again now`;
   }
 
   /** Closes all devices as a toolstack would; resolves when all are gone, or after `ms`. */
@@ -322,12 +393,17 @@ export class Devices {
 
   #open(id: DeviceId, plugin: PluginHost): Entry {
     const key = backendPath(id);
-    const log = openLog(this.names.subjectOf(id));
     const { manifest } = plugin;
+    const flight = new DeviceFlight({
+      ...{ name: deviceName(id), kind: id.kind },
+      backend: manifest.servedByQemu ? "QEMU" : "kernel",
+    }, this.flight);
+    const log = openLog(this.names.subjectOf(id), (level, text) => flight.logged(level, text));
     const actions = new DeviceActions(id, plugin, this.#parts, log, {
       onTrouble: () => lane.check(),
       recheckMs: (this.#parts.times ?? DEFAULT_TIMES).recheck,
       phaseOf: (other) => this.stateOf(other)?.phase,
+      flight,
     });
     const rules: LifecycleRules = {
       times: this.#parts.times ?? DEFAULT_TIMES,
@@ -354,6 +430,13 @@ export class Devices {
     this.#parts.onGuest?.(id.frontendDomid);
     return entry;
   }
+}
+
+function noSuchDevice(name: string): GiveUpRefused {
+  return new GiveUpRefused(
+    `there is no device ${name.slice(0, 100)}; expected KIND/DOMID/DEVID, such as vbd/7/51712`,
+    true,
+  );
 }
 
 /** Whether there is something left to close. */

@@ -39,6 +39,11 @@ export class GuestNames {
     };
   }
 
+  /** What a guest is called, as far as it is known. */
+  of(domid: number): string | null {
+    return this.#names.get(domid) ?? null;
+  }
+
   /** Asks for a guest's name, which may have changed. */
   ask(domid: number): void {
     if (this.#hidden || this.#asking.has(domid)) return;

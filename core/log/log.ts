@@ -56,11 +56,19 @@ export function configureLog(level: LogLevel, sink: LogSink, look: LogLook = PLA
   configuration = { least: LOG_LEVELS.indexOf(level), sink, look };
 }
 
-/** A log. @param subject opens each of its lines, as it is when that is written */
-export function openLog(subject?: string | LogSubject): Log {
+/**
+ * A log.
+ * @param subject opens each of its lines, as it is when that is written
+ * @param told of each line, also of those that are not written
+ */
+export function openLog(
+  subject?: string | LogSubject,
+  told?: (level: LogLevel, text: string) => void,
+): Log {
   const at = (level: LogLevel) => {
     const severity = LOG_LEVELS.indexOf(level);
     return (text: string) => {
+      told?.(level, text);
       // Most of `debug` is for nobody, and then what it costs counts.
       if (configuration === null || severity < configuration.least) return;
       write(configuration, level, subject, text);

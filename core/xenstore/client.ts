@@ -2,7 +2,7 @@
 import type { Clock } from "../../platform/types.ts";
 import { type Message, nulTerminated } from "./codec.ts";
 import { NodeAccess } from "./access.ts";
-import { Connection, type RequestOptions } from "./connection.ts";
+import { Connection, type RequestOptions, type Traffic } from "./connection.ts";
 import { ConnectionError, isServerError, ServerError, SilenceError } from "./errors.ts";
 import { Op } from "./operations.ts";
 import { checkPath } from "./paths.ts";
@@ -70,6 +70,7 @@ const QUESTIONS: ReadonlySet<number> = new Set([
 export class StoreClient extends NodeAccess {
   readonly #options: ClientOptions;
   readonly #watches: Watches;
+  readonly #traffic: Traffic = { requests: 0, roundTrips: 0 };
   #connection: Connection;
   /** Resolves when the connection is back; null while there is one. */
   #recovery: Promise<void> | null = null;
@@ -108,6 +109,11 @@ export class StoreClient extends NodeAccess {
   /** Whether the connection is lost and is being made again. */
   get isRecovering(): boolean {
     return this.#recovery !== null && !this.#closed;
+  }
+
+  /** How much it has asked since it was made. */
+  get traffic(): Readonly<Traffic> {
+    return { ...this.#traffic };
   }
 
   /** Where the store is, for people. */
@@ -391,6 +397,7 @@ export class StoreClient extends NodeAccess {
       this.#options.clock,
       this.#options.window,
       this.#options.onSilence === undefined ? undefined : this.#options.silenceMs,
+      this.#traffic,
     );
   }
 

@@ -53,6 +53,13 @@ export interface Request {
   late?(reply: Message): void;
 }
 
+/** How much is asked of a store. */
+export interface Traffic {
+  requests: number;
+  /** How often something was asked while nothing was: what is asked meanwhile goes with it. */
+  roundTrips: number;
+}
+
 /** Receives what nobody asked for. */
 export interface ConnectionEvents {
   /** A watch fired. */
@@ -121,6 +128,7 @@ export class Connection {
   readonly #outstanding = new Map<number, Outstanding>();
   readonly #queue: Outstanding[] = [];
   readonly #silenceMs: number | undefined;
+  readonly #traffic: Traffic;
   /** When something was last heard, or first asked after all was answered; by the clock. */
   #heardAt = 0;
   #silent = false;
@@ -130,15 +138,20 @@ export class Connection {
   #closed: ConnectionError | null = null;
   #answered = false;
 
-  /** @param silenceMs how long there may be no answer before it is reported; default: for ever */
+  /**
+   * @param silenceMs how long there may be no answer before it is reported; default: for ever
+   * @param traffic is counted up
+   */
   constructor(
     transport: Transport,
     events: ConnectionEvents,
     clock: Clock,
     window: number = DEFAULT_WINDOW,
     silenceMs?: number,
+    traffic: Traffic = { requests: 0, roundTrips: 0 },
   ) {
     this.#silenceMs = silenceMs;
+    this.#traffic = traffic;
     this.transport = transport;
     this.#events = events;
     this.#clock = clock;
@@ -263,7 +276,11 @@ export class Connection {
       if (entry === undefined) return;
       const reqId = this.#nextId();
       const { type, payload, txId = 0 } = entry.request;
-      if (this.#outstanding.size === 0) this.#startListening();
+      this.#traffic.requests++;
+      if (this.#outstanding.size === 0) {
+        this.#traffic.roundTrips++;
+        this.#startListening();
+      }
       this.#outstanding.set(reqId, entry);
       try {
         this.transport.send(encodeMessage({ type, reqId, txId, payload }));

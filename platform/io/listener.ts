@@ -9,18 +9,19 @@ import type { ByteStream, Listener } from "../types.ts";
 /**
  * Listens on a unix socket that only this user may connect to (mode 0600). A socket file left over
  * from a dead listener is replaced; a live one is not.
+ * @param accept gets each connection, and whose process has made it; null: the kernel does not tell
  * @throws SystemError, EADDRINUSE when another process listens there
  */
 export async function listenUnix(
   path: string,
-  accept: (stream: ByteStream) => void,
+  accept: (stream: ByteStream, uid: number | null) => void,
 ): Promise<Listener> {
   await removeDeadSocket(path);
   // The mode has to be right from the moment the file exists, hence the umask and no chmod. The
   // file is made within the call: the umask, which all share, is changed for no longer than that.
   const mask = sys.umask(0o177);
   try {
-    const stop = sources.listen(path, (fd) => accept(new DescriptorStream(fd)));
+    const stop = sources.listen(path, (fd) => accept(new DescriptorStream(fd), peerUid(fd)));
     return {
       close() {
         // Connections outlive the listener.
@@ -32,6 +33,16 @@ export async function listenUnix(
   } finally {
     sys.umask(mask);
   }
+}
+
+// asm-generic/socket.h; struct ucred of linux/socket.h: pid, uid, gid, 32 bits each.
+const [SOL_SOCKET, SO_PEERCRED] = [1, 17];
+
+/** The user of the process at the other end, as it was when that connected. */
+function peerUid(fd: number): number | null {
+  const credentials = new Uint8Array(12);
+  const length = sys.getsockopt(fd, SOL_SOCKET, SO_PEERCRED, credentials);
+  return length < credentials.length ? null : new DataView(credentials.buffer).getUint32(4, true);
 }
 
 /** How long, in ms, a socket has to refuse to count as dead: one whose queue is full refuses too. */

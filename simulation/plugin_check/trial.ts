@@ -1,4 +1,6 @@
 /** One device of a plugin under check, with each call, and all it does during them, in our hands. */
+import { DeviceFlight } from "../../core/daemon/flight/device_flight.ts";
+import { Flight } from "../../core/daemon/flight/flight.ts";
 import { type ActionParts, DeviceActions } from "../../core/daemon/device/device_actions.ts";
 import { MemoryJournal } from "../../core/daemon/journal/memory.ts";
 import { type DeviceId, deviceName } from "../../core/xen/device_id.ts";
@@ -141,6 +143,10 @@ export class Trial {
       onTrouble: () => {},
       recheckMs: 15_000,
       phaseOf: () => undefined,
+      flight: new DeviceFlight(
+        { name: deviceName(this.id), kind: this.id.kind, backend: "kernel" },
+        new Flight(systemClock),
+      ),
     });
   }
 

@@ -3,6 +3,7 @@ import { readFileSync } from "node:fs";
 import { join } from "node:path";
 import { renderLifecycle } from "../../commands/lifecycle/lifecycle.ts";
 import { rulesOf, toMermaid } from "../../core/lifecycle/diagram.ts";
+import { DESCRIPTION } from "../../core/daemon/control/interface.ts";
 import { MESSAGES } from "../../core/messages/table.ts";
 import { DRIVER_WRITES } from "../../core/requests/protocol/driver_machine.ts";
 import {
@@ -21,6 +22,8 @@ export const DOCS = join(import.meta.dir, "..", "..", "docs");
 
 /** What makes each of them, by its name in {@link DOCS}. */
 export const DOCUMENTS: Readonly<Record<string, () => string | Promise<string>>> = {
+  "io.xdevd.Devices.varlink": () => DESCRIPTION,
+
   "lifecycle.svg": () => renderLifecycle("svg"),
 
   "lifecycle.md": () =>

@@ -8,6 +8,7 @@ import type {
   Device,
   DeviceChildren,
   DeviceDirectories,
+  DeviceNodes,
   Holder,
   Undo,
 } from "../../../contract/v1/plugin.ts";
@@ -65,6 +66,8 @@ export interface Call extends SystemCall {
   readonly attachId: string | null;
   /** Of an add: what it reads first. */
   readonly first?: AddReads;
+  /** Told of nodes that were written, and how long that took, in ms. */
+  wrote?(nodes: Readonly<Record<string, string>>, ms: number): void;
   /** The device's nodes as they were when it was set up. */
   readonly copy: Readonly<Record<string, string>>;
   readonly children: DeviceChildren;
@@ -87,7 +90,7 @@ export function deviceContext(
   const { store } = parts;
   const directory = backendPath(id);
   const frontend = frontendPath(id, call.frontendKind);
-  const nodes = backendNodes(store, directory, call.attachId, call.first);
+  const nodes = telling(backendNodes(store, directory, call.attachId, call.first), parts, call);
   const system = deviceSystem(parts, call);
   return {
     id,
@@ -137,6 +140,18 @@ export function deviceContext(
     holders: (name, value, by = "any") => undo.holders(name, value, by),
     sameMachine: (frontendDomid) => areSameMachine(store, id.frontendDomid, frontendDomid),
     heldValues: (name) => undo.heldValues(name),
+  };
+}
+
+/** Tells of what is written. */
+function telling(nodes: DeviceNodes, { clock }: ContextParts, call: Call): DeviceNodes {
+  return {
+    ...nodes,
+    async write(values) {
+      const start = clock.now();
+      await nodes.write(values);
+      call.wrote?.(values, clock.now() - start);
+    },
   };
 }
 

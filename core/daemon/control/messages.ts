@@ -6,16 +6,18 @@
 /** The socket's name in the run directory. */
 export const CONTROL_SOCKET = "xdevd.sock";
 
-/** Names of methods and errors begin so. */
-export const INTERFACE = "io.xdevd";
-
-/** Longest message, in bytes. */
+/** Longest message that the daemon takes, in bytes. */
 export const MESSAGE_MAX = 64 * 1024;
+
+/** Longest that it sends, as far as its clients take it, in bytes: all of 5,000 devices are 2 MB. */
+export const ANSWER_MAX = 16 * 1024 * 1024;
 
 /** What is asked. */
 export interface ControlCall {
   readonly method: string;
   readonly parameters: Readonly<Record<string, unknown>>;
+  /** Whether more than one answer is wanted. */
+  readonly more?: boolean;
 }
 
 /** What is answered. */
@@ -23,6 +25,8 @@ export interface ControlAnswer {
   /** Name of the error, with its interface; absent when all went well. */
   readonly error?: string;
   readonly parameters: Readonly<Record<string, unknown>>;
+  /** Whether another answer follows. */
+  readonly continues?: boolean;
 }
 
 /** The bytes of a message. */
@@ -32,8 +36,14 @@ export function encodeMessage(message: ControlCall | ControlAnswer): Uint8Array 
 
 /** Cuts what arrives into messages. */
 export class MessageSplitter {
+  readonly #max: number;
   #parts: Uint8Array[] = [];
   #length = 0;
+
+  /** @param max longest message, in bytes */
+  constructor(max = MESSAGE_MAX) {
+    this.#max = max;
+  }
 
   /**
    * Gives the messages that are complete now, each before the next one is looked at.
@@ -51,8 +61,8 @@ export class MessageSplitter {
 
   #add(part: Uint8Array): void {
     this.#length += part.length;
-    if (this.#length > MESSAGE_MAX) {
-      throw new Error(`a message of more than ${MESSAGE_MAX} bytes`);
+    if (this.#length > this.#max) {
+      throw new Error(`a message of more than ${this.#max} bytes`);
     }
     if (part.length > 0) this.#parts.push(part.slice());
   }

@@ -3,6 +3,8 @@
  * observer and writer, the journal's by its record, the plugin's by its caller.
  */
 import { type DeviceId, frontendPath } from "../../xen/device_id.ts";
+import { targetOf } from "../../xen/device_shape.ts";
+import { XenbusState } from "../../xen/states.ts";
 import type { LifecycleState, Milestone, Phase, Stage } from "../../lifecycle/state.ts";
 import type { Observation } from "../../lifecycle/observation.ts";
 import { type ErrorPublication, type LaneActions, Refused } from "../lane_actions.ts";
@@ -13,7 +15,8 @@ import { busyOf, checkAnswer } from "../plugin/guard.ts";
 import type { PluginHost } from "../plugin/host.ts";
 import { frontendKindOf, proofOf } from "../plugin/manifest.ts";
 import { isVersion2 } from "../journal/held.ts";
-import { Activity } from "../activity.ts";
+import { Activity, shownTime } from "../activity.ts";
+import type { DeviceFlight } from "../flight/device_flight.ts";
 import { isHolding, type Releases, waitsFor } from "../releases.ts";
 import { AddPause } from "./add_pause.ts";
 import { AttachIds } from "./attach_ids.ts";
@@ -28,6 +31,7 @@ import type { Orphans } from "./orphans.ts";
 import { type CallParts, PluginCaller } from "./plugin_caller.ts";
 import { DevicePrefetch, type Prefetch } from "./prefetch.ts";
 import { ReportKeeper } from "./report_keeper.ts";
+import { type Served, servedIn } from "./served.ts";
 import { Story } from "./story.ts";
 
 /** What is done within this time, in ms, needs no copy of the nodes beside it: one is made after it. */
@@ -55,6 +59,8 @@ export interface Surroundings {
   readonly recheckMs: number;
   /** Where another device is in its life, if it is known. */
   phaseOf(id: DeviceId): Phase | undefined;
+  /** Takes notes of what is done. */
+  readonly flight: DeviceFlight;
 }
 
 /** The actions of one device. */
@@ -66,6 +72,8 @@ export class DeviceActions implements LaneActions {
   readonly #log: Log;
   readonly #surroundings: Surroundings;
   readonly #story: Story;
+  readonly #activity: Activity;
+  readonly #flight: DeviceFlight;
   readonly #record: DeviceRecord;
   readonly #reader: DeviceReader;
   readonly #prefetch: DevicePrefetch;
@@ -78,6 +86,7 @@ export class DeviceActions implements LaneActions {
   readonly #report: ReportKeeper;
   readonly #findings: FindingsLog;
   readonly #pause: AddPause;
+  #served: Served = { target: null, way: null };
   /** What the last add waits for, if it was refused. */
   #waitsFor: readonly string[] = [];
   /** Whether somebody it waited for held nothing, the last time that it was refused. */
@@ -96,7 +105,8 @@ export class DeviceActions implements LaneActions {
     const { manifest } = plugin;
     const { results = [] } = manifest;
     const frontendKind = frontendKindOf(manifest, id.kind);
-    const activity = new Activity(clock);
+    const { flight } = surroundings;
+    const activity = new Activity(clock, (what, ms) => flight.took(what, ms));
     const record = new DeviceRecord(id, journal, releases);
     const reader = new DeviceReader(store, id, frontendKind);
     const prefetch = new DevicePrefetch(parts.prefetch, id.kind, clock);
@@ -109,6 +119,8 @@ export class DeviceActions implements LaneActions {
     this.#log = log;
     this.#surroundings = surroundings;
     this.#story = new Story(clock, log, activity);
+    this.#activity = activity;
+    this.#flight = flight;
     this.#record = record;
     this.#reader = reader;
     this.#prefetch = prefetch;
@@ -122,7 +134,7 @@ export class DeviceActions implements LaneActions {
     }, () => reader.changed("all"));
     this.#backup = new BackupKeeper(id, store, record, results, log);
     this.#caller = new PluginCaller({
-      ...{ id, plugin, frontendKind, record, activity, log },
+      ...{ id, plugin, frontendKind, record, activity, log, flight },
       onTrouble: () => surroundings.onTrouble(),
       phaseOf: (other) => surroundings.phaseOf(other),
     }, parts);
@@ -164,6 +176,7 @@ export class DeviceActions implements LaneActions {
     }
     if (!this.#isAdding) this.#report.saw(seen, setups);
     this.#story.observed(seen);
+    this.#flight.observed(seen);
     return seen;
   }
 
@@ -172,6 +185,7 @@ export class DeviceActions implements LaneActions {
   }
 
   async record(again: boolean): Promise<string | null> {
+    if (again) this.#flight.retried();
     const attachId = await this.#attachIds.begin(again, this.#observer.seen);
     if (attachId !== null) {
       this.#isAdding = true;
@@ -182,6 +196,7 @@ export class DeviceActions implements LaneActions {
 
   async note(stage: Stage, error: string | undefined, busy: boolean): Promise<void> {
     this.#endAdding();
+    this.#remember();
     this.#record.note(stage, error, busy ? this.#waitsFor : null);
   }
 
@@ -271,6 +286,9 @@ export class DeviceActions implements LaneActions {
       } finally {
         reads.end();
         cancel();
+        // One that fails early has recorded nothing.
+        const target = targetOf(reads.seen);
+        if (target !== null) this.#served = { ...this.#served, target };
         await backedUp;
       }
     });
@@ -285,7 +303,10 @@ export class DeviceActions implements LaneActions {
 
   async remove(signal: AbortSignal, again = false): Promise<void> {
     // A script that was left behind may still be at it.
-    if (again) await this.awaitOrphans(0, "an undoing that failed");
+    if (again) {
+      this.#flight.retried();
+      await this.awaitOrphans(0, "an undoing that failed");
+    }
     await this.#writer.writes(
       this.#caller.inSlot(signal, () => this.#caller.remove(signal)),
     );
@@ -330,6 +351,7 @@ export class DeviceActions implements LaneActions {
 
   async signalClosing(): Promise<void> {
     await this.#writer.signalClosing();
+    this.#flight.tookTo(XenbusState.Closing);
   }
 
   async cleanse(keepAttachId: boolean): Promise<void> {
@@ -343,10 +365,12 @@ export class DeviceActions implements LaneActions {
 
   async publishError(error: string, how: ErrorPublication = {}): Promise<void> {
     await this.#writer.publishError(error, how);
+    this.#flight.wrote("daemon", { "hotplug-error": error });
   }
 
   async closeBackend(): Promise<void> {
     await this.#writer.closeBackend(this.#observer.seen.online === true);
+    this.#flight.tookTo(XenbusState.Closed);
   }
 
   async awaitKernel(ms: number): Promise<void> {
@@ -364,6 +388,7 @@ export class DeviceActions implements LaneActions {
 
   changed(before: Phase, state: LifecycleState): void {
     this.#story.changed(before, state);
+    this.#flight.changed(before, state);
     if (before === "absent" || before === "recovering") this.#parts.onSeen?.(this.#id);
     this.#parts.onChange?.(this.#id);
   }
@@ -373,14 +398,41 @@ export class DeviceActions implements LaneActions {
     text: string,
     milestone?: Milestone,
   ): void {
+    if (level === "error" || level === "warning") this.#flight.failed(text);
     if (milestone === undefined) return this.#log[level](text);
-    const on = milestone === "connected" ? servedBy(this.#record.nodes) : "";
-    this.#log[level](`${text} after ${this.#story.elapsed}${on}`);
+    const ms = this.#story.elapsedMs;
+    const { nodes } = this.#record;
+    if (milestone === "connected" && this.#record.held.script === "begun") {
+      this.#flight.wrote("script", resultsIn(nodes));
+    }
+    const on = milestone === "connected" ? servedBy(nodes) : "";
+    this.#log[level](`${text} after ${shownTime(ms)}${on}`);
+    this.#flight.reached(milestone, ms);
+  }
+
+  /** What is being done for it, and for how long. */
+  get doing(): Activity["now"] {
+    return this.#activity.now;
+  }
+
+  /** On what it is set up, or was when it failed; and by whom. */
+  get served(): Served {
+    this.#remember();
+    return this.#served;
+  }
+
+  /** The record forgets it when it is undone. */
+  #remember(): void {
+    const { entry } = this.#record;
+    if (entry === undefined) return;
+    const { target, way } = servedIn(entry, this.#plugin);
+    this.#served = { target: target ?? this.#served.target, way: way ?? this.#served.way };
   }
 
   /** Nothing is told of it any more. */
   end(): void {
     this.#story.end();
+    this.#flight.end();
   }
 
   /** The attach id of the directory that was seen last, also of one that waits; null: none of ours. */
@@ -395,6 +447,12 @@ export class DeviceActions implements LaneActions {
 
 /** Longest part of a node that is shown, in characters. */
 const SHOWN_MAX = 200;
+
+/** What a script has written, as far as its device's nodes tell. */
+function resultsIn(nodes: Readonly<Record<string, string>>): Record<string, string> {
+  const names = ["node", "physical-device", "physical-device-path", "hotplug-status"];
+  return Object.fromEntries(Object.entries(nodes).filter(([name]) => names.includes(name)));
+}
 
 /** What a device was set up on, as far as its nodes tell. */
 function servedBy(nodes: Readonly<Record<string, string>>): string {

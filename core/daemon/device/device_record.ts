@@ -26,22 +26,27 @@ export class DeviceRecord {
 
   /** The attach id of the directory; null if it never had one. */
   get attachId(): string | null {
-    return this.#entry?.attachId ?? null;
+    return this.entry?.attachId ?? null;
+  }
+
+  /** All that the journal has of it. */
+  get entry(): JournalEntry | undefined {
+    return this.#journal.get(this.name);
   }
 
   /** What the plugin has recorded. */
   get undo(): Undo {
-    return this.#entry?.undo ?? {};
+    return this.entry?.undo ?? {};
   }
 
   /** What the daemon holds. */
   get held(): Held {
-    return this.#entry?.held ?? UNKNOWN_HELD;
+    return this.entry?.held ?? UNKNOWN_HELD;
   }
 
   /** The device's nodes, as far as they are kept. */
   get nodes(): Nodes {
-    return this.#entry?.nodes ?? {};
+    return this.entry?.nodes ?? {};
   }
 
   /** Whether all nodes are kept, and not just those that an add had read: all have this one. */
@@ -51,7 +56,7 @@ export class DeviceRecord {
 
   /** What marks the processes of the operation under way; null when none is. */
   get operation(): string | null {
-    return this.#entry?.operation ?? null;
+    return this.entry?.operation ?? null;
   }
 
   /** Variables that the operation's processes get. */
@@ -71,7 +76,7 @@ export class DeviceRecord {
 
   /** Names of the devices that it waits for, since they have what it was refused for. */
   get waitsFor(): readonly string[] {
-    return this.#entry?.waitsFor ?? [];
+    return this.entry?.waitsFor ?? [];
   }
 
   /** An attach begins. */
@@ -131,12 +136,8 @@ export class DeviceRecord {
     return read === undefined || this.isBackedUp ? {} : { nodes: { ...read } };
   }
 
-  get #entry(): JournalEntry | undefined {
-    return this.#journal.get(this.name);
-  }
-
   #put(change: Partial<Omit<JournalEntry, "id">>): void {
-    const before = this.#entry ?? {
+    const before = this.entry ?? {
       id: this.#id,
       attachId: null,
       stage: "removing",

@@ -4,6 +4,7 @@ import type { Phase } from "../../lifecycle/state.ts";
 import type { Log } from "../../log/log.ts";
 import type { DeviceId } from "../../xen/device_id.ts";
 import type { Activity } from "../activity.ts";
+import type { DeviceFlight } from "../flight/device_flight.ts";
 import type { ChildKeeper } from "../capabilities/children.ts";
 import { type ContextParts, deviceContext } from "../capabilities/device.ts";
 import type { DeviceModels } from "../capabilities/device_models.ts";
@@ -39,6 +40,7 @@ export interface Called {
   readonly record: DeviceRecord;
   readonly activity: Activity;
   readonly log: Log;
+  readonly flight: DeviceFlight;
   /** To be called when the device should be checked at once. */
   onTrouble(): void;
   /** Where another device is in its life, if it is known. */
@@ -141,7 +143,7 @@ export class PluginCaller {
     directories: Device["directories"],
     reads: AddReads | undefined,
   ): Device {
-    const { id, plugin, record, log, activity, frontendKind } = this.#called;
+    const { id, plugin, record, log, activity, frontendKind, flight } = this.#called;
     const { children, scripts } = this.#parts;
     const hold = (more: Partial<Held>) => record.hold(more, reads?.seen);
     return deviceContext(id, this.#parts, log, {
@@ -156,6 +158,7 @@ export class PluginCaller {
       attachId: record.attachId,
       activity,
       environment: record.environment,
+      wrote: (nodes, ms) => flight.wrote("plugin", nodes, ms),
       ...(reads === undefined ? {} : { first: reads }),
       copy: record.nodes,
       timeLeft,

@@ -4,7 +4,7 @@ import type { LifecycleState, Phase } from "../../lifecycle/state.ts";
 import { wishOf } from "../../lifecycle/observation.ts";
 import type { Log } from "../../log/log.ts";
 import type { Cancel, Clock } from "../../../platform/types.ts";
-import { type Activity, shownTime } from "../activity.ts";
+import type { Activity } from "../activity.ts";
 
 /** When something takes long, in ms: the log says once what it waits for. */
 export const LONG_MS = 5_000;
@@ -61,8 +61,8 @@ export class Story {
   }
 
   /** How long it has taken: since it was seen first, or since its removal began. */
-  get elapsed(): string {
-    return shownTime(this.#clock.now() - this.#since);
+  get elapsedMs(): number {
+    return this.#clock.now() - this.#since;
   }
 
   /** Tells nothing more. */
