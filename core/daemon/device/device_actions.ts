@@ -10,7 +10,7 @@ import type { Observation } from "../../lifecycle/observation.ts";
 import { type ErrorPublication, type LaneActions, Refused } from "../lane_actions.ts";
 import { type Log, oneLine } from "../../log/log.ts";
 import type { Findings, ProofOfSetup } from "../../../contract/v1/plugin.ts";
-import { coded } from "../../messages/table.ts";
+import { coded, codeIn } from "../../messages/table.ts";
 import { busyOf, checkAnswer } from "../plugin/guard.ts";
 import type { PluginHost } from "../plugin/host.ts";
 import { frontendKindOf, proofOf } from "../plugin/manifest.ts";
@@ -398,7 +398,8 @@ export class DeviceActions implements LaneActions {
     text: string,
     milestone?: Milestone,
   ): void {
-    if (level === "error" || level === "warning") this.#flight.failed(text);
+    // Warnings without a code tell what is done, and not what went wrong.
+    if (level === "error" || codeIn(text) !== null) this.#flight.failed(text);
     if (milestone === undefined) return this.#log[level](text);
     const ms = this.#story.elapsedMs;
     const { nodes } = this.#record;
