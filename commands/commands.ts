@@ -6,6 +6,7 @@ import type { Command, Option } from "./line/command.ts";
 import type { BuiltIn } from "../core/daemon/plugin/host.ts";
 import { addDevd } from "./devd/program.ts";
 import { addDevices } from "./device/program.ts";
+import { addDoctor } from "./doctor/program.ts";
 import { addHotplug } from "./hotplug/program.ts";
 import { addInstall } from "./install/program.ts";
 import { addDemo, addLifecycle } from "./lifecycle/program.ts";
@@ -33,6 +34,7 @@ export function addCommands(
 ): void {
   program.commandsGroup("In a driver domain:");
   addDevd(program, storeOption, builtIns, args, finish);
+  addDoctor(program, storeOption, builtIns, finish);
   program.commandsGroup("Devices of guests, as xl has them:");
   addDevices(program, storeOption, builtIns, finish);
   addRequests(program, storeOption, builtIns, finish);

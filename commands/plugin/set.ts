@@ -25,7 +25,7 @@ import {
   settingsOf,
 } from "../../plugins/select.ts";
 import { firstLine, NO_SETTINGS, parseSettings, type Settings } from "../../plugins/settings.ts";
-import { checkPluginFile } from "../../plugins/trust.ts";
+import { checkPluginFile, type TrustParts } from "../../plugins/trust.ts";
 import { PLUGIN_DIRECTORIES } from "../../plugins/discover.ts";
 import { VERSION } from "../../core/version.ts";
 import { CodedError } from "../../core/messages/error.ts";
@@ -85,14 +85,15 @@ export function trustParts(): ModuleHostParts {
 
 /**
  * Finds the plugins; runs none.
+ * @param trust what files are judged by, and which files: by default this machine's
  * @throws CodedError when something that was named cannot be used
  */
 export async function gatherPlugins(
   options: PluginOptions,
   builtIns: readonly BuiltIn[],
+  trust: TrustParts = trustParts(),
 ): Promise<PluginSet> {
-  const trust = trustParts();
-  const settings = await readSettings(options);
+  const settings = await readSettings(options, trust);
   const available: Available[] = builtIns.map((builtIn) => ({
     manifest: builtIn.manifest,
     origin: "built-in",
@@ -217,13 +218,17 @@ function placeOf({ source }: Settings, isTrue: (settings: Settings) => boolean):
 }
 
 /** The configuration file's. @throws CodedError that says what is wrong with it */
-export async function readSettings({ config, kind = {} }: PluginOptions): Promise<Settings> {
+export async function readSettings(
+  { config, kind = {} }: PluginOptions,
+  trust: TrustParts = trustParts(),
+): Promise<Settings> {
   const path = config ?? DEFAULT_CONFIG;
   let settings = NO_SETTINGS;
   try {
-    if (config !== undefined || await exists(path)) {
-      await checkPluginFile(trustParts(), path);
-      const text = await systemFiles.readText(path);
+    const isThere = trust.files.stat(path).then(() => true, () => false);
+    if (config !== undefined || await isThere) {
+      await checkPluginFile(trust, path);
+      const text = await trust.files.readText(path);
       settings = { ...parseSettings(text), source: { path, text } };
     }
   } catch (error) {
@@ -232,8 +237,4 @@ export async function readSettings({ config, kind = {} }: PluginOptions): Promis
     throw new CodedError("bad-configuration", `configuration file ${what}`);
   }
   return { ...settings, kinds: new Map([...settings.kinds, ...Object.entries(kind)]) };
-}
-
-function exists(path: string): Promise<boolean> {
-  return systemFiles.stat(path).then(() => true, () => false);
 }
