@@ -9,7 +9,7 @@ import { addDevices } from "./device/program.ts";
 import { addDoctor } from "./doctor/program.ts";
 import { addHotplug } from "./hotplug/program.ts";
 import { addInstall } from "./install/program.ts";
-import { addDemo, addLifecycle } from "./lifecycle/program.ts";
+import { addDemo, addLifecycle, addSandbox } from "./lifecycle/program.ts";
 import { addPlugin } from "./plugin/program.ts";
 import { addRequests } from "./request/program.ts";
 import { addStore } from "./store/program.ts";
@@ -47,5 +47,6 @@ export function addCommands(
   addStore(program, storeOption, finish);
   addXenstored(program, finish);
   addDemo(program, finish);
+  addSandbox(program, finish);
   addLifecycle(program);
 }

@@ -1,4 +1,4 @@
-/** The command lines of `xdevd lifecycle` and `xdevd demo`, which show what a device goes through. */
+/** The command lines of `xdevd lifecycle`, `demo` and `sandbox`, which show what a device goes through. */
 import { type Command, Option } from "../line/command.ts";
 import { DIAGRAM_FORMATS, type DiagramFormat } from "./formats.ts";
 
@@ -28,5 +28,15 @@ export function addDemo(program: Command, finish: (status: number) => void): voi
     .action(async (options: { real?: boolean }) => {
       const { demo } = await import("../../simulation/demo/demo.ts");
       finish(await demo(options));
+    });
+}
+
+/** Adds `sandbox`. */
+export function addSandbox(program: Command, finish: (status: number) => void): void {
+  program.command("sandbox")
+    .description("a simulated driver domain and guests, to try commands in; no Xen, no root")
+    .action(async () => {
+      const { sandbox } = await import("../../simulation/sandbox/sandbox.ts");
+      finish(await sandbox());
     });
 }

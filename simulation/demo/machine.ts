@@ -1,4 +1,5 @@
 /** The machine that the demonstration runs on: a store with its domains, and a script. */
+import { DEFAULT_PATH } from "../../core/hotplug/run_script.ts";
 import { systemFiles } from "../../platform/io/files.ts";
 import { selfCommand } from "../../platform/self.ts";
 import { listenStore, socketPath } from "../xenstored/listen.ts";
@@ -38,7 +39,7 @@ export async function simulatedMachine(
   await systemFiles.makeDirectory(tools, 0o755);
   await systemFiles.writeText(`${scripts}/block-demo`, script, 0o755);
   for (const verb of ["read", "write"]) {
-    const command = selfCommand().map((word) => `'${word.replaceAll("'", "'\\''")}'`).join(" ");
+    const command = selfCommand().map(quotedWord).join(" ");
     await systemFiles.writeText(
       `${tools}/xenstore-${verb}`,
       `#!/bin/sh\nexec ${command} store ${verb} "$@"\n`,
@@ -53,7 +54,7 @@ export async function simulatedMachine(
       "--scripts",
       scripts,
       "--script-path",
-      `${tools}:/usr/local/bin:/usr/bin:/bin`,
+      `${tools}:${DEFAULT_PATH}`,
     ],
     opensPath: true,
     dataPath: async (opened) => opened,
@@ -63,4 +64,9 @@ export async function simulatedMachine(
     },
     stop: () => listening.close(),
   };
+}
+
+/** A word as a shell takes it, whatever is in it. */
+export function quotedWord(word: string): string {
+  return `'${word.replaceAll("'", "'\\''")}'`;
 }

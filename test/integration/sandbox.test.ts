@@ -1,0 +1,109 @@
+/** `xdevd sandbox`: what it says to type works to the letter, and nothing is left of it. */
+import { describe, expect, test } from "bun:test";
+import { type ChildProcess, spawn, spawnSync } from "node:child_process";
+import { existsSync, mkdtempSync, readdirSync, readFileSync, rmSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { programCommand, until } from "../support/daemon_process.ts";
+
+/** This machine may be busy. */
+const PATIENCE_MS = 60_000;
+
+interface Sandbox {
+  readonly child: ChildProcess;
+  readonly said: () => string;
+  readonly directory: string;
+  /** The commands that it says to type. */
+  readonly commands: readonly string[];
+}
+
+async function start(above: string): Promise<Sandbox> {
+  const [file, ...before] = programCommand();
+  const child = spawn(file, [...before, "sandbox"], {
+    env: { PATH: process.env["PATH"] ?? "", TMPDIR: above },
+    stdio: ["ignore", "pipe", "pipe"],
+  });
+  let text = "";
+  for (const stream of [child.stdout!, child.stderr!]) {
+    stream.on("data", (chunk: Uint8Array) => text += new TextDecoder().decode(chunk));
+  }
+  await until(() => text.includes("Ctrl-C ends"), () => `it never began:\n${text}`, PATIENCE_MS);
+  const commands = [...text.matchAll(/^ {2}(\/.*)$/gm)].map(([, line]) => line!);
+  const [name] = readdirSync(above);
+  return { child, said: () => text, directory: join(above, name!), commands };
+}
+
+/** Types a line into a shell that knows nothing of this test. */
+function type(line: string): { code: number | null; text: string } {
+  const { status, stdout, stderr } = spawnSync("/bin/sh", ["-c", line], {
+    encoding: "utf8",
+    env: { PATH: "/usr/bin:/bin" },
+    timeout: PATIENCE_MS,
+  });
+  return { code: status, text: stdout + stderr };
+}
+
+function end(child: ChildProcess, signal: NodeJS.Signals): Promise<number | null> {
+  const exited = new Promise<number | null>((resolve) => child.once("exit", resolve));
+  child.kill(signal);
+  return exited;
+}
+
+/** Command lines of all processes that name a directory. */
+function processesOf(directory: string): string[] {
+  return readdirSync("/proc").filter((name) => /^\d+$/.test(name)).map((pid) => {
+    try {
+      return readFileSync(`/proc/${pid}/cmdline`, "utf8").replaceAll("\0", " ");
+    } catch {
+      return "";
+    }
+  }).filter((line) => line.includes(directory));
+}
+
+describe("xdevd sandbox", () => {
+  test("its commands work as they stand; what it names is there; TERM leaves nothing", async () => {
+    const above = mkdtempSync(join(tmpdir(), "xdevd-sandbox-test-"));
+    const { child, said, directory, commands } = await start(above);
+    try {
+      expect(commands).toHaveLength(3);
+      const [doctor, attach, list] = commands.map(type);
+      expect(doctor!.text).toContain(`xvdb (vbd/8/51728): it is not served`);
+      expect(doctor!.text).toContain(`a daemon answers at ${directory}/run/xdevd.sock`);
+      expect(doctor!.code).toBe(1);
+      expect(attach).toMatchObject({ code: 0 });
+      expect(list).toMatchObject({ code: 0 });
+      expect(list!.text).toMatch(/^web +vbd +vbd +xvdb +51728 +1 +4 +4 +connected$/m);
+      expect(type(`${directory}/dom0 network-attach web backend=storage bridge=xenbr0`))
+        .toMatchObject({ code: 0 });
+      expect(type(`${directory}/dom0 block-detach web xvdb`)).toMatchObject({ code: 0 });
+      expect(type(`${directory}/dom0 xenstore-read /local/domain/7/name`))
+        .toEqual({ code: 0, text: "web\n" });
+      expect(type(`${directory}/storage xenstore-read domid`)).toEqual({ code: 0, text: "1\n" });
+      // A daemon that is killed comes back, and finds everything as it was.
+      const [pid] = readFileSync(`${directory}/run/devd-1.lock`, "utf8").split(/\s/);
+      process.kill(Number(pid), "SIGKILL");
+      await until(
+        () => /the daemon ended with SIGKILL[^]* serving domain 1 /.test(said()),
+        said,
+        PATIENCE_MS,
+      );
+      expect(type(list === undefined ? "" : commands[2]!).text).toMatch(
+        /^web .* xvda .*connected$/m,
+      );
+    } finally {
+      expect(await end(child, "SIGTERM")).toBe(0);
+    }
+    expect(existsSync(directory)).toBeFalse();
+    expect(processesOf(directory)).toEqual([]);
+    rmSync(above, { recursive: true });
+  }, 3 * PATIENCE_MS);
+
+  test.each(["SIGINT", "SIGHUP"] as const)("%s ends it likewise", async (signal) => {
+    const above = mkdtempSync(join(tmpdir(), "xdevd-sandbox-test-"));
+    const { child, directory } = await start(above);
+    expect(await end(child, signal)).toBe(0);
+    expect(readdirSync(above)).toEqual([]);
+    expect(processesOf(directory)).toEqual([]);
+    rmSync(above, { recursive: true });
+  }, 2 * PATIENCE_MS);
+});
