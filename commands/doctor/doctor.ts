@@ -1,6 +1,12 @@
 /** `xdevd doctor`: what is wrong here, a line each, with the repair. */
 import { oneLine } from "../../core/log/log.ts";
-import { CodedError, ExitCode, problemOf } from "../../core/messages/error.ts";
+import {
+  CodedError,
+  ExitCode,
+  lineOf,
+  type Problem,
+  problemOf,
+} from "../../core/messages/error.ts";
 import { parseDomid } from "../../core/xen/device_id.ts";
 import { systemClock } from "../../platform/clock.ts";
 import { targetFiles } from "../../platform/io/files.ts";
@@ -8,11 +14,11 @@ import { printTo } from "../../platform/self.ts";
 import { sha256OfFile } from "../../platform/checksum.ts";
 import type { BuiltIn } from "../../core/daemon/plugin/host.ts";
 import { connectStore } from "../../machine/connect.ts";
-import { printJson } from "../json_output.ts";
+import { errorJson, printJson } from "../json_output.ts";
 import { ControlClient, ControlRefused } from "../devd/control_client.ts";
 import type { DaemonReport } from "../../core/daemon/control/report.ts";
 import { gatherPlugins, trustParts } from "../plugin/set.ts";
-import { counted, type Finding, type Found, STATES, unknown } from "./finding.ts";
+import { counted, type Finding, type Found, type State, STATES, unknown } from "./finding.ts";
 import { rootedFiles } from "./rooted_files.ts";
 import {
   devicesOf,
@@ -20,6 +26,7 @@ import {
   type Here,
   isThere,
   type SeenStore,
+  type TellingDaemon,
   textOf,
 } from "./here.ts";
 import { lookAtBridges, lookAtDevices } from "./looks/devices.ts";
@@ -44,9 +51,6 @@ const STORE_MS = 5_000;
 
 /** Longest message and repair that are shown, in characters. */
 const SHOWN_MAX = 400;
-
-/** With what the command ends when nothing has failed; `Failure` when something has. */
-export const DOCTOR_STATUS = { warning: 20, unknown: 21 } as const;
 
 /** All that is looked at in a driver domain, in the order in which it is told. */
 const LOOKS: Readonly<Record<string, (here: Here) => Promise<readonly Finding[]>>> = {
@@ -79,15 +83,9 @@ export async function doctor(
   const { here, close } = surroundings(options, builtIns);
   try {
     const found = await look(here);
-    print(found, options.json === true);
-    const { failure, warning, unknown } = counted(found);
-    return failure > 0
-      ? ExitCode.Failure
-      : warning > 0
-      ? DOCTOR_STATUS.warning
-      : unknown > 0
-      ? DOCTOR_STATUS.unknown
-      : ExitCode.Success;
+    const problem = verdict(counted(found));
+    print(found, problem, options.json === true);
+    return problem?.status ?? ExitCode.Success;
   } finally {
     close();
   }
@@ -192,7 +190,23 @@ function once<T>(work: () => Promise<T>): () => Promise<T> {
   return () => made ??= work();
 }
 
-function print(found: readonly Found[], json: boolean): void {
+/** What comes of it all, the worst first; null: all is right. */
+function verdict(counts: Readonly<Record<State, number>>): Problem | null {
+  const code = counts.failure > 0
+    ? "found-failures"
+    : counts.warning > 0
+    ? "found-warnings"
+    : counts.unknown > 0
+    ? "not-looked-at"
+    : null;
+  return code === null ? null : problemOf(new CodedError(code, words(counts)));
+}
+
+function words(counts: Readonly<Record<State, number>>): string {
+  return STATES.map((state) => `${counts[state]} ${state}`).join(", ");
+}
+
+function print(found: readonly Found[], problem: Problem | null, json: boolean): void {
   const counts = counted(found);
   const shown = found.map(({ check, state, message, repair }) => ({
     check,
@@ -200,11 +214,19 @@ function print(found: readonly Found[], json: boolean): void {
     message: oneLine(message, SHOWN_MAX),
     ...(repair === undefined ? {} : { repair: oneLine(repair, SHOWN_MAX) }),
   }));
-  if (json) return printJson({ findings: shown, counts });
+  if (json) {
+    printJson({
+      findings: shown,
+      counts,
+      ...(problem === null ? {} : { error: errorJson(problem) }),
+    });
+    if (problem !== null) printTo(2, `xdevd: ${lineOf(problem)}\n`);
+    return;
+  }
   const width = Math.max(...shown.map(({ check }) => check.length));
   for (const { check, state, message, repair } of shown) {
     const mending = repair === undefined ? "" : `. Repair: ${repair}`;
     printTo(1, `${state.padEnd(8)} ${check.padEnd(width)} ${message}${mending}\n`);
   }
-  printTo(1, `${STATES.map((state) => `${counts[state]} ${state}`).join(", ")}\n`);
+  printTo(1, `${words(counts)}\n`);
 }

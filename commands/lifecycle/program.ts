@@ -35,6 +35,8 @@ export function addDemo(program: Command, finish: (status: number) => void): voi
 export function addSandbox(program: Command, finish: (status: number) => void): void {
   program.command("sandbox")
     .description("a simulated driver domain and guests, to try commands in; no Xen, no root")
+    .example("xdevd sandbox", "prints what to type next in another terminal; Ctrl-C ends it")
+    .example("TMPDIR=/var/tmp xdevd sandbox", "with its files elsewhere")
     .action(async () => {
       const { sandbox } = await import("../../simulation/sandbox/sandbox.ts");
       finish(await sandbox());

@@ -124,6 +124,21 @@ const TABLE = {
       "The configuration cannot be read, or has a setting that does not exist or makes no sense.",
     repair: "The message has the place. After the correction: `systemctl reload xdevd`.",
   },
+  "found-failures": {
+    status: 1,
+    problem: "`xdevd doctor` has found something that does not work.",
+    repair: "Each line of it has its own.",
+  },
+  "found-warnings": {
+    status: 16,
+    problem: "`xdevd doctor` has found no failure, and warns of something.",
+    repair: "Each line of it has its own.",
+  },
+  "not-looked-at": {
+    status: 17,
+    problem: "`xdevd doctor` has found nothing wrong, and could not look at everything.",
+    repair: "Run it in the driver domain, as root; its lines say what is missing.",
+  },
   "device-in-use": {
     status: 1,
     problem: "The device is attached, or attached locally, and cannot be unprepared.",

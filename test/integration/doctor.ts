@@ -146,7 +146,7 @@ export function doctorFinds(name: string, startStore: () => Promise<StoreUnderTe
         {},
         PATIENCE_MS,
       );
-      expect(run.stderr).toBe("");
+      expect(run.stderr).toMatch(run.code === 0 ? /^$/ : /^xdevd: \d+ ok, .* unknown \[.*\]\n$/);
       return { code: run.code, findings: JSON.parse(run.stdout).findings };
     }
 
@@ -491,7 +491,7 @@ export function doctorFinds(name: string, startStore: () => Promise<StoreUnderTe
           { check, state, message: expect.any(String), repair: expect.any(String) },
         ]);
         expect(`${found[0]!.message}\n${found[0]!.repair}`).toMatch(line);
-        expect(code).toBe(state === "failure" ? 1 : 20);
+        expect(code).toBe(state === "failure" ? 1 : 16);
       } finally {
         await undo();
       }
@@ -552,7 +552,7 @@ export function doctorFinds(name: string, startStore: () => Promise<StoreUnderTe
         ]);
       await dom0.setPermissions(path, [{ domid: DRIVER, access: "none" }]);
       await undo();
-      expect(await ask("--domain", "absent")).toMatchObject({ code: 8, stdout: "" });
+      expect((await ask("--domain", "absent")).code).toBe(8);
     }, PATIENCE_MS);
 
     test(
@@ -570,7 +570,7 @@ export function doctorFinds(name: string, startStore: () => Promise<StoreUnderTe
           ...["rights", "quota", "bridges", "daemon", "devices", "leftovers"],
         ]);
         expect(existsSync(join(empty, "run"))).toBeFalse();
-        expect(run.code).toBe(20);
+        expect(run.code).toBe(16);
       },
       PATIENCE_MS,
     );
