@@ -2,7 +2,7 @@
 import { oneLine } from "../../../core/log/log.ts";
 import { problemOf } from "../../../core/messages/error.ts";
 import { CONTROL_SOCKET } from "../../../core/daemon/control/messages.ts";
-import { failure, type Finding, orOk, unknown, warning } from "../finding.ts";
+import { failure, type Finding, ok, orOk, unknown, warning } from "../finding.ts";
 import { type Here, isThere, namesIn, processesOf, textOf } from "../here.ts";
 import { seen } from "./store.ts";
 
