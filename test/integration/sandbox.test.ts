@@ -68,7 +68,7 @@ describe("xdevd sandbox", () => {
       expect(commands).toHaveLength(3);
       const [doctor, attach, list] = commands.map(type);
       expect(doctor!.text).toContain(`xvdb (vbd/8/51728): it is not served`);
-      expect(doctor!.text).toContain(`a daemon answers at ${directory}/run/xdevd.sock`);
+      expect(doctor!.text).toContain(`answers at ${directory}/run/xdevd.sock`);
       expect(doctor!.code).toBe(1);
       expect(attach).toMatchObject({ code: 0 });
       expect(list).toMatchObject({ code: 0 });
