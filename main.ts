@@ -22,6 +22,13 @@ if (args[0] === "storage-helper") {
   await serveStorage();
   exit(0);
 }
+// What the daemon starts for a device that this program serves itself.
+if (args[0] === "device-server" && args[1] !== undefined) {
+  const { serveDevice } = await import("./commands/device_server/serve.ts");
+  const { builtIns } = await import("./built_in.ts");
+  await serveDevice([args[1], args[2]], builtIns);
+  exit(0);
+}
 if (args[0] === "devd" && (args.includes("-F") || args.includes("--foreground"))) {
   const { tuneBeforeStart } = await import("./platform/tuning.ts");
   tuneBeforeStart(args);

@@ -12,12 +12,18 @@ import type { StoreClient } from "../core/xenstore/client.ts";
 import { ChildKeeper } from "../core/daemon/capabilities/children.ts";
 import type { ActionParts } from "../core/daemon/device/device_actions.ts";
 import { DeviceModels } from "../core/daemon/capabilities/device_models.ts";
+import { DeviceServers } from "../core/daemon/servers/device_servers.ts";
+import { connectStream } from "../platform/io/stream.ts";
+import { environment, selfCommand } from "../platform/self.ts";
 import { Exclusive } from "../core/daemon/capabilities/exclusive.ts";
 import { Prefetch } from "../core/daemon/device/prefetch.ts";
 import { HotplugDirectories } from "../core/daemon/capabilities/hotplug_directory.ts";
 import { Orphans } from "../core/daemon/device/orphans.ts";
 import { Releases } from "../core/daemon/releases.ts";
 import { Slots } from "../core/daemon/slots.ts";
+
+/** A directory in which guests and grants are files: servers are tried there without Xen (docs/plugins.md). */
+const SIMULATED_XEN = "XDEVD_SIMULATED_XEN";
 
 /**
  * All but what differs: journal, directories, times, scripts.
@@ -27,6 +33,7 @@ export function systemParts(
   store: StoreClient,
   scriptDirectories: readonly string[] = [],
 ): Omit<ActionParts, "journal" | "directories" | "calls" | "scripts"> {
+  const simulated = environment(SIMULATED_XEN);
   return {
     store,
     clock: systemClock,
@@ -43,6 +50,13 @@ export function systemParts(
     blocks: storage.blocks,
     links: systemNetworkLinks,
     children: new ChildKeeper(systemProcesses, systemProcessTable, systemClock),
+    servers: new DeviceServers({
+      store,
+      clock: systemClock,
+      command: selfCommand(),
+      connect: connectStream,
+      ...(simulated === undefined ? {} : { simulated }),
+    }),
     deviceModels: new DeviceModels(store, systemProcesses, systemProcessTable, systemClock),
   };
 }

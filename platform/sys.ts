@@ -41,9 +41,24 @@ export interface Sys {
   getrandom(to: Uint8Array, flags: number): number;
   /** How many bytes the option has. */
   getsockopt(fd: number, level: number, name: number, to: Uint8Array): number;
+  /**
+   * IOCTL_GNTDEV_GRANT_COPY (xen/gntdev.h), of one piece of one page; `toGuest` is 1 or 0. What the hypervisor
+   * refuses is EFAULT.
+   */
+  grantCopy(
+    fd: number,
+    domid: number,
+    reference: number,
+    offset: number,
+    bytes: Uint8Array,
+    toGuest: number,
+  ): number;
   /** signal(2) with SIG_IGN */
   ignore(signal: number): number;
-  /** Requests that `quickjs/ioctls.h` has, with as much memory as they take, or an integer. */
+  /**
+   * Requests that `quickjs/ioctls.h` has, with as much memory as they take, or an integer; of those that
+   * take a list, the first word tells how long it is.
+   */
   ioctl(fd: number, request: number, argument: Uint8Array | number): number;
   kill(pid: number, signal: number): number;
   /** linkat, without flags */
@@ -68,6 +83,11 @@ export interface Sys {
   rename(fromDir: number, from: Uint8Array, toDir: number, to: Uint8Array): number;
   /** sendto */
   send(fd: number, bytes: Uint8Array, flags: number, to: Uint8Array | null): number;
+  /** setgroups(2), to none */
+  setgroups(): number;
+  /** setresgid(2), all three the same; `setresuid` likewise: with another user go root's capabilities. */
+  setresgid(group: number): number;
+  setresuid(user: number): number;
   setsockopt(fd: number, level: number, name: number, value: Uint8Array): number;
   shutdown(fd: number, how: number): number;
   socket(domain: number, type: number, protocol: number): number;

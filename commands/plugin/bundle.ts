@@ -1,5 +1,5 @@
 /** `xdevd plugin bundle`: one file of a module and all it imports, with its manifest in front. */
-import * as contract from "../../contract/v1/plugin.ts";
+import * as contract from "../../contract/v2/plugin.ts";
 import {
   checkContract,
   checkManifest,

@@ -7,7 +7,7 @@ import { systemFiles } from "../../platform/io/files.ts";
 import { systemProcessTable } from "../../platform/linux/process_table.ts";
 import { effectiveUid } from "../../platform/self.ts";
 import { systemPipedChildren } from "../../platform/io/child.ts";
-import * as contract from "../../contract/v1/plugin.ts";
+import * as contract from "../../contract/v2/plugin.ts";
 import { type FoundPlugin, pluginAt, pluginsIn, type Rejected } from "../../plugins/discover.ts";
 import {
   type BuiltIn,
@@ -15,7 +15,7 @@ import {
   type PluginHost,
   PluginRegistry,
 } from "../../core/daemon/plugin/host.ts";
-import { moduleHost, type ModuleHostParts } from "../../plugins/host/module_host.ts";
+import { loadPlugin, moduleHost, type ModuleHostParts } from "../../plugins/host/module_host.ts";
 import { ProcessHost } from "../../plugins/host/process_host.ts";
 import {
   type Candidate,
@@ -171,8 +171,7 @@ export function makeHost(
   if (plugin.builtIn !== undefined) return builtInHost(plugin.builtIn, told);
   const { manifest, origin, carrier, sha256, processes } = plugin as FoundPlugin;
   if (carrier === "module") {
-    // For modules that were not bundled.
-    provideModule("xdevd/plugin", { ...contract });
+    provideContract();
     const pin = sha256 === undefined ? {} : { sha256 };
     const places = settings.places ?? "mistakes";
     const parts = { ...trustParts(), modules };
@@ -191,6 +190,20 @@ export function makeHost(
     ...(sha256 === undefined ? {} : { sha256 }),
     ...(processes === undefined ? {} : { processes }),
   });
+}
+
+/** For modules that were not bundled. */
+function provideContract(): void {
+  provideModule("xdevd/plugin", { ...contract });
+}
+
+/** A plugin that is a module, for its server: in another process than the daemon's. @throws PluginRefused */
+export async function loadServedPlugin(
+  origin: string,
+  manifest: contract.PluginManifest,
+): Promise<object> {
+  provideContract();
+  return await loadPlugin(origin, manifest, { ...trustParts(), modules: systemModules });
 }
 
 /** What the configuration tells a plugin. @throws CodedError when it has no such setting */

@@ -14,7 +14,7 @@ const platform = resolve("platform");
 /** The parts that `host.c` starts with, or gives to plugins. */
 const ENTRIES = {
   globals: join(platform, "quickjs/globals.ts"),
-  plugin: resolve("contract/v1/plugin.ts"),
+  plugin: resolve("contract/v2/plugin.ts"),
 };
 
 /** What is in the binary. */

@@ -81,7 +81,8 @@ export type DeviceFunctions =
   & FunctionsOf<Device["system"]["links"], "links.">
   & FunctionsOf<Device["children"], "children.">
   & FunctionsOf<Device["deviceModel"], "deviceModel.">
-  & FunctionsOf<Device["directories"], "directories.">;
+  & FunctionsOf<Device["directories"], "directories.">
+  & FunctionsOf<Device["server"], "server.">;
 
 /** What programs have in place of `system.exclusively`, which takes a function. */
 export interface ProgramFunctions {
@@ -202,7 +203,19 @@ export const CAPABILITIES = {
   },
   "system.unlock": { args: [lock], carriers: programs },
   "frontend.state": { args: [], value: "0 to 8, or nil" },
+  "frontend.read": {
+    args: [text("name", "the node's name", 256)],
+    value: "text, or nil",
+    limits: { bytes: 4096 },
+  },
   "frontend.writeMtu": { args: [number("bytes", "an MTU in bytes")] },
+  "server.start": {
+    args: [
+      plain("map of names and texts, numbers, booleans", "what is handed to the server"),
+      SIGNAL,
+    ],
+    carriers: modules,
+  },
   "deviceModel.start": { args: [program, SIGNAL], value: "when it is ready" },
   "deviceModel.adopt": { args: [program] },
   "deviceModel.status": {

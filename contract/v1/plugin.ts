@@ -10,6 +10,7 @@ import type { BlockDevices } from "./block.ts";
 import type { DeviceModel } from "./device_model.ts";
 import type { NetworkLinks } from "./network.ts";
 import type { DeviceSpecs } from "./spec.ts";
+import type { DeviceServer, ServerManifest } from "../v2/manifest.ts";
 
 export type * from "./block.ts";
 export type * from "./device_model.ts";
@@ -20,7 +21,7 @@ export type * from "./spec.ts";
 export const CONTRACT_VERSION = 1;
 
 /** Contracts that this host can serve; see {@link CONTRACT_VERSION}. */
-export const CONTRACT_VERSIONS: readonly number[] = [1];
+export const CONTRACT_VERSIONS: readonly number[] = [1, 2];
 
 /** Identity of a device. */
 export interface DeviceIdentity {
@@ -202,6 +203,13 @@ export interface DeviceFrontend {
    * @throws Error when the node is not there, or not ours to write
    */
   writeMtu(bytes: number): Promise<void>;
+  /**
+   * A node of the frontend's directory, which the guest writes: whatever it says may be a lie.
+   * @param name relative, as of the device's own nodes
+   * @returns undefined when there is none, or it is not ours to read
+   * @throws Error for one of more than 4096 characters
+   */
+  read(name: string): Promise<string | undefined>;
 }
 
 /** A setting of a plugin. */
@@ -261,6 +269,8 @@ export interface Device {
   readonly children: DeviceChildren;
   readonly deviceModel: DeviceModel;
   readonly directories: DeviceDirectories;
+  /** Of a plugin with a server (`server` in its manifest). */
+  readonly server: DeviceServer;
   readonly log: DeviceLog;
   /** Milliseconds until the call's signal fires by itself; 0 when it has. */
   timeLeft(): number;
@@ -350,6 +360,11 @@ export interface PluginManifest {
   readonly proof?: readonly ProofOfSetup[];
   /** Nodes that `add` leaves in the backend directory: they are removed before a second try. */
   readonly results?: readonly string[];
+  /**
+   * Says that a process serves the guest itself, and what it needs (contract version 2). With it,
+   * `waitsForBackend` is false and `proof` is `state`, whatever they say.
+   */
+  readonly server?: ServerManifest;
   /** Settings that the configuration may have for it: their names, and what they mean. */
   readonly settings?: Readonly<Record<string, string>>;
   readonly sample?: PluginSample;

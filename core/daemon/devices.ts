@@ -345,6 +345,7 @@ export class Devices implements ControlledDevices {
     this.#throttle.stop();
     this.#cancelRound?.();
     this.#parts.deviceModels.stop();
+    this.#parts.servers.stop();
     await Promise.all(
       [...this.#lanes.values()].map(async ({ lane, actions }) => {
         await lane.stop(graceMs);
@@ -401,13 +402,14 @@ export class Devices implements ControlledDevices {
     const log = openLog(this.names.subjectOf(id), (level, text) => flight.logged(level, text));
     const actions = new DeviceActions(id, plugin, this.#parts, log, {
       onTrouble: () => lane.check(),
+      onFrontend: () => this.touch(id, "guest"),
       recheckMs: (this.#parts.times ?? DEFAULT_TIMES).recheck,
       phaseOf: (other) => this.stateOf(other)?.phase,
       flight,
     });
     const rules: LifecycleRules = {
       times: this.#parts.times ?? DEFAULT_TIMES,
-      waitsForBackend: manifest.waitsForBackend ?? true,
+      waitsForBackend: manifest.server === undefined && (manifest.waitsForBackend ?? true),
       servedByQemu: manifest.servedByQemu ?? false,
       get removesWithoutDirectory() {
         return actions.removesWithoutDirectory;

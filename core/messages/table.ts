@@ -289,6 +289,11 @@ const TABLE = {
     repair:
       "Its last line is in the message, all of them in the log. Another one is started by itself.",
   },
+  "server-failed": {
+    problem: "What serves a device to its guest has ended, or cannot go on; the device is closed.",
+    repair:
+      "The message names the cause. It is not served again by itself, since its guest would not know: detach it, and attach it again.",
+  },
   "driver-domain-rights": {
     problem: "The toolstack has given this domain no rights that a driver domain needs.",
     repair: "Have its configuration say `driver_domain=1`, and start it again.",

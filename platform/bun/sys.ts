@@ -1,5 +1,13 @@
 /** System calls by the C library, through Bun's foreign function interface. */
-import { dlopen, type FFIFunction, type Library, type Pointer, read, toArrayBuffer } from "bun:ffi";
+import {
+  dlopen,
+  type FFIFunction,
+  type Library,
+  type Pointer,
+  ptr,
+  read,
+  toArrayBuffer,
+} from "bun:ffi";
 import type { Sys } from "../sys.ts";
 
 /** By the names that glibc and musl give it. */
@@ -45,6 +53,9 @@ const FUNCTIONS = {
   recv: { args: ["i32", "ptr", "usize", "i32"], returns: "i32" },
   renameat: { args: ["i32", "ptr", "i32", "ptr"], returns: "i32" },
   sendto: { args: ["i32", "ptr", "usize", "i32", "ptr", "u32"], returns: "i32" },
+  setgroups: { args: ["usize", "ptr"], returns: "i32" },
+  setresgid: { args: ["u32", "u32", "u32"], returns: "i32" },
+  setresuid: { args: ["u32", "u32", "u32"], returns: "i32" },
   setsockopt: { args: ["i32", "i32", "i32", "ptr", "u32"], returns: "i32" },
   shutdown: { args: ["i32", "i32"], returns: "i32" },
   signal: { args: ["i32", "usize"], returns: "i64" },
@@ -97,6 +108,11 @@ const [SIG_IGN, SIG_ERR] = [1, -1];
 const MAP_SHARED = 1;
 const MAP_FAILED = -1;
 
+// xen/gntdev.h, xen/grant_table.h, asm-generic/errno-base.h
+const GRANT_COPY = 0x0010_4708;
+const [GNTCOPY_SOURCE, GNTCOPY_DEST] = [1, 2];
+const EFAULT = -14;
+
 /** Where each mapped memory is. */
 const maps = new WeakMap<ArrayBuffer, { readonly at: Pointer; readonly size: number }>();
 
@@ -133,6 +149,19 @@ export const sys: Sys = {
     const result = answer(libc.getsockopt(fd, level, name, to, length));
     return result < 0 ? result : length[0]!;
   },
+  grantCopy(fd, domid, reference, offset, bytes, toGuest) {
+    const [segment, asked] = [new DataView(new ArrayBuffer(24)), new BigUint64Array(2)];
+    const [ours, theirs] = toGuest ? [0, 8] : [8, 0];
+    segment.setBigUint64(ours, BigInt(ptr(bytes)), true);
+    segment.setUint32(theirs, reference, true);
+    segment.setUint16(theirs + 4, offset, true);
+    segment.setUint16(theirs + 6, domid, true);
+    segment.setUint16(16, bytes.length, true);
+    segment.setUint16(18, toGuest ? GNTCOPY_DEST : GNTCOPY_SOURCE, true);
+    asked.set([1n, BigInt(ptr(segment))]);
+    const result = answer(libc.ioctl(fd, GRANT_COPY, ptr(asked)));
+    return result < 0 || segment.getInt16(20, true) === 0 ? result : EFAULT;
+  },
   ignore: (signal) => Number(libc.signal(signal, SIG_IGN)) === SIG_ERR ? answer(-1) : 0,
   ioctl: (fd, request, argument) => answer(libc.ioctl(fd, request, argument as Pointer)),
   kill: (pid, signal) => answer(libc.kill(pid, signal)),
@@ -157,6 +186,9 @@ export const sys: Sys = {
   rename: (fromDir, from, toDir, to) => answer(libc.renameat(fromDir, from, toDir, to)),
   send: (fd, bytes, flags, to) =>
     answer(libc.sendto(fd, pointer(bytes), bytes.length, flags, to, to?.length ?? 0)),
+  setgroups: () => answer(libc.setgroups(0, null)),
+  setresgid: (group) => answer(libc.setresgid(group, group, group)),
+  setresuid: (user) => answer(libc.setresuid(user, user, user)),
   setsockopt: (fd, level, name, value) =>
     answer(libc.setsockopt(fd, level, name, value, value.length)),
   shutdown: (fd, how) => answer(libc.shutdown(fd, how)),

@@ -10,16 +10,18 @@ import type { ByteStream, Listener } from "../types.ts";
  * Listens on a unix socket that only this user may connect to (mode 0600). A socket file left over
  * from a dead listener is replaced; a live one is not.
  * @param accept gets each connection, and whose process has made it; null: the kernel does not tell
+ * @param withhold which bits of the mode it has not
  * @throws SystemError, EADDRINUSE when another process listens there
  */
 export async function listenUnix(
   path: string,
   accept: (stream: ByteStream, uid: number | null) => void,
+  withhold = 0o177,
 ): Promise<Listener> {
   await removeDeadSocket(path);
   // The mode has to be right from the moment the file exists, hence the umask and no chmod. The
   // file is made within the call: the umask, which all share, is changed for no longer than that.
-  const mask = sys.umask(0o177);
+  const mask = sys.umask(withhold);
   try {
     const stop = sources.listen(path, (fd) => accept(new DescriptorStream(fd), peerUid(fd)));
     return {

@@ -270,11 +270,90 @@ static JSValue sys_ioctl(JSContext *c, JSValueConst self, int n, JSValueConst *v
     uint8_t *at;
     size_t size;
     if (memory(c, v[2], &at, &size)) return JS_EXCEPTION;
-    if (size < ioctls[i].size) return JS_ThrowRangeError(c, "ioctl: too little memory");
+    uint64_t needed = ioctls[i].size;
+    if (ioctls[i].each > 0 && size >= needed) {
+      uint32_t count;
+      memcpy(&count, at, sizeof count);
+      needed += (uint64_t)count * ioctls[i].each;
+    }
+    if (size < needed) return JS_ThrowRangeError(c, "ioctl: too little memory");
     return answer(c, ioctl(fd, request, at));
   }
   return JS_ThrowRangeError(c, "ioctl: request %lld is not one of those that are used",
                             (long long)request);
+}
+
+/* xen/gntdev.h and xen/grant_table.h, which not every machine that compiles this has. */
+struct grant_copy_segment {
+  union {
+    void *here;
+    struct {
+      uint32_t reference;
+      uint16_t offset, domid;
+    } there;
+  } source, dest;
+  uint16_t length, flags;
+  int16_t status;
+};
+struct grant_copy {
+  unsigned int count;
+  struct grant_copy_segment *segments;
+};
+#define GRANT_COPY _IOC(_IOC_NONE, 'G', 8, sizeof(struct grant_copy))
+enum { GNTCOPY_SOURCE = 1, GNTCOPY_DEST = 2 };
+
+/* grantCopy(fd, domid, reference, offset, memory, toGuest): of one piece of one page */
+static JSValue sys_grant_copy(JSContext *c, JSValueConst self, int n, JSValueConst *v) {
+  int fd, domid, offset, to_guest;
+  int64_t reference;
+  uint8_t *at;
+  size_t size;
+  if (small_integer(c, v[0], &fd) || small_integer(c, v[1], &domid) || integer(c, v[2], &reference) ||
+      small_integer(c, v[3], &offset) || memory(c, v[4], &at, &size) ||
+      small_integer(c, v[5], &to_guest))
+    return JS_EXCEPTION;
+  if (domid < 0 || domid > 0x7fff || reference < 0 || reference > UINT32_MAX || offset < 0 ||
+      offset > 4096 || size > 4096u - offset)
+    return JS_ThrowRangeError(c, "grantCopy: a piece of one page is expected");
+  struct grant_copy_segment segment = {.length = size, .flags = to_guest ? GNTCOPY_DEST : GNTCOPY_SOURCE};
+  struct grant_copy copy = {1, &segment};
+  *(to_guest ? &segment.source.here : &segment.dest.here) = at;
+  if (to_guest) {
+    segment.dest.there.reference = reference;
+    segment.dest.there.offset = offset;
+    segment.dest.there.domid = domid;
+  } else {
+    segment.source.there.reference = reference;
+    segment.source.there.offset = offset;
+    segment.source.there.domid = domid;
+  }
+  int result = ioctl(fd, GRANT_COPY, &copy);
+  if (result >= 0 && segment.status != 0) {
+    errno = EFAULT;
+    result = -1;
+  }
+  return answer(c, result);
+}
+
+/* setgroups(), setresgid(group), setresuid(user): to none, and to all three the same; there is one thread */
+#ifdef SYS_setresuid32
+#define SET_GROUPS SYS_setgroups32
+#define SET_GROUP SYS_setresgid32
+#define SET_USER SYS_setresuid32
+#else
+#define SET_GROUPS SYS_setgroups
+#define SET_GROUP SYS_setresgid
+#define SET_USER SYS_setresuid
+#endif
+
+static JSValue sys_setgroups(JSContext *c, JSValueConst self, int n, JSValueConst *v) {
+  return answer(c, syscall(SET_GROUPS, 0, NULL));
+}
+
+static JSValue sys_setid(JSContext *c, JSValueConst self, int n, JSValueConst *v, int is_user) {
+  int id;
+  if (small_integer(c, v[0], &id)) return JS_EXCEPTION;
+  return answer(c, syscall(is_user ? SET_USER : SET_GROUP, id, id, id));
 }
 
 /* Options that take an integer: others take an address. */
@@ -491,10 +570,10 @@ static int become(const struct child *child) {
   }
   if (chdir(child->directory) < 0) return errno;
   if (child->group >= 0) {
-    if (syscall(SYS_setgroups, 0, NULL) < 0) return errno;
-    if (syscall(SYS_setresgid, child->group, child->group, child->group) < 0) return errno;
+    if (syscall(SET_GROUPS, 0, NULL) < 0) return errno;
+    if (syscall(SET_GROUP, child->group, child->group, child->group) < 0) return errno;
   }
-  if (child->user >= 0 && syscall(SYS_setresuid, child->user, child->user, child->user) < 0)
+  if (child->user >= 0 && syscall(SET_USER, child->user, child->user, child->user) < 0)
     return errno;
   if (child->steps & NO_NEW_PRIVILEGES && prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) < 0) return errno;
   execve(child->argv[0], child->argv, child->environment);
@@ -800,8 +879,8 @@ static const struct {
 }, more_calls[] = {
   {"dup2", sys_dup2, 2}, {"fcntl", sys_fcntl, 3}, {"ignore", sys_ignore, 1},
   {"ftruncate", sys_ftruncate, 2}, {"getsockopt", sys_getsockopt, 4},
-  {"ioctl", sys_ioctl, 3}, {"map", sys_map, 4}, {"poll", sys_poll, 3}, {"prctl", sys_prctl, 2}, {"pread", sys_pread, 3},
-  {"pwrite", sys_pwrite, 3},   {"unmap", sys_unmap, 1},
+  {"grantCopy", sys_grant_copy, 6}, {"ioctl", sys_ioctl, 3}, {"map", sys_map, 4}, {"poll", sys_poll, 3}, {"prctl", sys_prctl, 2}, {"pread", sys_pread, 3},
+  {"pwrite", sys_pwrite, 3},   {"setgroups", sys_setgroups, 0}, {"unmap", sys_unmap, 1},
 };
 
 static JSValue host_object(JSContext *c, char **argv) {
@@ -812,6 +891,9 @@ static JSValue host_object(JSContext *c, char **argv) {
   for (size_t i = 0; i < sizeof more_calls / sizeof *more_calls; i++)
     JS_SetPropertyStr(c, sys, more_calls[i].name,
                       JS_NewCFunction(c, more_calls[i].function, more_calls[i].name, more_calls[i].arguments));
+  static const char *const ids[] = {"setresgid", "setresuid"};
+  for (int i = 0; i < 2; i++)
+    JS_SetPropertyStr(c, sys, ids[i], JS_NewCFunctionMagic(c, sys_setid, ids[i], 1, JS_CFUNC_generic_magic, i));
   for (size_t i = 0; i < sizeof calls / sizeof *calls; i++)
     JS_SetPropertyStr(c, sys, calls[i].name,
                       JS_NewCFunctionMagic(c, system_call, calls[i].name, 0, JS_CFUNC_generic_magic, i));

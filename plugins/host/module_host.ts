@@ -92,7 +92,7 @@ export function moduleHost(
   checkContract(manifest.api);
   let loaded: Promise<PluginOperations> | null = null;
   const operations = () =>
-    loaded ??= load(path, manifest, parts, sha256).then(
+    loaded ??= loadPlugin(path, manifest, parts, sha256).then(
       (plugin) => withPlaces(plugin, path, places),
       (error) => {
         loaded = null;
@@ -134,11 +134,12 @@ function withPlaces(
   };
 }
 
-async function load(
+/** The plugin in a module, whose files may be used. @throws PluginRefused */
+export async function loadPlugin(
   path: string,
   manifest: PluginManifest,
   parts: ModuleHostParts,
-  sha256: string | undefined,
+  sha256?: string,
 ): Promise<PluginOperations> {
   await checkFiles(path, parts, sha256);
   let module: Record<string, unknown>;

@@ -162,7 +162,7 @@ export class Rig {
     const interfaces = new Map<string, number>();
     const kernel = new SimulatedKernel(await connect(DRIVER), DRIVER, systemClock, {
       pathOrNumber: true,
-      otherKinds: manifest.kinds,
+      otherKinds: manifest.server === undefined ? manifest.kinds : [],
       frontendKinds: Object.fromEntries(
         manifest.kinds.map((kind) => [kind, frontendKindOf(manifest, kind)]),
       ),

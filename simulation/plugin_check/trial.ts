@@ -110,6 +110,7 @@ export class Trial {
     await this.#host.close();
     // What a daemon that was killed had begun to supervise, it supervises no more.
     this.#parts.deviceModels.stop();
+    this.#parts.servers.stop();
     this.#host = await this.#rig.freshHost();
     await this.#newActions();
   }
@@ -131,6 +132,7 @@ export class Trial {
   async close(): Promise<void> {
     this.#before = () => {};
     this.#parts.deviceModels.stop();
+    this.#parts.servers.stop();
     await this.#host.close();
     await this.deleteDirectories();
     await this.#rig.kernelDone(this.id);
@@ -141,6 +143,7 @@ export class Trial {
     const log = openLog(deviceName(this.id));
     this.#actions = new DeviceActions(this.id, this.#watched(), this.#parts, log, {
       onTrouble: () => {},
+      onFrontend: () => this.#parts.servers.look(this.id),
       recheckMs: 15_000,
       phaseOf: () => undefined,
       flight: new DeviceFlight(

@@ -22,6 +22,9 @@ import type { ByteStream, Listener } from "../../platform/types.ts";
 import { type Mapping, PAGE, type Port, type XenDevices } from "../../platform/xen/devices.ts";
 import { PortState } from "../../platform/xen/port_state.ts";
 
+/** A server has become another user by then; the directory is as private as it is to be. */
+const SHARED = 0o666;
+
 // sys/mman.h
 const [PROT_READ, PROT_WRITE] = [1, 2];
 
@@ -187,7 +190,8 @@ export class SimulatedGuest {
     const first = this.#nextReference;
     this.#nextReference += pages + 1;
     const path = `${this.#directory}/grant-${this.domid}-${first}-${pages}-${access}`;
-    const fd = openFile(path, O_RDWR | O_CREAT, 0o600);
+    const fd = openFile(path, O_RDWR | O_CREAT, SHARED);
+    must(() => sys.fchmod(fd, SHARED), path);
     must(() => sys.ftruncate(fd, pages * PAGE), path);
     closeFile(fd);
     const { memory, unmap } = mapFile(path, pages * PAGE, 0, "write");
@@ -218,6 +222,7 @@ export class SimulatedGuest {
           closed: () => void streams.delete(stream),
         });
       },
+      0,
     );
     this.#ends.push(() => {
       void listener.close();

@@ -112,6 +112,16 @@ const few = (size: number) => new Uint8Array(size);
 attempt("pipe with too little memory", () => sys["pipe"]!(few(7), 0));
 attempt("stat with too little memory", () => sys["stat"]!(AT_FDCWD, path, 0, 0, few(255)));
 attempt("ioctl with too little memory", () => sys["ioctl"]!(NONE, 0x4c05, few(231)));
+attempt("ioctl with a list that is longer than its memory", () => {
+  const asked = new Uint32Array(6);
+  asked[0] = 2;
+  return sys["ioctl"]!(NONE, 0x184700, new Uint8Array(asked.buffer));
+});
+attempt("ioctl with a list without end", () => sys["ioctl"]!(NONE, 0x184700, few(24).fill(255)));
+attempt("grantCopy beyond its page", () => sys["grantCopy"]!(NONE, 1, 8, 4000, few(97), 0));
+attempt("grantCopy of a wide reference", () => sys["grantCopy"]!(NONE, 1, 2 ** 32, 0, few(1), 0));
+attempt("grantCopy with an address", () => sys["grantCopy"]!(NONE, 1, 8, 0, 4096, 1));
+attempt("setresuid of a wide user", () => sys["setresuid"]!(2 ** 32));
 attempt("ioctl that is not used", () => sys["ioctl"]!(NONE, 0x5401, few(4096)));
 attempt("ioctl with an address", () => sys["ioctl"]!(NONE, 0x5401, 4096));
 attempt("fcntl with an address", () => sys["fcntl"]!(NONE, 5, 4096));

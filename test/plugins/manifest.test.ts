@@ -8,7 +8,9 @@ import {
   frontendKindOf,
   manifestInText,
   manifestLine,
+  proofOf,
 } from "../../core/daemon/plugin/manifest.ts";
+import type { PluginManifest } from "../../contract/v1/plugin.ts";
 import { testManifest } from "../support/plugin_files.ts";
 
 describe("a manifest", () => {
@@ -60,10 +62,47 @@ describe("a manifest", () => {
     expect(() => manifestInText("# xdevd-plugin: {name: x}")).toThrow(/its manifest is not JSON/);
   });
 
+  const pages = [{ references: ["ring-ref"], access: "write", clearOnUnmap: 4 }];
+
+  test("with a server", () => {
+    const server = { features: { "feature-x": "1" }, pages, nodes: ["a/b"], eventsPerSecond: 9 };
+    const manifest = checkManifest({ ...testManifest(), api: 2, server });
+    expect(manifest.server).toEqual(server as PluginManifest["server"]);
+    expect(proofOf(manifest)).toEqual(["state"]);
+    expect(() => checkManifest({ ...testManifest(), server })).toThrow("takes api 2");
+    expect(() => checkManifest({ ...testManifest(), api: 2, carrier: "process", server }))
+      .toThrow("a plugin that is a module");
+  });
+
+  test.each([
+    [[]],
+    [{}],
+    [{ pages: [{ references: [], access: "write" }] }],
+    [{ pages: [{ references: ["../x"], access: "write" }] }],
+    [{ pages: [{ references: ["x"], access: "all" }] }],
+    [{ pages: [{ references: ["x"], access: "read", clearOnUnmap: 0 }] }],
+    [{ pages: [{ references: ["x"], access: "write", clearOnUnmap: 4096 }] }],
+    [{ pages: [{ references: Array(17).fill("x"), access: "read" }] }],
+    [{ pages: [{ references: ["x"], access: "read", more: 1 }] }],
+    [{ pages: Array(9).fill(pages[0]) }],
+    [{ pages, eventsPerSecond: 0 }],
+    [{ pages, eventsPerSecond: 1.5 }],
+    [{ pages, eventChannel: "/x" }],
+    [{ pages, nodes: Array(33).fill("x") }],
+    [{ pages, features: { "../x": "1" } }],
+    [{ pages, features: { x: 1 } }],
+    [{ pages, surprise: 1 }],
+  ])("with a server that is %j is refused", (server) => {
+    expect(() => checkManifest({ ...testManifest(), api: 2, server })).toThrow(
+      "its manifest has server",
+    );
+  });
+
   test("for another contract", () => {
     expect(() => checkContract(1)).not.toThrow();
-    expect(() => checkContract(2)).toThrow(
-      "it was written for contract 2; this xdevd serves contract 1: a newer xdevd is needed",
+    expect(() => checkContract(2)).not.toThrow();
+    expect(() => checkContract(3)).toThrow(
+      "it was written for contract 3; this xdevd serves contract 1, 2: a newer xdevd is needed",
     );
     expect(() => checkContract(0)).toThrow("a newer version of the plugin is needed");
   });

@@ -181,6 +181,7 @@ if (requireReal("native mode against Debian's block script", needs)) {
         environment: {},
         copy: {},
         deviceModel: new FakeDevice(new FakeMachine(), id, {}).deviceModel,
+        server: new FakeDevice(new FakeMachine(), id, {}).server,
         children: new FakeDevice(new FakeMachine(), id, {}).children,
         directories: new FakeDevice(new FakeMachine(), id, {}).directories,
         timeLeft: () => 10_000,

@@ -135,6 +135,7 @@ export class FakeDevice implements Device {
   frontendState: number | undefined;
 
   readonly frontend: Device["frontend"] = {
+    read: async () => undefined,
     state: async () => this.frontendState,
     writeMtu: async (bytes) => {
       this.machine.runs.push(`frontend mtu ${bytes}`);
@@ -176,6 +177,12 @@ export class FakeDevice implements Device {
     release: async () => {
       this.machine.runs.push("releases device model");
       this.model = { state: "none", detail: "" };
+    },
+  };
+
+  readonly server: Device["server"] = {
+    start: async (given) => {
+      this.machine.runs.push(`server ${JSON.stringify(given)}`);
     },
   };
 

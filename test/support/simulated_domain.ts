@@ -94,6 +94,8 @@ export class World {
   /** What differs from the usual daemon; also after the start, for the next one. */
   parts: Partial<DaemonParts> = {};
   plugin: Partial<BackendPlugin> = {};
+  /** Likewise, of what needs the daemon's connection. */
+  more: (store: StoreClient) => Partial<DaemonParts> = () => ({});
 
   async start(knobs: KernelKnobs = {}): Promise<this> {
     await this.startMachine(knobs);
@@ -141,6 +143,7 @@ export class World {
       directories: new DirectoryKeeper(systemFiles, `${tmpdir()}/xdevd-test-${process.pid}`),
       calls: callLimits(DEFAULT_TIMES),
       ...this.parts,
+      ...this.more(store),
     });
     await this.daemon.start();
   }

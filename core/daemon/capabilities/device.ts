@@ -23,7 +23,7 @@ import { HotplugScripts } from "./scripts.ts";
 import type { ScriptParts } from "./script_parts.ts";
 import { deviceSystem, type SystemCall, type SystemParts } from "./system.ts";
 import { readAttachId } from "../device/attach_id_node.ts";
-import { backendNodes, ownNodes } from "./plugin_nodes.ts";
+import { backendNodes, ownNodes, pathBelow } from "./plugin_nodes.ts";
 import { visible } from "../device/observer.ts";
 
 /** What devices are made from. */
@@ -73,6 +73,7 @@ export interface Call extends SystemCall {
   readonly children: DeviceChildren;
   readonly deviceModel: Device["deviceModel"];
   readonly directories: DeviceDirectories;
+  readonly server: Device["server"];
   timeLeft(): number;
   /** Kind of the frontend's directory. */
   readonly frontendKind: string;
@@ -107,6 +108,7 @@ export function deviceContext(
     frontend: {
       state: async () => parseState(await store.readVisible(`${frontend}/state`) ?? ""),
       writeMtu: (bytes) => writeMtu(store, id.backendDomid, frontend, bytes),
+      read: (name) => readFrontend(store, frontend, name),
     },
     settings: call.settings,
     scripts: new HotplugScripts(
@@ -123,6 +125,7 @@ export function deviceContext(
     children: call.children,
     deviceModel: call.deviceModel,
     directories: call.directories,
+    server: call.server,
     timeLeft: call.timeLeft,
     log: {
       info: (text) => log.info(oneLine(text, LINE_MAX)),
@@ -166,6 +169,18 @@ async function areSameMachine(store: StoreClient, one: number, other: number): P
     [one, other].map((domid) => store.readVisible(`/local/domain/${domid}/vm`)),
   );
   return first !== undefined && first === second && MACHINE.test(first);
+}
+
+const FRONTEND_TEXT_MAX = CAPABILITIES["frontend.read"].limits.bytes;
+
+async function readFrontend(
+  store: StoreClient,
+  frontend: string,
+  name: string,
+): Promise<string | undefined> {
+  const value = await store.readVisible(pathBelow(frontend, name));
+  if (value === undefined || value.length <= FRONTEND_TEXT_MAX) return value;
+  throw new Error(`the frontend's node ${name} has more than ${FRONTEND_TEXT_MAX} characters`);
 }
 
 /** Range of an MTU, in bytes: ETH_MIN_MTU and ETH_MAX_MTU of linux/if_ether.h. */

@@ -9,7 +9,7 @@ import { visible } from "../device/observer.ts";
 import { ATTACH_ID_NODE } from "../device/attach_id_node.ts";
 
 /** @throws ArgumentError unless the name is that of a node below the directory */
-function pathBelow(directory: string, name: string): string {
+export function pathBelow(directory: string, name: string): string {
   const path = joinPath(directory, name);
   const fault = name === "" || name.startsWith("/") || name.startsWith("@")
     ? "it is not relative"

@@ -55,6 +55,8 @@ export interface ActionParts extends CallParts {
 export interface Surroundings {
   /** To be called when the device should be checked at once. */
   onTrouble(): void;
+  /** To be called when its guest may have changed its side; how often that counts is bounded. */
+  onFrontend(): void;
   /** How often what was refused is tried again for which no device is waited, in ms. */
   readonly recheckMs: number;
   /** Where another device is in its life, if it is known. */
@@ -136,6 +138,8 @@ export class DeviceActions implements LaneActions {
     this.#caller = new PluginCaller({
       ...{ id, plugin, frontendKind, record, activity, log, flight },
       onTrouble: () => surroundings.onTrouble(),
+      onFrontend: () => surroundings.onFrontend(),
+      onWrite: () => reader.changed("all"),
       phaseOf: (other) => surroundings.phaseOf(other),
     }, parts);
     this.#words = new FailureWords(id, store, record, log);
@@ -175,6 +179,7 @@ export class DeviceActions implements LaneActions {
       queueMicrotask(() => this.#surroundings.onTrouble());
     }
     if (!this.#isAdding) this.#report.saw(seen, setups);
+    this.#parts.servers.look(this.#id);
     this.#story.observed(seen);
     this.#flight.observed(seen);
     return seen;
@@ -329,6 +334,7 @@ export class DeviceActions implements LaneActions {
     } catch (error) {
       this.#log.warning(`the plugin cannot adopt it: ${(error as Error).message}`);
     }
+    await this.#caller.adoptServer();
     return attachId;
   }
 

@@ -24,6 +24,7 @@ export async function awaitKernelRelease(
 ): Promise<void> {
   const end = clock.now() + ms;
   const path = kernelDevicePath(id);
+  if (ms > 0 && !await hasDriver(files, id, path)) return;
   for (;;) {
     const seen = await lookAt(files, path);
     if (seen === null || ms === 0) return;
@@ -32,6 +33,19 @@ export async function awaitKernelRelease(
     }
     await new Promise<void>((resolve) => clock.after(POLL_MS, resolve));
   }
+}
+
+/** Drivers of backends, by their kinds (xenbus_register_driver_common). */
+const DRIVERS = "/sys/bus/xen-backend/drivers";
+
+/**
+ * Whether a driver of the kernel's has the device, or has had it: the kernel registers a device of any kind,
+ * and drops one without a driver only with its directory.
+ */
+async function hasDriver(files: Files, { kind }: DeviceId, path: string): Promise<boolean> {
+  const looks = [`${path}/driver`, `${DRIVERS}/${kind}`].map((one) => lookAt(files, one));
+  // While it is being unregistered it has none any more; its kind's stays.
+  return (await Promise.all(looks)).some((seen) => seen !== null);
 }
 
 /** What there is of it; null when there is nothing. */

@@ -10,6 +10,10 @@ import { type ContextParts, deviceContext } from "../capabilities/device.ts";
 import type { DeviceModels } from "../capabilities/device_models.ts";
 import type { DirectoryKeeper } from "../capabilities/directories.ts";
 import type { Held } from "../journal/held.ts";
+import type { DeviceServers } from "../servers/device_servers.ts";
+import { SERVER_PROCESS } from "../servers/protocol.ts";
+import type { ServedContext } from "../servers/served_device.ts";
+import { coded } from "../../messages/table.ts";
 import type { JournalStore } from "../journal/memory.ts";
 import { type CallLimits, guardedCall } from "../plugin/guard.ts";
 import type { PluginHost } from "../plugin/host.ts";
@@ -28,6 +32,7 @@ export interface CallParts extends ContextParts {
   readonly slots: Slots;
   readonly children: ChildKeeper;
   readonly deviceModels: DeviceModels;
+  readonly servers: DeviceServers;
   readonly directories: DirectoryKeeper;
   readonly calls: CallLimits;
 }
@@ -43,6 +48,10 @@ export interface Called {
   readonly flight: DeviceFlight;
   /** To be called when the device should be checked at once. */
   onTrouble(): void;
+  /** To be called when the guest may have changed its side. */
+  onFrontend(): void;
+  /** To be called after a write to the backend's directory. */
+  onWrite(): void;
   /** Where another device is in its life, if it is known. */
   phaseOf(id: DeviceId): Phase | undefined;
 }
@@ -100,7 +109,11 @@ export class PluginCaller {
   async remove(signal: AbortSignal): Promise<void> {
     const { children, directories, hotplug } = this.#parts;
     const { id, record } = this.#called;
-    const called = this.call(signal, (plugin, device, signal) => plugin.remove(device, signal));
+    // What its plugin undoes, it may still use until then.
+    const called = both(
+      this.#endServer(),
+      () => this.call(signal, (plugin, device, signal) => plugin.remove(device, signal)),
+    );
     await both(called, async () => {
       const stopped = record.childNames.length > 0
         ? children.stopAll(record.mark)
@@ -120,7 +133,54 @@ export class PluginCaller {
       const end = await this.#parts.children.endOf(record.mark, name);
       if (end !== null) return end;
     }
-    return null;
+    const failure = this.#parts.servers.failureOf(this.#called.id);
+    return failure === null ? null : coded("server-failed", failure);
+  }
+
+  /** Takes up the server that an earlier daemon has left. */
+  async adoptServer(): Promise<void> {
+    const context = this.#served();
+    if (context !== null) await this.#parts.servers.adopt(context);
+  }
+
+  /** @throws Error when its process does not end */
+  async #endServer(): Promise<void> {
+    const { servers } = this.#parts;
+    await servers.end(this.#called.id);
+    if (!this.#called.record.childNames.includes(SERVER_PROCESS)) return;
+    await this.#children().stop(SERVER_PROCESS);
+  }
+
+  /** Of a plugin with a server: what that is made of. @param reads of an add */
+  #served(reads?: AddReads): ServedContext | null {
+    const { id, plugin, record, log, frontendKind, ...called } = this.#called;
+    const { manifest, origin, settings } = plugin;
+    if (manifest.server === undefined) return null;
+    return {
+      ...{ id, frontendKind, settings, log, manifest: manifest.server },
+      code: { origin, manifest },
+      attachId: () => record.attachId,
+      children: this.#children(reads),
+      directories: this.#parts.directories.open(id),
+      onFrontend: () => called.onFrontend(),
+      onTrouble: () => called.onTrouble(),
+      onWrite: () => called.onWrite(),
+    };
+  }
+
+  /** Its processes. @param reads of an add */
+  #children(reads?: AddReads): Device["children"] {
+    const { record, log } = this.#called;
+    return this.#parts.children.of({
+      mark: record.mark,
+      path: this.#parts.scripts.path,
+      log,
+      hold: (name, argv) => {
+        const words = argv.slice(0, COMMAND_MAX);
+        record.hold({ processes: { ...record.held.processes, [name]: words } }, reads?.seen);
+      },
+      onExit: () => this.#called.onTrouble(),
+    });
   }
 
   /** The guest's QEMU, as this device sees it. */
@@ -138,13 +198,21 @@ export class PluginCaller {
     });
   }
 
+  #server(reads: AddReads | undefined): Device["server"] {
+    const context = this.#served(reads);
+    if (context !== null) return this.#parts.servers.of(context);
+    const why = new Error(
+      `plugin ${this.#called.plugin.manifest.name} has no server in its manifest`,
+    );
+    return { start: () => Promise.reject(why) };
+  }
+
   #device(
     timeLeft: () => number,
     directories: Device["directories"],
     reads: AddReads | undefined,
   ): Device {
     const { id, plugin, record, log, activity, frontendKind, flight } = this.#called;
-    const { children, scripts } = this.#parts;
     const hold = (more: Partial<Held>) => record.hold(more, reads?.seen);
     return deviceContext(id, this.#parts, log, {
       get: () => record.undo,
@@ -167,16 +235,8 @@ export class PluginCaller {
       settings: plugin.settings,
       directories,
       deviceModel: this.#deviceModel,
-      children: children.of({
-        mark: record.mark,
-        path: scripts.path,
-        log,
-        hold: (name, argv) => {
-          const words = argv.slice(0, COMMAND_MAX);
-          hold({ processes: { ...record.held.processes, [name]: words } });
-        },
-        onExit: () => this.#called.onTrouble(),
-      }),
+      children: this.#children(reads),
+      server: this.#server(reads),
     });
   }
 }

@@ -5,6 +5,7 @@ import type {
   PluginOperations,
   Setting,
 } from "../../../contract/v1/plugin.ts";
+import type { ServerOpener } from "../../../contract/v2/server.ts";
 import { checkContract } from "./manifest.ts";
 
 /** A plugin, loaded or not. */
@@ -29,6 +30,8 @@ export interface PluginHost {
 export interface BuiltIn {
   readonly manifest: PluginManifest;
   load(): Promise<BackendPlugin>;
+  /** Of one with a server: how to get at that, which runs in a process of its own. */
+  openServer?(): Promise<ServerOpener>;
 }
 
 /** @throws ManifestError when it was written for another contract */

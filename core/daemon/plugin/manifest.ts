@@ -15,6 +15,9 @@ export class ManifestError extends Error {
 /** How far into a file its manifest may be, in bytes. */
 export const HEADER_MAX = 16 * 1024;
 
+/** The contract that servers came with. */
+const SERVER_CONTRACT = 2;
+
 /** Most kinds, results and nodes in one manifest. */
 const ENTRIES_MAX = 64;
 
@@ -74,6 +77,11 @@ const FIELDS: Record<string, readonly [(value: unknown) => boolean, string]> = {
     `a list of some of ${PROOFS.join(", ")}`,
   ],
   results: [(v) => isList(v, isNodeName), "a list of node names"],
+  server: [
+    isServer,
+    "an object of pages (a list of references, access, clearOnUnmap), and optionally features, " +
+    "eventChannel, nodes, eventsPerSecond",
+  ],
   settings: [isTexts, "an object of names and what they mean"],
   sample: [
     isSample,
@@ -105,7 +113,16 @@ export function checkManifest(value: unknown): PluginManifest {
     }
     manifest[name] = field;
   }
-  return manifest as unknown as PluginManifest;
+  const checked = manifest as unknown as PluginManifest;
+  if (checked.server !== undefined && checked.api < SERVER_CONTRACT) {
+    throw new ManifestError(`its manifest has a server, which takes api ${SERVER_CONTRACT}`);
+  }
+  if (checked.server !== undefined && checked.carrier === "process") {
+    throw new ManifestError(
+      "its manifest has a server, which takes a plugin that is a module: a program has processes of its own",
+    );
+  }
+  return checked;
 }
 
 /**
@@ -129,7 +146,9 @@ export function frontendKindOf({ frontendKind }: PluginManifest, kind: string): 
 }
 
 /** What proves that an add of a plugin has succeeded. */
-export function proofOf({ proof, servedByQemu }: PluginManifest): readonly ProofOfSetup[] {
+export function proofOf({ proof, servedByQemu, server }: PluginManifest): readonly ProofOfSetup[] {
+  // It gets to state 4 only when the guest has connected: until then, its record tells.
+  if (server !== undefined) return ["state"];
   return proof ?? [servedByQemu === true ? "state" : "status"];
 }
 
@@ -163,6 +182,29 @@ function isNodeName(value: unknown): boolean {
 
 function isList(value: unknown, test: (entry: unknown) => boolean): value is unknown[] {
   return Array.isArray(value) && value.length <= ENTRIES_MAX && value.every(test);
+}
+
+function isServer(value: unknown): boolean {
+  if (typeof value !== "object" || value === null || Array.isArray(value)) return false;
+  const { features = {}, pages, eventChannel = "x", nodes = [], eventsPerSecond = 1, ...others } =
+    value as Record<string, unknown>;
+  return Object.keys(others).length === 0 && isTexts(features) &&
+    Object.keys(features as object).every(isNodeName) &&
+    Array.isArray(pages) && pages.length <= 8 && pages.every(isPages) && isNodeName(eventChannel) &&
+    isList(nodes, isNodeName) && nodes.length <= 32 && isWithin(eventsPerSecond, 1, 100_000);
+}
+
+function isPages(value: unknown): boolean {
+  if (typeof value !== "object" || value === null) return false;
+  const { references, access, clearOnUnmap, ...others } = value as Record<string, unknown>;
+  return Object.keys(others).length === 0 && isList(references, isNodeName) &&
+    isWithin(references.length, 1, 16) && (access === "read" || access === "write") &&
+    (clearOnUnmap === undefined ||
+      access === "write" && isWithin(clearOnUnmap, 0, references.length * 4096 - 1));
+}
+
+function isWithin(value: unknown, min: number, max: number): boolean {
+  return Number.isInteger(value) && (value as number) >= min && (value as number) <= max;
 }
 
 function isTexts(value: unknown): boolean {

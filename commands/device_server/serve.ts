@@ -1,0 +1,77 @@
+/**
+ * The process of a device's server: `xdevd device-server SOCKET`, which only the daemon starts. It listens
+ * there for the daemon, and for the next one, opens Xen's devices, and then becomes a user of its own.
+ */
+import type { ServedPlugin } from "../../contract/v2/plugin.ts";
+import type { ServerOpener } from "../../contract/v2/server.ts";
+import type { BuiltIn } from "../../core/daemon/plugin/host.ts";
+import type { ServerCode } from "../../core/daemon/servers/protocol.ts";
+import { systemClock } from "../../platform/clock.ts";
+import { becomeUser } from "../../platform/drop_rights.ts";
+import { listenUnix } from "../../platform/io/listener.ts";
+import { pulled } from "../../platform/io/socket_stream.ts";
+import { connectStream } from "../../platform/io/stream.ts";
+import { effectiveUid, onTermination } from "../../platform/self.ts";
+import { ServerRunner } from "../../plugins/server/runner.ts";
+
+/**
+ * Users of servers: one for each guest, so that one that was taken over cannot signal another guest's.
+ * Nobody else gives out these numbers (systemd's UIDS-GIDS.md).
+ */
+const FIRST_USER = 0x7fff_0000;
+
+/**
+ * Serves until it is told to end.
+ * @param simulated directory in which guests and grants are files, in place of Xen's
+ */
+export async function serveDevice(
+  [socket, simulated]: readonly [string, string | undefined],
+  builtIns: readonly BuiltIn[],
+): Promise<void> {
+  const { open } = simulated === undefined
+    ? await import("../../platform/xen/xen_devices.ts").then((m) => ({ open: m.openXenDevices }))
+    : await import("../../simulation/xen/simulated_xen.ts")
+      .then((m) => ({ open: () => m.simulatedXen(simulated) }));
+  const runner = new ServerRunner({
+    clock: systemClock,
+    openDevices: () => open(),
+    load: (code) => load(code, builtIns),
+    dropRights(frontendDomid) {
+      // A daemon that is not root has nothing to give up.
+      if (effectiveUid() === 0) becomeUser(FIRST_USER + frontendDomid);
+    },
+    connect: async (path) => pulled(await connectStream(path)),
+  });
+  onTermination(() => void runner.quit());
+  const owner = effectiveUid();
+  const listener = await listenUnix(socket, (stream, uid) => {
+    // Its directory is closed to others; this is for one that is not.
+    if (uid === null || uid === owner || uid === 0) runner.attach(stream);
+    else stream.close();
+  });
+  await runner.over;
+  // What was answered last is on its way.
+  await new Promise<void>((resolve) => void systemClock.after(1, resolve));
+  await listener.close().catch(() => {});
+}
+
+async function load(
+  { origin, manifest }: ServerCode,
+  builtIns: readonly BuiltIn[],
+): Promise<ServerOpener> {
+  if (origin === "built-in") {
+    const found = builtIns.find((one) => one.manifest.name === manifest.name)?.openServer;
+    if (found === undefined) {
+      throw new Error(`plugin ${manifest.name} has no server in this binary`);
+    }
+    return await found();
+  }
+  const { loadServedPlugin } = await import("../plugin/set.ts");
+  const { openServer } = await loadServedPlugin(origin, manifest) as Partial<ServedPlugin>;
+  if (typeof openServer !== "function") {
+    throw new Error(
+      `plugin ${origin} has no function openServer, though its manifest has a server`,
+    );
+  }
+  return openServer;
+}

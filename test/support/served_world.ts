@@ -1,0 +1,95 @@
+/** A daemon, its server processes, and guests, without Xen: memory and events are files and sockets. */
+import { chmodSync, cpSync, mkdirSync, mkdtempSync, readFileSync, rmSync } from "node:fs";
+import { manifestInText } from "../../core/daemon/plugin/manifest.ts";
+import { DeviceServers } from "../../core/daemon/servers/device_servers.ts";
+import { PluginRegistry, readyHost } from "../../core/daemon/plugin/host.ts";
+import { DirectoryKeeper } from "../../core/daemon/capabilities/directories.ts";
+import { ChildKeeper } from "../../core/daemon/capabilities/children.ts";
+import { type DeviceId, frontendPath } from "../../core/xen/device_id.ts";
+import type { ServedPlugin } from "../../contract/v2/plugin.ts";
+import { systemClock } from "../../platform/clock.ts";
+import { systemProcesses } from "../../platform/io/child.ts";
+import { systemFiles } from "../../platform/io/files.ts";
+import { connectStream } from "../../platform/io/stream.ts";
+import { systemProcessTable } from "../../platform/linux/process_table.ts";
+import type { DeviceSpec } from "../../simulation/toolstack.ts";
+import { SimulatedGuest } from "../../simulation/xen/simulated_xen.ts";
+import type { StoreClient } from "../../core/xenstore/client.ts";
+import { programCommand } from "./daemon_process.ts";
+import { World } from "./simulated_domain.ts";
+
+export class ServedWorld extends World {
+  readonly directory = mkdtempSync("/tmp/xdevd-served-");
+  readonly guest7 = new SimulatedGuest(`${this.directory}/xen`, 7);
+  readonly #plugin: ServedPlugin;
+  readonly #origin: string;
+
+  /** @param file of the plugin, relative to the sources */
+  constructor(plugin: ServedPlugin, file: string) {
+    super();
+    mkdirSync(`${this.directory}/xen`);
+    // The servers have become other users by then.
+    for (const path of ["", "/xen"]) chmodSync(this.directory + path, 0o755);
+    this.#plugin = plugin;
+    this.#origin = `${this.directory}/plugin.ts`;
+    cpSync(new URL(`../../${file}`, import.meta.url).pathname, this.#origin);
+  }
+
+  override async startDaemon(): Promise<void> {
+    const manifest = manifestInText(readFileSync(this.#origin, "utf8"))!;
+    const host = { ...readyHost(this.#plugin), origin: this.#origin, manifest };
+    const children = new ChildKeeper(systemProcesses, systemProcessTable, systemClock);
+    const servers = (store: StoreClient) =>
+      new DeviceServers({
+        store,
+        clock: systemClock,
+        command: programCommand(),
+        connect: connectStream,
+        simulated: `${this.directory}/xen`,
+      });
+    this.parts = {
+      plugins: PluginRegistry.of(host),
+      children,
+      directories: new DirectoryKeeper(systemFiles, `${this.directory}/run`),
+    };
+    this.more = (store) => ({ servers: servers(store) });
+    await super.startDaemon();
+  }
+
+  /** Creates a device as libxl does. */
+  async attach(id: DeviceId, nodes: Readonly<Record<string, string>> = {}): Promise<void> {
+    await this.toolstack().create(this.spec(id, nodes));
+  }
+
+  spec(id: DeviceId, nodes: Readonly<Record<string, string>> = {}): DeviceSpec {
+    return {
+      id,
+      frontendKind: id.kind,
+      backend: { handle: String(id.devid), ...nodes },
+      frontend: { handle: String(id.devid) },
+    };
+  }
+
+  /** Publishes what a frontend offers, and its state. */
+  async offer(id: DeviceId, nodes: Readonly<Record<string, string>>, state = 3): Promise<void> {
+    const store = this.guestStore ??= await this.connect(7);
+    const directory = frontendPath(id, id.kind);
+    await store.transaction(async (t) => {
+      for (const [name, value] of Object.entries(nodes)) {
+        await t.write(`${directory}/${name}`, value);
+      }
+    });
+    await store.write(`${directory}/state`, String(state));
+  }
+  guestStore: StoreClient | null = null;
+
+  override async stop(): Promise<void> {
+    for (const { id } of this.journal.entries()) {
+      await this.dom0.removeOptional(`/local/domain/1/backend/${id.kind}`).catch(() => {});
+      await this.gone(id).catch(() => {});
+    }
+    await super.stop();
+    this.guest7.close();
+    rmSync(this.directory, { recursive: true, force: true });
+  }
+}
