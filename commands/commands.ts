@@ -4,6 +4,7 @@
  */
 import type { Command, Option } from "./line/command.ts";
 import type { BuiltIn } from "../core/daemon/plugin/host.ts";
+import { addCompletion } from "./completion/program.ts";
 import { addDevd } from "./devd/program.ts";
 import { addDevices } from "./device/program.ts";
 import { addDoctor } from "./doctor/program.ts";
@@ -42,6 +43,7 @@ export function addCommands(
   addHotplug(program, storeOption, finish);
   program.commandsGroup("Setting it up:");
   addInstall(program, finish);
+  addCompletion(program, builtIns, finish);
   addPlugin(program, builtIns, finish);
   program.commandsGroup("To look at, to try and to learn:");
   addStore(program, storeOption, finish);

@@ -8,7 +8,9 @@ import { gzipSync } from "node:zlib";
 import manifest from "../package.json" with { type: "json" };
 import { builtIns } from "../built_in.ts";
 import { install, MANIFEST_PATH } from "../commands/install/place_entries.ts";
-import { type Entry, layout } from "../commands/install/layout.ts";
+import { type Entry, layout, MANUALS } from "../commands/install/layout.ts";
+import { manualPages } from "../commands/manual/pages.ts";
+import { makeProgram } from "../commands/program.ts";
 import { placeMade } from "../platform/io/place_files.ts";
 import { commandLine } from "../tools/command_line.ts";
 import { type Binary, FULL, SMALL } from "./binaries.ts";
@@ -44,6 +46,10 @@ const { values } = commandLine("package", help, {
 const { DEBFULLNAME = "xdevd developers", DEBEMAIL = "xdevd@example.org" } = process.env;
 const maintainer = `${DEBFULLNAME} <${DEBEMAIL}>`;
 const epoch = process.env["SOURCE_DATE_EPOCH"] ?? commitTime();
+
+const manual = manualPages(
+  makeProgram(builtIns, [], () => {}, { print() {}, width: () => 80 }).data,
+);
 
 const targets = chosenTargets("package", values.target);
 
@@ -93,13 +99,17 @@ async function packageFor(binary: Binary, target: Target): Promise<void> {
       links: false,
       services: ["systemd", "sysv"],
       initramfs: ["initramfs-tools", "dracut"],
+      manual,
       compiles: binary === FULL,
     });
     await install({ root, entries, binary: outfile, version: manifest.version });
     fs.rmSync(join(root, MANIFEST_PATH));
     const sbom = writeBill(binary, outfile, inputs, target, plugins);
     put(root, `usr/share/doc/${binary.name}/sbom.cdx.json`, fs.readFileSync(sbom));
-    put(root, "usr/share/man/man8/xdevd.8.gz", zipped(fs.readFileSync("packaging/xdevd.8")));
+    for (const { path } of entries.filter(({ path }) => path.startsWith(`${MANUALS}/`))) {
+      put(root, `${path.slice(1)}.gz`, zipped(fs.readFileSync(join(root, path))));
+      fs.rmSync(join(root, path));
+    }
     await finish(root, {
       name: binary.name,
       architecture: target.debian,

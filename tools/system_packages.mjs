@@ -58,6 +58,12 @@ export const systemPackages = [
     probe: "/usr/bin/python3",
   },
   {
+    name: "man-db",
+    group: "base",
+    why: "man, which reads our manual pages as lintian does",
+    probe: "/usr/bin/man",
+  },
+  {
     name: "xenstore-utils",
     group: "base",
     why: "xenstore-ls, xenstore-read and the like, as independent clients",

@@ -59,7 +59,8 @@ export function addDevd(
     .option("--drain", "close all devices when told to stop, so that guests notice")
     .addOption(
       new Option("--time <name=s>", "set a time, in seconds; may be repeated")
-        .argParser(collectTime).default({}, "see docs/lifecycle.md"),
+        .argParser(collectTime).default({}, "see docs/lifecycle.md")
+        .suggest(Object.keys(TIMES).map((name) => `${name}=`)),
     )
     .addOption(pluginsOption())
     .addOption(pluginOption())

@@ -1,6 +1,8 @@
 /** `xdevd install` and `xdevd uninstall`. */
 import { install as layOut, type Outcome, uninstall as takeAway } from "./place_entries.ts";
 import { type Initramfs, layout, type Service } from "./layout.ts";
+import { manualPages } from "../manual/pages.ts";
+import type { CommandData } from "../line/data.ts";
 import { needsLoader } from "./needs_loader.ts";
 import { systemFiles } from "../../platform/io/files.ts";
 import { ownBinary } from "../../platform/io/place_files.ts";
@@ -12,13 +14,17 @@ import { CodedError, ExitCode } from "../../core/messages/error.ts";
 export interface InstallOptions {
   readonly root: string;
   readonly links?: boolean;
+  readonly manual?: boolean;
   readonly service: readonly Service[];
   readonly initramfs: readonly Initramfs[];
   readonly binary?: string;
 }
 
-/** Runs `xdevd install`; resolves with the exit status. */
-export async function install(options: InstallOptions): Promise<number> {
+/** Runs `xdevd install`; resolves with the exit status. @param program all commands, for the manual */
+export async function install(
+  options: InstallOptions,
+  program: () => CommandData,
+): Promise<number> {
   const binary = options.binary ?? ownBinary();
   if (binary === null) {
     throw new CodedError(
@@ -28,10 +34,11 @@ export async function install(options: InstallOptions): Promise<number> {
     );
   }
   const { links = false, service: services, initramfs } = options;
+  const manual = options.manual ? { manual: manualPages(program()) } : {};
   const root = await realPath("--root", options.root);
   await realPath("--binary", binary);
   // The small binary is static. The full one is not, and its runtime compiles.
-  const entries = layout({ links, services, initramfs, compiles: needsLoader(binary) });
+  const entries = layout({ links, services, initramfs, ...manual, compiles: needsLoader(binary) });
   return report("installed", await layOut({ root, entries, binary, version: VERSION }));
 }
 

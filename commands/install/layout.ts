@@ -1,4 +1,6 @@
 /** What is installed where. Pure. */
+import { SCRIPTS } from "../completion/scripts.ts";
+import { MANUAL_SECTION } from "../manual/pages.ts";
 import { TOOLS } from "../store/tools/tool_called.ts";
 
 /** The texts of `packaging/`, which are part of the program. */
@@ -44,6 +46,8 @@ export interface Wanted {
   readonly links: boolean;
   readonly services: readonly Service[];
   readonly initramfs: readonly Initramfs[];
+  /** Manual pages by their names, to be laid out with the completions of shells; none: neither. */
+  readonly manual?: ReadonlyMap<string, string>;
   /** The binary compiles at run time, as the full one does: its service must let it. */
   readonly compiles?: boolean;
 }
@@ -65,8 +69,25 @@ export type Entry =
 const BINARY = "/usr/sbin/xdevd";
 const DRACUT = "/usr/lib/dracut/modules.d/90xdevd";
 
+/** Where manual pages of this section are. */
+export const MANUALS = `/usr/share/man/man${MANUAL_SECTION}`;
+
+/** Where shells look for what completes a command; zsh does so in two places, each of which is somebody's. */
+const COMPLETIONS: readonly Entry[] = [
+  file("/usr/share/bash-completion/completions/xdevd", SCRIPTS.bash),
+  file("/usr/share/zsh/site-functions/_xdevd", SCRIPTS.zsh),
+  {
+    kind: "link",
+    path: "/usr/share/zsh/vendor-completions/_xdevd",
+    target: "../site-functions/_xdevd",
+  },
+  file("/usr/share/fish/vendor_completions.d/xdevd.fish", SCRIPTS.fish),
+];
+
 /** Everything, each directory before what is in it. */
-export function layout({ links, services, initramfs, compiles = false }: Wanted): Entry[] {
+export function layout(
+  { links, services, initramfs, manual = new Map(), compiles = false }: Wanted,
+): Entry[] {
   const entries: Entry[] = [
     { kind: "binary", path: BINARY },
     { kind: "directory", path: "/usr/lib/xdevd" },
@@ -80,6 +101,10 @@ export function layout({ links, services, initramfs, compiles = false }: Wanted)
       entries.push({ kind: "link", path: `/usr/bin/${tool}`, target: "../sbin/xdevd" });
     }
   }
+  for (const [name, text] of manual) {
+    entries.push(file(`${MANUALS}/${name}.${MANUAL_SECTION}`, text));
+  }
+  if (manual.size > 0) entries.push(...COMPLETIONS);
   for (const service of services) entries.push(...serviceEntries(service, compiles));
   if (initramfs.length > 0) {
     entries.push(configFile("/etc/xdevd/initramfs.conf", TEXTS.initramfs));

@@ -14,22 +14,23 @@ export function addInstall(program: Command, finish: (status: number) => void): 
   program.command("install")
     .description("lay this program out in a system: binary, links, service, configuration")
     .example(
-      "xdevd install --root / --service systemd --links",
-      "on this machine, with the unit and the xenstore tools",
+      "xdevd install --root / --service systemd --links --manual",
+      "on this machine, with the unit, the xenstore tools and the manual",
     )
     .example(
       "xdevd install --root /mnt --binary xdevd-linux-arm64 --service openrc",
       "into a system that is mounted there, for another kind of machine",
     )
     .addOption(root())
+    .option("--manual", "manual pages, and completions for bash, zsh and fish")
     .option("--links", "the xenstore tools, as links to the program")
     .addOption(
-      new Option("--service <kind>", `${SERVICES.join(", ")}; may be repeated`)
-        .argParser(collect(SERVICES)).default([], "none"),
+      new Option("--service <kind>", `what starts it: ${SERVICES.join(", ")}; may be repeated`)
+        .argParser(collect(SERVICES)).default([], "none").suggest(SERVICES),
     )
     .addOption(
-      new Option("--initramfs <kind>", `${INITRAMFS.join(", ")}; may be repeated`)
-        .argParser(collect(INITRAMFS)).default([], "none"),
+      new Option("--initramfs <kind>", `hooks of ${INITRAMFS.join(", ")}; may be repeated`)
+        .argParser(collect(INITRAMFS)).default([], "none").suggest(INITRAMFS),
     )
     .addOption(
       new Option("--binary <file>", "lay this file out as the program (default: this one)")
@@ -37,7 +38,7 @@ export function addInstall(program: Command, finish: (status: number) => void): 
     )
     .action(async (options: InstallOptions) => {
       const { install } = await import("./install.ts");
-      finish(await install(options));
+      finish(await install(options, () => program.data));
     });
   program.command("uninstall")
     .description("remove what `install` has laid out, and nothing else")

@@ -51,7 +51,8 @@ function exampleLines([line, does]: Example, width: number): string[] {
   return [" ".repeat(INDENT) + line, left + text];
 }
 
-function optionText(option: Option): string {
+/** What an option does, with what it accepts and has by itself. */
+export function optionText(option: Option): string {
   const more: string[] = [];
   if (option.allowed !== undefined) {
     more.push(`choices: ${option.allowed.map((choice) => JSON.stringify(choice)).join(", ")}`);

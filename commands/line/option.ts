@@ -25,6 +25,8 @@ export class Option {
   defaultValue: unknown;
   defaultText: string | undefined;
   allowed: readonly string[] | undefined;
+  /** What a shell completes its value to, where more than these is accepted. */
+  suggestions: readonly string[] = [];
   isHidden = false;
   isMandatory = false;
 
@@ -64,6 +66,12 @@ export class Option {
       if (allowed.includes(text)) return text;
       throw new InvalidArgumentError(`Allowed choices are ${allowed.join(", ")}.`);
     });
+  }
+
+  /** What a shell completes its value to. */
+  suggest(suggestions: readonly string[]): this {
+    this.suggestions = suggestions;
+    return this;
   }
 
   /** The help does not tell of it. */

@@ -3,7 +3,7 @@ export function wordsOf(line: string): string[] {
   const [, ours = ""] = /(?:^|[\s(])(xdevd(?:-full)?\s.*)$/.exec(line) ?? [];
   const words: string[] = [];
   for (const [word] of ours.matchAll(/(?:[^\s"']|"[^"]*"|'[^']*')+/g)) {
-    if (/^(\||&&?|>|2>)$/.test(word)) break;
+    if (/^(\||&&?|\d?>.*)$/.test(word)) break;
     // The end of `"$(xdevd …)"`.
     const last = /^[^(]*\)"?$/.test(word);
     words.push(last ? word.replace(/\)"?$/, "") : word.replace(/["']/g, ""));

@@ -1,7 +1,9 @@
 /** Parsers of device specifications, by what they are called and by the kinds they are for. Pure. */
+import { DISK_KEYS } from "./disk/lexer.ts";
 import { parseDisk } from "./disk/parse.ts";
 import type { DiskSpec } from "./disk/spec.ts";
 import {
+  P9_FIELDS,
   type P9Spec,
   parseP9,
   parsePvcalls,
@@ -9,13 +11,18 @@ import {
   parseVirtio,
   parseVkb,
   parseVtpm,
+  PVCALLS_FIELDS,
   type PvcallsSpec,
+  USBCTRL_FIELDS,
   type UsbctrlSpec,
+  VIRTIO_FIELDS,
   type VirtioSpec,
+  VKB_FIELDS,
   type VkbSpec,
+  VTPM_FIELDS,
   type VtpmSpec,
 } from "./kinds.ts";
-import { type ParsedNic, parseNic } from "./nic/parse.ts";
+import { NIC_KEYS, type ParsedNic, parseNic } from "./nic/parse.ts";
 import type { DeviceDescription, DeviceSpecs } from "../../../contract/v1/spec.ts";
 import { pathFault } from "../../xenstore/paths.ts";
 import {
@@ -33,6 +40,8 @@ import { placeIn, SpecError, type SpecPlace } from "./spec_error.ts";
 interface SpecParser<Spec> {
   /** Backend kinds that it may become. */
   readonly kinds: readonly string[];
+  /** What stands before `=` in one. */
+  readonly keys: readonly string[];
   /** @param texts the arguments of a command line @throws SpecError, and nothing else */
   parse(texts: readonly string[]): Spec;
 }
@@ -52,14 +61,18 @@ export interface BuiltInSpecs {
 export const BUILT_IN_PARSERS: {
   readonly [Device in keyof BuiltInSpecs]: SpecParser<BuiltInSpecs[Device]>;
 } = {
-  disk: { kinds: ["vbd", "qdisk", "vbd3", "virtio_disk"], parse: parseDisk },
-  vif: { kinds: ["vif"], parse: (texts) => parseNic(texts) },
-  vtpm: { kinds: ["vtpm"], parse: parseVtpm },
-  p9: { kinds: ["9pfs", "xen_9pfs"], parse: parseP9 },
-  pvcalls: { kinds: ["pvcalls"], parse: parsePvcalls },
-  vkb: { kinds: ["vkbd", "vinput"], parse: parseVkb },
-  virtio: { kinds: ["virtio"], parse: parseVirtio },
-  usbctrl: { kinds: ["vusb", "qusb"], parse: parseUsbctrl },
+  disk: {
+    kinds: ["vbd", "qdisk", "vbd3", "virtio_disk"],
+    keys: [...DISK_KEYS, "target"],
+    parse: parseDisk,
+  },
+  vif: { kinds: ["vif"], keys: NIC_KEYS, parse: (texts) => parseNic(texts) },
+  vtpm: { kinds: ["vtpm"], keys: Object.keys(VTPM_FIELDS), parse: parseVtpm },
+  p9: { kinds: ["9pfs", "xen_9pfs"], keys: Object.keys(P9_FIELDS), parse: parseP9 },
+  pvcalls: { kinds: ["pvcalls"], keys: Object.keys(PVCALLS_FIELDS), parse: parsePvcalls },
+  vkb: { kinds: ["vkbd", "vinput"], keys: Object.keys(VKB_FIELDS), parse: parseVkb },
+  virtio: { kinds: ["virtio"], keys: Object.keys(VIRTIO_FIELDS), parse: parseVirtio },
+  usbctrl: { kinds: ["vusb", "qusb"], keys: Object.keys(USBCTRL_FIELDS), parse: parseUsbctrl },
 };
 
 /** Largest devid of libxl, which is an int. */
@@ -78,6 +91,7 @@ const COMMON = new Set(["frontend", "frontend-id", "backend", "backend-id", "onl
 export function pluginParser(kind: string, specs: DeviceSpecs): SpecParser<DeviceDescription> {
   return {
     kinds: [kind],
+    keys: [],
     parse(texts) {
       const text = texts.join(",");
       let description: unknown;

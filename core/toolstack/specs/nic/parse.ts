@@ -26,6 +26,12 @@ export const NIC_TEXT_KEYS = [
 
 const OTHER_KEYS = ["devid=", "mac=", "mtu=", "rate=", "type=", "trusted", "untrusted"] as const;
 
+/** Parameters that have a value, but for those of COLO. */
+export const NIC_KEYS: readonly string[] = [
+  ...NIC_TEXT_KEYS,
+  ...OTHER_KEYS.filter((key) => key.endsWith("=")).map((key) => key.slice(0, -1)),
+];
+
 /** Largest devid of libxl, which is an int. */
 const DEVID_MAX = 0x7fffffff;
 const MTU_MAX = 65535;
