@@ -8,6 +8,7 @@ import type { BuiltIn } from "../../core/daemon/plugin/host.ts";
 import type { ServerCode } from "../../core/daemon/servers/protocol.ts";
 import { systemClock } from "../../platform/clock.ts";
 import { becomeUser } from "../../platform/drop_rights.ts";
+import { statusOf } from "../../platform/io/file_calls.ts";
 import { listenUnix } from "../../platform/io/listener.ts";
 import { pulled } from "../../platform/io/socket_stream.ts";
 import { connectStream } from "../../platform/io/stream.ts";
@@ -22,7 +23,8 @@ const FIRST_USER = 0x7fff_0000;
 
 /**
  * Serves until it is told to end.
- * @param simulated directory in which guests and grants are files, in place of Xen's
+ * @param simulated directory in which guests and grants are files, in place of Xen's; its owner is who the
+ *   process becomes
  */
 export async function serveDevice(
   [socket, simulated]: readonly [string, string | undefined],
@@ -37,8 +39,9 @@ export async function serveDevice(
     openDevices: () => open(),
     load: (code) => load(code, builtIns),
     dropRights(frontendDomid) {
+      const user = simulated === undefined ? FIRST_USER + frontendDomid : statusOf(simulated).uid;
       // A daemon that is not root has nothing to give up.
-      if (effectiveUid() === 0) becomeUser(FIRST_USER + frontendDomid);
+      if (effectiveUid() === 0 && user !== 0) becomeUser(user);
     },
     connect: async (path) => pulled(await connectStream(path)),
   });

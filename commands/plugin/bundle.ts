@@ -14,10 +14,10 @@ import { printTo } from "../../platform/self.ts";
 import { CodedError, ExitCode } from "../../core/messages/error.ts";
 
 /** What plugins import of xdevd, for a file that has to do without it. */
-const SHIM = `export const CONTRACT_VERSION = ${contract.CONTRACT_VERSION};
-export const CONTRACT_VERSIONS = ${JSON.stringify(contract.CONTRACT_VERSIONS)};
-export const definePlugin = (plugin) => plugin;
-`;
+const SHIM = Object.entries(contract).map(([name, value]) =>
+  // Each of its functions and classes stands for itself, and can be told by its text.
+  `export const ${name} = ${typeof value === "function" ? value : JSON.stringify(value)};\n`
+).join("");
 
 /**
  * Writes it. The module is run for its manifest: by its author, on the author's machine.

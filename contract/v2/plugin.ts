@@ -9,7 +9,7 @@ import type { ServerOpener } from "./server.ts";
 export * from "../v1/plugin.ts";
 export type * from "./manifest.ts";
 export { GuestMemory } from "./memory.ts";
-export { BackRing, ProtocolError } from "./ring.ts";
+export { BackRing } from "./ring.ts";
 export type * from "./server.ts";
 
 /** A plugin with a server. */

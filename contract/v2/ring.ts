@@ -1,21 +1,13 @@
 /** The plugin contract, version 2: rings of requests and responses (xen/include/public/io/ring.h), the back side. */
 import type { GuestMemory } from "./memory.ts";
 
-/** The guest does not keep to the protocol: the connection cannot go on. */
-export class ProtocolError extends Error {
-  override name = "ProtocolError";
-  /** As the operating system would say it. */
-  readonly code = "EPROTO";
-}
-
-/** Where the shared indices are, and where the entries begin (ring.h, DEFINE_RING_TYPES). */
-const [REQ_PROD, REQ_EVENT, RSP_PROD, RSP_EVENT, ENTRIES] = [0, 4, 8, 12, 64];
-
 /**
  * A ring. Its own indices are kept here: what the guest does to the shared ones is checked, and can make
  * it see nonsense, but never makes this side leave the ring or do without end.
  */
 export class BackRing {
+  /** Where the shared indices are, and where the entries begin (ring.h, DEFINE_RING_TYPES). */
+  static readonly #places = { reqProd: 0, reqEvent: 4, rspProd: 8, rspEvent: 12, entries: 64 };
   /** How many entries it has: a power of two. */
   readonly size: number;
   readonly #memory: GuestMemory;
@@ -43,7 +35,7 @@ export class BackRing {
     },
   ) {
     this.#entryBytes = Math.max(requestBytes, responseBytes);
-    const most = Math.floor((bytes - ENTRIES) / this.#entryBytes);
+    const most = Math.floor((bytes - BackRing.#places.entries) / this.#entryBytes);
     if (!(most >= 1) || at !== 0 && at % 4096 !== 0) {
       throw new RangeError(`a ring at ${at} of ${bytes} bytes has no entry of ${this.#entryBytes}`);
     }
@@ -53,7 +45,7 @@ export class BackRing {
     this.#requestBytes = requestBytes;
     this.#responseBytes = responseBytes;
     // As BACK_RING_ATTACH: one that was served before goes on where its responses end.
-    this.#taken = this.#put = this.#shown = memory.read32(at + RSP_PROD);
+    this.#taken = this.#put = this.#shown = memory.read32(at + BackRing.#places.rspProd);
   }
 
   /** Requests that are not answered yet. */
@@ -63,15 +55,16 @@ export class BackRing {
 
   /**
    * A copy of the next request; null when there is none, or as many are unanswered as the ring has.
-   * @throws ProtocolError when the guest says that there are more than the ring has
+   * @throws Error with code `EPROTO` when the guest says that there are more than the ring has: it does not
+   * keep to the protocol, and the connection cannot go on
    */
   take(): Uint8Array | null {
-    const produced = this.#memory.read32(this.#at + REQ_PROD);
+    const produced = this.#memory.read32(this.#at + BackRing.#places.reqProd);
     const waiting = (produced - this.#taken) >>> 0;
     if (waiting > this.size || ((produced - this.#put) >>> 0) > this.size) {
-      throw new ProtocolError(
-        `the guest's ring says that ${waiting} requests wait; it has room for ${this.size}`,
-      );
+      const why =
+        `the guest's ring says that ${waiting} requests wait; it has room for ${this.size}`;
+      throw Object.assign(new Error(why), { code: "EPROTO" });
     }
     if (waiting === 0 || this.pending >= this.size) return null;
     const bytes = this.#memory.read(this.#entry(this.#taken), this.#requestBytes);
@@ -98,8 +91,8 @@ export class BackRing {
   push(): boolean {
     const before = this.#shown;
     this.#shown = this.#put;
-    this.#memory.write32(this.#at + RSP_PROD, this.#put);
-    const event = this.#memory.read32(this.#at + RSP_EVENT);
+    this.#memory.write32(this.#at + BackRing.#places.rspProd, this.#put);
+    const event = this.#memory.read32(this.#at + BackRing.#places.rspEvent);
     return ((this.#put - event) >>> 0) < ((this.#put - before) >>> 0);
   }
 
@@ -109,15 +102,16 @@ export class BackRing {
    */
   hasMore(): boolean {
     if (this.#waits()) return true;
-    this.#memory.write32(this.#at + REQ_EVENT, (this.#taken + 1) >>> 0);
+    this.#memory.write32(this.#at + BackRing.#places.reqEvent, (this.#taken + 1) >>> 0);
     return this.#waits();
   }
 
   #waits(): boolean {
-    return this.#memory.read32(this.#at + REQ_PROD) !== this.#taken && this.pending < this.size;
+    return this.#memory.read32(this.#at + BackRing.#places.reqProd) !== this.#taken &&
+      this.pending < this.size;
   }
 
   #entry(index: number): number {
-    return this.#at + ENTRIES + (index & (this.size - 1)) * this.#entryBytes;
+    return this.#at + BackRing.#places.entries + (index & (this.size - 1)) * this.#entryBytes;
   }
 }

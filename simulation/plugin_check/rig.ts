@@ -24,6 +24,11 @@ import { StoreClient } from "../../core/xenstore/client.ts";
 import type { PluginManifest } from "../../contract/v1/plugin.ts";
 import { type PluginHost, PluginRegistry } from "../../core/daemon/plugin/host.ts";
 import { frontendKindOf } from "../../core/daemon/plugin/manifest.ts";
+import type { GuestMemory } from "../../contract/v2/memory.ts";
+import { DeviceServers } from "../../core/daemon/servers/device_servers.ts";
+import { connectStream } from "../../platform/io/stream.ts";
+import { selfCommand } from "../../platform/self.ts";
+import { SimulatedGuest, type SimulatedPort } from "../xen/simulated_xen.ts";
 import { changesBetween, type Inventory, takeInventory } from "./leftovers.ts";
 
 /** Domids of the simulated machine. */
@@ -107,6 +112,12 @@ function netbackOf(interfaces: Map<string, number>): KernelEvents {
   };
 }
 
+/** What a guest and a server share. */
+export interface SharedMemory {
+  readonly memory: readonly GuestMemory[];
+  readonly port: SimulatedPort;
+}
+
 /** A simulated machine, with its daemon's parts. */
 export class Rig {
   readonly directory: string;
@@ -121,6 +132,11 @@ export class Rig {
   readonly #hosts: PluginHost[] = [];
   readonly #frontends: SimulatedFrontend[] = [];
   readonly #isolation: Isolation;
+  /** Where guests and grants are files. */
+  readonly #xen: string;
+  readonly #xenGuest: SimulatedGuest;
+  /** What the guest shares with the server of a device, by the device's number. */
+  readonly shared = new Map<number, SharedMemory>();
   /** Numbers of the interfaces that the simulated kernel has made, by device. */
   readonly #interfaces: Map<string, number>;
 
@@ -140,6 +156,8 @@ export class Rig {
     this.#kernel = kernel;
     this.#fresh = fresh;
     this.#isolation = isolation;
+    this.#xen = `${directory}/xen`;
+    this.#xenGuest = new SimulatedGuest(this.#xen, GUEST);
     this.#interfaces = interfaces;
   }
 
@@ -168,6 +186,7 @@ export class Rig {
       ),
     }, isolation.network ? netbackOf(interfaces) : {});
     await kernel.start();
+    await systemFiles.makeDirectory(`${directory}/xen`, 0o700);
     const rig = new Rig(options, machine, clients, kernel, interfaces);
     await rig.#writeSample();
     return rig;
@@ -176,6 +195,7 @@ export class Rig {
   async stop(): Promise<void> {
     await this.#kernel.stop();
     for (const frontend of this.#frontends) await frontend.stop();
+    this.#xenGuest.close();
     await Promise.all(this.#hosts.map((host) => host.close()));
     for (const client of this.#clients) client.close();
     await this.#machine.stop();
@@ -259,10 +279,29 @@ export class Rig {
       connect: () => openTransport({ kind: "socket", path }),
     });
     this.#clients.push(client);
-    const frontend = new SimulatedFrontend(client, { domid: GUEST, kind, devid: id.devid });
+    const device = { domid: GUEST, kind, devid: id.devid };
+    const frontend = new SimulatedFrontend(client, device, { extraNodes: await this.#shared(id) });
     await frontend.start();
     this.#frontends.push(frontend);
     return frontend;
+  }
+
+  /** What the guest of a device shares with its server, and tells of it; nothing where there is none. */
+  async #shared({ devid }: DeviceId): Promise<Record<string, string>> {
+    const { server } = this.manifest;
+    if (server === undefined) return {};
+    const grants = server.pages.map(({ references, access }) =>
+      this.#xenGuest.grant(references.length, access)
+    );
+    const port = await this.#xenGuest.openPort();
+    this.shared.set(devid, { memory: grants.map(({ memory }) => memory), port });
+    const references = server.pages.flatMap(({ references }, at) =>
+      references.map((name, index) => [name, String(grants[at]!.references[index])])
+    );
+    return {
+      ...Object.fromEntries(references),
+      [server.eventChannel ?? "event-channel"]: String(port.number),
+    };
   }
 
   /** What the daemon does its work with; its store connection acts as the driver domain. */
@@ -278,6 +317,13 @@ export class Rig {
       ...systemParts(store),
       processes,
       children: new ChildKeeper(processes, systemProcessTable, systemClock),
+      servers: new DeviceServers({
+        store,
+        clock: systemClock,
+        command: selfCommand(),
+        connect: connectStream,
+        simulated: this.#xen,
+      }),
       deviceModels: new DeviceModels(store, processes, systemProcessTable, systemClock),
       journal,
       directories: new DirectoryKeeper(systemFiles, `${this.directory}/run`),

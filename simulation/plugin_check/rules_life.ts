@@ -171,7 +171,7 @@ const OF_DEVICE_MODEL =
   /^node \/local\/domain\/\d+\/(device-model|libxl)\/(\d+(\/state|\/qdisk-backend-pid)? )/;
 
 /** Attaches a device, and waits until the guest and the daemon are content. @throws Error */
-async function attach(context: RuleContext, daemon: Daemon, id: DeviceId): Promise<void> {
+export async function attach(context: RuleContext, daemon: Daemon, id: DeviceId): Promise<void> {
   const { rig } = context;
   await rig.toolstack().create(rig.spec(id));
   const guest = await rig.guest(id);
@@ -194,7 +194,7 @@ async function attach(context: RuleContext, daemon: Daemon, id: DeviceId): Promi
  * Detaches a device. An undoing that fails would be tried again for longer than a toolstack waits: its
  * reason is what went wrong. @returns that, in a line; none when all went well
  */
-async function detach(
+export async function detach(
   { rig }: RuleContext,
   daemon: Daemon,
   id: DeviceId,
@@ -221,7 +221,7 @@ async function detach(
 }
 
 /** @param gone whether the device's nodes ought to be gone, too */
-async function leftSince(
+export async function leftSince(
   { rig }: RuleContext,
   before: Awaited<ReturnType<RuleContext["rig"]["inventory"]>>,
   id: DeviceId,
@@ -232,7 +232,7 @@ async function leftSince(
     .map((line) => `after the detach, ${line}`);
 }
 
-async function withDaemons(
+export async function withDaemons(
   { rig }: RuleContext,
   work: (start: () => Promise<Daemon>) => Promise<string[]>,
 ): Promise<string[]> {
@@ -250,14 +250,17 @@ async function withDaemons(
 }
 
 /** Waits until a daemon has nothing more to do with devices that are gone. */
-async function settled(daemon: Daemon): Promise<void> {
+export async function settled(daemon: Daemon): Promise<void> {
   for (let tries = 0; tries < 20; tries++) {
     await new Promise<void>((resolve) => void systemClock.after(20, resolve));
     if (daemon.devices.known.length === 0) return;
   }
 }
 
-async function nodesOf({ rig }: RuleContext, directory: string): Promise<Map<string, string>> {
+export async function nodesOf(
+  { rig }: RuleContext,
+  directory: string,
+): Promise<Map<string, string>> {
   const names = await rig.dom0.listOptional(directory);
   const values = await Promise.all(
     names.map(async (name) => [name, await rig.dom0.readOptional(`${directory}/${name}`) ?? ""]),

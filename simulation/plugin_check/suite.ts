@@ -7,6 +7,7 @@ import type { PluginHost } from "../../core/daemon/plugin/host.ts";
 import { placeOf } from "../../plugins/host/module_host.ts";
 import { FAULT_RULES } from "./rules_faults.ts";
 import { LIFE_RULES } from "./rules_life.ts";
+import { HOSTILE_GUEST } from "./rule_hostile_guest.ts";
 import type { Rule, Verdict } from "./rule.ts";
 import { Rig, type RigOptions } from "./rig.ts";
 
@@ -43,7 +44,13 @@ const PROTOCOL: Rule = {
 };
 
 /** All rules, in the order in which they are run. */
-export const RULES: readonly Rule[] = [LOADS, ...LIFE_RULES, ...FAULT_RULES, PROTOCOL];
+export const RULES: readonly Rule[] = [
+  LOADS,
+  ...LIFE_RULES,
+  ...FAULT_RULES,
+  HOSTILE_GUEST,
+  PROTOCOL,
+];
 
 /** What a run needs. */
 export interface SuiteOptions extends RigOptions {

@@ -22,6 +22,7 @@ function blocks(text: string, language = ""): string[] {
 describe("the guide", () => {
   test("shows the example as it is", () => {
     expect(blocks(guide, "ts")[0]).toBe(read("examples/ramdisk.ts"));
+    expect(blocks(guide, "ts")[1]).toBe(read("examples/random.ts"));
   });
 
   test("has all rules, and no others", () => {

@@ -82,6 +82,7 @@ describe("what is sound passes", () => {
   test("our own: vif", () => sound("vif"));
   test("our own: qemu", () => sound("qemu"));
   test("our own: generic", () => sound("generic"));
+  test("the example with a server", () => sound(join(broken, "../../../examples/random.ts")));
 
   test.each(NEW_KINDS.flatMap((kind) => [[kind, "module"], [kind, "process"]] as const))(
     "`plugin new`, untouched: kind %s as %s",

@@ -1,5 +1,13 @@
 /** A daemon, its server processes, and guests, without Xen: memory and events are files and sockets. */
-import { chmodSync, cpSync, mkdirSync, mkdtempSync, readFileSync, rmSync } from "node:fs";
+import {
+  chmodSync,
+  chownSync,
+  cpSync,
+  mkdirSync,
+  mkdtempSync,
+  readFileSync,
+  rmSync,
+} from "node:fs";
 import { manifestInText } from "../../core/daemon/plugin/manifest.ts";
 import { DeviceServers } from "../../core/daemon/servers/device_servers.ts";
 import { PluginRegistry, readyHost } from "../../core/daemon/plugin/host.ts";
@@ -18,6 +26,9 @@ import type { StoreClient } from "../../core/xenstore/client.ts";
 import { programCommand } from "./daemon_process.ts";
 import { World } from "./simulated_domain.ts";
 
+/** Whose servers are, of guest 7. */
+export const SERVER_USER = 0x7fff_0000 + 7;
+
 export class ServedWorld extends World {
   readonly directory = mkdtempSync("/tmp/xdevd-served-");
   readonly guest7 = new SimulatedGuest(`${this.directory}/xen`, 7);
@@ -28,8 +39,9 @@ export class ServedWorld extends World {
   constructor(plugin: ServedPlugin, file: string) {
     super();
     mkdirSync(`${this.directory}/xen`);
-    // The servers have become other users by then.
-    for (const path of ["", "/xen"]) chmodSync(this.directory + path, 0o755);
+    // The server becomes its owner.
+    chmodSync(this.directory, 0o755);
+    chownSync(`${this.directory}/xen`, SERVER_USER, SERVER_USER);
     this.#plugin = plugin;
     this.#origin = `${this.directory}/plugin.ts`;
     cpSync(new URL(`../../${file}`, import.meta.url).pathname, this.#origin);

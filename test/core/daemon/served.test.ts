@@ -9,7 +9,7 @@ import { CHILD_VARIABLE } from "../../../core/daemon/capabilities/children.ts";
 import { systemProcessTable } from "../../../platform/linux/process_table.ts";
 import { until } from "../../support/daemon_process.ts";
 import { SimulatedToolstack } from "../../../simulation/toolstack.ts";
-import { ServedWorld } from "../../support/served_world.ts";
+import { ServedWorld, SERVER_USER } from "../../support/served_world.ts";
 
 const RNG: DeviceId = { backendDomid: 1, kind: "vrng", frontendDomid: 7, devid: 0 };
 const BACK = backendPath(RNG);
@@ -110,7 +110,7 @@ test(
     const status = readFileSync(`/proc/${await pidOf(w)}/status`, "utf8");
     const line = (name: string) =>
       new RegExp(`^${name}:[ \\t]*(.*)$`, "m").exec(status)?.[1]?.trim();
-    const user = String(0x7fff_0000 + 7);
+    const user = String(SERVER_USER);
     expect(line("Uid")).toBe(Array(4).fill(user).join("\t"));
     expect(line("Gid")).toBe(Array(4).fill(user).join("\t"));
     expect(line("Groups")).toBe("");
