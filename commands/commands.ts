@@ -14,6 +14,7 @@ import { addDemo, addLifecycle, addSandbox } from "./lifecycle/program.ts";
 import { addPlugin } from "./plugin/program.ts";
 import { addRequests } from "./request/program.ts";
 import { addStore } from "./store/program.ts";
+import { addVtpm } from "./vtpm/program.ts";
 import { addXenstored } from "./xenstored/program.ts";
 
 /** What commands are made with. */
@@ -36,6 +37,7 @@ export function addCommands(
   program.commandsGroup("In a driver domain:");
   addDevd(program, storeOption, builtIns, args, finish);
   addDoctor(program, storeOption, builtIns, finish);
+  addVtpm(program, finish);
   program.commandsGroup("Devices of guests, as xl has them:");
   addDevices(program, storeOption, builtIns, finish);
   addRequests(program, storeOption, builtIns, finish);

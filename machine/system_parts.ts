@@ -4,6 +4,7 @@ import { lacksDescriptors } from "../platform/linux/descriptor_reserve.ts";
 import { systemNetworkLinks } from "../platform/linux/network_links.ts";
 import { systemClock } from "../platform/clock.ts";
 import { targetFilesBeside } from "../platform/io/files.ts";
+import { keptOf, KeptStore, STATE_DIRECTORY } from "../platform/io/kept_directories.ts";
 import { systemProcessTable } from "../platform/linux/process_table.ts";
 import { HelperLog } from "../core/hotplug/run_script.ts";
 import { systemLogTails } from "../platform/io/log_tail.ts";
@@ -28,10 +29,12 @@ const SIMULATED_XEN = "XDEVD_SIMULATED_XEN";
 /**
  * All but what differs: journal, directories, times, scripts.
  * @param scriptDirectories where scripts lie that may be run
+ * @param stateDirectory what outlives a restart of the machine is below it
  */
 export function systemParts(
   store: StoreClient,
   scriptDirectories: readonly string[] = [],
+  stateDirectory = STATE_DIRECTORY,
 ): Omit<ActionParts, "journal" | "directories" | "calls" | "scripts"> {
   const simulated = environment(SIMULATED_XEN);
   return {
@@ -49,6 +52,7 @@ export function systemParts(
     lacksDescriptors,
     blocks: storage.blocks,
     links: systemNetworkLinks,
+    kept: (plugin, holder) => keptOf(new KeptStore(`${stateDirectory}/${plugin}`), holder),
     children: new ChildKeeper(systemProcesses, systemProcessTable, systemClock),
     servers: new DeviceServers({
       store,

@@ -28,5 +28,10 @@ export async function sha256OfFile(file: string): Promise<string> {
 
 /** Likewise, of a text as UTF-8. */
 export function sha256OfText(text: string): string {
-  return bytesToHex(sha256(new TextEncoder().encode(text)));
+  return sha256OfBytes(new TextEncoder().encode(text));
+}
+
+/** Likewise, of bytes. */
+export function sha256OfBytes(bytes: Uint8Array): string {
+  return bytesToHex(sha256(bytes));
 }

@@ -21,6 +21,7 @@ export interface Sys {
   /** dup2(2), not close-on-exec */
   dup2(fd: number, as: number): number;
   fchmod(fd: number, mode: number): number;
+  fchown(fd: number, user: number, group: number): number;
   /** Commands that take an integer: F_DUPFD_CLOEXEC, F_GETFD, F_SETFD, F_GETFL, F_SETFL. */
   fcntl(fd: number, command: number, argument: number): number;
   flock(fd: number, operation: number): number;

@@ -106,6 +106,12 @@ export const systemPackages = [
     probe: "/usr/bin/make",
   },
   {
+    name: "swtpm",
+    group: "base",
+    why: "the TPM behind a vTPM",
+    probe: "/usr/bin/swtpm",
+  },
+  {
     name: "util-linux",
     group: "base",
     why: "flock and unshare, used by the tests and by Xen's hotplug scripts",

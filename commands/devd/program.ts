@@ -54,6 +54,10 @@ export function addDevd(
       new Option("--run-dir <dir>", "where the lock and the journal are").default("/run/xdevd")
         .argParser(absoluteFile),
     )
+    .addOption(
+      new Option("--state-dir <dir>", "what outlives a restart of the machine: vTPMs")
+        .default("/var/lib/xdevd").argParser(absoluteFile),
+    )
     .option("--allow-dom0", "serve domain 0 too")
     .option("--no-requests", "take no requests of toolstacks (docs/request-protocol.md)")
     .option("--drain", "close all devices when told to stop, so that guests notice")

@@ -28,6 +28,8 @@ export interface ServingOptions {
   readonly scripts: readonly string[];
   readonly scriptPath: string;
   readonly runDir: string;
+  /** What outlives a restart of the machine; default: its usual place. */
+  readonly stateDir?: string;
   /** Whether requests are taken, where the toolstack allows it; default: they are. */
   readonly requests?: boolean;
 }
@@ -64,7 +66,7 @@ export async function openServing(
   only?: DeviceId,
   hooks: ServingHooks = {},
 ): Promise<Serving> {
-  const { runDir, scripts, scriptPath: path, pidfile, requests = true } = options;
+  const { runDir, scripts, scriptPath: path, pidfile, stateDir, requests = true } = options;
   const own = `${runDir}/devd-${domid}`;
   const locks: LockedFile[] = [];
   let journal: Journal | null = null;
@@ -81,7 +83,7 @@ export async function openServing(
     for (const lock of locks) lock.write(`${processId()}${what}\n`);
     journal = await openJournal(`${own}.journal`, domid);
     const registry = makeRegistry(selection, { owner: own, path, answerMs: times.abandon });
-    const parts = systemParts(store, scripts);
+    const parts = systemParts(store, scripts, stateDir);
     const v2 = v2Settings({ times, scripts: settings.scripts, runDir, domid });
     const hosts = [...selection.byKind].map(([kind, plugin]) =>
       [plugin, registry.find(kind)!] as const

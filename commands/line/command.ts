@@ -186,7 +186,8 @@ export class Command {
         break;
       }
       const isOption = arg.length > 1 && arg.startsWith("-");
-      const known = isOption ? this.#find(arg) : undefined;
+      // What a command that was named has itself is that command's.
+      const known = isOption && !this.#isOfSub(operands, arg) ? this.#find(arg) : undefined;
       if (known !== undefined) {
         if (!known.takesValue) this.#set(known);
         else if (left.length === 0) this.#complain(`option '${known.flags}' argument missing`);
@@ -214,6 +215,12 @@ export class Command {
       rest.push(arg);
     }
     return { operands, unknown };
+  }
+
+  /** Whether one of the commands that operands name has this option. */
+  #isOfSub([name, ...rest]: readonly string[], flag: string): boolean {
+    const sub = this.#commands.find((command) => command.#name === name);
+    return sub !== undefined && (sub.#find(flag) !== undefined || sub.#isOfSub(rest, flag));
   }
 
   #find(flag: string): Option | undefined {

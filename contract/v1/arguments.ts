@@ -97,6 +97,14 @@ export function texts(told: string, what = told): Argument<Record<string, string
   return simple(told, what, `a map of texts, ${BOUNDS}`, test);
 }
 
+/** A list of texts. */
+export function list(told: string, what = told): Argument<readonly string[]> {
+  const test = (value: unknown) =>
+    Array.isArray(value) && value.every((one) => typeof one === "string") &&
+    isBounded(value.length, value);
+  return simple(told, what, `an array of texts, ${BOUNDS}`, test);
+}
+
 const BOUNDS = `of at most ${ENTRIES_MAX} entries, ${LIST_MAX} bytes`;
 
 function isMap(value: unknown, test: (one: unknown) => boolean): value is Record<string, unknown> {

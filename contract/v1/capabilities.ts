@@ -8,6 +8,7 @@ import {
   argv,
   boolean,
   fields,
+  list,
   number,
   optional,
   pattern,
@@ -82,7 +83,8 @@ export type DeviceFunctions =
   & FunctionsOf<Device["children"], "children.">
   & FunctionsOf<Device["deviceModel"], "deviceModel.">
   & FunctionsOf<Device["directories"], "directories.">
-  & FunctionsOf<Device["server"], "server.">;
+  & FunctionsOf<Device["server"], "server.">
+  & FunctionsOf<Device["kept"], "kept.">;
 
 /** What programs have in place of `system.exclusively`, which takes a function. */
 export interface ProgramFunctions {
@@ -111,6 +113,9 @@ const child = pattern(
   /^[A-Za-z0-9-]{1,32}$/,
   "letters, digits and -, at most 32 of them",
 );
+const directory = text("directory", "a directory's name", 64);
+const file = text("file", "a file's name", 64);
+const fileNames = list("array of names", "names of files");
 const lock = text("name", "the lock's name", 4096);
 const link = text("interface", "an interface's name");
 const address = text("address", "an address");
@@ -183,6 +188,20 @@ export const CAPABILITIES = {
   "children.stop": { args: [child] },
   "directories.state": { args: [], value: "path" },
   "directories.temporary": { args: [], value: "path" },
+  "kept.list": { args: [], value: "array of names", limits: { count: 1024 } },
+  "kept.create": { args: [directory, texts("map of names and texts", "files")] },
+  "kept.path": { args: [directory], value: "path, or nil" },
+  "kept.files": { args: [directory], value: "array of names", limits: { count: 1024 } },
+  "kept.read": { args: [directory, file], value: "text, or nil", limits: { bytes: 64 * 1024 } },
+  "kept.tail": { args: [directory, file], value: "text, or nil", limits: { bytes: 4096 } },
+  "kept.write": { args: [directory, file, text("text")] },
+  "kept.remove": { args: [directory, file] },
+  "kept.hand": { args: [directory, text("user", "a user", 64), fileNames] },
+  "kept.claim": {
+    args: [directory, optional(text("who has it no more", "a device", 100))],
+    value: "text: who has it, or nil",
+  },
+  "kept.release": { args: [directory] },
   "system.exists": { args: [path], value: "boolean" },
   "system.readText": {
     args: [path],

@@ -8,12 +8,14 @@
 
 import type { BlockDevices } from "./block.ts";
 import type { DeviceModel } from "./device_model.ts";
+import type { KeptDirectories } from "./kept.ts";
 import type { NetworkLinks } from "./network.ts";
 import type { DeviceSpecs } from "./spec.ts";
 import type { DeviceServer, ServerManifest } from "../v2/manifest.ts";
 
 export type * from "./block.ts";
 export type * from "./device_model.ts";
+export type * from "./kept.ts";
 export type * from "./network.ts";
 export type * from "./spec.ts";
 
@@ -271,6 +273,7 @@ export interface Device {
   readonly directories: DeviceDirectories;
   /** Of a plugin with a server (`server` in its manifest). */
   readonly server: DeviceServer;
+  readonly kept: KeptDirectories;
   readonly log: DeviceLog;
   /** Milliseconds until the call's signal fires by itself; 0 when it has. */
   timeLeft(): number;

@@ -139,6 +139,28 @@ const TABLE = {
     problem: "`xdevd doctor` has found nothing wrong, and could not look at everything.",
     repair: "Run it in the driver domain, as root; its lines say what is missing.",
   },
+  "no-such-vtpm": {
+    status: 10,
+    problem: "There is no vTPM of that uuid.",
+    repair: "`xdevd vtpm list` shows those that there are.",
+  },
+  "vtpm-exists": {
+    status: 9,
+    problem: "There is a vTPM of that uuid already.",
+    repair: "Nothing is replaced: `xdevd vtpm delete UUID` it first, if it is not needed any more.",
+  },
+  "vtpm-in-use": {
+    status: 1,
+    problem: "A device uses the vTPM, or could not be undone; or another command works on it.",
+    repair:
+      "Detach the device, or shut its guest down. Of a device that is stuck, `xdevd give-up` ends the " +
+      "trying; its use is over at the latest when the machine was started anew.",
+  },
+  "bad-export": {
+    status: 1,
+    problem: "The file is not what `xdevd vtpm export` has written, or was cut or altered.",
+    repair: "Copy it again, and compare its sha256 on both sides.",
+  },
   "device-in-use": {
     status: 1,
     problem: "The device is attached, or attached locally, and cannot be unprepared.",

@@ -132,6 +132,12 @@ struct call {
   uint16_t size;
 };
 
+#ifdef SYS_fchown32
+#define FCHOWN SYS_fchown32
+#else
+#define FCHOWN SYS_fchown
+#endif
+
 static const struct call calls[] = {
   {"accept", "i00i", SYS_accept4, 0},
   {"access", "ipi", SYS_faccessat, 0},
@@ -140,6 +146,7 @@ static const struct call calls[] = {
   {"close", "i", SYS_close, 0},
   {"connect", "im", SYS_connect, 0},
   {"fchmod", "ii", SYS_fchmod, 0},
+  {"fchown", "iii", FCHOWN, 0},
   {"flock", "ii", SYS_flock, 0},
   {"getcwd", "m", SYS_getcwd, 0},
   {"getdents", "im", SYS_getdents64, 0},

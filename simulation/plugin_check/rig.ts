@@ -314,7 +314,7 @@ export class Rig {
     this.#clients.push(store);
     const processes = marked(this.directory);
     return {
-      ...systemParts(store),
+      ...systemParts(store, [], `${this.directory}/state`),
       processes,
       children: new ChildKeeper(processes, systemProcessTable, systemClock),
       servers: new DeviceServers({

@@ -44,6 +44,9 @@ const GUEST = 7;
 /** SCRIPT and IMAGE are in the test's directory. */
 const DISK = "vdev=xvda,backend=storage,script=SCRIPT,target=IMAGE";
 
+/** Of which only a directory is known. */
+const VTPM = "01234567-89ab-cdef-0123-456789abcdef";
+
 let directory: string;
 let store: EmbeddedStore;
 let dom0: StoreClient;
@@ -75,12 +78,13 @@ beforeAll(async () => {
   );
   chmodSync(script, 0o755);
   writeFileSync(join(directory, "image"), "");
+  mkdirSync(join(directory, "kept/vtpm", VTPM), { recursive: true });
   kernelStore = await connectTo(store.socketPath(DRIVER));
   kernel = new SimulatedKernel(kernelStore, DRIVER, systemClock);
   await kernel.start();
   daemon = await DaemonProcess.start([
     ...["--store", store.socketPath(DRIVER), "--run-dir", join(directory, "run")],
-    ...["--scripts", scripts],
+    ...["--scripts", scripts, "--state-dir", join(directory, "state")],
   ]);
 });
 
@@ -104,6 +108,7 @@ async function json(
   const at = line.includes("--store") || !takesStore ? [] : ["--store", store.socketPath(0)];
   const given = line.map((word) =>
     word.replace("SCRIPT", join(directory, "scripts/block")).replace("IMAGE", `${directory}/image`)
+      .replace("STATE", join(directory, "kept"))
   );
   const { code, stdout, stderr } = await runProgram([...given, "--json", ...at], {}, 30_000);
   const value = JSON.parse(stdout);
@@ -204,6 +209,8 @@ const SUCCESSES: readonly (readonly [command: string, ...args: string[]])[] = [
   ["request release", "disk", "web", "xvda"],
   ["request detach", "disk", "web", "xvda", "--force"],
   ["doctor", "--domain", "storage"],
+  ["vtpm list", "--state-dir", "STATE"],
+  ["vtpm show", VTPM, "--state-dir", "STATE"],
   ["plugin list"],
   ["plugin info", "vbd"],
   ["plugin check", "generic", "--only", "loads"],

@@ -69,6 +69,7 @@ const CALLS: Readonly<Record<string, readonly unknown[]>> = {
   connect: [NONE, M],
   dup2: [NONE, NONE],
   fchmod: [NONE, 0],
+  fchown: [NONE, 0, 0],
   fcntl: [NONE, 1, 0],
   flock: [NONE, 0],
   ftruncate: [NONE, 0],

@@ -184,6 +184,7 @@ if (requireReal("native mode against Debian's block script", needs)) {
         server: new FakeDevice(new FakeMachine(), id, {}).server,
         children: new FakeDevice(new FakeMachine(), id, {}).children,
         directories: new FakeDevice(new FakeMachine(), id, {}).directories,
+        kept: new FakeDevice(new FakeMachine(), id, {}).kept,
         timeLeft: () => 10_000,
         frontendKind: "vbd",
         lockOwner: "",

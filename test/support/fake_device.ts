@@ -8,6 +8,7 @@ import type {
 } from "../../contract/v1/plugin.ts";
 import { FakeBlocks } from "./fake_blocks.ts";
 import { FakeLinks } from "./fake_links.ts";
+import { keptOf, KeptStore } from "../../platform/io/kept_directories.ts";
 import { deviceConfig } from "../../core/daemon/plugin/device_config.ts";
 
 /** Undo records by device (`vbd/7/51712`). */
@@ -190,6 +191,8 @@ export class FakeDevice implements Device {
     state: async () => "/state",
     temporary: async () => "/temporary",
   };
+
+  readonly kept: Device["kept"] = keptOf(new KeptStore("/nowhere"), "vbd/7/51712");
 
   timeLeft(): number {
     return 10_000;

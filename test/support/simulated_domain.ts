@@ -130,7 +130,7 @@ export class World {
     store.watch = (path, handler, options) =>
       watch(path, (changed) => this.deaf ? undefined : handler(changed), options);
     this.daemon = new Daemon(1, {
-      ...systemParts(store),
+      ...systemParts(store, [], `${tmpdir()}/xdevd-test-${process.pid}-state`),
       plugins: PluginRegistry.of(readyHost(this.recorder.plugin(this.plugin))),
       scripts: {
         policy: { directories: ["/nowhere"], trustedUids: [0] },

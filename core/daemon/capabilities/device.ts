@@ -10,6 +10,7 @@ import type {
   DeviceDirectories,
   DeviceNodes,
   Holder,
+  KeptDirectories,
   Undo,
 } from "../../../contract/v1/plugin.ts";
 import { deviceConfig } from "../plugin/device_config.ts";
@@ -74,6 +75,7 @@ export interface Call extends SystemCall {
   readonly deviceModel: Device["deviceModel"];
   readonly directories: DeviceDirectories;
   readonly server: Device["server"];
+  readonly kept: KeptDirectories;
   timeLeft(): number;
   /** Kind of the frontend's directory. */
   readonly frontendKind: string;
@@ -126,6 +128,7 @@ export function deviceContext(
     deviceModel: call.deviceModel,
     directories: call.directories,
     server: call.server,
+    kept: call.kept,
     timeLeft: call.timeLeft,
     log: {
       info: (text) => log.info(oneLine(text, LINE_MAX)),

@@ -2,7 +2,7 @@
 import type { Device, PluginOperations } from "../../../contract/v1/plugin.ts";
 import type { Phase } from "../../lifecycle/state.ts";
 import type { Log } from "../../log/log.ts";
-import type { DeviceId } from "../../xen/device_id.ts";
+import { type DeviceId, deviceName } from "../../xen/device_id.ts";
 import type { Activity } from "../activity.ts";
 import type { DeviceFlight } from "../flight/device_flight.ts";
 import type { ChildKeeper } from "../capabilities/children.ts";
@@ -34,6 +34,8 @@ export interface CallParts extends ContextParts {
   readonly deviceModels: DeviceModels;
   readonly servers: DeviceServers;
   readonly directories: DirectoryKeeper;
+  /** What a plugin keeps beyond the life of devices. @param holder the device that uses it */
+  kept(plugin: string, holder: string): Device["kept"];
   readonly calls: CallLimits;
 }
 
@@ -234,6 +236,7 @@ export class PluginCaller {
       lockOwner: plugin.origin === "built-in" ? "" : plugin.manifest.name,
       settings: plugin.settings,
       directories,
+      kept: this.#parts.kept(plugin.manifest.name, deviceName(id)),
       deviceModel: this.#deviceModel,
       children: this.#children(reads),
       server: this.#server(reads),
