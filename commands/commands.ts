@@ -11,6 +11,7 @@ import { addDoctor } from "./doctor/program.ts";
 import { addHotplug } from "./hotplug/program.ts";
 import { addInstall } from "./install/program.ts";
 import { addDemo, addLifecycle, addSandbox } from "./lifecycle/program.ts";
+import { addMetrics } from "./metrics/program.ts";
 import { addPlugin } from "./plugin/program.ts";
 import { addRequests } from "./request/program.ts";
 import { addStore } from "./store/program.ts";
@@ -37,6 +38,7 @@ export function addCommands(
   program.commandsGroup("In a driver domain:");
   addDevd(program, storeOption, builtIns, args, finish);
   addDoctor(program, storeOption, builtIns, finish);
+  addMetrics(program, storeOption, finish);
   addVtpm(program, finish);
   program.commandsGroup("Devices of guests, as xl has them:");
   addDevices(program, storeOption, builtIns, finish);

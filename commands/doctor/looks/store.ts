@@ -6,10 +6,8 @@ import { domainPath } from "../../../core/xenstore/paths.ts";
 import { problemOf } from "../../../core/messages/error.ts";
 import { MESSAGES } from "../../../core/messages/table.ts";
 import { bounded, failure, type Finding, ok, orOk, unknown, warning } from "../finding.ts";
+import { isFull, nodesLeft, ROOM } from "../node_room.ts";
 import type { Here, SeenDevices, SeenStore } from "../here.ts";
-
-/** So many nodes more are enough: a device has about 25. */
-const ROOM = 100;
 
 /** So many empty directories are worth a word: each counts as a node for ever. */
 const EMPTY_MAX = 100;
@@ -85,63 +83,20 @@ export async function rightsOf(store: StoreClient, domid: number): Promise<Findi
 /** How many nodes more this domain can make. */
 export async function lookAtQuota(here: Here): Promise<Finding[]> {
   const { store, domid } = await seen(here);
-  const data = `${domainPath(domid)}/data`;
-  const mark = `${data}/xdevd-doctor`;
-  try {
-    await store.write(mark, "0");
-  } catch (error) {
-    if (isFull(error)) return [failure(FULL, QUOTA_REPAIR)];
-    throw error;
+  const left = await nodesLeft(store, domid);
+  const findings: Finding[] = [];
+  if (left === 0) {
+    const message =
+      "this domain's quota of nodes in the store is used up: no device can be served any more";
+    findings.push(failure(message, QUOTA_REPAIR));
+  } else if (left < ROOM) {
+    const message =
+      `this domain can make ${left} more nodes in the store, and a device takes about 25`;
+    findings.push(warning(message, QUOTA_REPAIR));
   }
-  try {
-    const findings = await roomOf((count) => fits(store, mark, `${data}${"/q".repeat(count)}`));
-    findings.push(...emptyOf(await here.devices()));
-    return [...orOk(findings, `there is room for ${ROOM} more nodes and above`)];
-  } finally {
-    await store.remove(mark).catch(() => {});
-  }
+  findings.push(...emptyOf(await here.devices()));
+  return [...orOk(findings, `there is room for ${ROOM} more nodes and above`)];
 }
-
-async function roomOf(fits: (count: number) => Promise<boolean>): Promise<Finding[]> {
-  if (await fits(ROOM)) return [];
-  let [least, most] = [0, ROOM - 1];
-  while (least < most) {
-    const middle = Math.ceil((least + most) / 2);
-    if (await fits(middle)) least = middle;
-    else most = middle - 1;
-  }
-  if (least === 0) return [failure(FULL, QUOTA_REPAIR)];
-  return [
-    warning(
-      `this domain can make ${least} more nodes in the store, and a device takes about 25`,
-      QUOTA_REPAIR,
-    ),
-  ];
-}
-
-/**
- * Whether the quota has room for all nodes of a path. The transaction that would make them meets a change
- * that it has read, so that none is made: the store looks at the quota before that.
- */
-async function fits(store: StoreClient, mark: string, path: string): Promise<boolean> {
-  try {
-    await store.transaction(async (t) => {
-      const before = Number(await t.readText(mark));
-      await t.makeDirectory(path);
-      await store.write(mark, String(before + 1));
-    }, { attempts: 1 });
-  } catch (error) {
-    if (isFull(error)) return false;
-    if (isServerError(error, "EAGAIN")) return true;
-    throw error;
-  }
-  // A store that saw no conflict.
-  await store.remove(path.replace(/(\/q)+$/, "/q"));
-  return true;
-}
-
-const FULL =
-  "this domain's quota of nodes in the store is used up: no device can be served any more";
 
 const QUOTA_REPAIR =
   `in domain 0, raise xenstored's quota (xenstored -E; ${USUAL_NODES} nodes by default), and remove what guests have left`;
@@ -185,8 +140,4 @@ async function tried(
     }
     throw error;
   }
-}
-
-function isFull(error: unknown): boolean {
-  return isServerError(error, "ENOSPC", "EQUOTA");
 }
