@@ -47,14 +47,15 @@ async function serve(connection: Connection, most: number, answered: () => void)
     responseBytes: RESPONSE_BYTES,
   });
   do {
-    do {
-      for (let request = ring.take(); request !== null; request = ring.take()) {
-        ring.respond(responseTo(request, connection.closing.aborted ? 0 : most));
-        answered();
-      }
-      if (ring.push()) connection.events.notify();
-    } while (ring.hasMore());
-  } while (await connection.events.wait());
+    // No more than there can be at a time: a guest may write requests as fast as they are answered.
+    for (let count = 0; count < ring.size; count++) {
+      const request = ring.take();
+      if (request === null) break;
+      ring.respond(responseTo(request, connection.closing.aborted ? 0 : most));
+      answered();
+    }
+    if (ring.push()) connection.events.notify();
+  } while (await (ring.hasMore() ? connection.events.turn() : connection.events.wait()));
 }
 
 /** @param request a copy: what the guest writes now does not matter any more */

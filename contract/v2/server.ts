@@ -15,6 +15,11 @@ export interface EventChannel {
    * @returns false when the connection has ended: its memory is not mapped any more
    */
   wait(): Promise<boolean>;
+  /**
+   * In place of that when there is more to do already, and a good deal was done: lets everything else have
+   * its turn, for a guest may see to it that there is always more. It counts as an event.
+   */
+  turn(): Promise<boolean>;
   /** Wakes the guest. Nothing when the connection has ended. */
   notify(): void;
 }

@@ -82,6 +82,11 @@ export function openConnection(
     closing: closing.signal,
     events: {
       wait: () => waitFor(port, budget, clock, closing.signal, () => ended),
+      async turn() {
+        if (ended) return false;
+        await pause(clock, budget.take());
+        return !ended;
+      },
       notify: () => ended ? undefined : port.notify(),
     },
     map: (list, access) => map(list, access),
@@ -101,6 +106,10 @@ export function openConnection(
     },
   };
   return { connection, close: (reason) => closing.abort(new Error(reason)), end };
+}
+
+function pause(clock: Clock, ms: number): Promise<void> {
+  return new Promise((end) => void clock.after(ms, end));
 }
 
 /** @throws SystemError EINVAL */
@@ -137,8 +146,8 @@ async function waitFor(
   if (closing.aborted) told.add(closing);
   if (isOver() || event === false) return false;
   if (event === "closing") return true;
-  const pause = budget.take();
-  if (pause > 0) await new Promise<void>((end) => clock.after(pause, end));
+  const ms = budget.take();
+  if (ms > 0) await pause(clock, ms);
   if (isOver()) return false;
   port.unmask();
   return true;

@@ -114,6 +114,7 @@ export class ServerRunner {
           opened: this.#server !== null,
           failure: this.#failure,
           offer: this.#offer,
+          serving: this.#serving !== null,
         } satisfies ServerStatus;
       case "connect":
         return await this.#connect(given as unknown as Offer);

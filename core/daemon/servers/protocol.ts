@@ -46,6 +46,8 @@ export interface ServerStatus {
   readonly failure: string | null;
   /** What it is connected to; null when to nothing. */
   readonly offer: Pick<Offer, "references" | "port"> | null;
+  /** Whether it was told to begin with that. */
+  readonly serving: boolean;
 }
 
 /** The calls: what each takes, and gives back. */

@@ -42,6 +42,11 @@ const NODE_MAX = 1_024;
 /** Deeds in a row: two sides that do not agree are looked at again with the next event. */
 const DEEDS_MAX = 8;
 
+/** What a frontend says makes no sense. */
+class OfferError extends Error {
+  override name = "OfferError";
+}
+
 /** What all servers of a daemon have in common. */
 export interface ServerParts {
   readonly store: StoreClient;
@@ -116,7 +121,13 @@ export class ServedDevice {
     ];
     await this.#context.children.start(SERVER_PROCESS, argv as [string, ...string[]]);
     const link = this.#take(await this.#reach(socket, signal));
-    await link.call("open", { code, id, settings, given }, START_MS);
+    const onAbort = () => link.end();
+    signal.addEventListener("abort", onAbort, { once: true });
+    try {
+      await link.call("open", { code, id, settings, given }, START_MS);
+    } finally {
+      signal.removeEventListener("abort", onAbort);
+    }
     signal.throwIfAborted();
     this.#settledAt = this.#parts.clock.now() + SETTLE_MS;
     await this.#announce();
@@ -127,10 +138,13 @@ export class ServedDevice {
   async adopt(): Promise<void> {
     try {
       const stream = await this.#parts.connect(await this.#socket());
-      const { opened, failure, offer } = await this.#take(stream).call("status");
+      const link = this.#take(stream);
+      const { opened, failure, offer, serving } = await link.call("status");
       if (opened !== true) throw new Error("it had not begun");
       if (typeof failure === "string") this.#fail(oneLine(failure, REASON_MAX));
-      this.#offer = offer ?? null;
+      // The daemon has died between the two.
+      else if (offer !== null && serving !== true) await link.call("disconnect");
+      else this.#offer = offer ?? null;
     } catch (error) {
       this.#fail(`its server is gone: ${(error as Error).message}`);
     }
@@ -166,8 +180,9 @@ export class ServedDevice {
     this.#watch = null;
   }
 
-  /** Ends the connection as well. */
+  /** Ends the connection as well; one that is being started is not disturbed. */
   leave(): void {
+    if (!this.#isStarted) return;
     this.abandon();
     this.#link?.end();
   }
@@ -296,8 +311,13 @@ export class ServedDevice {
     const wants = front === XenbusState.Initialised || front === XenbusState.Connected;
     if (!wants) return "open";
     // It may have gone and come back meanwhile.
-    const offer = await this.#readOffer().catch(() => null);
-    return offer !== null && isSame(offer, this.#offer) ? "open" : "expired";
+    try {
+      return isSame(await this.#readOffer(), this.#offer) ? "open" : "expired";
+    } catch (error) {
+      // That the store cannot be asked says nothing of the guest.
+      if (error instanceof OfferError) return "expired";
+      throw error;
+    }
   }
 
   async #connect({ back }: Standing): Promise<boolean> {
@@ -352,7 +372,7 @@ export class ServedDevice {
     }
   }
 
-  /** @throws Error with what is wrong about the frontend's nodes */
+  /** @throws OfferError with what is wrong about the frontend's nodes; StoreError */
   async #readOffer(): Promise<Offer> {
     const { id, frontendKind, manifest } = this.#context;
     const frontend = frontendPath(id, frontendKind);
@@ -363,7 +383,7 @@ export class ServedDevice {
       const value = parseDecimal(text ?? "", max);
       if (value !== undefined) return value;
       const shown = text === undefined ? "missing" : JSON.stringify(text.slice(0, 40));
-      throw new Error(`the frontend's node ${name} is ${shown}; expected 0 to ${max}`);
+      throw new OfferError(`the frontend's node ${name} is ${shown}; expected 0 to ${max}`);
     };
     const lists = pages.map(({ references }) =>
       Promise.all(references.map((name) => number(name, 0xffff_ffff)))
@@ -378,7 +398,7 @@ export class ServedDevice {
       const text = texts[index];
       if (text === undefined) return;
       if (text.length > NODE_MAX) {
-        throw new Error(`the frontend's node ${name} has more than ${NODE_MAX} characters`);
+        throw new OfferError(`the frontend's node ${name} has more than ${NODE_MAX} characters`);
       }
       nodes[name] = text;
     });

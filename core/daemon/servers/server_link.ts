@@ -10,6 +10,9 @@ export const ANSWER_MS = 3_000;
 /** Lines for the log in a row; what is more is dropped until the daemon has called again. */
 const LINES_MAX = 100;
 
+/** Bytes in a row, likewise: whoever says more is not listened to any more. */
+const BYTES_MAX = 1024 * 1024;
+
 /** Who is told what a server tells by itself. */
 export interface LinkEvents {
   failed(reason: string): void;
@@ -32,6 +35,7 @@ export class ServerLink {
   /** Calls that are not answered: answers come in their order. */
   readonly #waiting: Waiting[] = [];
   #lines = 0;
+  #bytes = 0;
   #isOpen = true;
   #isEnding = false;
   readonly #closed = Promise.withResolvers<void>();
@@ -59,7 +63,7 @@ export class ServerLink {
     ms = ANSWER_MS,
   ): Promise<ReturnType<ServerCalls[Name]>> {
     if (!this.#isOpen) throw new Error("its server is gone");
-    this.#lines = 0;
+    this.#lines = this.#bytes = 0;
     const { promise, resolve, reject } = Promise.withResolvers<Readonly<Record<string, unknown>>>();
     this.#waiting.push({ resolve, reject });
     // Answers come in order: after one that is late nothing can be made of any other.
@@ -82,6 +86,11 @@ export class ServerLink {
   }
 
   #take(chunk: Uint8Array): void {
+    this.#bytes += chunk.length;
+    if (this.#bytes > BYTES_MAX) {
+      this.#events.failed("it says more than anybody has asked it");
+      return this.#stream.close();
+    }
     try {
       for (const message of this.#splitter.push(chunk)) this.#hear(message);
     } catch {
