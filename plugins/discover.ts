@@ -85,7 +85,7 @@ export async function readManifest(path: string, trust: TrustParts): Promise<Plu
   const inside = manifestInText(new TextDecoder().decode(start));
   if (inside !== undefined) return inside;
   const beside = `${path}.json`;
-  if (!await trust.files.stat(beside).then(() => true, () => false)) {
+  if (!await isThere(trust, beside)) {
     throw new ManifestError(
       `it has no manifest: no line "xdevd-plugin: {…}" in its first ${HEADER_MAX / 1024} KiB, ` +
         `and no ${beside}`,
@@ -93,6 +93,18 @@ export async function readManifest(path: string, trust: TrustParts): Promise<Plu
   }
   await checkPluginFile(trust, beside);
   return parseManifest(await trust.files.readText(beside));
+}
+
+/** Whether there is such a file. @throws SystemError when nobody can tell */
+export async function isThere({ files }: TrustParts, path: string): Promise<boolean> {
+  try {
+    await files.stat(path);
+    return true;
+  } catch (error) {
+    const { code } = error as { code?: string };
+    if (code === "ENOENT" || code === "ENOTDIR") return false;
+    throw error;
+  }
 }
 
 /** What carries a plugin, unless its manifest says it. */

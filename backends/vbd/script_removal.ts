@@ -1,5 +1,6 @@
 /** Undoing with a script of version 1: what it is given, and what it must not get hold of. */
 import type { Device, DeviceSystem } from "../../contract/v1/plugin.ts";
+import { isShortage } from "../shared/shortage.ts";
 import { isXenBlock } from "./request.ts";
 import type { VbdUndo } from "./undo.ts";
 
@@ -63,7 +64,7 @@ async function run(
     await device.scripts.run("block", script, "remove", signal, copy ?? undefined);
   } catch (error) {
     signal.throwIfAborted();
-    if (!withheld) throw error;
+    if (!withheld || isShortage(error)) throw error;
     // It has missed what was not its to undo.
     device.log.warning((error as Error).message);
   }
@@ -88,6 +89,8 @@ async function withhold(
     device.log.info(
       `${node} is not what it was set up with any more: its script is not told of it`,
     );
+    // Also when this is tried again, without the nodes.
+    await device.recordUndo({ foreign: true });
   }
   for (const name of DEVICE_NODES) {
     if (copy === null) await device.nodes.remove(name);

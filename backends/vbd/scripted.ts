@@ -167,13 +167,19 @@ export async function completeOutcome(
   return number || found;
 }
 
-/** A block device's number as blkback reads it; undefined if it is none. */
+/** What looking at a path fails with that leads nowhere, or to a device that is not there. */
+const NOTHING_HERE: ReadonlySet<unknown> = new Set(
+  ["ENOENT", "ENOTDIR", "ENXIO", "ENODEV", "ELOOP", "ENAMETOOLONG", "EINVAL"],
+);
+
+/** A block device's number as blkback reads it; undefined if it is none. @throws Error when nobody can tell */
 async function numberOf({ system }: Device, path: string): Promise<string | undefined> {
   try {
     const { kind, major = 0, minor = 0 } = await system.blocks.describe(path);
     return kind === "block" ? `${major.toString(16)}:${minor.toString(16)}` : undefined;
-  } catch {
+  } catch (error) {
     // Whoever takes a path may take what is nothing here.
-    return undefined;
+    if (NOTHING_HERE.has((error as { code?: unknown }).code)) return undefined;
+    throw error;
   }
 }

@@ -1,6 +1,7 @@
 /** Rules that let a guest's packets pass where the packet filter drops what is not allowed. */
 import type { Device } from "../../contract/v1/plugin.ts";
 import { formatIp } from "../../contract/v1/ip_address.ts";
+import { isShortage } from "../shared/shortage.ts";
 import { findProgram, type VifSettings } from "./settings.ts";
 import { encodeUndo } from "./undo.ts";
 
@@ -25,7 +26,10 @@ export function rulesFor(name: string, networks: VifSettings["networks"]): Rule[
   return [...from, rule("out")];
 }
 
-/** Adds rules if there is an iptables that works. That it fails is only told, as by the scripts. */
+/**
+ * Adds rules if there is an iptables that works. That it fails is only told, as by the scripts.
+ * @throws Error when it cannot be run
+ */
 export async function addRules(
   device: Device,
   rules: readonly Rule[],
@@ -36,7 +40,9 @@ export async function addRules(
   try {
     // Without the modules that it needs there is nothing to be let through.
     await device.system.run([iptables, "-w", "-L", "-n"], signal);
-  } catch {
+  } catch (error) {
+    signal.throwIfAborted();
+    if (isShortage(error)) throw error;
     return;
   }
   await device.recordUndo(encodeUndo({ rules }));
@@ -79,7 +85,7 @@ export async function checkRules(
   return true;
 }
 
-/** Removes rules, as far as they are there. */
+/** Removes rules, as far as they are there. @throws Error when iptables cannot be run */
 export async function removeRules(
   device: Device,
   rules: readonly Rule[],
@@ -89,6 +95,11 @@ export async function removeRules(
   const iptables = await findProgram(device.system, "iptables");
   if (iptables === undefined) return;
   for (const rule of rules) {
-    await device.system.run([iptables, "-w", "-D", ...rule], signal).catch(() => {});
+    try {
+      await device.system.run([iptables, "-w", "-D", ...rule], signal);
+    } catch (error) {
+      signal.throwIfAborted();
+      if (isShortage(error)) throw error;
+    }
   }
 }

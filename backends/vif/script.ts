@@ -2,6 +2,7 @@
 import type { Device } from "../../contract/v1/plugin.ts";
 import type { NetworkLinks } from "../../contract/v1/network.ts";
 import { hasSpoken, speakFor } from "../shared/mute_script.ts";
+import { isShortage } from "../shared/shortage.ts";
 import { bridgeNames, tellMtu } from "./bridge.ts";
 import { interfaceName, waitForInterface } from "./interface.ts";
 import { recordLeft } from "./check.ts";
@@ -20,8 +21,12 @@ export async function addByScript(
   await device.scripts.check("network", script);
   const isNamed = vifname !== "";
   await device.recordUndo({ script, ...(isNamed ? { vifname } : {}) });
-  const index = await awaitInterface(device, signal);
-  if (isNamed && index !== undefined) await device.recordUndo({ index });
+  const isThere = await awaitInterface(device, signal);
+  // Without its number, the name that the script gives it would never be taken back.
+  const link = isThere && isNamed
+    ? await device.system.links.read(interfaceName(device.id))
+    : undefined;
+  if (link !== undefined) await device.recordUndo({ index: link.index });
   if (isNamed && await tellsMtuByName(device, script)) {
     await addOnCopy(device, script, vifname, signal);
   } else {
@@ -76,6 +81,8 @@ async function runRemove(
   try {
     await device.scripts.run("network", script, "remove", signal, device.copy);
   } catch (error) {
+    signal.throwIfAborted();
+    if (isShortage(error)) throw error;
     device.log.info(`its script had nothing to undo: ${(error as Error).message}`);
   }
 }
@@ -90,7 +97,7 @@ async function runOnNodes(device: Device, script: string, signal: AbortSignal): 
   } catch (error) {
     signal.throwIfAborted();
     // What others set up, and where, nobody knows.
-    if (modeOfScript(script) !== "bridge") throw error;
+    if (modeOfScript(script) !== "bridge" || isShortage(error)) throw error;
     const names = [device.undo["vifname"]?.toString(), interfaceName(device.id)];
     for (const name of names) {
       if (name !== undefined && await isPort(device, name)) throw error;
@@ -124,15 +131,13 @@ async function giveNameBack({ id, undo, system: { links }, log }: Device): Promi
   }
 }
 
-/** Scripts fail at once when there is no interface. @returns its number, if there is one */
-async function awaitInterface(device: Device, signal: AbortSignal): Promise<number | undefined> {
+/** Scripts fail at once when there is no interface. @returns whether there is one */
+async function awaitInterface(device: Device, signal: AbortSignal): Promise<boolean> {
   const name = interfaceName(device.id);
   const exists = () => device.system.exists(`/sys/class/net/${name}`);
-  if (await waitForInterface(device, exists, signal)) {
-    return (await device.system.links.read(name).catch(() => undefined))?.index;
-  }
+  if (await waitForInterface(device, exists, signal)) return true;
   device.log.warning(`interface ${name} does not exist; trying all the same [interface-missing]`);
-  return undefined;
+  return false;
 }
 
 /**

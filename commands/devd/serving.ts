@@ -17,7 +17,7 @@ import { storeEnvironment } from "../../core/xenstore/locate.ts";
 import { VERSION } from "../../core/version.ts";
 import type { Connected } from "../../machine/connect.ts";
 import { lockInRunDirectory, lockPidFile, prepareRunDirectory } from "./daemon_files.ts";
-import { AlreadyServed } from "../../core/messages/error.ts";
+import { AlreadyServed, CodedError } from "../../core/messages/error.ts";
 import { v2Settings } from "../hotplug/settings.ts";
 import { LiveSettings } from "./live_settings.ts";
 import { type Chosen, makeRegistry } from "../plugin/set.ts";
@@ -119,8 +119,16 @@ export async function openServing(
   }
 }
 
+/** @throws CodedError: whether a journal is of this boot can then not be told */
 async function bootId(): Promise<string> {
-  return (await systemFiles.readText(BOOT_ID).catch(() => "unknown")).trim();
+  try {
+    return (await systemFiles.readText(BOOT_ID)).trim();
+  } catch (error) {
+    throw new CodedError(
+      "failed",
+      `cannot tell this start of the machine from others: ${(error as Error).message}`,
+    );
+  }
 }
 
 async function openJournal(path: string, domid: number): Promise<Journal> {

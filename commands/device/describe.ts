@@ -1,6 +1,7 @@
 /** From a device's description on the command line to what is wanted of this store and machine. */
 import { parseDomid } from "../../core/xen/device_id.ts";
 import { targetFiles } from "../../platform/io/files.ts";
+import type { FileStatus } from "../../platform/types.ts";
 import { machineAbi, randomBytes } from "../../platform/self.ts";
 import type { BuiltIn } from "../../core/daemon/plugin/host.ts";
 import { guestTypeOf, resolveDomain } from "../../core/toolstack/domains.ts";
@@ -50,12 +51,29 @@ export async function specContext(
       return await resolveDomain(store, name);
     },
     async kindOfTarget(path) {
-      const kind = (await targetFiles.stat(path).catch(() => null))?.kind;
+      const kind = await kindOf(path);
       return kind === "block" ? "block device" : kind === "file" ? "file" : "other";
     },
     protocol: guestType === "pv" ? machineAbi() : undefined,
     randomBytes,
   };
+}
+
+/** What looking at a path fails with that leads nowhere. */
+const NOWHERE: ReadonlySet<unknown> = new Set(["ENOENT", "ENOTDIR", "ELOOP", "ENAMETOOLONG"]);
+
+/** @throws CodedError when nobody can tell */
+async function kindOf(path: string): Promise<FileStatus["kind"] | undefined> {
+  try {
+    return (await targetFiles.stat(path)).kind;
+  } catch (error) {
+    const { code, message } = error as { code?: string; message: string };
+    if (NOWHERE.has(code)) return undefined;
+    throw new CodedError(
+      "failed",
+      `target ${JSON.stringify(path)} cannot be looked at: ${message}`,
+    );
+  }
 }
 
 /** @throws SpecError; CodedError for a device that nobody can describe */

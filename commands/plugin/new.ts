@@ -1,6 +1,7 @@
 /** `xdevd plugin new`: a plugin to start from, which works as it is. */
 import { own } from "../../contract/v1/own.ts";
 import { isKind } from "../../core/xen/device_id.ts";
+import { statusIfThere } from "../../platform/io/file_calls.ts";
 import { systemFiles } from "../../platform/io/files.ts";
 import { systemModules } from "../../platform/modules.ts";
 import { printTo } from "../../platform/self.ts";
@@ -65,7 +66,7 @@ export async function newPlugin(
   const kind = options.kind ?? name;
   checkNames(name, kind, options.kind === undefined);
   const file = `${dir}/${name}${carrier === "module" ? EXTENSIONS[systemModules.language] : ""}`;
-  if (await systemFiles.lstat(file).then(() => true, () => false)) {
+  if (statusIfThere(file) !== undefined) {
     throw new CodedError("failed", `${file} exists already`);
   }
   const rival = builtIns.find(({ manifest }) => manifest.kinds.includes(kind))?.manifest;

@@ -8,7 +8,7 @@ import { systemProcessTable } from "../../platform/linux/process_table.ts";
 import { effectiveUid } from "../../platform/self.ts";
 import { systemPipedChildren } from "../../platform/io/child.ts";
 import * as contract from "../../contract/v2/plugin.ts";
-import { type FoundPlugin, pluginAt, pluginsIn, type Rejected } from "../../plugins/discover.ts";
+import { type FoundPlugin, isThere, pluginAt, pluginsIn, type Rejected } from "../../plugins/discover.ts";
 import {
   type BuiltIn,
   builtInHost,
@@ -238,8 +238,7 @@ export async function readSettings(
   const path = config ?? DEFAULT_CONFIG;
   let settings = NO_SETTINGS;
   try {
-    const isThere = trust.files.stat(path).then(() => true, () => false);
-    if (config !== undefined || await isThere) {
+    if (config !== undefined || await isThere(trust, path)) {
       await checkPluginFile(trust, path);
       const text = await trust.files.readText(path);
       settings = { ...parseSettings(text), source: { path, text } };

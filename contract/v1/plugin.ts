@@ -132,7 +132,9 @@ export interface DeviceScripts {
    * failure to exist is a failure. That an `add` is begun is recorded before it is; one that is known
    * not to have been begun is not removed: `remove` then does nothing.
    * @param nodes runs it on a copy of the device with these nodes, since the directory is gone
-   * @throws Error with a line fit for `hotplug-error` when it is refused, fails or takes too long
+   * @throws Error with a line fit for `hotplug-error` when it is refused, fails or takes too long. Its
+   * `code` tells that it did not come to its end: ETIMEDOUT, or the system's reason why it could not be
+   * started (EAGAIN, EMFILE)
    */
   run(
     family: "block" | "network",
@@ -178,7 +180,7 @@ export interface DeviceSystem {
    * Runs a program (absolute path, no shell) and waits for it; when the signal fires it is killed, with
    * all that it has started, in whatever session that is.
    * @returns what it printed to its standard output, at most 64 KiB, without the last line end
-   * @throws Error when it cannot be started or does not exit with 0
+   * @throws Error when it cannot be started (with the system's `code`) or does not exit with 0
    */
   run(argv: readonly [string, ...string[]], signal: AbortSignal): Promise<string>;
   /** @throws the signal's reason */

@@ -55,7 +55,7 @@ export async function checkScript(
   const real = await canonicalPath(files, path, (why) =>
     // A bare name says nothing of where it was looked for.
     refuse(path === name ? why : `${why}: looked for ${path}`));
-  if (!await isBelowAny(files, real, directories)) {
+  if (!await isBelowAny(files, real, directories, refuse)) {
     const target = real === path ? "" : ` (it is ${real})`;
     const allowed = [...directories, real.slice(0, real.lastIndexOf("/")) || "/"];
     refuse(
@@ -77,15 +77,30 @@ async function isBelowAny(
   files: Files,
   real: string,
   directories: readonly string[],
+  refuse: Refuse,
 ): Promise<boolean> {
   // What a canonical path begins with is canonical.
   if (directories.some((directory) => directory !== "" && real.startsWith(`${directory}/`))) {
     return true;
   }
-  const canonical = await Promise.all(
-    directories.map((directory) => files.realPath(directory).catch(() => null)),
+  const canonical = await Promise.all(directories.map(async (directory) => {
+    try {
+      return await files.realPath(directory);
+    } catch (error) {
+      const { code, message } = error as { code?: string; message: string };
+      // What it may be in cannot be asked: others may have it.
+      return code === "ENOENT" || code === "ENOTDIR" ? null : new Error(message);
+    }
+  }));
+  if (canonical.some((known) => typeof known === "string" && real.startsWith(`${known}/`))) {
+    return true;
+  }
+  const unknown = canonical.findIndex((known) => known instanceof Error);
+  if (unknown < 0) return false;
+  const { message } = canonical[unknown] as Error;
+  return refuse(
+    `cannot be judged: directory ${directories[unknown]} cannot be looked at: ${message}`,
   );
-  return canonical.some((directory) => directory !== null && real.startsWith(`${directory}/`));
 }
 
 /** Says no; `why` completes a sentence that begins with the file. */

@@ -11,11 +11,14 @@ export class ScriptFailed extends Error {
   readonly said: string | null;
   /** Whether it was told to stop, since nobody wanted what it did any more. */
   readonly wasStopped: boolean;
+  /** Of one that did not come to its end: what it could not be started for, or ETIMEDOUT. */
+  readonly code: string | undefined;
 
-  constructor(message: string, said: string | null = null, wasStopped = false) {
+  constructor(message: string, said: string | null = null, wasStopped = false, code?: string) {
     super(message);
     this.said = said;
     this.wasStopped = wasStopped;
+    this.code = code;
   }
 }
 
@@ -85,7 +88,7 @@ export async function runScript(
       : code === "EACCES"
       ? "it is not executable"
       : message;
-    throw new NotStarted(`${name}: cannot be started: ${why}`);
+    throw new NotStarted(`${name}: cannot be started: ${why}`, null, false, code);
   }
   let stopped: string | null = null;
   let cancelKill = () => {};
@@ -117,6 +120,7 @@ export async function runScript(
       own ? `${name}: exited with status ${code} after it was told to stop` : `${name}: ${stopped}`,
       said,
       run.signal.aborted && !own,
+      own || run.signal.aborted ? undefined : "ETIMEDOUT",
     );
   }
   if (signal !== null) throw new ScriptFailed(`${name}: was killed by ${signal}`, said);
@@ -250,7 +254,9 @@ async function explained(
     const line = await lastLine(error.said);
     if (line !== null && line !== own) parts.push(oneLine(line, WORDS_MAX));
   }
-  return parts.length === 0 ? error : new ScriptFailed([error.message, ...parts].join(": "));
+  if (parts.length === 0) return error;
+  const { said, wasStopped, code } = error;
+  return new ScriptFailed([error.message, ...parts].join(": "), said, wasStopped, code);
 }
 
 async function mentionsHelpers(files: Files, program: string): Promise<boolean> {

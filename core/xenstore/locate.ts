@@ -49,7 +49,11 @@ export async function locateStore(
       return { kind: status.kind === "socket" ? "socket" : "device", path };
     } catch (error) {
       if (error instanceof ConnectionError) throw error;
-      if ((error as { code?: string }).code === "EACCES") hidden.push(path);
+      const { code = "EIO", message } = error as { code?: string; message: string };
+      if (code === "EACCES") hidden.push(path);
+      else if (code !== "ENOENT" && code !== "ENOTDIR") {
+        throw new ConnectionError(`cannot look for the store at ${path}: ${message}`, code);
+      }
     }
   }
   if (hidden.length > 0) {

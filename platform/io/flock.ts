@@ -2,13 +2,13 @@
 import { closeFile, O_CREAT, O_RDWR, readOpenAt, unlink } from "./file_calls.ts";
 import { sys } from "../kernel.ts";
 import { isNameOf, openOwnFile, UnsafeFile } from "./own_file.ts";
-import { must } from "../system_error.ts";
+import { hasCode, must } from "../system_error.ts";
 
 /** A file that this process, and nobody else, has locked; the lock ends with the process. */
 export interface LockedFile {
   /** Replaces the file's content. */
   write(text: string): void;
-  /** Removes the file and gives the lock back. */
+  /** Gives the lock back, and removes the file if it can: one that stays is no lock. */
   remove(): void;
 }
 
@@ -28,26 +28,33 @@ const CONTENT = /^(\d+( [^\n]*)?\n?)?$/;
 export async function lockFile(path: string, mode: number): Promise<LockedFile | null> {
   for (;;) {
     const fd = openOwnFile(path, O_RDWR | O_CREAT, mode);
-    if (!tryLock(fd)) {
-      closeFile(fd);
-      return null;
+    let isOurs = false;
+    try {
+      if (!tryLock(fd)) return null;
+      // A holder removes the file before it unlocks: the lock must be on the file that has the name.
+      if (!isNameOf(path, fd)) continue;
+      isOurs = holdsLock(fd);
+      if (isOurs) return locked(fd, path);
+    } finally {
+      if (!isOurs) closeFile(fd);
     }
-    // A holder removes the file before it unlocks: the lock must be on the file that has the name.
-    if (isNameOf(path, fd)) {
-      if (holdsLock(fd)) return locked(fd, path);
-      closeFile(fd);
-      throw new UnsafeFile(`${path} holds something else than a process id`);
-    }
-    closeFile(fd);
+    throw new UnsafeFile(`${path} holds something else than a process id`);
   }
 }
 
 /**
  * Locks an open file without waiting; false when somebody else holds the lock. It ends when nobody has
  * the file open any more that was opened then.
+ * @throws SystemError when it cannot be locked, whoever holds it (ENOLCK)
  */
 export function tryLock(fd: number): boolean {
-  return sys.flock(fd, LOCK_EX | LOCK_NB) === 0;
+  try {
+    must(() => sys.flock(fd, LOCK_EX | LOCK_NB), `lock of ${fd}`);
+    return true;
+  } catch (error) {
+    if (hasCode(error, "EAGAIN")) return false;
+    throw error;
+  }
 }
 
 /** Whether a lock has left this, so that it may be replaced. */
@@ -64,9 +71,14 @@ function locked(fd: number, path: string): LockedFile {
       must(() => sys.pwrite(fd, bytes, 0), `write ${path}`);
     },
     remove() {
-      // Somebody else's file may have the name by now.
-      if (isNameOf(path, fd)) unlink(path);
-      closeFile(fd);
+      try {
+        // Somebody else's file may have the name by now.
+        if (isNameOf(path, fd)) unlink(path);
+      } catch {
+        // On a file system that is read-only by now, say: the next one to lock takes it over.
+      } finally {
+        closeFile(fd);
+      }
     },
   };
 }

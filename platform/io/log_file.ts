@@ -90,14 +90,17 @@ export class LogFile {
         if (hasCode(error, "ENOENT") && (flags & O_CREAT) === 0) return null;
         throw error;
       }
-      const isLocked = tryLock(fd);
-      // It may have been moved away in between.
-      if (isNameOf(this.path, fd)) {
-        if (isLocked) return fd;
-        closeFile(fd);
-        throw new LogInUse("another daemon writes to it");
+      let isOurs = false;
+      try {
+        const isLocked = tryLock(fd);
+        // It may have been moved away in between.
+        if (!isNameOf(this.path, fd)) continue;
+        isOurs = isLocked;
+        if (isOurs) return fd;
+      } finally {
+        if (!isOurs) closeFile(fd);
       }
-      closeFile(fd);
+      throw new LogInUse("another daemon writes to it");
     }
   }
 }

@@ -1,7 +1,6 @@
 /** Opening files that this program keeps, whatever others have put in their place. */
 import {
   closeFile,
-  linkStatusOf,
   O_NOFOLLOW,
   O_NONBLOCK,
   O_RDWR,
@@ -63,12 +62,11 @@ function checkOwnFile(path: string, status: FileStatus, written: boolean): void 
   }
 }
 
-/** Whether a path, not followed if it is a link, is the name of an open file. */
+/**
+ * Whether a path, not followed if it is a link, is the name of an open file.
+ * @throws SystemError when that cannot be told
+ */
 export function isNameOf(path: string, fd: number): boolean {
-  try {
-    const [mine, named] = [openStatus(fd), linkStatusOf(path)];
-    return mine.ino === named.ino && mine.dev === named.dev;
-  } catch {
-    return false;
-  }
+  const [mine, named] = [openStatus(fd), statusIfThere(path)];
+  return named !== undefined && mine.ino === named.ino && mine.dev === named.dev;
 }

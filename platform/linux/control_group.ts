@@ -14,14 +14,21 @@ import {
 } from "../io/file_calls.ts";
 import { sys } from "../kernel.ts";
 import { SIGNALS } from "../signals.ts";
+import { hasCode } from "../system_error.ts";
 
 export interface ControlGroup {
-  /** Runs something that makes a process, which is then in the group from its first instant. */
+  /**
+   * Runs something that makes a process, which is then in the group from its first instant.
+   * @throws SystemError when the group cannot be entered; what `make` throws
+   */
   around<T>(make: () => T): T;
-  /** Ends all processes in it, however many and however fast they multiply. */
+  /**
+   * Ends all processes in it, however many and however fast they multiply.
+   * @throws SystemError when nobody can tell which there are (EMFILE)
+   */
   killAll(): void;
-  /** Removes it; ignored while there are processes in it. */
-  remove(): void;
+  /** Removes it; false while there are processes in it. */
+  remove(): boolean;
 }
 
 /** Where a process's control group is. */
@@ -45,7 +52,7 @@ const KILL_ROUNDS = 20;
 export function makeControlGroup(name: string, processes: number): ControlGroup {
   const place = findPlace();
   if (place === null) throw new Error("no control groups for numbers of processes are mounted");
-  const reasons: string[] = [];
+  const reasons: unknown[] = [];
   for (const parent of new Set([place.own, parentOf(place.own)])) {
     const directory = `${place.mount}${parent === "/" ? "" : parent}/${name}`;
     try {
@@ -54,15 +61,16 @@ export function makeControlGroup(name: string, processes: number): ControlGroup 
       tell(`${directory}/pids.max`, String(processes));
       return groupAt(directory, `${place.mount}${place.own}`, processes);
     } catch (error) {
-      reasons.push((error as Error).message);
+      reasons.push(error);
     }
   }
-  throw new Error(reasons[0]);
+  throw reasons[0];
 }
 
 /**
  * Removes the groups whose names begin so, as far as no process is in them.
  * @returns whether there is none any more
+ * @throws SystemError when nobody can tell
  */
 export function removeControlGroups(prefix: string): boolean {
   const place = findPlace();
@@ -70,7 +78,7 @@ export function removeControlGroups(prefix: string): boolean {
   let gone = true;
   for (const parent of new Set([place.own, parentOf(place.own)])) {
     const directory = `${place.mount}${parent === "/" ? "" : parent}`;
-    for (const name of listed(directory).filter((name) => name.startsWith(prefix))) {
+    for (const name of list(directory).filter((name) => name.startsWith(prefix))) {
       try {
         removeDirectory(`${directory}/${name}`);
       } catch {
@@ -82,36 +90,39 @@ export function removeControlGroups(prefix: string): boolean {
   return gone;
 }
 
-function listed(directory: string): string[] {
-  try {
-    return list(directory);
-  } catch {
-    return [];
-  }
-}
-
 function groupAt(directory: string, own: string, processes: number): ControlGroup {
   const pidsFile = `${directory}/cgroup.procs`;
-  const pids = () => {
-    try {
-      return readText(pidsFile).split("\n").filter((line) => line !== "").map(
-        Number,
-      );
-    } catch {
-      return [];
-    }
-  };
+  /** Others than this process, which passes through. */
+  const pids = () =>
+    readText(pidsFile).split("\n").filter((line) => line !== "").map(Number)
+      .filter((pid) => pid !== sys.getpid());
   return {
     around(make) {
-      // There is no other way to be born into a group than by a parent that is in it; our own
-      // threads would count too.
-      tell(`${directory}/pids.max`, "max");
-      tell(pidsFile, String(sys.getpid()));
+      const opened: number[] = [];
+      const open = (file: string) => {
+        const fd = openFile(file, O_WRONLY);
+        opened.push(fd);
+        return (text: string) => writeOpen(fd, new TextEncoder().encode(text));
+      };
       try {
-        return make();
+        // There is no other way to be born into a group than by a parent that is in it; our own
+        // threads would count too. The way back is open before: there may be no descriptor left then.
+        const [limit, enter, leave] = [
+          open(`${directory}/pids.max`),
+          open(pidsFile),
+          open(`${own}/cgroup.procs`),
+        ];
+        const self = String(sys.getpid());
+        limit("max");
+        enter(self);
+        try {
+          return make();
+        } finally {
+          leave(self);
+          limit(String(processes));
+        }
       } finally {
-        tell(`${own}/cgroup.procs`, String(sys.getpid()));
-        tell(`${directory}/pids.max`, String(processes));
+        for (const fd of opened) closeFile(fd);
       }
     },
     killAll() {
@@ -132,8 +143,10 @@ function groupAt(directory: string, own: string, processes: number): ControlGrou
     remove() {
       try {
         removeDirectory(directory);
-      } catch {
-        // Somebody dies slowly; the next start takes it over.
+        return true;
+      } catch (error) {
+        // Somebody dies slowly; the next start takes over what stays.
+        return hasCode(error, "ENOENT");
       }
     },
   };
@@ -172,11 +185,13 @@ function parentOf(group: string): string {
   return group.slice(0, Math.max(0, group.lastIndexOf("/")));
 }
 
+/** None where there is no such file. @throws SystemError when nobody can tell */
 function readLines(file: string): string[] {
   try {
     return readText(file).split("\n");
-  } catch {
-    return [];
+  } catch (error) {
+    if (hasCode(error, "ENOENT", "ENOTDIR")) return [];
+    throw error;
   }
 }
 

@@ -2,7 +2,7 @@
 import { list, readText } from "../io/file_calls.ts";
 import { sys } from "../kernel.ts";
 import { SIGNALS } from "../signals.ts";
-import { hasCode } from "../system_error.ts";
+import { hasCode, systemError } from "../system_error.ts";
 
 /** Finding and ending processes that are not our children (any more). */
 export interface ProcessTable {
@@ -10,7 +10,7 @@ export interface ProcessTable {
    * Processes whose environment at their start had this variable, with its value. Children of
    * such a process have it too, whatever session they are in. What belongs to others, and may not be
    * looked at, has none.
-   * @throws SystemError when /proc cannot be looked at (EMFILE, say): then nobody knows
+   * @throws SystemError when /proc cannot be looked at (EMFILE, say), or is not there: then nobody knows
    */
   withVariable(name: string): Promise<Map<number, string>>;
   /**
@@ -62,7 +62,11 @@ export const systemProcessTable: ProcessTable = {
     const found = new Map<number, string>();
     const prefix = `${name}=`;
     const own = String(sys.getpid());
-    for (const entry of list("/proc")) {
+    const entries = list("/proc");
+    if (!entries.includes(own)) {
+      throw systemError("ENOENT", "ENOENT: /proc does not show processes");
+    }
+    for (const entry of entries) {
       if (!/^\d+$/.test(entry) || entry === own) continue;
       // What is not ours to look at is not ours at all.
       const environment = unlessGone(() => readText(`/proc/${entry}/environ`), ...FORBIDDEN);

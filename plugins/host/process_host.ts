@@ -61,6 +61,12 @@ export const PROCESS_TIMES = {
 
 const POLL_MS = 20;
 
+/** What making a control group fails with for want of descriptors, or memory. */
+const SHORTAGES: ReadonlySet<string | undefined> = new Set(["EMFILE", "ENFILE", "ENOMEM"]);
+
+/** How long it may take until the group of one that was stopped can be removed, in ms. */
+const REMOVE_MS = 500;
+
 /** A plugin that runs. */
 interface Running {
   readonly session: PluginSession;
@@ -132,7 +138,11 @@ export class ProcessHost implements PluginHost {
     await this.#starting?.catch(() => {});
     const running = this.#running;
     if (running !== null) await this.#stop(running);
-    this.#group?.remove();
+    // Whoever was killed takes a moment.
+    const end = this.#parts.clock.now() + REMOVE_MS;
+    while (this.#group?.remove() === false && this.#parts.clock.now() < end) {
+      await this.#pause(POLL_MS);
+    }
   }
 
   async #call(operation: Operation, device: Device, signal: AbortSignal): Promise<Answer> {
@@ -196,11 +206,7 @@ export class ProcessHost implements PluginHost {
       log: this.#log,
       helloMs: this.#times.hello,
       answerMs,
-      kill: () => {
-        child.signalGroup("SIGKILL");
-        group?.killAll();
-        if (group === null) this.#ending = Promise.all([this.#ending, this.#killMarked()]);
-      },
+      kill: () => this.#kill(child, group),
     });
     const since = clock.now();
     started.ended.then(() => this.#onEnd(started, since));
@@ -247,6 +253,28 @@ export class ProcessHost implements PluginHost {
     cancel();
   }
 
+  /** Ends it, and all that it has started. */
+  #kill(child: PipedChild, group: ControlGroup | null): void {
+    child.signalGroup("SIGKILL");
+    try {
+      if (group !== null) return group.killAll();
+    } catch (error) {
+      this.#log.debug(`plugin ${this.manifest.name}: ${errorOf(error).message}`);
+    }
+    this.#ending = Promise.all([this.#ending, this.#killOnceSeen()]);
+  }
+
+  /** Once somebody can tell which processes there are, they are killed. */
+  async #killOnceSeen(): Promise<void> {
+    do {
+      try {
+        return void await this.#killMarked();
+      } catch {
+        await this.#pause(this.#times.backoff);
+      }
+    } while (!this.#closed);
+  }
+
   /** Processes of a daemon that was killed: they may still be at work. */
   async #endEarlier(): Promise<void> {
     if (this.#cleaned) return;
@@ -279,6 +307,8 @@ export class ProcessHost implements PluginHost {
       const group = this.#parts.group ?? `xdevd-${hash(this.#parts.owner)}-${name}`;
       this.#group = this.#parts.makeGroup(group, this.#limits.processes ?? PROCESSES_MAX);
     } catch (error) {
+      // There may be one as soon as there is a descriptor.
+      if (SHORTAGES.has((error as { code?: string }).code)) throw error;
       this.#groupless = true;
       this.#log.info(
         `plugin ${name}: the number of its processes is not bounded here: ${

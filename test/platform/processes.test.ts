@@ -354,6 +354,17 @@ describe("who cannot look", () => {
     });
   }
 
+  test("where /proc is another's, or none, does not say so, either", async () => {
+    const spy = spyOn(sys, "getpid").mockImplementation(() => 2 ** 22 + 1);
+    try {
+      await expect(systemProcessTable.withVariable("XDEVD_TEST_MARK")).rejects.toThrow(
+        "/proc does not show processes",
+      );
+    } finally {
+      spy.mockRestore();
+    }
+  });
+
   test("takes what an operation has started for running until somebody can tell", async () => {
     const clock = new FakeClock();
     let fails = 3;

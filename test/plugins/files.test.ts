@@ -1,5 +1,5 @@
 /** Plugin files: how they are found, which are trusted, and how modules are loaded. */
-import { afterEach, beforeEach, describe, expect, test } from "bun:test";
+import { afterEach, beforeEach, describe, expect, spyOn, test } from "bun:test";
 import {
   chmodSync,
   chownSync,
@@ -14,6 +14,8 @@ import { dirname, join } from "node:path";
 import { sha256OfFile } from "../../platform/checksum.ts";
 import { provideModule, systemModules } from "../../platform/modules.ts";
 import { systemFiles } from "../../platform/io/files.ts";
+import { sys } from "../../platform/kernel.ts";
+import { readSettings } from "../../commands/plugin/set.ts";
 import * as contract from "../../contract/v1/plugin.ts";
 import { pluginAt, pluginsIn } from "../../plugins/discover.ts";
 import { moduleHost } from "../../plugins/host/module_host.ts";
@@ -28,6 +30,8 @@ const trust = {
   modules: systemModules,
 };
 const isRoot = process.getuid!() === 0;
+/** asm-generic/errno-base.h */
+const EIO = 5;
 const ADD_REMOVE = "async add() {}, async remove() {}";
 const WORKS =
   `export default { name: "test", version: "1", api: 1, kinds: ["test"], ${ADD_REMOVE} };`;
@@ -51,6 +55,26 @@ function write(name: string, body = WORKS, manifest: object | null = testManifes
 }
 
 const at = (file: string, settings = NO_SETTINGS) => pluginAt(file, settings, trust);
+
+test("a manifest that cannot be looked for is not one that does not exist", async () => {
+  const file = write("a.js", WORKS, null);
+  const stat = (path: string) =>
+    path.endsWith(".json")
+      ? Promise.reject(Object.assign(new Error("EMFILE: stat"), { code: "EMFILE" }))
+      : systemFiles.stat(path);
+  const blind = { ...trust, files: { ...systemFiles, stat } };
+  await expect(pluginAt(file, NO_SETTINGS, blind)).rejects.toThrow("EMFILE: stat");
+  await expect(at(file)).rejects.toThrow("it has no manifest");
+});
+
+test("a configuration that cannot be looked for is not one that does not exist", async () => {
+  const spy = spyOn(sys, "stat").mockImplementation(() => -EIO);
+  try {
+    await expect(readSettings({} as never)).rejects.toThrow(/^configuration file \/etc\/.*EIO/);
+  } finally {
+    spy.mockRestore();
+  }
+});
 
 describe("a directory of plugins", () => {
   test("modules, programs, and manifests beside them; all else is left alone", async () => {

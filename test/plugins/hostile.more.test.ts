@@ -7,7 +7,7 @@ import { join } from "node:path";
 import { CHILD_VARIABLE } from "../../core/daemon/capabilities/children.ts";
 import { backendPath } from "../../core/xen/device_id.ts";
 import { systemClock } from "../../platform/clock.ts";
-import { makeControlGroup } from "../../platform/linux/control_group.ts";
+import { makeControlGroup, removeControlGroups } from "../../platform/linux/control_group.ts";
 import { systemFiles } from "../../platform/io/files.ts";
 import { sha256OfFile } from "../../platform/checksum.ts";
 import { systemProcessTable } from "../../platform/linux/process_table.ts";
@@ -21,6 +21,9 @@ import {
 import { until } from "../support/daemon_process.ts";
 import { writeProcessPlugin } from "../support/plugin_files.ts";
 import { DISK, disk, nic, World } from "../support/simulated_domain.ts";
+
+/** The program's control group, which nobody else takes over. */
+const GROUP = `xdevd-test-hostile-${process.pid}`;
 
 const CALLS = { operationMs: 1_500, graceMs: 2_000 };
 
@@ -41,6 +44,7 @@ describe("a hostile process plugin", () => {
       async () => (await processes()).length === 0,
       async () => `processes are left: ${await processes()}`,
     );
+    await until(() => removeControlGroups(GROUP), () => `${GROUP} is left`);
   });
 
   /** Its processes that run. */
@@ -63,6 +67,7 @@ describe("a hostile process plugin", () => {
       path: "/usr/bin:/bin",
       answerMs: 200,
       host: "test/1",
+      group: GROUP,
       makeGroup: makeControlGroup,
       times: { backoff: 20 },
       ...more,

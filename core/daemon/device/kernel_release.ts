@@ -51,10 +51,25 @@ async function hasDriver(files: Files, { kind }: DeviceId, path: string): Promis
 /** What there is of it; null when there is nothing. */
 async function lookAt(files: Files, path: string): Promise<string | null> {
   try {
-    await files.stat(path);
+    if (!await isThere(files, path)) return null;
     return `${path} is still there, and what is behind it may be in use`;
   } catch (error) {
-    const { code, message } = error as { code?: string; message: string };
-    return code === "ENOENT" || code === "ENOTDIR" ? null : `it cannot be seen: ${message}`;
+    return `it cannot be seen: ${(error as Error).message}`;
+  }
+}
+
+/** Whether the kernel has registered a backend. @throws SystemError when nobody can tell */
+export function isRegistered(files: Pick<Files, "stat">, id: DeviceId): Promise<boolean> {
+  return isThere(files, kernelDevicePath(id));
+}
+
+async function isThere(files: Pick<Files, "stat">, path: string): Promise<boolean> {
+  try {
+    await files.stat(path);
+    return true;
+  } catch (error) {
+    const { code } = error as { code?: string };
+    if (code === "ENOENT" || code === "ENOTDIR") return false;
+    throw error;
   }
 }

@@ -17,7 +17,7 @@ import type { Watch } from "../../xenstore/watches.ts";
 import { isWithin } from "../../xenstore/paths.ts";
 import type { PluginRegistry } from "../../daemon/plugin/host.ts";
 import type { Devices } from "../../daemon/devices.ts";
-import { kernelDevicePath } from "../../daemon/device/kernel_release.ts";
+import { isRegistered } from "../../daemon/device/kernel_release.ts";
 import { type RequestActions, RequestLane } from "./lane.ts";
 import { checkScript } from "../../hotplug/path_rules.ts";
 import { V2Session } from "../../hotplug/v2/session.ts";
@@ -159,7 +159,7 @@ export class Requests {
       clock,
       phaseOf: (id) => this.#devices.stateOf(id)?.phase,
       errorOf: (id) => this.#devices.stateOf(id)?.error ?? undefined,
-      isRegistered: (id) => files.stat(kernelDevicePath(id)).then(() => true, () => false),
+      isRegistered: (id) => isRegistered(files, id),
       serve: (id, nodes) => this.#serve(id, nodes),
       prepare: (serving, log, signal) => prepare(this.#parts, serving, log, signal),
       unprepare: (id, log, signal) => unprepare(this.#parts, id, log, signal),

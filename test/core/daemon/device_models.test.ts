@@ -367,6 +367,22 @@ describe("the next daemon", () => {
     expect((await world.device(FIRST).status()).state).toBe("replaced");
   });
 
+  test("takes it for running while nobody can look", async () => {
+    await world.begin(FIRST);
+    const { identityOf } = world.processes;
+    world.newDaemon();
+    await world.device(FIRST).adopt(PROGRAM);
+    world.processes.identityOf = () => Promise.reject(new Error("EMFILE: open /proc"));
+    await world.clock.advance(3_000);
+    expect(world.told).toEqual([]);
+    world.processes.identityOf = identityOf;
+    await world.clock.advance(1_000);
+    expect((await world.device(FIRST).status()).state).toBe("serving");
+    only().exit();
+    await world.clock.advance(1_000);
+    expect(world.told).toEqual(["qdisk/7/51712"]);
+  });
+
   test("starts another one, if it has ended meanwhile; its number may be a stranger's", async () => {
     await world.begin(FIRST);
     const old = only();

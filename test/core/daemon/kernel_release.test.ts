@@ -1,6 +1,6 @@
 /** Waiting for the kernel to let go of a backend: for one that a driver of its has, and no other. */
 import { expect, test } from "bun:test";
-import { awaitKernelRelease } from "../../../core/daemon/device/kernel_release.ts";
+import { awaitKernelRelease, isRegistered } from "../../../core/daemon/device/kernel_release.ts";
 import type { Files } from "../../../platform/types.ts";
 import { FakeClock } from "../../support/fake_clock.ts";
 
@@ -49,4 +49,16 @@ test("and then it is gone, or not in time", async () => {
   kept.catch(() => {});
   await clock.advance(6_000);
   await expect(kept).rejects.toThrow("has not let go of it 5 s after it closed");
+});
+
+test("a backend is registered, is not, or nobody can tell", async () => {
+  const failing = (code: string) => ({
+    stat: () => Promise.reject(Object.assign(new Error(code), { code })),
+  });
+  expect(await isRegistered(filesWith(new Set([DEVICE])), ID)).toBe(true);
+  expect(await isRegistered(filesWith(new Set([DRIVER])), ID)).toBe(false);
+  expect(await isRegistered(failing("ENOTDIR"), ID)).toBe(false);
+  for (const code of ["EMFILE", "EIO", "EACCES"]) {
+    await expect(isRegistered(failing(code), ID)).rejects.toMatchObject({ code });
+  }
 });

@@ -151,6 +151,25 @@ describe("refused", () => {
     );
   });
 
+  test("what cannot be compared with a directory that cannot be looked at: the cause is named", async () => {
+    const path = make(join(scripts, "block"));
+    const blind = (code: string): Files => ({
+      ...systemFiles,
+      realPath: (name) =>
+        name === "/elsewhere"
+          ? Promise.reject(Object.assign(new Error(`${code}: realpath`), { code }))
+          : systemFiles.realPath(name),
+    });
+    const refusal = (code: string, directories: string[]) =>
+      checkScript(blind(code), path, { directories, trustedUids: [0, uid] })
+        .then(() => null, ({ message }) => message);
+    expect(await refusal("EMFILE", ["/elsewhere"])).toContain(
+      "cannot be judged: directory /elsewhere cannot be looked at: EMFILE: realpath",
+    );
+    expect(await refusal("ENOENT", ["/elsewhere"])).toContain("is outside the allowed directory");
+    expect(await refusal("EMFILE", ["/elsewhere", scripts])).toBeNull();
+  });
+
   test.each([0o775, 0o757, 0o4757])("a script of mode %o", async (mode) => {
     await refused(make(join(scripts, "block"), mode), /writable by others \(mode .*chmod go-w/);
   });

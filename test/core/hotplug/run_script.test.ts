@@ -3,11 +3,19 @@ import { afterAll, beforeAll, describe, expect, test } from "bun:test";
 import { chmod, mkdtemp, readFile, rm, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
-import { DEFAULT_LIMITS, runScript, ScriptFailed } from "../../../core/hotplug/run_script.ts";
+import {
+  DEFAULT_LIMITS,
+  runScript,
+  runWithLastWords,
+  ScriptFailed,
+} from "../../../core/hotplug/run_script.ts";
+import { openLog } from "../../../core/log/log.ts";
 import { OPERATION_VARIABLE, Orphans } from "../../../core/daemon/device/orphans.ts";
 import { systemClock } from "../../../platform/clock.ts";
 import { systemProcesses } from "../../../platform/io/child.ts";
+import { systemFiles } from "../../../platform/io/files.ts";
 import { systemProcessTable } from "../../../platform/linux/process_table.ts";
+import { failure } from "../../support/fake_blocks.ts";
 import { FakeClock } from "../../support/fake_clock.ts";
 import { until } from "../../support/daemon_process.ts";
 
@@ -44,6 +52,50 @@ async function run(body: string, given: Given = {}, mode = 0o755): Promise<strin
   });
   return lines;
 }
+
+describe("one that did not come to its end", () => {
+  const codeOf = (running: Promise<unknown>) => running.then(() => "none", ({ code }) => code);
+  const SLEEPS = "#!/bin/sh\nsleep 20";
+
+  test("tells so by a code, and no other does", async () => {
+    expect(await codeOf(run(SLEEPS, { timeoutMs: 50 }))).toBe("ETIMEDOUT");
+    expect(await codeOf(run("#!/bin/sh\nexit 3"))).toBeUndefined();
+    const abort = new AbortController();
+    const running = codeOf(run(SLEEPS, { signal: abort.signal }));
+    abort.abort(new Error("told so"));
+    expect(await running).toBeUndefined();
+  });
+
+  test("keeps it beside what it said", async () => {
+    const error = await runWithLastWords(
+      {
+        processes: { start: () => Promise.reject(failure("EAGAIN", "EAGAIN: no process")) },
+        clock: systemClock,
+        files: {} as never,
+      },
+      {
+        ...{ argv: ["/x"], env: {}, limits: { timeoutMs: 1_000, killGraceMs: 1 }, output() {} },
+        signal: new AbortController().signal,
+      },
+      openLog(),
+      async () => "its words",
+    ).catch((thrown) => thrown);
+    expect(error).toMatchObject({ code: "EAGAIN" });
+    const path = join(directory, `script-${count++}`);
+    await writeFile(path, SLEEPS, { mode: 0o755 });
+    const late = await runWithLastWords(
+      { processes: systemProcesses, clock: systemClock, files: systemFiles },
+      {
+        ...{ argv: [path], env: {}, limits: { timeoutMs: 50, killGraceMs: 50 }, output() {} },
+        signal: new AbortController().signal,
+      },
+      openLog(),
+      async () => "its words",
+    ).catch((thrown) => thrown);
+    expect(late.message).toContain("its words");
+    expect(late).toMatchObject({ code: "ETIMEDOUT" });
+  });
+});
 
 describe("a script", () => {
   test("gets its arguments, exactly the environment given, and nothing on its input", async () => {

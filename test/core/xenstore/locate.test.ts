@@ -55,6 +55,13 @@ describe("where the store is", () => {
     );
   });
 
+  test.each(["EMFILE", "EIO", "ELOOP"])("nor is one that cannot be: %s", async (code) => {
+    const stat = () => Promise.reject(Object.assign(new Error(`${code}: stat`), { code }));
+    await expect(locateStore({ stat }, {})).rejects.toThrow(
+      `cannot look for the store at /run/xenstored/socket: ${code}: stat`,
+    );
+  });
+
   test("none: every place is named; an explicit one does not fall back", async () => {
     const all = { "/run/xenstored/socket": "socket" } as const;
     const error = await locateStore(files({}), {}).catch((thrown) => thrown);
