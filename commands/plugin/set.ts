@@ -8,7 +8,13 @@ import { systemProcessTable } from "../../platform/linux/process_table.ts";
 import { effectiveUid } from "../../platform/self.ts";
 import { systemPipedChildren } from "../../platform/io/child.ts";
 import * as contract from "../../contract/v2/plugin.ts";
-import { type FoundPlugin, isThere, pluginAt, pluginsIn, type Rejected } from "../../plugins/discover.ts";
+import {
+  type FoundPlugin,
+  isThere,
+  pluginAt,
+  pluginsIn,
+  type Rejected,
+} from "../../plugins/discover.ts";
 import {
   type BuiltIn,
   builtInHost,

@@ -64,6 +64,7 @@ export class Daemon {
   readonly #guests: Guests;
   readonly #log = openLog();
   readonly #plugins: PluginRegistry;
+  readonly #journal: DaemonParts["journal"];
   #watch: Watch | null = null;
   #listing: Promise<void> = Promise.resolve();
   #listAgain = false;
@@ -82,6 +83,7 @@ export class Daemon {
     this.#domid = domid;
     this.#store = parts.store;
     this.#plugins = parts.plugins;
+    this.#journal = parts.journal;
     this.#clock = parts.clock;
     this.#times = parts.times ?? DEFAULT_TIMES;
     this.#guests = new Guests(
@@ -140,10 +142,12 @@ export class Daemon {
   /** Looks now and then while there are devices; without any, nothing wakes the daemon but events. */
   #keepLooking(): void {
     const known = this.devices.count + (this.requests?.count ?? 0);
-    if (this.#stopped || known === 0 && !this.#listAgain) return;
+    const isDone = known === 0 && !this.#listAgain && this.#journal.catchUp();
+    if (this.#stopped || isDone) return;
     // What no event told: a lost one, a guest without a watch of its own, a refusal that has ended.
     this.#cancelResync ??= this.#clock.after(this.#times.resync, () => {
       this.#cancelResync = null;
+      this.#journal.catchUp();
       this.devices.touchAll();
       this.requests?.touchAll();
       this.#list();

@@ -366,7 +366,9 @@ class MortalJournal implements JournalStore {
   holders = (undo: string, value: string | number | boolean) => this.#journal.holders(undo, value);
   values = (undo: string) => this.#journal.values(undo);
   put = (entry: JournalEntry) => this.alive ? this.#journal.put(entry) : undefined;
+  note = (entry: JournalEntry) => !this.alive || this.#journal.note(entry);
   drop = (name: string) => this.alive ? this.#journal.drop(name) : undefined;
+  catchUp = () => this.#journal.catchUp();
 }
 
 /** A daemon in this process, with its own connection. */

@@ -35,7 +35,13 @@ export class MortalJournal implements JournalStore {
   put(entry: JournalEntry): void {
     if (!this.isDead) this.inner.put(entry);
   }
+  note(entry: JournalEntry): boolean {
+    return this.isDead || this.inner.note(entry);
+  }
   drop(name: string): void {
     if (!this.isDead) this.inner.drop(name);
+  }
+  catchUp(): boolean {
+    return this.inner.catchUp();
   }
 }

@@ -229,9 +229,9 @@ export class DeviceActions implements LaneActions {
   }
 
   async awaitOrphans(ms: number, whose = "an earlier daemon"): Promise<void> {
-    const { operation } = this.#record;
-    if (operation === null) return;
-    if (await this.#parts.orphans.ended(operation, ms)) {
+    const { leftOver } = this.#record;
+    if (leftOver === null) return;
+    if (await this.#parts.orphans.ended(leftOver, ms)) {
       this.#log.warning(`processes that ${whose} had started were ended`);
     }
     // What they wrote last is in the store; that its event has come by now is not said.

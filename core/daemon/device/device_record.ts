@@ -10,7 +10,7 @@ import { OPERATION_VARIABLE } from "./orphans.ts";
 
 type Nodes = JournalEntry["nodes"];
 
-/** Keeps it. Whatever changes the record throws JournalError when it cannot be written. */
+/** Keeps it. What adds to the record throws JournalError when it cannot be written. */
 export class DeviceRecord {
   readonly name: string;
   readonly #id: DeviceId;
@@ -54,7 +54,10 @@ export class DeviceRecord {
     return Object.hasOwn(this.nodes, "frontend-id");
   }
 
-  /** What marks the processes of the operation under way; null when none is. */
+  /**
+   * What marks the processes of the operation under way; null when none is. One whose record could not be
+   * written bears the attach id, by which the next daemon finds it.
+   */
   get operation(): string | null {
     return this.entry?.operation ?? null;
   }
@@ -103,13 +106,22 @@ export class DeviceRecord {
     // What the processes of an operation bear; there are none once it has ended.
     const runs = stage === "undoing" || stage === "removing";
     const done = stage === "failed" || stage === "removed";
-    this.#put({
+    const now = this.#with({
       stage,
       waitsFor,
       ...(done ? { undo: {}, held: NOTHING_HELD, nodes: {} } : {}),
       operation: runs ? crypto.randomUUID() : null,
       ...(error === undefined ? {} : { error }),
     });
+    const isWritten = this.#journal.note(now);
+    if (!isWritten && runs) this.#journal.note({ ...now, operation: now.attachId });
+    this.#given(now);
+  }
+
+  /** What may mark processes that an earlier daemon has left; null if there are none for sure. */
+  get leftOver(): string | null {
+    const entry = this.entry;
+    return entry?.operation ?? (isHolding(entry) ? entry!.attachId : null);
   }
 
   /** @param read of an add: until all nodes are kept, those that it has read are */
@@ -137,6 +149,17 @@ export class DeviceRecord {
   }
 
   #put(change: Partial<Omit<JournalEntry, "id">>): void {
+    const now = this.#with(change);
+    this.#journal.put(now);
+    this.#given(now);
+  }
+
+  /** Whoever waits for what it held is told. */
+  #given(now: JournalEntry): void {
+    if (!isHolding(now)) this.#releases.released(this.name);
+  }
+
+  #with(change: Partial<Omit<JournalEntry, "id">>): JournalEntry {
     const before = this.entry ?? {
       id: this.#id,
       attachId: null,
@@ -148,8 +171,6 @@ export class DeviceRecord {
       held: UNKNOWN_HELD,
       nodes: {},
     };
-    const now = { ...before, ...change };
-    this.#journal.put(now);
-    if (!isHolding(now)) this.#releases.released(this.name);
+    return { ...before, ...change };
   }
 }

@@ -1,5 +1,6 @@
 /** The journal in a file: what a daemon that is killed leaves to the next one. */
 import type { AppendFile, AppendFiles } from "../../../platform/io/append_file.ts";
+import { coded } from "../../messages/table.ts";
 import type { JournalEntry } from "./entry.ts";
 import {
   encodeDrop,
@@ -40,6 +41,8 @@ export class Journal extends MemoryJournal {
   #file: AppendFile;
   /** Size at which compaction is tried next, in bytes. */
   #compactAt = COMPACT_FROM;
+  /** Whether something counts that the file does not say. */
+  #behind = false;
 
   private constructor(
     parts: JournalParts,
@@ -66,41 +69,80 @@ export class Journal extends MemoryJournal {
   }
 
   override put(entry: JournalEntry): void {
-    this.#append(() => encodePut(entry));
+    this.catchUp();
+    try {
+      this.#file.append(encodePut(entry));
+    } catch (error) {
+      throw new JournalError(`${this.#unwritten}: ${(error as Error).message}`);
+    }
     super.put(entry);
     this.#compact();
   }
 
+  override note(entry: JournalEntry): boolean {
+    const record = encodePut(entry);
+    super.note(entry);
+    return this.#follow(record);
+  }
+
   override drop(name: string): void {
     if (this.get(name) === undefined) return;
-    this.#append(() => encodeDrop(name));
     super.drop(name);
-    this.#compact();
+    this.#follow(encodeDrop(name));
+  }
+
+  override catchUp(): boolean {
+    if (!this.#behind) return true;
+    try {
+      this.#rewrite();
+    } catch {
+      return false;
+    }
+    this.#parts.report("info", `the journal ${this.#parts.path} is up to date again`);
+    return true;
   }
 
   /** Ends the use of the file. */
   close(): void {
+    this.catchUp();
     this.#file.close();
   }
 
-  #append(encode: () => Uint8Array): void {
+  /** Writes what counts already. @returns whether that could be done */
+  #follow(record: Uint8Array): boolean {
+    if (this.#behind) return this.catchUp();
     try {
-      this.#file.append(encode());
+      this.#file.append(record);
     } catch (error) {
-      throw new JournalError(
-        `the journal ${this.#parts.path} cannot be written: ${(error as Error).message}`,
-      );
+      this.#behind = true;
+      const text = `${this.#unwritten}, and is brought up to date later: ${
+        (error as Error).message
+      }`;
+      this.#parts.report("warning", coded("journal-unusable", text));
+      return false;
     }
+    this.#compact();
+    return true;
+  }
+
+  get #unwritten(): string {
+    return `the journal ${this.#parts.path} cannot be written`;
+  }
+
+  /** Puts a file with what counts in the place of the one that there is. */
+  #rewrite(): void {
+    const old = this.#file;
+    this.#file = this.#parts.files.replace(this.#parts.path, snapshot(this.#parts, this.all));
+    this.#behind = false;
+    this.#setLimit();
+    old.close();
   }
 
   #compact(): void {
     if (this.#file.size < this.#compactAt) return;
-    const { files, path, report } = this.#parts;
+    const { path, report } = this.#parts;
     try {
-      const old = this.#file;
-      this.#file = files.replace(path, snapshot(this.#parts, this.all));
-      this.#setLimit();
-      old.close();
+      this.#rewrite();
     } catch (error) {
       // The old one goes on; the next try comes when it has grown as much again.
       this.#compactAt = this.#file.size + COMPACT_FROM;

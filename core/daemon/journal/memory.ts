@@ -12,8 +12,16 @@ export interface JournalStore {
   values(undo: string): UndoValue[];
   /** @throws JournalError when it cannot be written; then the earlier record counts */
   put(entry: JournalEntry): void;
-  /** One that is not there is no error. @throws JournalError when it cannot be written */
+  /**
+   * The same of a device that goes on whether or not this can be written: where it cannot, it counts here,
+   * and the file, which says that more is held than there is, follows as soon as it can.
+   * @returns whether it is written
+   */
+  note(entry: JournalEntry): boolean;
+  /** The device is gone; written as {@link note}. One that is not there is no error. */
   drop(name: string): void;
+  /** Writes what could not be written. @returns whether nothing is left of that */
+  catchUp(): boolean;
 }
 
 /** Records in memory: all of a journal for tests, and what the one that has a file answers from. */
@@ -50,7 +58,16 @@ export class MemoryJournal implements JournalStore {
     this.#entries.set(entry);
   }
 
+  note(entry: JournalEntry): boolean {
+    this.#entries.set(entry);
+    return true;
+  }
+
   drop(name: string): void {
     this.#entries.delete(name);
+  }
+
+  catchUp(): boolean {
+    return true;
   }
 }

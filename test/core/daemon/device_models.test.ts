@@ -226,6 +226,29 @@ describe("a start", () => {
     expect(world.processes.alive).toEqual([]);
     expect(world.processes.all).toHaveLength(1);
   });
+
+  test("that takes long is waited for by the release, which then ends it", async () => {
+    const { start } = world.processes;
+    const gate = Promise.withResolvers<void>();
+    world.processes.start = async (spec) => {
+      await gate.promise;
+      return await start.call(world.processes, spec);
+    };
+    const abort = new AbortController();
+    const starting = world.device(FIRST).start(PROGRAM, abort.signal).catch(() => {});
+    await world.clock.advance(100);
+    abort.abort(new Error("no longer wanted"));
+    await starting;
+    let released = false;
+    const release = world.device(FIRST).release().then(() => released = true);
+    await world.clock.advance(1_000);
+    expect(released).toBeFalse();
+    gate.resolve();
+    await world.passing(release);
+    expect(world.processes.all).toHaveLength(1);
+    expect(world.processes.alive).toEqual([]);
+    expect(world.processes.all[0]!.signals).toEqual(["SIGHUP"]);
+  });
 });
 
 describe("one that ends by itself", () => {

@@ -289,12 +289,88 @@ describe("the file", () => {
     full = true;
     expect(() => journal.put({ ...one!, attachId: "new" })).toThrow(JournalError);
     expect(() => journal.put(two!)).toThrow(/cannot be written: no space left on device/);
-    expect(() => journal.drop(deviceName(one!.id))).toThrow(JournalError);
     expect(journal.entries()).toEqual([one!]);
     full = false;
     journal.put(two!);
     journal.close();
     expect(open(path).entries()).toEqual([one!, two!]);
+  });
+
+  describe("what is given back while the file system is full", () => {
+    let full = false;
+    const error = () => Object.assign(new Error("no space left on device"), { code: "ENOSPC" });
+    const files: AppendFiles = {
+      ...systemAppendFiles,
+      replace(target, content) {
+        if (full) throw error();
+        const file = systemAppendFiles.replace(target, content);
+        return {
+          get size() {
+            return file.size;
+          },
+          append(bytes) {
+            if (full) throw error();
+            file.append(bytes);
+          },
+          close: () => file.close(),
+        };
+      },
+    };
+    const prepared = () => {
+      const path = fresh();
+      full = false;
+      reports.length = 0;
+      const journal = open(path, { files });
+      journal.put(one!);
+      journal.put(two!);
+      full = true;
+      return { path, journal };
+    };
+    const written = (path: string) => replay(new Uint8Array(fs.readFileSync(path))).entries;
+    const [first, second] = [deviceName(one!.id), deviceName(two!.id)];
+    const removed = { ...one!, stage: "removed" } as const;
+
+    test("counts at once, and the file says more until it can say the same", () => {
+      const { path, journal } = prepared();
+      expect(journal.note(removed)).toBeFalse();
+      journal.drop(second);
+      expect(journal.entries()).toEqual([removed]);
+      expect([...written(path).values()]).toEqual([one!, two!]);
+      expect(journal.catchUp()).toBeFalse();
+      expect(reports).toEqual([
+        `warning: the journal ${path} cannot be written, and is brought up to date later: ` +
+        "no space left on device [journal-unusable]",
+      ]);
+      full = false;
+      expect(journal.catchUp()).toBeTrue();
+      expect([...written(path).values()]).toEqual([removed]);
+      expect(reports.slice(1)).toEqual([`info: the journal ${path} is up to date again`]);
+      // From here on as before.
+      expect(journal.note(one!)).toBeTrue();
+      expect([...written(path).values()]).toEqual([one!]);
+      expect(reports).toHaveLength(2);
+      journal.close();
+    });
+
+    test.each<[string, (journal: Journal) => unknown]>([
+      ["the next device", (journal) => journal.put(two!)],
+      ["the next change", (journal) => journal.note(two!)],
+      ["its end", (journal) => journal.close()],
+    ])("is written with %s", (_, next) => {
+      const { path, journal } = prepared();
+      journal.drop(first);
+      full = false;
+      next(journal);
+      expect([...written(path).keys()]).toEqual([second]);
+    });
+
+    test("does not let anything else be begun that cannot be written", () => {
+      const { path, journal } = prepared();
+      journal.drop(first);
+      expect(() => journal.put(one!)).toThrow(JournalError);
+      expect(journal.entries()).toEqual([two!]);
+      expect([...written(path).keys()]).toEqual([first, second]);
+    });
   });
 
   test("compaction that fails is tried again only when the file has grown", () => {

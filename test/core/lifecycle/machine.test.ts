@@ -3,7 +3,7 @@ import { describe, expect, test } from "bun:test";
 import * as fc from "fast-check";
 import { ABSENT, type Observation, wishOf } from "../../../core/lifecycle/observation.ts";
 import { transition } from "../../../core/lifecycle/machine.ts";
-import { INITIAL, type LifecycleEvent } from "../../../core/lifecycle/state.ts";
+import { type Effect, INITIAL, type LifecycleEvent } from "../../../core/lifecycle/state.ts";
 import { DEFAULT_TIMES } from "../../../core/xen/times.ts";
 import { guards, type Row, TABLE } from "../../../core/lifecycle/table.ts";
 import { type Ending, type Walk, walk, walks, type WalkStep } from "./walk.ts";
@@ -57,6 +57,89 @@ describe("lifecycle machine", () => {
       ] as LifecycleEvent[]
     ) state = transition(state, event, rules).state;
     expect(state.phase).toBe("connected");
+  });
+
+  describe("with its effects", () => {
+    const rules = {
+      ...{ times: DEFAULT_TIMES, waitsForBackend: true },
+      ...{ servedByQemu: false, removesWithoutDirectory: false },
+    };
+    const there = { ...ABSENT, present: true, online: true, frontendPresent: true };
+    const seen = (more: Partial<Observation>): LifecycleEvent => ({
+      type: "seen",
+      observation: { ...there, ...more },
+    });
+    const recorded: LifecycleEvent[] = [
+      seen({ state: 2 }),
+      { type: "recorded", attachId: "an-attach" },
+    ];
+    /** Where it is in the end, and the effects of the last event, each by its name. */
+    const taken = (events: readonly LifecycleEvent[]) => {
+      let [state, effects] = [INITIAL, [] as readonly Effect[]];
+      for (const event of events) ({ state, effects } = transition(state, event, rules));
+      return { state, effects, names: effects.map((effect) => effect.do) };
+    };
+
+    test("an undoing that fails is tried again later each time, up to the longest pause", () => {
+      const { retry, retryMost } = DEFAULT_TIMES;
+      const failed: LifecycleEvent[] = [...recorded, { type: "add-failed", error: "no luck" }];
+      for (let time = 0; time < 12; time++) {
+        failed.push({ type: "remove-failed", error: "busy" });
+        const { effects, state } = taken(failed);
+        const pauses = effects.flatMap((effect) =>
+          effect.do === "start-timer" && effect.timer === "retry" ? [effect.ms] : []
+        );
+        expect(pauses).toEqual([Math.min(retry * 2 ** time, retryMost)]);
+        expect([state.tries, state.paused, state.stuck]).toEqual([time + 1, true, "busy"]);
+        failed.push({ type: "retry-expired" });
+        expect(taken(failed).names).toContain("remove");
+      }
+      // And the next one that fails begins with the shortest.
+      const { state } = taken([...failed, { type: "remove-done" }]);
+      expect([state.phase, state.tries, state.stuck]).toEqual(["failed", 0, null]);
+    });
+
+    test("what was undone once is not undone again with the detach", () => {
+      const detached = seen({ online: false, state: 6, attachId: "an-attach" });
+      const undone: LifecycleEvent[] = [
+        ...recorded,
+        { type: "add-failed", error: "no luck" },
+        { type: "remove-done" },
+        detached,
+        { type: "kernel-released" },
+      ];
+      expect(taken(undone.slice(0, 4)).state).toMatchObject({ phase: "failed", acquired: false });
+      expect(taken(undone)).toMatchObject({ names: ["stop-timer"], state: { phase: "holding" } });
+    });
+
+    test("nor what was undone to be set up anew, when that does not come to it", () => {
+      const redone: LifecycleEvent[] = [
+        ...recorded,
+        { type: "add-done" },
+        seen({ state: 2, attachId: "another" }),
+        { type: "remove-done" },
+        seen({ online: false, state: 6 }),
+        { type: "kernel-released" },
+      ];
+      expect(taken(redone.slice(0, 5)).state).toMatchObject({ phase: "waiting", acquired: false });
+      expect(taken(redone)).toMatchObject({ names: ["stop-timer"], state: { phase: "holding" } });
+    });
+
+    test("nor what was removed, when its directory is deleted", () => {
+      for (const type of ["hold-expired", "remove-done"] as const) {
+        const removed: LifecycleEvent[] = [
+          ...recorded,
+          { type: "add-done" },
+          seen({ online: false, state: 6, attachId: "an-attach" }),
+          { type: "kernel-released" },
+          ...(type === "hold-expired" ? [{ type }] as const : []),
+          { type: "remove-done" },
+        ];
+        const { state } = taken(removed);
+        expect(state.acquired).toBeFalse();
+        expect(state.phase).toBe(type === "hold-expired" ? "deleting" : "holding");
+      }
+    });
   });
 
   test("a table that lacks any of its rows does not keep them", () => {
