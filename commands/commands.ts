@@ -14,6 +14,7 @@ import { addDemo, addLifecycle, addSandbox } from "./lifecycle/program.ts";
 import { addMetrics } from "./metrics/program.ts";
 import { addPlugin } from "./plugin/program.ts";
 import { addRequests } from "./request/program.ts";
+import { addStatus } from "./status/program.ts";
 import { addStore } from "./store/program.ts";
 import { addVtpm } from "./vtpm/program.ts";
 import { addXenstored } from "./xenstored/program.ts";
@@ -37,6 +38,7 @@ export function addCommands(
 ): void {
   program.commandsGroup("In a driver domain:");
   addDevd(program, storeOption, builtIns, args, finish);
+  addStatus(program, storeOption, finish);
   addDoctor(program, storeOption, builtIns, finish);
   addMetrics(program, storeOption, finish);
   addVtpm(program, finish);

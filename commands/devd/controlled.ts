@@ -3,6 +3,7 @@ import { systemClock } from "../../platform/clock.ts";
 import { systemFiles } from "../../platform/io/files.ts";
 import type { Controlled } from "../../core/daemon/control/methods.ts";
 import { daemonReport } from "../../core/daemon/control/report.ts";
+import { StatusNode } from "../../core/daemon/control/status_node.ts";
 import { VERSION } from "../../core/version.ts";
 import type { StoreClient } from "../../core/xenstore/client.ts";
 import type { PluginOptions } from "../plugin/set.ts";
@@ -50,6 +51,26 @@ export function controlled(
         devices.statuses(),
         flight,
       );
+    },
+  };
+}
+
+/** Tells domain 0 of each change, until it is closed. */
+export function statusNode(
+  { devices, domid }: Serving["daemon"],
+  store: StoreClient,
+): { close(): Promise<void> } {
+  const node = new StatusNode({
+    ...{ store, clock: systemClock, domid, version: VERSION },
+    states: () => devices.stateCounts,
+    failure: () => devices.flight.failures.at(-1),
+  });
+  const end = devices.follow(() => node.changed());
+  node.changed();
+  return {
+    close() {
+      end();
+      return node.close();
     },
   };
 }

@@ -12,7 +12,7 @@ import { type ControlSocket, openControlSocket } from "./control_socket.ts";
 import { CodedError, ExitCode, problemOf } from "../../core/messages/error.ts";
 import { coded, isMessageCode, statusOf } from "../../core/messages/table.ts";
 import { BackgroundLog } from "./background_log.ts";
-import { controlled } from "./controlled.ts";
+import { controlled, statusNode } from "./controlled.ts";
 import { reload, reportState, takeSignals } from "./signals.ts";
 import { type LogFormat, logToStderr } from "./log_output.ts";
 import { choosePlugins, type PluginOptions } from "../plugin/set.ts";
@@ -103,6 +103,7 @@ interface Made {
   serving?: Serving;
   service?: ServiceManager;
   control?: ControlSocket;
+  status?: { close(): Promise<void> };
 }
 
 /**
@@ -181,6 +182,7 @@ async function serve(
         `${registry.kinds.length === 0 ? "no kinds" : `kinds ${registry.kinds.join(", ")}`}, ` +
         `scripts from ${options.scripts.join(", ")}`,
     );
+    made.status = statusNode(daemon, store);
     made.control = openControlSocket(options.runDir, controlled(made.serving, store, options));
     isUp = true;
     ready();
@@ -245,7 +247,7 @@ async function connectToServe(
  * @param again unless null, all devices are closed before, or until this resolves
  */
 async function stop(
-  { store, serving, service }: Made,
+  { store, serving, service, status }: Made,
   times: LifecycleTimes,
   again: Promise<void> | null,
 ): Promise<void> {
@@ -256,7 +258,7 @@ async function stop(
     await Promise.race([serving.daemon.drain(times.drain), again]);
   }
   store?.limitPatience(times.stop);
-  await serving?.daemon.stop(times.stop);
+  await Promise.all([serving?.daemon.stop(times.stop), status?.close()]);
   const held = serving?.daemon.devices.held ?? 0;
   const what = held === 0
     ? "no devices are left"

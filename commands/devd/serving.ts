@@ -50,7 +50,7 @@ export interface ServingHooks {
 }
 
 /** Tells one start of the machine from another (random(4)). */
-const BOOT_ID = "/proc/sys/kernel/random/boot_id";
+export const BOOT_ID = "/proc/sys/kernel/random/boot_id";
 
 /**
  * Makes a daemon ready to be started.

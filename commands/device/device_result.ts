@@ -1,9 +1,14 @@
 /** A device of the store's as commands print it for programs. */
 import { backendPath, type DeviceId } from "../../core/xen/device_id.ts";
 import { type DeviceJson, deviceJson, type DeviceState } from "../../core/xen/device_json.ts";
-import { parseState, XenbusState } from "../../core/xen/states.ts";
+import { parseState } from "../../core/xen/states.ts";
 import { nameIn } from "../../core/toolstack/domains.ts";
-import { type ListedDevice, readDevice, recordNode } from "../../core/toolstack/list_devices.ts";
+import {
+  type ListedDevice,
+  readDevice,
+  recordNode,
+  stateOfNodes,
+} from "../../core/toolstack/list_devices.ts";
 import type { StoreClient } from "../../core/xenstore/client.ts";
 import { isServerError } from "../../core/xenstore/errors.ts";
 
@@ -91,17 +96,5 @@ export async function resultOf(
 }
 
 function stateOf({ id, backendState, hotplugStatus }: ListedDevice): DeviceState {
-  if (id === null) return "unknown";
-  if (hotplugStatus === "error") return "failed";
-  if (hotplugStatus === "busy") return "busy";
-  switch (backendState) {
-    case XenbusState.Connected:
-      return "connected";
-    case XenbusState.Closing:
-      return "closing";
-    case XenbusState.Closed:
-      return "closed";
-    default:
-      return hotplugStatus === "connected" ? "ready" : "waiting";
-  }
+  return id === null ? "unknown" : stateOfNodes(backendState, hotplugStatus);
 }

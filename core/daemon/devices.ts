@@ -2,7 +2,7 @@
 import { coded } from "../messages/table.ts";
 import { backendPath, backendRoot, type DeviceId, deviceName } from "../xen/device_id.ts";
 import { deviceLabel } from "../xen/device_label.ts";
-import { bareShape } from "../xen/device_shape.ts";
+import { deviceJson, type DeviceState } from "../xen/device_json.ts";
 import { DEFAULT_TIMES, type LifecycleTimes } from "../xen/times.ts";
 import type { LifecycleRules, LifecycleState, Phase } from "../lifecycle/state.ts";
 import { PHASE_WORDS } from "../lifecycle/phase_words.ts";
@@ -148,6 +148,16 @@ export class Devices implements ControlledDevices {
     return [...this.#lanes.values()].map((entry) => this.#statusOf(entry));
   }
 
+  /** How many are in which state. */
+  get stateCounts(): Map<DeviceState, number> {
+    const counts = new Map<DeviceState, number>();
+    for (const { lane } of this.#lanes.values()) {
+      const state = stateIn(lane.state);
+      counts.set(state, (counts.get(state) ?? 0) + 1);
+    }
+    return counts;
+  }
+
   /** @param name as in `deviceName`; null: there is no such device */
   status(name: string): DeviceStatus | null {
     const entry = this.#named(name);
@@ -171,11 +181,14 @@ export class Devices implements ControlledDevices {
     const doing = actions.doing ??
       (busy ? { what: PHASE_WORDS[state.phase], ms: phaseMs } : null);
     return {
-      ...bareShape(id, this.names.of(id.frontendDomid)),
-      ...{ target, way, state: stateIn(state) },
-      since: new Date(Date.now() - phaseMs).toISOString(),
-      error: state.stuck ?? state.error,
+      ...deviceJson({
+        ...{ ...id, backend: id.backendDomid, guestName: this.names.of(id.frontendDomid) },
+        ...{ target, way, state: stateIn(state) },
+        since: new Date(Date.now() - phaseMs).toISOString(),
+      }),
+      device: deviceName(id),
       detail: PHASE_WORDS[state.phase],
+      error: state.stuck ?? state.error,
       doing: doing?.what ?? null,
       doingMs: doing === null ? null : tenths(doing.ms),
     };

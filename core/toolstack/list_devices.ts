@@ -1,6 +1,7 @@
 /** The devices of guests, as the toolstack's records tell them. */
 import { type DeviceId, parseBackendPath, parseDecimal } from "../xen/device_id.ts";
-import { parseState, type XenbusState } from "../xen/states.ts";
+import type { DeviceState } from "../xen/device_json.ts";
+import { parseState, XenbusState } from "../xen/states.ts";
 import { absent } from "../xenstore/access.ts";
 import type { StoreClient } from "../xenstore/client.ts";
 import { recordPath } from "./nodes/plan.ts";
@@ -21,6 +22,25 @@ export interface ListedDevice {
   readonly frontendState: XenbusState | undefined;
   readonly hotplugStatus: string | undefined;
   readonly hotplugError: string | undefined;
+}
+
+/** What the nodes of a backend directory tell of the device. */
+export function stateOfNodes(
+  backendState: XenbusState | undefined,
+  hotplugStatus: string | undefined,
+): DeviceState {
+  if (hotplugStatus === "error") return "failed";
+  if (hotplugStatus === "busy") return "busy";
+  switch (backendState) {
+    case XenbusState.Connected:
+      return "connected";
+    case XenbusState.Closing:
+      return "closing";
+    case XenbusState.Closed:
+      return "closed";
+    default:
+      return hotplugStatus === "connected" ? "ready" : "waiting";
+  }
 }
 
 /** A node of a device's record, where its guest and its driver domain cannot write; or undefined. */

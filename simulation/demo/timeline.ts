@@ -1,5 +1,4 @@
 /** Shows changes in the store as they happen: when, who, what. */
-import { own } from "../../contract/v1/own.ts";
 import type { Clock } from "../../platform/types.ts";
 import { MessageParser, toText } from "../../core/xenstore/codec.ts";
 import { Op, PAYLOAD_MAX } from "../../core/xenstore/operations.ts";
@@ -7,6 +6,7 @@ import type { StoreClient } from "../../core/xenstore/client.ts";
 import type { Watch } from "../../core/xenstore/watches.ts";
 import type { Transport } from "../../core/xenstore/transport.ts";
 import { printable } from "../../core/log/log.ts";
+import { timelineLine } from "../../core/log/timeline.ts";
 
 /** Nodes worth a line; the others are written once and say little. */
 const SHOWN = [
@@ -22,16 +22,6 @@ const SHOWN = [
 
 /** Nodes that only the script writes in this demonstration. */
 const OF_THE_SCRIPT = /\/(node|physical-device|physical-device-path|hotplug-status|hotplug-error)$/;
-
-/** Colours of the actors on a terminal (ECMA-48, SGR). */
-const COLOURS: Readonly<Record<string, number>> = {
-  toolstack: 36,
-  kernel: 35,
-  guest: 33,
-  daemon: 32,
-  script: 34,
-  demo: 31,
-};
 
 /** Prints lines with the time since its start. */
 export class Timeline {
@@ -59,10 +49,7 @@ export class Timeline {
   }
 
   line(who: string, what: string): void {
-    const colour = this.#coloured ? own(COLOURS, who) : undefined;
-    const name = colour === undefined ? who : `\x1b[${colour}m${who}\x1b[0m`;
-    const space = " ".repeat(Math.max(0, 9 - who.length));
-    this.#print(`${this.elapsed.toFixed(1).padStart(9)} ms  ${name}${space}  ${what}\n`);
+    this.#print(`${timelineLine(this.elapsed, who, what, this.#coloured)}\n`);
   }
 
   /** A transport whose writer is remembered: changes of these paths are its. */

@@ -136,11 +136,19 @@ describe("the service", () => {
     await attached();
     const { devices } = await sound(`${INTERFACE}.List`);
     expect(devices).toMatchObject([{
-      ...{ guest: 7, name: NAME, kind: "vbd", vdev: "xvda", devid: 51712, backend: 1 },
-      ...{ target: "/image", state: "connected", error: null },
+      ...{
+        device: NAME,
+        guest: 7,
+        name: "xvda",
+        kind: "vbd",
+        vdev: "xvda",
+        devid: 51712,
+        backend: 1,
+      },
+      ...{ target: "/image", state: "ready", error: null },
     }]);
     const { device, history } = await sound(`${INTERFACE}.Describe`, { device: NAME });
-    expect(device).toMatchObject({ name: NAME });
+    expect(device).toMatchObject({ device: NAME });
     const [operation] = history as [
       { durationMs: number; events: { who: string; what: string }[] },
     ];
@@ -151,7 +159,7 @@ describe("the service", () => {
     const report = await sound(`${INTERFACE}.Report`);
     expect(report).toMatchObject({
       domid: 1,
-      devices: [{ kind: "vbd", state: "connected", count: 1 }],
+      devices: [{ kind: "vbd", state: "ready", count: 1 }],
       operations: [{
         ...{ kind: "vbd", operation: "attach", succeeded: 1, failed: 0 },
         duration: { count: 1, sumMs: operation.durationMs },
@@ -224,7 +232,7 @@ describe("the service", () => {
     await answer(`${INTERFACE}.List`);
     await attached();
     await until(
-      () => seen.some(({ device }) => (device as { state?: string })?.state === "connected"),
+      () => seen.some(({ device }) => (device as { state?: string })?.state === "ready"),
       () => JSON.stringify(seen),
     );
     expect(seen.some(({ event }) => (event as { who?: string })?.who === "plugin")).toBeTrue();
@@ -310,7 +318,7 @@ describe("a conversation", () => {
     };
     let tell: (change: { name: string }) => void = () => {};
     const daemon = {
-      devices: { statuses: () => [{ name: NAME }], status: () => ({ name: NAME }) },
+      devices: { statuses: () => [{ device: NAME }], status: () => ({ device: NAME }) },
       follow: (_: unknown, given: typeof tell) => {
         tell = given;
         return () => tell = () => {};

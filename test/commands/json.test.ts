@@ -109,6 +109,7 @@ async function json(
   const given = line.map((word) =>
     word.replace("SCRIPT", join(directory, "scripts/block")).replace("IMAGE", `${directory}/image`)
       .replace("STATE", join(directory, "kept"))
+      .replace(/^RUN$/, `${directory}/run`)
   );
   const { code, stdout, stderr } = await runProgram([...given, "--json", ...at], {}, 30_000);
   const value = JSON.parse(stdout);
@@ -211,6 +212,9 @@ const SUCCESSES: readonly (readonly [command: string, ...args: string[]])[] = [
   ["doctor", "--domain", "storage"],
   ["vtpm list", "--state-dir", "STATE"],
   ["vtpm show", VTPM, "--state-dir", "STATE"],
+  ["status", "--run-dir", "RUN"],
+  ["status", "--domain", "storage"],
+  ["trace", "vbd/7/51712", "--run-dir", "RUN"],
   ["plugin list"],
   ["plugin info", "vbd"],
   ["plugin check", "generic", "--only", "loads"],
@@ -287,12 +291,16 @@ describe("failures", () => {
     commands.filter(({ name }) => name !== "xdevd doctor")
       .filter(({ options }) => options.some(({ long }) => long === "--store"))
       .map(({ words, examples }) => [words.join(" "), wordsOf(examples[0]![0])] as const),
-  )("no store: %s", async (_, line) => {
+  )("no store: %s", async (command, line) => {
     const { value } = await json(
       [...line.filter((word) => word !== "--json"), "--store", "/no"],
       "error",
     );
-    expect(value.error).toMatchObject({ code: "store-unreachable", status: 3 });
+    // Without a daemon, the store is asked in its place.
+    const wanted = command === "status"
+      ? { code: "daemon-silent", status: 12 }
+      : { code: "store-unreachable", status: 3 };
+    expect(value.error).toMatchObject(wanted);
   });
 
   const particular: readonly (readonly [string, string, string, ...string[]])[] = [

@@ -112,6 +112,8 @@ function isOf(value: unknown, type: string): boolean {
       return typeof value === "object" && value !== null && !Array.isArray(value);
     case "string":
       return typeof value === "string";
+    case "number":
+      return Number.isFinite(value);
     case "boolean":
       return typeof value === "boolean";
   }

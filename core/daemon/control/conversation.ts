@@ -1,6 +1,5 @@
 /** One who asks the daemon: heard and answered for as long as he reads, with little kept for him. */
 import type { ByteStream, Cancel, Clock } from "../../../platform/types.ts";
-import type { FlightEvent } from "../flight/flight_recorder.ts";
 import { SERVICE } from "./interface.ts";
 import { type ControlAnswer, encodeMessage, MESSAGE_MAX, MessageSplitter } from "./messages.ts";
 import {
@@ -142,7 +141,7 @@ export class Conversation {
         this.#tell();
       });
     });
-    const all = name === null ? devices.statuses().map((device) => device.name) : [name];
+    const all = name === null ? devices.statuses().map(({ device }) => device) : [name];
     for (const one of all) {
       if (name === null || devices.status(one) !== null) this.#changed.add(one);
     }
@@ -153,16 +152,13 @@ export class Conversation {
     const { stream, daemon } = this.#parts;
     if (this.#unfollow === null || stream.queued > 0) return;
     for (const { name, operation, startedAt, event } of this.#events.splice(0)) {
-      const parameters = { name, operation, startedAt, event } as {
-        readonly name: string;
-        readonly event: FlightEvent;
-      };
+      const parameters = { changed: name, operation, startedAt, event };
       this.#write({ parameters, continues: true });
     }
     for (const name of this.#changed) {
       this.#changed.delete(name);
       const device = daemon.devices.status(name);
-      this.#write({ parameters: { name, ...(device && { device }) }, continues: true });
+      this.#write({ parameters: { changed: name, ...(device && { device }) }, continues: true });
       if (stream.queued > MESSAGE_MAX) break;
     }
     this.#limit();

@@ -1,11 +1,16 @@
 /** A device as the daemon tells of it. Pure. */
 import type { LifecycleState, Phase } from "../../lifecycle/state.ts";
-import type { DeviceShape, DeviceState } from "../../xen/device_shape.ts";
+import type { DeviceJson, DeviceState } from "../../xen/device_json.ts";
+import { XenbusState } from "../../xen/states.ts";
 
 /** A device, and what is under way for it. */
-export interface DeviceStatus extends DeviceShape {
+export interface DeviceStatus extends DeviceJson {
+  /** As commands and methods take it: `vbd/7/51712`. */
+  readonly device: string;
   /** Where it is, in words. */
   readonly detail: string;
+  /** Why it failed, does not work any more, or cannot be undone. */
+  readonly error: string | null;
   /** What is being done or waited for; null: nothing but what the state says. */
   readonly doing: string | null;
   readonly doingMs: number | null;
@@ -16,29 +21,30 @@ const STATES: Readonly<Record<Phase, DeviceState>> = {
   recovering: "recovering",
   recovered: "recovering",
   waiting: "waiting",
-  recording: "attaching",
-  adding: "attaching",
-  connected: "connected",
+  recording: "setting-up",
+  adding: "setting-up",
+  connected: "ready",
   aborting: "undoing",
   undoing: "undoing",
   redoing: "undoing",
   failed: "failed",
   busy: "busy",
-  closing: "detaching",
-  lingering: "detaching",
-  settling: "detaching",
-  removing: "detaching",
-  overdue: "detaching",
-  finishing: "detaching",
-  holding: "detaching",
-  deleting: "detaching",
-  undeletable: "detaching",
+  closing: "closing",
+  lingering: "closing",
+  settling: "closing",
+  removing: "closing",
+  overdue: "closing",
+  finishing: "closing",
+  holding: "closed",
+  deleting: "closed",
+  undeletable: "stuck",
 };
 
 /** A phase in the few words that all commands have for it. */
 export function stateIn(
-  { phase, stuck, error }: Pick<LifecycleState, "phase" | "stuck" | "error">,
+  { phase, stuck, observation }: Pick<LifecycleState, "phase" | "stuck" | "observation">,
 ): DeviceState {
   if (stuck !== null) return "stuck";
-  return phase === "connected" && error !== null ? "broken" : STATES[phase];
+  const isUsed = phase === "connected" && observation.state === XenbusState.Connected;
+  return isUsed ? "connected" : STATES[phase];
 }

@@ -1,8 +1,13 @@
 /** What is spoken on the daemon's socket: docs/io.xdevd.Devices.varlink is made from it. */
-import { DEVICE_STATES } from "../../xen/device_shape.ts";
+import { DEVICE_STATES } from "../../xen/device_json.ts";
 
 /** Names of methods and errors begin so. */
 export const INTERFACE = "io.xdevd.Devices";
+
+/** Words as comments. */
+function wrapped(words: readonly string[]): string {
+  return `# ${words.join(", ")}`;
+}
 
 /** Its description. */
 export const DESCRIPTION = `\
@@ -11,25 +16,25 @@ export const DESCRIPTION = `\
 # Times of day are ISO 8601, UTC. What ends in Ms is a time in milliseconds.
 interface ${INTERFACE}
 
-# docs/running.md tells what each means.
-type State (${DEVICE_STATES.join(", ")})
-
-# A device. \`name\` is what the methods take (vbd/7/51712), \`guest\` and \`backend\` are domids, \`vdev\` is
-# what people call it (xvda, vif7.0). \`doing\` is what is under way for it.
+# A device. \`device\` is what the methods take (vbd/7/51712), \`name\` what people call it (xvda, vif7.0),
+# \`guest\` and \`backend\` are domids, \`doing\` is what is under way for it. \`state\` is one of
+${wrapped(Object.keys(DEVICE_STATES))}.
 type Device (
+  device: string,
   guest: int,
   guestName: ?string,
   name: string,
   kind: string,
   vdev: ?string,
   devid: int,
-  backend: int,
+  backend: ?int,
+  backendName: ?string,
   target: ?string,
   way: ?string,
-  state: State,
+  state: string,
   since: ?string,
-  error: ?string,
   detail: string,
+  error: ?string,
   doing: ?string,
   doingMs: ?float
 )
@@ -65,7 +70,7 @@ type OperationCount (
   duration: Histogram
 )
 
-type DeviceCount (kind: string, way: ?string, state: State, count: int)
+type DeviceCount (kind: string, way: ?string, state: string, count: int)
 
 # \`code\` is that of docs/troubleshooting.md; \`failed\` for what has none.
 type FailureCount (code: string, count: int)
@@ -81,10 +86,10 @@ method List() -> (devices: []Device)
 # One device, and what is remembered of it; one that is gone has only that.
 method Describe(device: string) -> (device: ?Device, history: []Operation)
 
-# To be called with "more": a reply for each device that there is, then one for each change. \`device\` is
-# missing when the device is gone. With a device named, also what happens to it, as it happens.
+# To be called with "more": a reply for each device that there is, then one for each change. \`changed\` is
+# its name for the methods; when the device is gone, \`device\` is missing. With a device named, also what happens to it, as it happens.
 method Follow(device: ?string) -> (
-  name: string,
+  changed: string,
   device: ?Device,
   operation: ?OperationName,
   startedAt: ?string,

@@ -3,7 +3,6 @@
  * observer and writer, the journal's by its record, the plugin's by its caller.
  */
 import { type DeviceId, frontendPath } from "../../xen/device_id.ts";
-import { targetOf } from "../../xen/device_shape.ts";
 import { XenbusState } from "../../xen/states.ts";
 import type { LifecycleState, Milestone, Phase, Stage } from "../../lifecycle/state.ts";
 import type { Observation } from "../../lifecycle/observation.ts";
@@ -31,7 +30,7 @@ import type { Orphans } from "./orphans.ts";
 import { type CallParts, PluginCaller } from "./plugin_caller.ts";
 import { DevicePrefetch, type Prefetch } from "./prefetch.ts";
 import { ReportKeeper } from "./report_keeper.ts";
-import { type Served, servedIn } from "./served.ts";
+import { type Served, servedIn, targetOf } from "./served.ts";
 import { Story } from "./story.ts";
 
 /** What is done within this time, in ms, needs no copy of the nodes beside it: one is made after it. */

@@ -1,5 +1,4 @@
 /** On what a device is set up, and by whom, as its record tells. Pure. */
-import { targetOf } from "../../xen/device_shape.ts";
 import type { JournalEntry } from "../journal/entry.ts";
 import { isVersion2 } from "../journal/held.ts";
 import type { PluginHost } from "../plugin/host.ts";
@@ -7,12 +6,21 @@ import type { PluginHost } from "../plugin/host.ts";
 /** null: not known. */
 export interface Served {
   readonly target: string | null;
-  /** As in `DeviceShape`. */
+  /** As in `DeviceJson`. */
   readonly way: string | null;
 }
 
 /** Longest name of a script that is told, in characters. */
 const NAME_MAX = 64;
+
+/** Longest target that is told, in characters. */
+const TARGET_MAX = 300;
+
+/** What a device stands on, by the nodes of its backend directory. */
+export function targetOf(nodes: Readonly<Record<string, string | undefined>>): string | null {
+  const target = nodes["params"] || nodes["bridge"] || nodes["path"] || "";
+  return target === "" ? null : target.slice(0, TARGET_MAX);
+}
 
 /** @param plugin whose device it is, where that is known */
 export function servedIn(

@@ -1,0 +1,95 @@
+/** `xdevd status --watch`: the picture as it changes. */
+import { systemClock } from "../../platform/clock.ts";
+import { terminalWidth } from "../../platform/io/terminal.ts";
+import { onTermination, printTo } from "../../platform/self.ts";
+import { ExitCode } from "../../core/messages/error.ts";
+import { oneLine } from "../../core/log/log.ts";
+import type { DeviceStatus } from "../../core/daemon/control/device_status.ts";
+import { ControlClient } from "../devd/control_client.ts";
+import type { StatusOptions } from "./options.ts";
+import { ask, deviceCalled } from "./asking.ts";
+import { nameOf, statusText } from "./status_text.ts";
+
+/** How often the picture is drawn again at most, in ms. */
+const REDRAW_MS = 250;
+
+/** Longest line, in characters. */
+const LINE_MAX = 500;
+
+/** ECMA-48: to the upper left, and erase what follows. */
+const CLEAR = "\x1b[H\x1b[J";
+
+interface Change {
+  readonly changed: string;
+  readonly device?: DeviceStatus;
+}
+
+/** Until it is told to end, or the daemon ends. @throws NoDaemon, CodedError */
+export async function watch(
+  client: ControlClient,
+  device: string | undefined,
+  options: StatusOptions,
+): Promise<number> {
+  const name = device === undefined
+    ? null
+    : deviceCalled(device, (await ask(client)).devices).device;
+  let isOver = false;
+  const leave = onTermination(() => {
+    isOver = true;
+    client.close();
+  });
+  const redraw = !options.json && terminalWidth(1) !== undefined
+    ? await painter(options.runDir, name)
+    : null;
+  try {
+    for await (
+      const change of client.follow<Change>("Follow", name === null ? {} : { device: name })
+    ) {
+      if (redraw === null) tell(change, options.json === true);
+      else redraw();
+    }
+  } catch (error) {
+    if (!isOver) throw error;
+  } finally {
+    leave();
+  }
+  return ExitCode.Success;
+}
+
+/** A line each, for who reads it later, or by a program. Of a named device, what happens to it is `trace`'s. */
+function tell(change: Change & { readonly event?: unknown }, json: boolean): void {
+  if (change.event !== undefined) return;
+  if (json) return printTo(1, `${JSON.stringify(change)}\n`);
+  const { changed, device } = change;
+  const time = new Date().toISOString();
+  const text = device === undefined
+    ? `${changed}: nothing is left of it`
+    : `${nameOf(device)}: ${device.state}: ${device.error ?? device.detail}`;
+  printTo(1, `${time} ${oneLine(text, LINE_MAX)}\n`);
+}
+
+/** Draws all on the terminal, now and soon after each change. */
+async function painter(runDir: string, name: string | null): Promise<() => void> {
+  let isDue = false;
+  const paint = async () => {
+    const client = await ControlClient.open(runDir);
+    try {
+      const { devices, failures, ...rest } = await ask(client);
+      const shown = name === null ? devices : devices.filter((one) => one.device === name);
+      const text = statusText({ ...rest, devices: shown, failures }, Date.now());
+      printTo(1, `${CLEAR}${text}`);
+    } finally {
+      client.close();
+    }
+  };
+  await paint();
+  return () => {
+    if (isDue) return;
+    isDue = true;
+    systemClock.after(REDRAW_MS, () => {
+      isDue = false;
+      // Of a daemon that has ended, the other connection tells.
+      paint().catch(() => {});
+    });
+  };
+}
