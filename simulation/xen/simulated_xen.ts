@@ -122,10 +122,11 @@ export function simulatedXen(directory: string): XenDevices {
       const unbind = () => port.unbind();
       events.deliver = () => port.happened();
       connectStream(path).then((connected) => {
+        // Also what was sent just before the end.
+        if (early) connected.write(Uint8Array.of(1));
         if (!open.has(unbind)) return connected.close();
         stream = connected;
         connected.start({ data: () => events.came(), closed: () => {} });
-        if (early) connected.write(Uint8Array.of(1));
       }, () => {});
       open.add(unbind);
       ports.set(number, port);

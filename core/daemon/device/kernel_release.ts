@@ -24,10 +24,10 @@ export async function awaitKernelRelease(
 ): Promise<void> {
   const end = clock.now() + ms;
   const path = kernelDevicePath(id);
-  if (ms > 0 && !await hasDriver(files, id, path)) return;
-  for (;;) {
+  for (let isNew = true;; isNew = false) {
     const seen = await lookAt(files, path);
     if (seen === null || ms === 0) return;
+    if (isNew && !await hasDriver(files, id, path)) return;
     if (clock.now() >= end) {
       throw new Error(`the kernel has not let go of it ${ms / 1000} s after it closed: ${seen}`);
     }
