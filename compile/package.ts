@@ -106,6 +106,8 @@ async function packageFor(binary: Binary, target: Target): Promise<void> {
     fs.rmSync(join(root, MANIFEST_PATH));
     const sbom = writeBill(binary, outfile, inputs, target, plugins);
     put(root, `usr/share/doc/${binary.name}/sbom.cdx.json`, fs.readFileSync(sbom));
+    const rules = "packaging/prometheus/xdevd.rules.yml";
+    put(root, `usr/share/doc/${binary.name}/examples/xdevd.rules.yml`, fs.readFileSync(rules));
     for (const { path } of entries.filter(({ path }) => path.startsWith(`${MANUALS}/`))) {
       put(root, `${path.slice(1)}.gz`, zipped(fs.readFileSync(join(root, path))));
       fs.rmSync(join(root, path));

@@ -15,6 +15,8 @@ import { sha256OfFile } from "../../platform/checksum.ts";
 import type { BuiltIn } from "../../core/daemon/plugin/host.ts";
 import { connectStore } from "../../machine/connect.ts";
 import { errorJson, printJson } from "../json_output.ts";
+import { addDevd } from "../devd/program.ts";
+import { Command, Option } from "../line/command.ts";
 import { ControlClient, ControlRefused } from "../devd/control_client.ts";
 import type { DaemonReport } from "../../core/daemon/control/report.ts";
 import { gatherPlugins, trustParts } from "../plugin/set.ts";
@@ -161,6 +163,7 @@ function surroundings(
       return await devicesOf(client, domid);
     }),
     plugins: once(() => gatherPlugins(options, builtIns, trust)),
+    mistakeIn: (words) => mistakeIn(words, builtIns),
     daemon: once(() => tellingDaemon(root + options.runDir)),
     isXen: once(async () => {
       const type = await textOf(files, "/sys/hypervisor/type");
@@ -169,6 +172,18 @@ function surroundings(
     }),
   };
   return { here, close: () => connected?.close() };
+}
+
+/** What `xdevd devd` would say of its options. */
+function mistakeIn(words: readonly string[], builtIns: readonly BuiltIn[]): string | null {
+  const program = new Command("xdevd", { print() {}, width: () => 0 });
+  addDevd(program, () => new Option("--store <path>"), builtIns, [], () => {});
+  try {
+    program.resolve(["devd", "--foreground", ...words]);
+    return null;
+  } catch (error) {
+    return (error as Error).message;
+  }
 }
 
 async function tellingDaemon(runDir: string): Promise<TellingDaemon | null> {

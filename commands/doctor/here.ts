@@ -62,6 +62,8 @@ export interface Here {
   plugins(): Promise<PluginSet>;
   /** What the daemon tells; null: one answers that tells nothing. @throws NoDaemon */
   daemon(): Promise<TellingDaemon | null>;
+  /** What is wrong with options of the daemon; null: nothing. */
+  mistakeIn(words: readonly string[]): string | null;
   /** Whether this is a domain of Xen; null: nobody can tell. */
   isXen(): Promise<boolean | null>;
 }

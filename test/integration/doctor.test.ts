@@ -2,4 +2,4 @@
 import { startEmbeddedStore } from "../support/embedded_store.ts";
 import { doctorFinds } from "./doctor.ts";
 
-doctorFinds("the embedded store", () => startEmbeddedStore([1, 7]));
+doctorFinds("the embedded store", () => startEmbeddedStore([1, 7]), { together: true });

@@ -29,9 +29,6 @@ const DRIVER = 1;
 const GUEST = 7;
 const LINUX = "6.1.0-xen";
 
-/** Devices beside which faults are looked for. */
-const DEVICES = 20;
-
 /** A look takes at most 10 s, and this machine may be busy. */
 const PATIENCE_MS = 60_000;
 
@@ -51,8 +48,38 @@ interface Finding {
 /** Undoes what was planted. */
 type Undo = () => void | Promise<void>;
 
-/** Registers the cases. */
-export function doctorFinds(name: string, startStore: () => Promise<StoreUnderTest>): void {
+/** What is planted, and the one line that tells of it. */
+type Fault = readonly [
+  fault: string,
+  check: string,
+  state: string,
+  line: RegExp,
+  plant: () => Undo | Promise<Undo>,
+];
+
+/** As few as can be, none of which has two faults of one look; the configuration's are alone. */
+function batchesOf(faults: readonly Fault[]): Fault[][] {
+  const batches: Fault[][] = [];
+  for (const fault of faults) {
+    const isAlone = (one: Fault) => one[1] === "configuration";
+    const fitting = batches.find((batch) =>
+      !isAlone(fault) && !batch.some((other) => isAlone(other) || other[1] === fault[1])
+    );
+    if (fitting === undefined) batches.push([fault]);
+    else fitting.push(fault);
+  }
+  return batches;
+}
+
+/**
+ * Registers the cases.
+ * @param options `devices`: beside how many faults are looked for; `together`: several at a time
+ */
+export function doctorFinds(
+  name: string,
+  startStore: () => Promise<StoreUnderTest>,
+  { devices: total = 20, together = false } = {},
+): void {
   describe(`xdevd doctor on ${name}`, () => {
     let store: StoreUnderTest;
     let dom0: StoreClient;
@@ -60,6 +87,7 @@ export function doctorFinds(name: string, startStore: () => Promise<StoreUnderTe
     let daemon: DaemonProcess;
     let root: string;
     const devices: HandMadeDevice[] = [];
+    let taken = 0;
     const at = (path: string) => join(root, path);
 
     function put(path: string, text = "", mode = 0o644): void {
@@ -104,6 +132,7 @@ export function doctorFinds(name: string, startStore: () => Promise<StoreUnderTe
       symlinkSync("/usr/bin", at("bin"));
       put("sbin/ip", "", 0o755);
       put("etc/xdevd/config.toml", '[plugins.vbd.settings]\nnative = "auto"\n');
+      put("etc/conf.d/xdevd", 'XDEVD_OPTIONS="--log-level debug"\n');
       put("lib/systemd/system/xdevd.service");
       mkdirSync(at("etc/systemd/system/multi-user.target.wants"), { recursive: true });
       symlinkSync(
@@ -120,8 +149,7 @@ export function doctorFinds(name: string, startStore: () => Promise<StoreUnderTe
       await createDomain0(dom0);
       await createDomainHome(dom0, { domid: DRIVER, name: "storage", driverDomain: true });
       await createDomainHome(dom0, { domid: GUEST, name: "web" });
-      daemon = await startDaemon();
-      for (let devid = 0; devid < DEVICES; devid++) {
+      for (let devid = 0; devid < total; devid++) {
         const id = { backendDomid: DRIVER, kind: "vif", frontendDomid: GUEST, devid };
         const device = new HandMadeDevice(dom0, id);
         await device.create({ script: "vif-own", bridge: "xenbr0", handle: String(devid) });
@@ -130,6 +158,7 @@ export function doctorFinds(name: string, startStore: () => Promise<StoreUnderTe
         await dom0.write(`${device.frontend}/state`, "4");
         devices.push(device);
       }
+      daemon = await startDaemon();
     }, PATIENCE_MS);
 
     afterAll(async () => {
@@ -157,7 +186,7 @@ export function doctorFinds(name: string, startStore: () => Promise<StoreUnderTe
       expect(wrong(findings)).toEqual([]);
       expect(code).toBe(0);
       expect(findings.find(({ check }) => check === "devices")?.message)
-        .toBe(`${DEVICES} devices, ${DEVICES} of them connected`);
+        .toBe(`${total} devices, ${total} of them connected`);
       const lines = await runProgram(
         ["doctor", "--root", root, "--store", store.socketPath(DRIVER)],
         {},
@@ -169,8 +198,9 @@ export function doctorFinds(name: string, startStore: () => Promise<StoreUnderTe
 
     /** Moves a file or directory out of the way. */
     const without = (path: string): Undo => {
-      renameSync(at(path), at("away"));
-      return () => renameSync(at("away"), at(path));
+      const away = at(`away${taken++}`);
+      renameSync(at(path), away);
+      return () => renameSync(away, at(path));
     };
 
     const mode = (path: string, to: number, back: number): Undo => {
@@ -206,7 +236,7 @@ export function doctorFinds(name: string, startStore: () => Promise<StoreUnderTe
       const base = `/local/domain/${DRIVER}/data/filler`;
       await driver.write(base, "");
       try {
-        for (let index = 0; index < 2000; index++) {
+        for (let index = 0; index < 10_000; index++) {
           await driver.write(`${base}/${index % 40}/${index}`, "");
         }
       } catch {
@@ -216,14 +246,7 @@ export function doctorFinds(name: string, startStore: () => Promise<StoreUnderTe
       return () => driver.remove(base);
     };
 
-    /** What is planted, and the one line that tells of it. */
-    const FAULTS: [
-      fault: string,
-      check: string,
-      state: string,
-      line: RegExp,
-      plant: () => Undo | Promise<Undo>,
-    ][] = [
+    const FAULTS: Fault[] = [
       [
         "the disk backend's module is not loaded",
         "kernel-disks",
@@ -332,7 +355,7 @@ export function doctorFinds(name: string, startStore: () => Promise<StoreUnderTe
         "a script is not executable",
         "scripts",
         "failure",
-        /^script "vif-own" is not executable \(mode 0644\).*which vif7\.19 .* names/,
+        /^script "vif-own" is not executable \(mode 0644\).*which vif7\.\d+ .* names/,
         () => mode("etc/xen/scripts/vif-own", 0o644, 0o755),
       ],
       [
@@ -367,7 +390,7 @@ export function doctorFinds(name: string, startStore: () => Promise<StoreUnderTe
         "a bridge that a device names is missing",
         "bridges",
         "failure",
-        /^there is no bridge "xenbr0", which vif7\.19 .* names.*ip link add/s,
+        /^there is no bridge "xenbr0", which vif7\.\d+ .* names.*ip link add/s,
         () => without("sys/class/net/xenbr0"),
       ],
       [
@@ -390,6 +413,13 @@ export function doctorFinds(name: string, startStore: () => Promise<StoreUnderTe
         "failure",
         /config\.toml: line 3: \[plugins\.vbd\] enable is unknown; expected enabled/,
         () => replaced("etc/xdevd/config.toml", "# mine\n[plugins.vbd]\nenable = true\n"),
+      ],
+      [
+        "the service's options have a mistake",
+        "configuration",
+        "failure",
+        /^\/etc\/default\/xdevd: line 2: the service does not start: unknown option '--log-levl'.*--log-level/,
+        () => added("etc/default/xdevd", '# mine\nXDEVD_OPTIONS="--drain --log-levl debug"\n'),
       ],
       [
         "a plugin is writable by others",
@@ -479,23 +509,35 @@ export function doctorFinds(name: string, startStore: () => Promise<StoreUnderTe
       ],
     ];
 
-    test.each(FAULTS)("finds it when %s", async (_, check, state, line, plant) => {
-      const undo = await plant();
-      try {
-        const { code, findings } = await look();
-        // Of a broken configuration, what it would choose is not known.
-        const found = wrong(findings).filter((finding) =>
-          check !== "configuration" || finding.state !== "unknown"
-        );
-        expect(found).toEqual([
-          { check, state, message: expect.any(String), repair: expect.any(String) },
-        ]);
-        expect(`${found[0]!.message}\n${found[0]!.repair}`).toMatch(line);
-        expect(code).toBe(state === "failure" ? 1 : 16);
-      } finally {
-        await undo();
-      }
-    }, PATIENCE_MS);
+    const batches = together ? batchesOf(FAULTS) : FAULTS.map((fault) => [fault]);
+    test.each(
+      batches.map((batch) => [batch.map(([fault]) => fault).join("; and "), batch] as const),
+    )(
+      "finds it when %s",
+      async (_, batch) => {
+        const undo: Undo[] = [];
+        try {
+          for (const [, , , , plant] of batch) undo.push(await plant());
+          const { code, findings } = await look();
+          // Of a broken configuration, what it would choose is not known.
+          const found = wrong(findings).filter((finding) =>
+            batch[0]![1] !== "configuration" || finding.state !== "unknown"
+          );
+          const told = (of: string) => found.filter(({ check }) => check === of);
+          for (const [, check, state, line] of batch) {
+            expect(told(check)).toEqual([
+              { check, state, message: expect.any(String), repair: expect.any(String) },
+            ]);
+            expect(`${told(check)[0]!.message}\n${told(check)[0]!.repair}`).toMatch(line);
+          }
+          expect(found).toHaveLength(batch.length);
+          expect(code).toBe(batch.some(([, , state]) => state === "failure") ? 1 : 16);
+        } finally {
+          for (const one of undo.reverse()) await one();
+        }
+      },
+      PATIENCE_MS,
+    );
 
     test("finds it when no daemon runs, and when the store is dead", async () => {
       expect(await daemon.stop()).toBe(0);

@@ -4,5 +4,7 @@ import { requireReal, xenstoredPackages } from "./requirements.ts";
 import { startXenstored } from "./xenstored.ts";
 
 if (requireReal("the doctor on Debian's xenstored", { packages: xenstoredPackages })) {
-  doctorFinds("Debian's xenstored", () => startXenstored({ domains: [1, 7] }));
+  const args = ["--entry-nb=4000"];
+  const start = () => startXenstored({ domains: [1, 7], args });
+  doctorFinds("Debian's xenstored", start, { devices: 200 });
 }

@@ -50,16 +50,35 @@ export async function lookAtRunDirectory(here: Here): Promise<Finding[]> {
 class Refused extends Error {}
 
 export async function lookAtConfiguration(here: Here): Promise<Finding[]> {
+  const findings: Finding[] = [];
   try {
     const { source } = (await here.plugins()).settings;
-    return [
+    findings.push(
       ok(source === undefined ? "there is none, and none is needed" : `${source.path} is right`),
-    ];
+    );
   } catch (error) {
     const { code, message } = problemOf(error);
-    if (code !== "bad-configuration") return [unknown(message)];
-    return [failure(message, MESSAGES[code].repair)];
+    const isOwn = code === "bad-configuration";
+    findings.push(isOwn ? failure(message, MESSAGES[code].repair) : unknown(message));
   }
+  for (const file of ["/etc/default/xdevd", "/etc/conf.d/xdevd"]) {
+    const text = await textOf(here.files, file);
+    if (text !== undefined) findings.push(...optionsIn(here, file, text));
+  }
+  return findings;
+}
+
+/** The options of the service, which a shell or systemd splits at blanks. */
+function optionsIn(here: Here, file: string, text: string): Finding[] {
+  const lines = text.split("\n");
+  const at = lines.findLastIndex((line) => /^\s*XDEVD_OPTIONS=/.test(line));
+  const value = /=\s*(["']?)(.*?)\1\s*$/.exec(lines[at] ?? "")?.[2] ?? "";
+  const words = value.split(/\s+/).filter((word) => word !== "");
+  if (words.length === 0) return [];
+  const why = here.mistakeIn(words);
+  if (why === null) return [ok(`${file}: the service has the options ${words.join(" ")}`)];
+  const place = `${file}: line ${at + 1}`;
+  return [failure(`${place}: the service does not start: ${why}`, "xdevd devd --help lists all")];
 }
 
 export async function lookAtPlugins(here: Here): Promise<Finding[]> {
