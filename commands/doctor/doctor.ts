@@ -15,6 +15,7 @@ import { sha256OfFile } from "../../platform/checksum.ts";
 import type { BuiltIn } from "../../core/daemon/plugin/host.ts";
 import { connectStore } from "../../machine/connect.ts";
 import { errorJson, printJson } from "../json_output.ts";
+import { CONTROL_SOCKET } from "../../core/daemon/control/messages.ts";
 import { addDevd } from "../devd/program.ts";
 import { Command, Option } from "../line/command.ts";
 import { ControlClient, ControlRefused } from "../devd/control_client.ts";
@@ -164,7 +165,11 @@ function surroundings(
     }),
     plugins: once(() => gatherPlugins(options, builtIns, trust)),
     mistakeIn: (words) => mistakeIn(words, builtIns),
-    daemon: once(() => tellingDaemon(root + options.runDir)),
+    daemon: once(async () => {
+      // Connecting asks whatever the directory lies on, in this process: it has to answer before.
+      await isThere(files, `${options.runDir}/${CONTROL_SOCKET}`);
+      return await tellingDaemon(root + options.runDir);
+    }),
     isXen: once(async () => {
       const type = await textOf(files, "/sys/hypervisor/type");
       if (type?.trim() === "xen" || await isThere(files, "/proc/xen/capabilities")) return true;
