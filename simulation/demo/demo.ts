@@ -123,6 +123,9 @@ async function play(
     timeline.line("demo", "nothing is left: no backend, no frontend, nothing of the script's");
     await stopDaemon(daemon);
     print(`\nattached in ${attached.toFixed(0)} ms, detached in ${detached.toFixed(0)} ms\n`);
+    print(
+      "`xdevd sandbox` makes such a driver domain to try commands in, such as `xdevd status`\n",
+    );
   } finally {
     daemon.child.signalGroup("SIGKILL");
     await kernel.stop();

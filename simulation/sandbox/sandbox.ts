@@ -119,7 +119,7 @@ async function writeLaunchers(machine: Machine, directory: string, scripts: stri
     launcher(
       DRIVER.domid,
       `doctor) set -- "$@" ${run} ${own} ${path} ;;\n` +
-        `status | trace | metrics | give-up) set -- "$@" ${run} ;;\n`,
+        `status | trace | metrics | retry | give-up) set -- "$@" ${run} ;;\n`,
     ),
     0o755,
   );
@@ -216,7 +216,7 @@ Ctrl-C ends all of it, and leaves nothing.
 
 /** What to try first; `{}` is the sandbox's directory. */
 const COMMANDS = [
-  "{}/storage doctor",
+  "{}/storage status",
   "{}/dom0 block-attach web vdev=xvdb,backend=storage,target={}/spare.img",
-  "{}/dom0 list",
+  "{}/storage trace vbd/7/51728",
 ] as const;

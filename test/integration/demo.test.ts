@@ -28,7 +28,9 @@ test("the demonstration attaches, shows, detaches, and leaves nothing", async ()
   for (const [before, after] of [[0, 4], [2, 4], [4, 5], [6, 8], [8, 10], [10, 11]] as const) {
     expect(at(steps[before]!)).toBeLessThan(at(steps[after]!));
   }
-  expect(stdout).toMatch(/attached in \d+ ms, detached in \d+ ms\n$/);
+  expect(stdout).toMatch(
+    /attached in \d+ ms, detached in \d+ ms\n.*`xdevd sandbox`.*`xdevd status`\n$/,
+  );
   // What the daemon does, in words; and nothing is detached that is not set up.
   for (const words of ["being set up", "set up", "being undone", "nothing is left of it"]) {
     expect(stdout).toMatch(new RegExp(`daemon +xvda \\(vbd/7/51712\\): ${words}\n`));

@@ -66,13 +66,25 @@ describe("xdevd sandbox", () => {
     const { child, said, directory, commands } = await start(above);
     try {
       expect(commands).toHaveLength(3);
-      const [doctor, attach, list] = commands.map(type);
-      expect(doctor!.text).toContain(`xvdb (vbd/8/51728): it is not served`);
-      expect(doctor!.text).toContain(`answers at ${directory}/run/xdevd.sock`);
-      expect(doctor!.code).toBe(1);
-      expect(attach).toMatchObject({ code: 0 });
-      expect(list).toMatchObject({ code: 0 });
-      expect(list!.text).toMatch(/^web +vbd +vbd +xvdb +51728 +1 +4 +4 +connected$/m);
+      const [status, attach, trace] = commands.map(type);
+      expect(status!.text).toMatch(/^8 +xvdb +vbd .* failed /m);
+      expect(status!.text).toMatch(/^3 devices: 2 connected, 1 failed; xdevd/m);
+      expect(status!.code).toBe(0);
+      expect(attach).toEqual({ code: 0, text: "" });
+      expect(trace!.text).toMatch(/^attach of vbd\/7\/51728, .* done in /m);
+      expect(trace!.text).toMatch(/ script {5}\S+\/scripts\/block add \(/);
+      expect(trace!.code).toBe(0);
+      const listed = () => type(`${directory}/dom0 list`);
+      expect(listed().text).toMatch(/^web +vbd +vbd +xvdb +51728 +1 +4 +4 +connected$/m);
+      const doctor = type(`${directory}/storage doctor`);
+      expect(doctor.text).toContain("xvdb (vbd/8/51728): it is not served");
+      expect(doctor.text).toContain(`answers at ${directory}/run/xdevd.sock`);
+      expect(doctor.code).toBe(1);
+      const metrics = type(`${directory}/storage metrics`);
+      expect(metrics.text).toContain('xdevd_failures_total{cause="target-missing"} 1');
+      expect(metrics.code).toBe(0);
+      const told = type(`${directory}/dom0 status --domain storage`);
+      expect(told).toMatchObject({ code: 0, text: expect.stringContaining("serving since") });
       expect(type(`${directory}/dom0 network-attach web backend=storage bridge=xenbr0`))
         .toMatchObject({ code: 0 });
       expect(type(`${directory}/dom0 block-detach web xvdb`)).toMatchObject({ code: 0 });
@@ -87,7 +99,7 @@ describe("xdevd sandbox", () => {
         said,
         PATIENCE_MS,
       );
-      expect(type(list === undefined ? "" : commands[2]!).text).toMatch(
+      expect(listed().text).toMatch(
         /^web .* xvda .*connected$/m,
       );
     } finally {

@@ -1,6 +1,5 @@
 /** A driver domain, as the store tells of it in domain 0. It writes much of that itself: it is not trusted. */
-import { presencePath } from "../../../core/requests/protocol/paths.ts";
-import { oneLine } from "../../../core/log/log.ts";
+import { domainStatusPath, parseDomainStatus } from "../../../core/daemon/control/domain_status.ts";
 import { knownDomains, nameOfDomain, resolveDomain } from "../../../core/toolstack/domains.ts";
 import { deviceLabel } from "../../../core/xen/device_label.ts";
 import { XenbusState } from "../../../core/xen/states.ts";
@@ -8,13 +7,19 @@ import { absentOrHidden } from "../../../core/xenstore/access.ts";
 import type { StoreClient } from "../../../core/xenstore/client.ts";
 import { domainPath } from "../../../core/xenstore/paths.ts";
 import { MESSAGES } from "../../../core/messages/table.ts";
-import { bounded, type Finding, type Found, ok, orOk, unknown, warning } from "../finding.ts";
+import {
+  bounded,
+  failure,
+  type Finding,
+  type Found,
+  ok,
+  orOk,
+  unknown,
+  warning,
+} from "../finding.ts";
 import { devicesOf, type SeenDevices } from "../here.ts";
 import { findingsOf } from "./devices.ts";
 import { emptyOf, rightsOf } from "./store.ts";
-
-/** Most that is shown of what a driver domain says, in characters. */
-const SHOWN_MAX = 100;
 
 /** What is looked at in domain 0. */
 export async function lookAtDriverDomains(
@@ -69,12 +74,16 @@ async function looksOf(
 
 /** What its daemon says of itself. */
 async function presenceOf(store: StoreClient, domid: number): Promise<Finding[]> {
-  const text = await absentOrHidden(store.readText(presencePath(domid)));
-  if (!text) {
-    return [unknown("no daemon says anything here: one runs that takes no requests, or none")];
+  const text = await store.readVisible(domainStatusPath(domid));
+  if (text === undefined) {
+    return [unknown("no daemon says anything here: another one may run there, or none")];
   }
-  const [version = ""] = text.split(" ");
-  return [ok(`its daemon says that it is xdevd ${oneLine(version, SHOWN_MAX)}`)];
+  const status = parseDomainStatus(text);
+  if (status === null) return [unknown("what it says of its daemon makes no sense")];
+  const { version, ready, at } = status;
+  return ready
+    ? [ok(`xdevd ${version} serves it, by its own word of ${at}`)]
+    : [failure(`its daemon has ended, by its own word of ${at}`, MESSAGES["no-answer"].repair)];
 }
 
 /** Devices that nobody has begun to serve. */
