@@ -7,7 +7,6 @@ export const manifest: PluginManifest = {
   api: 1,
   // libxl_types_internal.idl; those of them that neither need a script nor QEMU.
   kinds: [
-    "vtpm",
     "vusb",
     "vdispl",
     "vsnd",

@@ -33,6 +33,12 @@ export interface ServerManifest {
    * lost: they wait, and what was sent meanwhile is taken as one.
    */
   readonly eventsPerSecond?: number;
+  /**
+   * Whether another process may go on where one has ended by itself (it was killed, say), opened with what
+   * `add` has handed over: nothing is lost with one. At most three times in a minute. Default false: the
+   * device is broken then. One that has failed is never followed by another.
+   */
+  readonly resumes?: boolean;
 }
 
 /** What an `add` hands to its server. Plain data, at most 24 KiB. */

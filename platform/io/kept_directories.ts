@@ -20,6 +20,8 @@ export const USE_FILE = ".use";
 const NAME = /^[A-Za-z0-9][A-Za-z0-9-]{0,63}$/;
 const FILE = /^[A-Za-z0-9._-]{1,64}$/;
 const FILES_MAX = 1024;
+/** Largest number of a user: INT_MAX, since servers are given those below it, and none above. */
+const ID_MAX = 0x7fff_ffff;
 const TEXT_MAX = 64 * 1024;
 const TAIL_MAX = 4096;
 /** Tells one start of the machine from another (random(4)). */
@@ -271,7 +273,7 @@ function give(path: string, flags: number, [uid, gid]: readonly [number, number]
 
 /** A user's number and its group's, by name or number. @throws SystemError ENOENT */
 export function idsOf(user: string): [number, number] {
-  if (/^\d{1,9}$/.test(user)) return [Number(user), Number(user)];
+  if (/^\d{1,10}$/.test(user) && Number(user) <= ID_MAX) return [Number(user), Number(user)];
   for (const line of calls.readText("/etc/passwd", 1024 * 1024).split("\n")) {
     const [name, , uid = "", gid = ""] = line.split(":");
     if (name === user && /^\d+$/.test(uid) && /^\d+$/.test(gid)) return [Number(uid), Number(gid)];

@@ -25,11 +25,10 @@ export async function listenUnix(
   try {
     const stop = sources.listen(path, (fd) => accept(new DescriptorStream(fd), peerUid(fd)));
     return {
-      close() {
+      async close() {
         // Connections outlive the listener.
         stop();
         removeAll(path);
-        return Promise.resolve();
       },
     };
   } finally {

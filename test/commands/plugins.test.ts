@@ -121,7 +121,9 @@ describe("the daemon", () => {
   test("obeys its configuration file, if that is root's alone", async () => {
     const file = plugin("mine.js", "mine", "vif");
     const config = join(directory, "config.toml");
-    const others = ["vbd", "qemu", "generic"].map((name) => `[plugins.${name}]\nenabled = false\n`)
+    const others = ["vbd", "qemu", "vtpm", "generic"].map((name) =>
+      `[plugins.${name}]\nenabled = false\n`
+    )
       .join("");
     writeFileSync(config, `[kinds]\nvif = "mine"\n${others}`, { mode: 0o644 });
     const more = ["--plugin", file, "--config", config];
@@ -177,7 +179,7 @@ describe("xdevd plugin", () => {
     expect([code, stderr]).toEqual([0, ""]);
     expect(stdout).toMatch(/^sha256: +[0-9a-f]{64}$/m);
     expect((await runProgram(["plugin", "info", "frob"])).stderr).toBe(
-      "xdevd: there is no plugin frob; there are vbd, vif, qemu, generic (a file is named by its path: ./FILE)\n",
+      "xdevd: there is no plugin frob; there are vbd, vif, qemu, vtpm, generic (a file is named by its path: ./FILE)\n",
     );
   });
 

@@ -72,6 +72,7 @@ test("it tells what it was made of", async () => {
     "vbd",
     "vif",
     "qemu",
+    "vtpm",
     "generic",
   ]);
 });

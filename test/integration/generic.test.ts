@@ -6,7 +6,7 @@ import { PluginRegistry, readyHost } from "../../core/daemon/plugin/host.ts";
 import { until } from "../support/daemon_process.ts";
 import { World } from "../support/simulated_domain.ts";
 
-const FRONTEND_KINDS = { vinput: "vkbd", xen_9pfs: "9pfs", vtpm: "vtpm" };
+const FRONTEND_KINDS = { vinput: "vkbd", xen_9pfs: "9pfs", vusb: "vusb" };
 
 let world: World;
 afterEach(() => world.stop());

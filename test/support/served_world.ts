@@ -10,7 +10,8 @@ import {
 } from "node:fs";
 import { manifestInText } from "../../core/daemon/plugin/manifest.ts";
 import { DeviceServers } from "../../core/daemon/servers/device_servers.ts";
-import { PluginRegistry, readyHost } from "../../core/daemon/plugin/host.ts";
+import type { ActionParts } from "../../core/daemon/device/device_actions.ts";
+import { type PluginHost, PluginRegistry, readyHost } from "../../core/daemon/plugin/host.ts";
 import { DirectoryKeeper } from "../../core/daemon/capabilities/directories.ts";
 import { ChildKeeper } from "../../core/daemon/capabilities/children.ts";
 import { type DeviceId, frontendPath } from "../../core/xen/device_id.ts";
@@ -35,21 +36,21 @@ export class ServedWorld extends World {
   readonly #plugin: ServedPlugin;
   readonly #origin: string;
 
-  /** @param file of the plugin, relative to the sources */
-  constructor(plugin: ServedPlugin, file: string) {
+  /** @param file of the plugin, relative to the sources; null: it is compiled in */
+  constructor(plugin: ServedPlugin, file: string | null) {
     super();
     mkdirSync(`${this.directory}/xen`);
     // The server becomes its owner.
     chmodSync(this.directory, 0o755);
     chownSync(`${this.directory}/xen`, SERVER_USER, SERVER_USER);
     this.#plugin = plugin;
-    this.#origin = `${this.directory}/plugin.ts`;
+    this.#origin = file === null ? "built-in" : `${this.directory}/plugin.ts`;
+    if (file === null) return;
     cpSync(new URL(`../../${file}`, import.meta.url).pathname, this.#origin);
   }
 
   override async startDaemon(): Promise<void> {
-    const manifest = manifestInText(readFileSync(this.#origin, "utf8"))!;
-    const host = { ...readyHost(this.#plugin), origin: this.#origin, manifest };
+    const host = this.host();
     const children = new ChildKeeper(systemProcesses, systemProcessTable, systemClock);
     const servers = (store: StoreClient) =>
       new DeviceServers({
@@ -63,9 +64,23 @@ export class ServedWorld extends World {
       plugins: PluginRegistry.of(host),
       children,
       directories: new DirectoryKeeper(systemFiles, `${this.directory}/run`),
+      ...this.own(),
     };
     this.more = (store) => ({ servers: servers(store) });
     await super.startDaemon();
+  }
+
+  /** What carries the plugin. */
+  protected host(): PluginHost {
+    const ready = readyHost(this.#plugin);
+    if (this.#origin === "built-in") return ready;
+    const manifest = manifestInText(readFileSync(this.#origin, "utf8"))!;
+    return { ...ready, origin: this.#origin, manifest };
+  }
+
+  /** Further parts of the daemon. */
+  protected own(): Partial<ActionParts> {
+    return {};
   }
 
   /** Creates a device as libxl does. */

@@ -130,8 +130,10 @@ export class PluginCaller {
 
   /** How one of the processes that serve it has ended; null while all run. */
   async endedChild(): Promise<string | null> {
-    const { record } = this.#called;
+    const { record, plugin } = this.#called;
     for (const name of record.childNames) {
+      // Another one goes on, or it has failed.
+      if (name === SERVER_PROCESS && plugin.manifest.server?.resumes) continue;
       const end = await this.#parts.children.endOf(record.mark, name);
       if (end !== null) return end;
     }

@@ -80,7 +80,7 @@ const FIELDS: Record<string, readonly [(value: unknown) => boolean, string]> = {
   server: [
     isServer,
     "an object of pages (a list of references, access, clearOnUnmap), and optionally features, " +
-    "eventChannel, nodes, eventsPerSecond",
+    "eventChannel, nodes, eventsPerSecond, resumes",
   ],
   settings: [isTexts, "an object of names and what they mean"],
   sample: [
@@ -186,9 +186,12 @@ function isList(value: unknown, test: (entry: unknown) => boolean): value is unk
 
 function isServer(value: unknown): boolean {
   if (typeof value !== "object" || value === null || Array.isArray(value)) return false;
-  const { features = {}, pages, eventChannel = "x", nodes = [], eventsPerSecond = 1, ...others } =
-    value as Record<string, unknown>;
-  return Object.keys(others).length === 0 && isTexts(features) &&
+  const { features = {}, pages, eventChannel = "x", nodes = [], ...more } = value as Record<
+    string,
+    unknown
+  >;
+  const { eventsPerSecond = 1, resumes = false, ...others } = more;
+  return Object.keys(others).length === 0 && isTexts(features) && typeof resumes === "boolean" &&
     Object.keys(features as object).every(isNodeName) &&
     Array.isArray(pages) && pages.length <= 8 && pages.every(isPages) && isNodeName(eventChannel) &&
     isList(nodes, isNodeName) && nodes.length <= 32 && isWithin(eventsPerSecond, 1, 100_000);

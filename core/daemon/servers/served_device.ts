@@ -33,6 +33,10 @@ const START_POLL_MS = 5;
 /** How long one that is told to end may take, in ms: its `end` has 2 s. */
 const QUIT_MS = 3_000;
 
+/** How often another process may go on where one has ended, and in what time, in ms. */
+const RESUMES_MAX = 3;
+const RESUME_WITHIN_MS = 60_000;
+
 /** How long a lost process may take until its end is known, in ms. */
 const LAST_LOOK_MS = 500;
 
@@ -97,6 +101,11 @@ export class ServedDevice {
   #isStarted = false;
   #isOver = false;
   #complaint = "";
+  #given: Given | null = null;
+  #resuming: Promise<void> | null = null;
+  /** When another process has gone on. */
+  #resumed: number[] = [];
+  readonly #ending = new AbortController();
 
   constructor(parts: ServerParts, context: ServedContext) {
     this.#parts = parts;
@@ -110,6 +119,13 @@ export class ServedDevice {
 
   /** See `DeviceServer.start`. */
   async start(given: Given, signal: AbortSignal): Promise<void> {
+    await this.#open(given, signal);
+    this.#settledAt = this.#parts.clock.now() + SETTLE_MS;
+    await this.#announce();
+    await this.#begin();
+  }
+
+  async #open(given: Given, signal: AbortSignal): Promise<void> {
     const { id, code, settings } = this.#context;
     const socket = await this.#socket();
     const { command, simulated } = this.#parts;
@@ -129,9 +145,7 @@ export class ServedDevice {
       signal.removeEventListener("abort", onAbort);
     }
     signal.throwIfAborted();
-    this.#settledAt = this.#parts.clock.now() + SETTLE_MS;
-    await this.#announce();
-    await this.#begin();
+    this.#given = given;
   }
 
   /** Takes up the one that an earlier daemon has left. */
@@ -139,8 +153,9 @@ export class ServedDevice {
     try {
       const stream = await this.#parts.connect(await this.#socket());
       const link = this.#take(stream);
-      const { opened, failure, offer, serving } = await link.call("status");
+      const { opened, given, failure, offer, serving } = await link.call("status");
       if (opened !== true) throw new Error("it had not begun");
+      this.#given = given ?? null;
       if (typeof failure === "string") this.#fail(oneLine(failure, REASON_MAX));
       // The daemon has died between the two.
       else if (offer !== null && serving !== true) await link.call("disconnect");
@@ -161,7 +176,9 @@ export class ServedDevice {
   /** Ends the process. @throws Error when it does not end */
   async stop(): Promise<void> {
     this.abandon();
+    this.#ending.abort(new Error("it is ended"));
     await this.#running;
+    await this.#resuming;
     if (this.#link?.isOpen) {
       await this.#link.call("quit", {}, QUIT_MS).catch((error: Error) =>
         this.#context.log.warning(`its server does not end by itself: ${error.message}`)
@@ -238,7 +255,36 @@ export class ServedDevice {
       if (!await this.#context.children.running(SERVER_PROCESS).catch(() => true)) break;
       await new Promise<void>((resolve) => void clock.after(START_POLL_MS, resolve));
     }
-    if (!this.#isOver) this.#fail("its server has ended");
+    if (this.#isOver) return;
+    if (!this.#mayResume()) return this.#fail("its server has ended");
+    this.#resuming = this.#resume().finally(() => {
+      this.#resuming = null;
+      this.look();
+    });
+  }
+
+  #mayResume(): boolean {
+    const now = this.#parts.clock.now();
+    this.#resumed = this.#resumed.filter((at) => now - at < RESUME_WITHIN_MS);
+    return this.#context.manifest.resumes === true && this.#given !== null &&
+      this.#failure === null && this.#resumed.push(now) <= RESUMES_MAX;
+  }
+
+  /** Has another process go on. */
+  async #resume(): Promise<void> {
+    // What the guest shares, the one that has ended has let go of.
+    this.#offer = null;
+    this.#closing = "no";
+    this.#cancelClosing();
+    this.#context.log.warning("its server has ended: another one goes on");
+    try {
+      await this.#context.children.stop(SERVER_PROCESS);
+      await this.#open(this.#given!, this.#ending.signal);
+    } catch (error) {
+      return this.#fail(
+        `its server has ended, and no other could go on: ${(error as Error).message}`,
+      );
+    }
   }
 
   #fail(reason: string): void {
@@ -300,7 +346,7 @@ export class ServedDevice {
       online: online === "1",
       back: isOurs ? parseState(back ?? "") : undefined,
       front: parseState(front ?? ""),
-      usable: this.#failure === null,
+      usable: this.#failure === null && this.#resuming === null,
     };
     return { ...standing, link: await this.#linkState(standing) };
   }
