@@ -122,7 +122,8 @@ class Line {
       );
       return { ...none, known };
     }
-    const { args } = this.#command;
+    const absent = [...this.#given].map(({ standsFor }) => standsFor);
+    const args = this.#command.args.filter(({ name }) => !absent.includes(name));
     const arg = args[this.#operands.length] ?? (args.at(-1)?.variadic ? args.at(-1) : undefined);
     if (arg === undefined) return none;
     const source = this.#sourceOf(arg.name);

@@ -1,6 +1,5 @@
 /** `xdevd attach` and its kin. */
-import { backendPath, type DeviceId } from "../../core/xen/device_id.ts";
-import { deviceLabel } from "../../core/xen/device_label.ts";
+import type { DeviceId } from "../../core/xen/device_id.ts";
 import { checkScript, ScriptRefused } from "../../core/hotplug/path_rules.ts";
 import { openLog } from "../../core/log/log.ts";
 import { systemFiles } from "../../platform/io/files.ts";
@@ -10,14 +9,14 @@ import { awaitDevice, type WaitLevel } from "../../core/toolstack/await_device.t
 import { createDevice, withFreeDevid } from "../../core/toolstack/create.ts";
 import type { WantedDevice } from "../../core/toolstack/resolved_spec.ts";
 import { removeDevice } from "../../core/toolstack/remove.ts";
+import { resolveDomain } from "../../core/toolstack/domains.ts";
 import { requestDaemon } from "../../core/requests/toolstack/setup.ts";
 import { type CreationPlan, creationSteps } from "../../core/toolstack/nodes/plan.ts";
 import { formatPermission } from "../../core/xenstore/permissions.ts";
-import { DeadlineError } from "../../core/xenstore/errors.ts";
-import { type TimeLimit, wholeSeconds } from "../../core/toolstack/time_limit.ts";
+import type { TimeLimit } from "../../core/toolstack/time_limit.ts";
 import { printJson } from "../json_output.ts";
 import { type DeviceReference, resultOf } from "./device_result.ts";
-import { describe, guestDomid, specContext } from "./describe.ts";
+import { describe, specContext } from "./describe.ts";
 import { deviceNamed } from "./kinds.ts";
 import {
   type AttachOptions,
@@ -28,6 +27,7 @@ import {
   withDevices,
 } from "./session.ts";
 import { requestDevice, servedResult } from "../request/request.ts";
+import { checkSpec, serveCreated } from "./serve_created.ts";
 import { whileServing } from "./serving.ts";
 import { CodedError, ExitCode } from "../../core/messages/error.ts";
 
@@ -37,12 +37,13 @@ const CLEANUP_MS = 3_000;
 /**
  * Attaches a device.
  * @param device what it is called (`disk`), or a kind
+ * @param guest undefined: any, which goes with `serve`
  * @param texts its specification
  * @throws CodedError; nothing of the device is left then
  */
 export async function attach(
   device: string,
-  guest: string,
+  guest: string | undefined,
   texts: readonly string[],
   options: AttachOptions,
   builtIns: readonly BuiltIn[],
@@ -50,12 +51,27 @@ export async function attach(
   if (options.serve && options.via === "request") {
     throw new CodedError("usage", "--serve and --via request exclude each other");
   }
+  if (guest === undefined && (!options.serve || options.dryRun)) {
+    throw new CodedError("usage", "--any-guest: expected with --serve, and without --dry-run");
+  }
   // What is wrong with it should be told also where there is no Xen.
   const named = deviceNamed(device);
-  const parsed = named === null ? null : dryRun(named, texts, options);
-  if (parsed === "done") return ExitCode.Success;
+  const served = options.serve && !options.dryRun;
+  if (served) checkSpec(device, texts);
+  else if (named !== null && dryRun(named, texts, options) === "done") return ExitCode.Success;
   return await withDevices(options, async (session) => {
-    const frontendDomid = await guestDomid(session, guest, options);
+    if (served && session.ownDomid !== 0) {
+      const result = await serveCreated(session, { device, guest, texts }, options, builtIns);
+      if (options.json) printJson(result);
+      return ExitCode.Success;
+    }
+    if (guest === undefined) {
+      throw new CodedError(
+        "usage",
+        "--any-guest: this is domain 0, which makes the devices itself",
+      );
+    }
+    const frontendDomid = await resolveDomain(session.store, guest);
     const context = await specContext(session, frontendDomid, options);
     const wanted = await describe(device, texts, context, options, builtIns);
     for (const warning of wanted.warnings) say(warning);
@@ -155,10 +171,7 @@ class Attach {
       async (here) => {
         // Who serves it here is gone afterwards: what is not set up by then never is.
         const level = here && wait === "created" ? "hotplug" : wait;
-        // Only the toolstack's domain can make devices: elsewhere it is waited for.
-        if (ownDomid === 0) await this.#create(plan, id, level);
-        else {await untilTerminated(store, (told) =>
-            Promise.race([this.#awaitCreation(id, level), told]));}
+        await this.#create(plan, id, level);
       },
     );
   }
@@ -182,26 +195,6 @@ class Attach {
         throw error;
       }
     });
-  }
-
-  /** It stays as it is when this fails: it is the toolstack's. */
-  async #awaitCreation(id: DeviceId, level: WaitLevel): Promise<void> {
-    const { store } = this.#session;
-    const { timeout } = this.#options;
-    try {
-      await store.waitUntil(backendPath(id), (value) => value !== undefined, {
-        timeoutMs: this.#left(),
-      });
-    } catch (error) {
-      if (!(error instanceof DeadlineError)) throw error;
-      throw new CodedError(
-        "no-answer",
-        `${deviceLabel(id)}: the toolstack did not create it within ${
-          wholeSeconds(timeout * 1000)
-        }`,
-      );
-    }
-    await awaitDevice(store, id, this.#wanted.frontendKind, level, this.#left());
   }
 
   /** A script that was named has to be there before anything is made. */

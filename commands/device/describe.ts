@@ -1,5 +1,4 @@
 /** From a device's description on the command line to what is wanted of this store and machine. */
-import { parseDomid } from "../../core/xen/device_id.ts";
 import { targetFiles } from "../../platform/io/files.ts";
 import type { FileStatus } from "../../platform/types.ts";
 import { machineAbi, randomBytes } from "../../platform/self.ts";
@@ -11,32 +10,15 @@ import {
   type WantedDevice,
   wantedDevice,
 } from "../../core/toolstack/resolved_spec.ts";
+import { CodedError } from "../../core/messages/error.ts";
 import { describableKind, deviceNamed } from "./kinds.ts";
 import type { AttachOptions, DeviceOptions, DeviceSession } from "./session.ts";
-import { CodedError } from "../../core/messages/error.ts";
-
-/** A driver domain can see no names, and of guests only what they show it. */
-export async function guestDomid(
-  { store, ownDomid }: DeviceSession,
-  guest: string,
-  { serve }: Pick<AttachOptions, "serve">,
-): Promise<number> {
-  if (!serve || ownDomid === 0) return await resolveDomain(store, guest);
-  const domid = parseDomid(guest);
-  if (domid !== undefined) return domid;
-  throw new CodedError(
-    "no-such-domain",
-    `domain ${
-      JSON.stringify(guest)
-    }: expected a domid; a driver domain, as this one, sees no names`,
-  );
-}
 
 /** What a device of a guest is planned with. */
 export async function specContext(
   { store, ownDomid }: DeviceSession,
   frontendDomid: number,
-  { serve, scripts }: Pick<AttachOptions, "serve" | "scripts">,
+  { scripts }: Pick<AttachOptions, "scripts">,
 ): Promise<SpecContext> {
   const guestType = await guestTypeOf(store, frontendDomid);
   return {
@@ -44,10 +26,8 @@ export async function specContext(
     guestType,
     scriptDirectory: scripts[0]!,
     async resolveBackend(name) {
-      if (name === undefined) return serve ? ownDomid : 0;
+      if (name === undefined) return 0;
       if (name === String(ownDomid)) return ownDomid;
-      // Its own name is the one that a driver domain can see.
-      if (serve && name === await store.readVisible("name")) return ownDomid;
       return await resolveDomain(store, name);
     },
     async kindOfTarget(path) {

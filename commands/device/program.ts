@@ -17,7 +17,7 @@ interface Family {
   readonly words: string;
   /** How it is removed. */
   readonly force: Force;
-  readonly attach: readonly [Example, Example];
+  readonly attach: readonly [Example, Example, ...Example[]];
   readonly detach: readonly [Example, Example];
 }
 
@@ -35,6 +35,10 @@ const FAMILIES: Readonly<Record<string, Family>> = {
       [
         "xdevd block-attach 7 vdev=xvdc,access=ro,target=/images/tools.img --wait connected",
         "an image here, which the guest may only read; wait until it uses it",
+      ],
+      [
+        "xdevd block-attach --any-guest vdev=xvda --serve --timeout 30",
+        "in a driver domain without a daemon: serve the root disk that the toolstack asks for",
       ],
     ],
     detach: [
@@ -105,7 +109,7 @@ export function addDevices(
     withServingOptions(withDetachOptions(command("detach", usage, description, ...examples)));
   const runAttach = async (
     device: string,
-    guest: string,
+    guest: string | undefined,
     texts: string[],
     options: AttachOptions,
   ) =>
@@ -125,7 +129,7 @@ export function addDevices(
   };
   for (const [name, { device, words, force, ...examples }] of Object.entries(FAMILIES)) {
     attach(`${name}-attach <domain> <spec...>`, `give a guest a ${words}`, ...examples.attach)
-      .action((guest: string, texts: string[], options: AttachOptions) =>
+      .action((guest: string | undefined, texts: string[], options: AttachOptions) =>
         runAttach(device, guest, texts, options)
       );
     detach(
@@ -214,6 +218,12 @@ function withAttachOptions(command: Command): Command {
         .choices(VIAS).default("stock"),
     )
     .option("--serve", "this domain is the backend: do its part, without a daemon")
+    .addOption(
+      new Option(
+        "--any-guest",
+        "with --serve, in place of the domain: the first guest that has no such device yet",
+      ).inPlaceOf("domain"),
+    )
     .option("-N, --dry-run", "only print what was understood, as xl does");
 }
 

@@ -2,16 +2,16 @@
 import { parseDomid } from "../../core/xen/device_id.ts";
 import { type LogLevel, printable } from "../../core/log/log.ts";
 import { onTermination, printTo } from "../../platform/self.ts";
-import { absentOrHidden } from "../../core/xenstore/access.ts";
+import { absent, absentOrHidden } from "../../core/xenstore/access.ts";
 import { type Connected, connectStore } from "../../machine/connect.ts";
 import type { StoreClient } from "../../core/xenstore/client.ts";
-import { isServerError } from "../../core/xenstore/errors.ts";
+import { DeadlineError, isServerError } from "../../core/xenstore/errors.ts";
 import { CodedError } from "../../core/messages/error.ts";
 import { logToStderr } from "../devd/log_output.ts";
 import type { Force } from "../../core/toolstack/remove.ts";
 import type { WaitLevel } from "../../core/toolstack/await_device.ts";
 import { systemClock } from "../../platform/clock.ts";
-import type { TimeLimit } from "../../core/toolstack/time_limit.ts";
+import { type TimeLimit, wholeSeconds } from "../../core/toolstack/time_limit.ts";
 import type { PluginOptions } from "../plugin/set.ts";
 
 /** A command's connection. */
@@ -20,24 +20,87 @@ export interface DeviceSession extends Connected {
   readonly ownDomid: number;
 }
 
-/** Connects, works, disconnects. @throws CodedError where this domain may not */
+/**
+ * Connects, works, disconnects.
+ * @param options `serve`: what this domain cannot see yet is waited for, for `timeout` seconds
+ * @throws CodedError where this domain may not
+ */
 export async function withDevices<T>(
-  options: ListOptions & { readonly logLevel?: LogLevel },
+  options: ListOptions & Partial<Pick<AttachOptions, "logLevel" | "serve" | "timeout">>,
   work: (session: DeviceSession) => Promise<T>,
 ): Promise<T> {
   logToStderr(options.logLevel ?? "warning");
   const connected = await connectStore(options.store);
   try {
-    const text = await absentOrHidden(connected.store.readText("domid"));
+    const { serve = false, timeout = 0 } = options;
+    const text = serve
+      ? await ownDomidInTime(connected.store, timeout)
+      : await absentOrHidden(connected.store.readText("domid"));
     return await work({ ...connected, ownDomid: parseDomid(text ?? "") ?? 0 });
   } catch (error) {
     if (!isServerError(error, "EACCES", "EPERM")) throw error;
     throw new CodedError(
       "not-permitted",
-      `not permitted here (${error.message}): run it in the toolstack's domain, domain 0`,
+      `not permitted here (${error.message})` +
+        (options.serve ? "" : ": run it in the toolstack's domain, domain 0"),
     );
   } finally {
     connected.store.close();
+  }
+}
+
+/** Between two looks at what no event may tell of, in ms. */
+const LOOK_PAUSE_MS = 500;
+
+/**
+ * Repeats a look until it finds something. What this domain may not see is not there yet: early in its start
+ * the toolstack has not made all of its nodes.
+ * @param path where changes are followed
+ * @param look undefined: not yet
+ * @throws DeadlineError
+ */
+export async function whenVisible<T>(
+  store: StoreClient,
+  path: string,
+  look: () => Promise<T | undefined>,
+  timeoutMs: number,
+): Promise<T> {
+  const end = systemClock.now() + timeoutMs;
+  for (;;) {
+    const left = end - systemClock.now();
+    try {
+      return await store.watchUntil(
+        path,
+        () =>
+          look().catch((error) => {
+            if (isServerError(error, "EACCES", "EPERM")) return undefined;
+            throw error;
+          }),
+        // A change of what is above, or of who may see it, fires no watch.
+        { timeoutMs: Math.max(1, Math.min(left, LOOK_PAUSE_MS)) },
+      );
+    } catch (error) {
+      if (!(error instanceof DeadlineError) || left <= LOOK_PAUSE_MS) throw error;
+    }
+  }
+}
+
+/** This domain's domid; undefined where nothing hides it, and it is not there: in domain 0. */
+async function ownDomidInTime(store: StoreClient, seconds: number): Promise<string | undefined> {
+  try {
+    const { text } = await whenVisible(
+      store,
+      "domid",
+      async () => ({ text: await absent(store.readText("domid")) }),
+      seconds * 1000,
+    );
+    return text;
+  } catch (error) {
+    if (!(error instanceof DeadlineError)) throw error;
+    throw new CodedError(
+      "no-answer",
+      `the toolstack did not tell this domain its domid within ${wholeSeconds(seconds * 1000)}`,
+    );
   }
 }
 
@@ -102,6 +165,8 @@ export interface AttachOptions extends DeviceOptions {
   readonly timeout: number;
   readonly dryRun?: boolean;
   readonly serve?: boolean;
+  /** With `serve`: for whatever guest has such a device. */
+  readonly anyGuest?: boolean;
   /** How the driver domain is told; `auto`: by a request where it takes them. */
   readonly via: Via;
 }

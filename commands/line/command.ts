@@ -241,17 +241,24 @@ export class Command {
     }
   }
 
-  #argumentsOf(operands: readonly string[]): unknown[] {
-    this.#args.forEach(({ required, name }, index) => {
-      if (required && operands[index] === undefined) {
-        this.#complain(`missing required argument '${name}'`);
+  #argumentsOf(given: readonly string[]): unknown[] {
+    const absent = this.#options.filter(({ property }) => this.#values[property] === true)
+      .map(({ standsFor }) => standsFor);
+    const expected = this.#args.filter(({ name }) => !absent.includes(name));
+    // Where an option stands for one, there is nothing.
+    const operands: (string | undefined)[] = [...given];
+    this.#args.forEach(({ name }, index) => {
+      if (absent.includes(name)) operands.splice(index, 0, undefined);
+    });
+    this.#args.forEach((arg, index) => {
+      if (arg.required && operands[index] === undefined && expected.includes(arg)) {
+        this.#complain(`missing required argument '${arg.name}'`);
       }
     });
-    const expected = this.#args.length;
-    if (operands.length > expected && !this.#args.at(-1)?.variadic) {
+    if (given.length > expected.length && !expected.at(-1)?.variadic) {
       const of = this.#parent === null ? "" : ` for '${this.#name}'`;
-      const many = `${expected} argument${expected === 1 ? "" : "s"}`;
-      this.#complain(`too many arguments${of}. Expected ${many} but got ${operands.length}.`);
+      const many = `${expected.length} argument${expected.length === 1 ? "" : "s"}`;
+      this.#complain(`too many arguments${of}. Expected ${many} but got ${given.length}.`);
     }
     return this.#args.map(({ variadic, parser, name }, index) => {
       if (variadic) return operands.slice(index);

@@ -27,6 +27,8 @@ export class Option {
   allowed: readonly string[] | undefined;
   /** What a shell completes its value to, where more than these is accepted. */
   suggestions: readonly string[] = [];
+  /** The argument that is not there when this option is. */
+  standsFor: string | undefined;
   isHidden = false;
   isMandatory = false;
 
@@ -71,6 +73,12 @@ export class Option {
   /** What a shell completes its value to. */
   suggest(suggestions: readonly string[]): this {
     this.suggestions = suggestions;
+    return this;
+  }
+
+  /** Where it is given, this argument is not. */
+  inPlaceOf(argument: string): this {
+    this.standsFor = argument;
     return this;
   }
 

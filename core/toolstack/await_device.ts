@@ -89,6 +89,16 @@ export async function awaitDevice(
   if (last !== null && isUnexplained(last)) throw await explainedFailure(store, id, frontend, last);
 }
 
+/** How a backend's side is: `failed` also of one that has closed. */
+export async function setupOf(
+  store: StoreClient,
+  id: DeviceId,
+): Promise<"none" | "failed" | "done"> {
+  const look = await lookAt(store, backendPath(id), frontendPath(id, id.kind));
+  if (failureOf(look) !== null) return "failed";
+  return isReached(id.kind, look, "hotplug") ? "done" : "none";
+}
+
 /** Whether it failed without a reason, or with one that may yet be completed. */
 function isUnexplained({ status, error }: Look): boolean {
   return (status === "error" || status === "busy") && (!error || isWeak(error));

@@ -2,7 +2,7 @@
 # Takes xdevd into the initramfs if /etc/xdevd/initramfs.conf lists a disk to serve from there.
 
 check() {
-	grep -Eqs '^[[:space:]]*[0-9]' "${dracutsysrootdir-}/etc/xdevd/initramfs.conf" || return 255
+	grep -Eqs '^[[:space:]]*([0-9]|any[[:space:]])' "${dracutsysrootdir-}/etc/xdevd/initramfs.conf" || return 255
 	require_binaries /usr/sbin/xdevd || return 1
 	return 0
 }

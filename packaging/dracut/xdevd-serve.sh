@@ -8,10 +8,12 @@ modprobe -q xen-gntdev
 while read -r domid disk; do
 	case "$domid" in
 	'' | '#'*) continue ;;
+	any) guest=--any-guest ;;
+	*) guest=$domid ;;
 	esac
-	if /usr/sbin/xdevd block-attach "$domid" "$disk" --serve --timeout 30 </dev/null; then
-		info "xdevd: served $disk to domain $domid"
+	if /usr/sbin/xdevd block-attach "$guest" "$disk" --serve --timeout 30 </dev/null; then
+		info "xdevd: served $disk to $domid"
 	else
-		warn "xdevd: $disk is not served to domain $domid"
+		warn "xdevd: $disk is not served to $domid"
 	fi
 done </etc/xdevd/initramfs.conf

@@ -2,6 +2,7 @@
 import { describe, expect, test } from "bun:test";
 import { builtIns } from "../../built_in.ts";
 import { deviceNamed } from "../../commands/device/kinds.ts";
+import { checkSpec } from "../../commands/device/serve_created.ts";
 import type { Command } from "../../commands/line/command.ts";
 import type { CommandData } from "../../commands/line/data.ts";
 import { makeProgram } from "../../commands/program.ts";
@@ -57,11 +58,14 @@ describe("examples", () => {
     expect(() => fresh().resolve(words)).not.toThrow();
     expect(line!.length).toBeLessThan(100);
     // The specification is taken, too.
-    const [family, device, , ...specs] = words[0] === "request" ? words.slice(1) : words;
-    if (family === "attach") deviceNamed(device!)!.dryRun(specs.filter(isSpec));
+    const [family, device] = words[0] === "request" ? words.slice(1) : words;
     const named = /^(block|network|vtpm)-attach$/.exec(family!)?.[1];
     const kinds: Record<string, string> = { block: "disk", network: "vif", vtpm: "vtpm" };
-    if (named !== undefined) deviceNamed(kinds[named]!)!.dryRun(words.slice(2).filter(isSpec));
+    const kind = named === undefined ? device! : kinds[named]!;
+    if (!family!.endsWith("attach") || family === "local-attach") return;
+    const specs = words.filter(isSpec);
+    if (words.includes("--serve")) checkSpec(kind, specs);
+    else deviceNamed(kind)!.dryRun(specs);
   });
 });
 

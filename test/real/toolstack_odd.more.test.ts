@@ -221,7 +221,7 @@ if (
           code: 8,
           stderr:
             `xdevd: domain "${guest}": expected a domid; a driver domain, as this one, sees ` +
-            "no names [no-such-domain]\n",
+            "no names (--any-guest: whichever comes) [no-such-domain]\n",
         });
       }
       // The specification may be the guest's, with this domain's own name.

@@ -32,11 +32,14 @@ type Mutable<T> = { -readonly [Key in keyof T]?: T[Key] };
  * @param texts one text, or several that are read one after the other into the same disk
  * @throws SpecError
  */
-export function parseDisk(texts: string | readonly string[]): DiskSpec {
+export function parseDisk(
+  texts: string | readonly string[],
+  { targetOptional = false } = {},
+): DiskSpec {
   const list = typeof texts === "string" ? [texts] : texts;
   const parser = new DiskParser();
   list.forEach((text, argument) => parser.read(text, argument));
-  return parser.finish(endOf(list));
+  return parser.finish(endOf(list), targetOptional);
 }
 
 class DiskParser {
@@ -54,12 +57,12 @@ class DiskParser {
   }
 
   /** Fills in what depends on the whole. */
-  finish(end: SpecPlace): DiskSpec {
+  finish(end: SpecPlace, targetOptional: boolean): DiskSpec {
     const { target, vdev, format = "raw", cdrom = false, readOnly = false } = this.#disk;
     if (vdev === undefined) {
       throw new SpecError("disk", "no vdev specified", end, "vdev=…, such as vdev=xvda");
     }
-    if (target === undefined && !cdrom) {
+    if (target === undefined && !cdrom && !targetOptional) {
       const category = "no target specified (and device not removable)";
       throw new SpecError("disk", category, end, "target=… at the end, or cdrom");
     }
