@@ -1,19 +1,28 @@
 // @ts-check
 /**
- * Makes a fresh clone usable; the first thing every `npm run` command does.
- *
- *   node tools/setup.mjs               Bun, Deno and the libraries, from package-lock.json
- *   node tools/setup.mjs --system      also the Debian packages that the real tests need
- *   node tools/setup.mjs --system=xen  also those for booting a real Xen in QEMU
- *   node tools/setup.mjs --system=boot also those for booting Debian with our packages in QEMU
- *
- * Plain Node without dependencies, as there may be nothing else yet. Fast and silent when there is
- * nothing to do.
+ * Makes a fresh clone usable; the first thing every `npm run` command does. `--help` tells more.
+ * Plain Node without dependencies, as there may be nothing else yet.
  */
 import { setUpNodeModules } from "./setup_node.mjs";
 import { setUpSystem } from "./setup_system.mjs";
 
+const help = `npm run setup [-- OPTION]
+
+Makes a fresh clone usable; the first thing every npm run command does. Fast and silent when there is
+nothing to do.
+
+  (none)         Bun, Deno and the libraries, from package-lock.json
+  --system       also the Debian packages that the real tests need (as root)
+  --system=xen   also those for booting a real Xen in QEMU
+  --system=boot  also those for booting Debian with our packages in QEMU
+  --help         this
+`;
+
 const options = process.argv.slice(2);
+if (options.includes("--help")) {
+  process.stdout.write(help);
+  process.exit(0);
+}
 const known = ["--system", "--system=xen", "--system=boot"];
 const unknown = options.filter((option) => !known.includes(option));
 if (unknown.length > 0) {

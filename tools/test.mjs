@@ -1,13 +1,6 @@
 // @ts-check
 /**
- * What `npm test` and `npm run test:more` do after the setup.
- *
- *   node tools/test.mjs                     format, lint and types, then the tests of `npm test`
- *   node tools/test.mjs --more              the tests of `npm run test:more`
- *   node tools/test.mjs --list [--more]     only prints which files those are
- *   node tools/test.mjs test/core/a.test.ts these files or directories, short and long, no checks
- *   node tools/test.mjs --check             only format, lint and types
- *   node tools/test.mjs -t pattern          options of `bun test` are passed on; of short and long
+ * What `npm test` and `npm run test:more` do after the setup; `--help` tells how.
  *
  * A file whose name ends in `.more.test.ts` is long: it takes more than ten seconds with real
  * programs and processes, or draws what it does with them at random. All others are `npm test`'s,
@@ -28,6 +21,22 @@ import { spawn } from "node:child_process";
 import { existsSync, mkdirSync, readdirSync, readFileSync, renameSync, statSync } from "node:fs";
 import { dirname, join, relative } from "node:path";
 import { fileURLToPath } from "node:url";
+
+const help = `npm test [-- FILE … | -t PATTERN | --list]
+npm run test:more [-- --list]
+npm run check
+
+npm test checks format, lint and types, and runs the tests; test:more runs those that take long, or need
+unusual packages, and the others once more on other binaries; check does only the first three. The last line is
+"N passed, N failed"; the status is 1 if any failed.
+
+  FILE …      only these files or directories, short and long ones, without the checks
+  -t PATTERN  only tests whose names match; all other options are those of bun test, too
+  --list      only print which files would be run
+  --help      this
+
+XDEVD_BINARY names the program that is tested, in place of one that is made for it.
+`;
 
 const root = dirname(dirname(fileURLToPath(import.meta.url)));
 const limitMinutes = process.argv.includes("--more") ? 40 : 12;
@@ -61,6 +70,7 @@ await main();
 
 async function main() {
   const given = process.argv.slice(2);
+  if (given.includes("--help")) return void process.stdout.write(help);
   if (given.length === 1 && given[0] === "--check") {
     const status = await runChecks();
     process.exitCode = status === 0 ? 0 : 1;

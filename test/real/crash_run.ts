@@ -2,10 +2,11 @@
 import { commandLine, wholeNumber } from "../../tools/command_line.ts";
 import { crashRun } from "./crash.ts";
 
-const help = `node_modules/.bin/bun test/real/crash_run.ts [OPTIONS]
+const help = `npm run test:crash [-- OPTIONS]
 
 Kills the daemon, and xenstored, under load. Prints its counts; the status is 1 if one that should be
-zero is not, 2 for a wrong command line.
+zero is not, 2 for a wrong command line. Without --kills and --store-kills there are two runs: 300 kills of
+the daemon, then 60 of each.
 
   --kills N        of the daemon (default: 300)
   --store-kills N  of xenstored (default: 0)
@@ -18,8 +19,8 @@ zero is not, 2 for a wrong command line.
 
 const { values } = commandLine("crash_run", help, {
   options: {
-    kills: { type: "string", default: "300" },
-    "store-kills": { type: "string", default: "0" },
+    kills: { type: "string" },
+    "store-kills": { type: "string" },
     ulimit: { type: "string" },
     failures: { type: "string", default: "0" },
     log: { type: "string" },
@@ -27,26 +28,36 @@ const { values } = commandLine("crash_run", help, {
   },
 });
 
-const start = performance.now();
-const report = await crashRun({
-  kills: wholeNumber("crash_run", "--kills", values.kills),
-  storeKills: wholeNumber("crash_run", "--store-kills", values["store-kills"]),
+const given = values.kills !== undefined || values["store-kills"] !== undefined;
+const { kills = "300", "store-kills": storeKills = "0" } = values;
+const runs = given ? [[kills, storeKills]] : [["300", "0"], ["60", "60"]];
+const common = {
   seed: wholeNumber("crash_run", "--seed", values.seed),
   failures: wholeNumber("crash_run", "--failures", values.failures),
   ...(values.ulimit === undefined
     ? {}
     : { descriptors: wholeNumber("crash_run", "--ulimit", values.ulimit) }),
   ...(values.log === undefined ? {} : { logFile: values.log }),
-  progress: (line) => console.log(`  ${line}`),
-});
-const { lost, left, twice } = report.faults;
-console.log(
-  `seed ${values.seed}: ${report.kills} kills of the daemon, ${report.storeKills} of xenstored, in ` +
-    `${((performance.now() - start) / 1000).toFixed(0)} s\n` +
-    `${report.attaches} attaches, ${report.detaches} detaches, ${report.scriptRuns} script runs, ` +
-    `${report.adopted} adopted, ${report.redone} undone and redone\n` +
-    `${report.refused} refused as they had to be, ${report.failedUndos} tries at undoing that failed\n` +
-    `lost ${lost.length}, left ${left.length}, run twice ${twice.length}`,
-);
-for (const fault of [...lost, ...left, ...twice]) console.log(`  ${fault}`);
-process.exit(lost.length + left.length + twice.length === 0 ? 0 : 1);
+  progress: (line: string) => console.log(`  ${line}`),
+};
+const plans = runs.map(([ofDaemon, ofStore]) => ({
+  ...common,
+  kills: wholeNumber("crash_run", "--kills", ofDaemon!),
+  storeKills: wholeNumber("crash_run", "--store-kills", ofStore!),
+}));
+for (const plan of plans) {
+  const start = performance.now();
+  const report = await crashRun(plan);
+  const { lost, left, twice } = report.faults;
+  console.log(
+    `seed ${values.seed}: ${report.kills} kills of the daemon, ${report.storeKills} of xenstored, in ` +
+      `${((performance.now() - start) / 1000).toFixed(0)} s\n` +
+      `${report.attaches} attaches, ${report.detaches} detaches, ${report.scriptRuns} script runs, ` +
+      `${report.adopted} adopted, ${report.redone} undone and redone\n` +
+      `${report.refused} refused as they had to be, ${report.failedUndos} tries at undoing that failed\n` +
+      `lost ${lost.length}, left ${left.length}, run twice ${twice.length}`,
+  );
+  for (const fault of [...lost, ...left, ...twice]) console.log(`  ${fault}`);
+  if (lost.length + left.length + twice.length > 0) process.exit(1);
+}
+process.exit(0);

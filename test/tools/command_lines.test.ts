@@ -1,6 +1,7 @@
 /** The programs that build and try this project refuse a wrong command line in one line. */
 import { describe, expect, test } from "bun:test";
 import { join } from "node:path";
+import manifest from "../../package.json" with { type: "json" };
 
 function run(program: string, args: readonly string[]) {
   const path = join(import.meta.dir, "../..", program);
@@ -18,6 +19,8 @@ describe.each([
   ["test/soak/soak.ts"],
   ["test/xen/run.ts"],
   ["test/real/crash_run.ts"],
+  ["tools/docs/write.ts"],
+  ["tools/mutants/mutants.ts"],
 ])("%s", (program) => {
   test("refuses an option that there is not", () => {
     const { exitCode, stdout, stderr } = run(program, ["--frob"]);
@@ -31,6 +34,31 @@ describe.each([
     expect(stdout).toMatch(/^(npm run|node_modules\/.bin\/bun) \S+/);
     expect(stdout).toContain("--help");
     expect(stdout.split("\n").filter((line) => line.length > 120)).toEqual([]);
+  });
+});
+
+describe("--help of each npm script", () => {
+  const scripts = Object.entries(manifest.scripts as Record<string, string>);
+
+  test.each(scripts)("%s", (name, line) => {
+    // What npm adds goes to the last command; none before it does anything but the setup.
+    const commands = line.split(" && ");
+    expect(commands.slice(0, -1).filter((one) => !one.startsWith("node tools/setup.mjs"))).toEqual(
+      [],
+    );
+    const [program, ...args] = commands.at(-1)!.split(" ");
+    const file = program === "node" ? "node" : process.execPath;
+    const { exitCode, stdout, stderr } = Bun.spawnSync([file, ...args, "--help"], {
+      cwd: join(import.meta.dir, "../.."),
+    });
+    expect({ exitCode, stderr: String(stderr) }).toEqual({ exitCode: 0, stderr: "" });
+    const words = name === "demo"
+      ? "Usage: xdevd demo"
+      : name === "test"
+      ? "npm test"
+      : `npm run ${name}`;
+    expect(String(stdout)).toContain(words);
+    expect(String(stdout)).toContain("--help");
   });
 });
 

@@ -29,6 +29,7 @@ that are nearest to the changed file; and prints which faults were noticed.
 
   --seed S      which ones: the same for the same sources (default 1)
   --under PATH  only of files whose paths begin so (core/xenstore/)
+  --help        this
 
 Status 1 when fewer than 95 % were noticed. What cannot be noticed is listed, with a reason, in
 tools/mutants/equivalent.ts.
