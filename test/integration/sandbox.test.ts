@@ -118,4 +118,23 @@ describe("xdevd sandbox", () => {
     expect(processesOf(directory)).toEqual([]);
     rmSync(above, { recursive: true });
   }, 2 * PATIENCE_MS);
+
+  test.each([0, 50, 200, 400])(
+    "told to end %d ms after it began, it leaves nothing",
+    async (ms) => {
+      const above = mkdtempSync(join(tmpdir(), "xdevd-sandbox-test-"));
+      const [file, ...before] = programCommand();
+      const child = spawn(file, [...before, "sandbox"], {
+        env: { PATH: process.env["PATH"] ?? "", TMPDIR: above },
+        stdio: "ignore",
+      });
+      await until(() => readdirSync(above).length > 0, () => "it never began", PATIENCE_MS);
+      await new Promise((resolve) => setTimeout(resolve, ms));
+      expect(await end(child, "SIGTERM")).toBe(0);
+      expect(readdirSync(above)).toEqual([]);
+      expect(processesOf(above)).toEqual([]);
+      rmSync(above, { recursive: true });
+    },
+    2 * PATIENCE_MS,
+  );
 });

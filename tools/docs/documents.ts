@@ -15,6 +15,7 @@ import {
 import { TOOLSTACK_WRITES } from "../../core/requests/protocol/toolstack_machine.ts";
 import { TIMES } from "../../core/xen/times.ts";
 import { protocolDocument } from "./capability_reference.ts";
+import { lasting, record } from "./recording.ts";
 import { requestMermaid, requestRows } from "./request_diagram.ts";
 
 /** Where they are, and their templates below it. */
@@ -71,6 +72,13 @@ export const DOCUMENTS: Readonly<Record<string, () => string | Promise<string>>>
 
   "plugin-protocol.md": () =>
     protocolDocument(readFileSync(join(DOCS, "plugin-protocol.md"), "utf8")),
+
+  "sandbox.md": async () => {
+    const before = readFileSync(join(DOCS, "sandbox.md"), "utf8");
+    const now = await record([process.execPath, join(DOCS, "..", "main.ts")]);
+    // Other times are no other session.
+    return lasting(before) === lasting(now) ? before : now;
+  },
 
   "troubleshooting.md": () => {
     const all = Object.entries(MESSAGES);
