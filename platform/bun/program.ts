@@ -13,6 +13,9 @@ const HELPER_SETTINGS = {
   BUN_JSC_thresholdForJITAfterWarmUp: "200000",
   BUN_JSC_thresholdForJITSoon: "200000",
   BUN_GC_TIMER_DISABLE: "1",
+  BUN_JSC_useConcurrentGC: "0",
+  BUN_JSC_useConcurrentJIT: "0",
+  BUN_JSC_numberOfGCMarkers: "1",
 };
 
 /**

@@ -3,14 +3,17 @@
  * `block` script and real loop devices, while the daemon (and, if asked for, xenstored) is killed
  * again and again. Counts what was lost and what was left.
  */
-import { appendFileSync } from "node:fs";
+import { appendFileSync, closeSync, openSync, rmSync, writeSync } from "node:fs";
 import * as fs from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { deviceName } from "../../core/xen/device_id.ts";
 import type { StoreClient } from "../../core/xenstore/client.ts";
 import { DaemonProcess, programCommand } from "../support/daemon_process.ts";
+import { type FailingStore, listenFailing } from "../support/failing_store.ts";
 import { HandMadeDevice, makeDomain } from "../support/hand_made.ts";
+import { HeldNamespace } from "../support/held_namespace.ts";
+import { PidsGroup } from "../support/pids_group.ts";
 import { connectTo } from "../support/store_connection.ts";
 import { type RealXenstored, startXenstored } from "./xenstored.ts";
 
@@ -23,13 +26,27 @@ export interface CrashOptions {
   readonly seed: number;
   /** How many descriptors the daemon may have; default: as many as this process. */
   readonly descriptors?: number;
-  /** In how many of 100 runs a script fails: an add that has done its work, a remove that has not. */
+  /** Of 100 effects, how many fail; see {@link FAILURES}. */
   readonly failures?: number;
+  /** Which effects; default: all. */
+  readonly failing?: readonly Failing[];
   /** Where all the daemons' logs, and the diary of the scripts, are collected. */
   readonly logFile?: string;
   /** Called now and then. */
   progress?(line: string): void;
 }
+
+/**
+ * Effects that are made to fail, each on its own:
+ * - `scripts`: a run of a script; an add that has done its work, and has said so, a remove that has not
+ * - `store`: a change in the store, of the daemon's or a script's (EIO)
+ * - `journal`: what is written in a moment when the run directory's file system is full
+ * - `processes`: whoever makes a process in a moment when the daemon's control group is full
+ */
+export const FAILURES = ["scripts", "store", "journal", "processes"] as const;
+
+/** One of them. */
+export type Failing = typeof FAILURES[number];
 
 /** What came of it; all that should be zero is in `faults`. */
 export interface CrashReport {
@@ -40,8 +57,12 @@ export interface CrashReport {
   readonly scriptRuns: number;
   readonly adopted: number;
   readonly redone: number;
-  /** Attaches that were refused as they had to be: their script failed, or descriptors were short. */
+  /** Attaches that were refused as they had to be, since something was made to fail. */
   readonly refused: number;
+  /** Those of them whose script had said `connected` before it failed. */
+  readonly refusedLate: number;
+  /** How often something else than a script was made to fail, or was full. */
+  readonly madeToFail: number;
   /** Tries at undoing that failed. */
   readonly failedUndos: number;
   readonly faults: {
@@ -76,7 +97,7 @@ const sleep = (ms: number) => new Promise<void>((resolve) => setTimeout(resolve,
 
 /** What a script says that fails on purpose, and the daemon when it may open no more. */
 const ON_PURPOSE = "it fails on purpose";
-const REFUSAL = /it fails on purpose|too few file descriptors|EMFILE/;
+const REFUSAL = /too few file descriptors|EMFILE/;
 
 /** The script that devices name: Debian's, with a diary. @param failures in how many of 100 runs it fails */
 function diaryScript(diary: string, failures: number): string {
@@ -124,16 +145,34 @@ class CrashRun {
   #adopted = 0;
   #redone = 0;
   #refused = 0;
+  #refusedLate = 0;
+  #madeToFail = 0;
   #failedUndos = 0;
   #incarnation = 0;
   /** Raised with each restart of xenstored: what was in the store is gone. */
   #epoch = 0;
   #storeUp: Promise<void> = Promise.resolve();
   #over = false;
+  /** The daemon's run directory is on a file system of its own. */
+  #place!: HeldNamespace;
+  #group: PidsGroup | null = null;
+  #failingStore: FailingStore | null = null;
+  /** One at a time: something is full, or the daemon is started. */
+  #moment: Promise<unknown> = Promise.resolve();
 
   constructor(options: CrashOptions) {
     this.#options = options;
     this.#random = random(options.seed);
+  }
+
+  #mayFail(what: Failing): boolean {
+    const { failures = 0, failing = FAILURES } = this.#options;
+    return failures > 0 && failing.includes(what);
+  }
+
+  /** Where the run directory is, as seen from here. */
+  get #run(): string {
+    return this.#place.seen(join(this.#directory, "run"));
   }
 
   async run(): Promise<CrashReport> {
@@ -142,18 +181,28 @@ class CrashRun {
     await fs.writeFile(this.#diary, "");
     await fs.writeFile(
       join(this.#directory, "block"),
-      diaryScript(this.#diary, this.#options.failures ?? 0),
-      {
-        mode: 0o755,
-      },
+      diaryScript(this.#diary, this.#mayFail("scripts") ? this.#options.failures! : 0),
+      { mode: 0o755 },
     );
     // By its name it is Xen's own, whose work the daemon could do itself.
     const config = '[plugins.vbd.settings]\nnative = "never"\n';
     await fs.writeFile(join(this.#directory, "config.toml"), config, { mode: 0o644 });
     this.#store = await startXenstored({ domains: [DRIVER, ...GUESTS] });
     await this.#openStore();
+    await fs.mkdir(join(this.#directory, "run"), { mode: 0o755 });
+    this.#place = await HeldNamespace.start(["mount"], [
+      `mount -t tmpfs -o size=1m,mode=755 xdevd-test ${join(this.#directory, "run")}`,
+    ]);
+    if (this.#mayFail("processes")) this.#group = new PidsGroup(`xdevd-test-crash-${process.pid}`);
+    if (this.#mayFail("store")) {
+      this.#failingStore = listenFailing(
+        join(this.#directory, "store"),
+        this.#store.socketPath(DRIVER),
+        () => Math.random() * 100 < this.#options.failures!,
+      );
+    }
     await this.#startDaemon();
-    const slots: Promise<void>[] = [];
+    const slots: Promise<void>[] = [this.#disturb()];
     for (const guest of GUESTS) {
       for (let slot = 0; slot < SLOTS_PER_GUEST; slot++) {
         slots.push(this.#slot(guest, 51712 + 16 * slot));
@@ -178,19 +227,26 @@ class CrashRun {
       adopted: this.#adopted,
       redone: this.#redone,
       refused: this.#refused,
+      refusedLate: this.#refusedLate,
+      madeToFail: this.#madeToFail + (this.#failingStore?.failed ?? 0),
       failedUndos: this.#failedUndos,
       faults: { lost: this.#lost, left: this.#left, twice: this.#twice },
     };
   }
 
   async end(): Promise<void> {
+    this.#group?.limit("max");
     await this.#daemon?.stop("SIGKILL");
+    this.#failingStore?.stop();
+    await this.#place?.stop();
     this.#dom0?.close();
     await this.#store?.stop();
     for (const line of await this.#losetup()) {
       const loop = /^(\/dev\/loop\d+):/.exec(line)?.[1];
       if (loop !== undefined) await run(["losetup", "-d", loop]);
     }
+    await this.#group?.remove();
+    // Nothing is mounted there by now, and nothing ever was that is seen here.
     if (this.#directory !== "") await fs.rm(this.#directory, { recursive: true, force: true });
   }
 
@@ -204,17 +260,18 @@ class CrashRun {
   }
 
   async #startDaemon(): Promise<void> {
-    const { descriptors } = this.#options;
-    const command = descriptors === undefined ? programCommand() : [
-      "/bin/sh",
-      "-c",
-      `ulimit -Sn ${descriptors}; exec "$@"`,
-      "sh",
-      ...programCommand(),
-    ] as const;
+    const { descriptors, failures = 0 } = this.#options;
+    const steps = [
+      ...(this.#group === null ? [] : [`echo $$ > ${this.#group.procs}`]),
+      ...(descriptors === undefined ? [] : [`ulimit -Sn ${descriptors}`]),
+      'exec "$@"',
+    ];
+    const command = this.#place.command(["sh", "-c", steps.join("; "), "sh", ...programCommand()]);
+    const patience = ["retry=0.5", "retryMost=5", "resync=5"].flatMap((time) => ["--time", time]);
     this.#daemon = await DaemonProcess.start([
       "--store",
-      this.#store.socketPath(DRIVER),
+      this.#failingStore === null ? this.#store.socketPath(DRIVER) : join(this.#directory, "store"),
+      ...(failures > 0 ? patience : []),
       "--scripts",
       this.#directory,
       "--run-dir",
@@ -236,7 +293,7 @@ class CrashRun {
       if (kill <= kills) {
         await this.#daemon?.stop("SIGKILL");
         this.#readLog();
-        await this.#startDaemon();
+        await this.#inTurn(() => this.#startDaemon());
       }
       if (kill % every === 0 && stores < storeKills) {
         stores++;
@@ -249,6 +306,34 @@ class CrashRun {
             `${this.#lost.length} lost`,
         );
       }
+    }
+  }
+
+  /** Nothing is full while it runs, unless it sees to that. */
+  #inTurn<T>(work: () => Promise<T>): Promise<T> {
+    const result = this.#moment.then(work);
+    this.#moment = result.catch(() => {});
+    return result;
+  }
+
+  /** There is no room in the run directory for a moment, or for another process, for that share of the time. */
+  async #disturb(): Promise<void> {
+    const kinds = (["journal", "processes"] as const).filter((kind) => this.#mayFail(kind));
+    if (kinds.length === 0) return;
+    const { failures = 0 } = this.#options;
+    const filler = join(this.#run, "filler");
+    while (!this.#over) {
+      const kind = kinds[Math.floor(this.#random() * kinds.length)];
+      const ms = 20 + this.#random() * 150;
+      await sleep(ms * (100 / failures - 1) / kinds.length);
+      await this.#inTurn(async () => {
+        this.#madeToFail++;
+        if (kind === "journal") fill(filler);
+        else this.#group!.limit("now");
+        await sleep(ms);
+        if (kind === "journal") rmSync(filler);
+        else this.#group!.limit("max");
+      });
     }
   }
 
@@ -292,12 +377,14 @@ class CrashRun {
     await this.#pause(0, 200);
     const id = { backendDomid: DRIVER, kind: "vbd", frontendDomid: guest, devid };
     const device = new HandMadeDevice(this.#dom0, id);
+    let attach = 0;
     const create = () => {
       this.#attaches++;
+      attach = ++this.#incarnation;
       return device.create({
         script: join(this.#directory, "block"),
         params: image,
-        incarnation: String(++this.#incarnation),
+        incarnation: String(attach),
       });
     };
     await create();
@@ -307,12 +394,13 @@ class CrashRun {
     const epoch = this.#epoch;
     const chance = this.#random();
     if (chance < 0.75 || this.#over) {
-      const node = await this.#connected(device, image);
+      const node = await this.#connected(device, image, attach);
       if (node !== null) {
         await device.write("state", "4");
         await this.#pause(0, 300);
         if (this.#epoch !== epoch) throw new Error("another store");
-        if (!(await this.#carriers(image)).includes(node)) {
+        const isKept = (await this.#carriers(image)).includes(node);
+        if (!isKept && !await this.#isRefusedLate(device, attach)) {
           this.#lost.push(`${deviceName(id)}: ${node} was taken away while in use`);
         }
       }
@@ -325,7 +413,7 @@ class CrashRun {
       await device.nuke();
       await create();
       await device.write("state", "2");
-      await this.#connected(device, image);
+      await this.#connected(device, image, attach);
       await this.#detach(device);
     } else if (way < 0.45) {
       // The guest dies; its kernel side sees that.
@@ -348,7 +436,11 @@ class CrashRun {
    * made anew while the script of the one before still ran can get that script's `connected` for a
    * moment: only with the daemon's mark does it count.
    */
-  async #connected(device: HandMadeDevice, image: string): Promise<string | null> {
+  async #connected(
+    device: HandMadeDevice,
+    image: string,
+    attach: number,
+  ): Promise<string | null> {
     const what = deviceName(device.id);
     const epoch = this.#epoch;
     let node = "";
@@ -362,7 +454,7 @@ class CrashRun {
         );
         node = await t.readOptional(`${device.backend}/node`) ?? "";
         // What waits for another one's undoing is served after it.
-        isRefused = status === "error" && REFUSAL.test(error);
+        isRefused = status === "error" && this.#isRefusal(error);
         return status === "connected" && token !== undefined || isRefused;
       })
     );
@@ -376,10 +468,42 @@ class CrashRun {
       return null;
     }
     if (!(await this.#carriers(image)).includes(node)) {
+      if (await this.#isRefusedLate(device, attach)) return null;
       this.#lost.push(`${what}: connected, but ${node || "nothing"} does not carry its file`);
       return null;
     }
     return node;
+  }
+
+  /** Where effects fail on purpose, any cause will do, as long as there is one. */
+  #isRefusal(error: string): boolean {
+    return (this.#options.failures ?? 0) > 0 ? error !== "" : REFUSAL.test(error);
+  }
+
+  /**
+   * Whether an attach that was seen connected has failed after all. A script of version 1 says `connected`
+   * itself, and may fail afterwards: nobody can take that word back, but it is followed by an error. Where
+   * only scripts fail on purpose, the diary has to say that this one did.
+   */
+  async #isRefusedLate(device: HandMadeDevice, attach: number): Promise<boolean> {
+    const { failures = 0, failing = FAILURES } = this.#options;
+    if (failures === 0) return false;
+    const place = device.backend.replace(/^\/local\/domain\/\d+\//, "");
+    const diary = await fs.readFile(this.#diary, "utf8");
+    const hasFailed = diary.split("\n").some((line) => {
+      const [when, action, path = "", of, , code] = line.split(" ");
+      return when === "end" && action === "add" && path === place && of === String(attach) &&
+        code !== "0";
+    });
+    if (!hasFailed && failing.join() === "scripts") return false;
+    const isSaid = await this.#waitFor(async () => {
+      const [status, error = ""] = await Promise.all(
+        ["hotplug-status", "hotplug-error"].map((name) => device.read(name)),
+      );
+      return status === "error" && this.#isRefusal(error);
+    });
+    if (isSaid) this.#refusedLate++;
+    return isSaid;
   }
 
   async #gone(device: HandMadeDevice): Promise<void> {
@@ -425,7 +549,7 @@ class CrashRun {
     const code = await this.#daemon?.stop();
     this.#readLog();
     if (code !== 0) this.#left.push(`the daemon's exit status: ${code}\n${this.#daemon?.log}`);
-    const journal = join(this.#directory, "run", `devd-${DRIVER}.journal`);
+    const journal = join(this.#run, `devd-${DRIVER}.journal`);
     const records = (await fs.readFile(journal)).toString("latin1").match(/vbd\/|frontendDomid/g);
     // The newest journal was compacted when the daemon started; anything since has been dropped.
     if (records !== null && !await this.#journalIsEmpty(journal)) {
@@ -467,6 +591,22 @@ class CrashRun {
       } else if (when === "end" && running.get(path)?.split(" ")[4] === pid) running.delete(path);
     }
     return runs;
+  }
+}
+
+/** Fills what a file is on. */
+function fill(file: string): void {
+  const fd = openSync(file, "a");
+  try {
+    for (const size of [4096, 64, 1]) {
+      try {
+        for (;;) writeSync(fd, new Uint8Array(size));
+      } catch (error) {
+        if ((error as { code?: string }).code !== "ENOSPC") throw error;
+      }
+    }
+  } finally {
+    closeSync(fd);
   }
 }
 

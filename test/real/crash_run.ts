@@ -1,6 +1,6 @@
 /** The crash test, as long as one likes. `--help` tells how. */
-import { commandLine, wholeNumber } from "../../tools/command_line.ts";
-import { crashRun } from "./crash.ts";
+import { commandLine, refuse, wholeNumber } from "../../tools/command_line.ts";
+import { crashRun, type Failing, FAILURES } from "./crash.ts";
 
 const help = `npm run test:crash [-- OPTIONS]
 
@@ -11,7 +11,8 @@ the daemon, then 60 of each.
   --kills N        of the daemon (default: 300)
   --store-kills N  of xenstored (default: 0)
   --ulimit N       descriptors that the daemon may have (default: as many as this process)
-  --failures N     in how many of 100 runs a script fails (default: 0)
+  --failures N     how many of 100 effects fail (default: 0)
+  --failing WHAT   which effects, with commas between (default: ${FAILURES.join(",")})
   --seed N         of what is done when (default: another one each time)
   --log FILE       keeps the daemon's log
   --help           this
@@ -23,6 +24,7 @@ const { values } = commandLine("crash_run", help, {
     "store-kills": { type: "string" },
     ulimit: { type: "string" },
     failures: { type: "string", default: "0" },
+    failing: { type: "string", default: FAILURES.join(",") },
     log: { type: "string" },
     seed: { type: "string", default: String(Date.now() % 1_000_000) },
   },
@@ -31,7 +33,13 @@ const { values } = commandLine("crash_run", help, {
 const given = values.kills !== undefined || values["store-kills"] !== undefined;
 const { kills = "300", "store-kills": storeKills = "0" } = values;
 const runs = given ? [[kills, storeKills]] : [["300", "0"], ["60", "60"]];
+const failing = values.failing.split(",") as Failing[];
+const unknown = failing.find((one) => !FAILURES.includes(one));
+if (unknown !== undefined) {
+  refuse("crash_run", `--failing ${unknown}: expected some of ${FAILURES.join(", ")}`);
+}
 const common = {
+  failing,
   seed: wholeNumber("crash_run", "--seed", values.seed),
   failures: wholeNumber("crash_run", "--failures", values.failures),
   ...(values.ulimit === undefined
@@ -54,7 +62,8 @@ for (const plan of plans) {
       `${((performance.now() - start) / 1000).toFixed(0)} s\n` +
       `${report.attaches} attaches, ${report.detaches} detaches, ${report.scriptRuns} script runs, ` +
       `${report.adopted} adopted, ${report.redone} undone and redone\n` +
-      `${report.refused} refused as they had to be, ${report.failedUndos} tries at undoing that failed\n` +
+      `${report.refused} refused as they had to be, ${report.refusedLate} after they had said connected; ` +
+      `${report.madeToFail} effects failed beside the scripts', ${report.failedUndos} tries at undoing that failed\n` +
       `lost ${lost.length}, left ${left.length}, run twice ${twice.length}`,
   );
   for (const fault of [...lost, ...left, ...twice]) console.log(`  ${fault}`);

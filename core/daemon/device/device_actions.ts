@@ -129,10 +129,15 @@ export class DeviceActions implements LaneActions {
     this.#observer = new DeviceObserver(id, marks, {
       ...{ reader, attachIds, prefetch, directories, log },
     });
-    this.#writer = new DeviceWriter(store, {
-      ...{ id, frontendKind, results },
-      attachId: () => this.#knownAttachId,
-    }, () => reader.changed("all"));
+    this.#writer = new DeviceWriter(
+      store,
+      {
+        ...{ id, frontendKind, results },
+        attachId: () => this.#knownAttachId,
+      },
+      clock,
+      () => reader.changed("all"),
+    );
     this.#backup = new BackupKeeper(id, store, record, results, log);
     this.#caller = new PluginCaller({
       ...{ id, plugin, frontendKind, record, activity, log, flight },

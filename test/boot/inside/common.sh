@@ -88,6 +88,48 @@ disk_natively() {
 	check "... the daemon starts without it" restart_it
 }
 
+# forty_at_once WHAT: guests that boot together, each with a disk in a file. Whoever does not find room waits
+# for it: none is told of an error.
+FORTY=$(seq 20 59)
+forty_at_once() {
+	began=$(date +%s)
+	each_of_forty prepare_guest
+	say "@note $1: prepared after $(($(date +%s) - began)) s"
+	began=$(date +%s)
+	check "$1: forty guests boot at once" all_of_forty_together attach_own
+	check "... each has its disk" eventually 300 each_of_forty has_own
+	say "@note $1: connected after $(($(date +%s) - began)) s"
+	check "... none was told of an error" each_of_forty not_in_error
+	check "... each is served its own file" each_of_forty serves_own
+	check "... and they go together" all_of_forty_together detach_own
+	check "... nothing of them is left" eventually 300 each_of_forty own_is_gone
+}
+# each_of_forty COMMAND: for one after the other, up to the first for which it fails.
+each_of_forty() {
+	for GUEST in $FORTY; do
+		"$@" || { failed=$GUEST GUEST=7; echo "guest $failed"; return 1; }
+	done
+	GUEST=7
+}
+# all_of_forty_together COMMAND: for all at the same time.
+all_of_forty_together() {
+	rm -f /run/lab-failed
+	for GUEST in $FORTY; do
+		("$@" || echo "$GUEST" >>/run/lab-failed) &
+	done
+	GUEST=7
+	wait
+	not cat /run/lab-failed
+}
+own_file() { echo "/var/tmp/guest-$GUEST"; }
+prepare_guest() { make_domain "$GUEST" && make_image "$(own_file)"; }
+attach_own() { attach_disk 51712 "$(own_file)"; }
+has_own() { connected vbd 51712; }
+not_in_error() { node_is vbd 51712 hotplug-error ""; }
+serves_own() { serves 51712 "$(own_file)"; }
+detach_own() { detach vbd 51712; }
+own_is_gone() { gone vbd 51712 && no_loop "$(own_file)"; }
+
 # The package once more, as a newer one, while a disk is connected.
 upgrade() {
 	before=$(daemons)

@@ -34,6 +34,12 @@ disk_of_initramfs
 disk_by_script
 interface_by_script
 disk_natively
+forty_at_once "by scripts"
+options "--config /lab/native.toml"
+restart_it
+forty_at_once "natively"
+options ""
+restart_it
 
 mkdir -p /etc/systemd/system/xdevd.service.d
 printf '[Service]\nWatchdogSec=6\n' >/etc/systemd/system/xdevd.service.d/lab.conf
