@@ -13,11 +13,12 @@ import { DeadStorage } from "../support/dead_storage/dead_storage.ts";
 import { DaemonProcess } from "../support/daemon_process.ts";
 import { HandMadeDevice, makeDomain } from "../support/hand_made.ts";
 import { connectTo } from "../support/store_connection.ts";
-import { compileBoth } from "./compiled.ts";
+import { compileSubjects, type Subject } from "./compiled.ts";
 import type { Benchmark, Result } from "./result.ts";
 import { summarise, type Summary } from "./statistics.ts";
 
 const GUEST = 7;
+const FIRST_DOMID = 101;
 const ROUNDS = 80;
 /** Rounds before those that count: a daemon's code is compiled as it is used. */
 const WARM_UP = 30;
@@ -27,14 +28,25 @@ const AT_ONCE = 200;
 const UNLUCKY_DISKS = 2;
 const GUESTS_AT_ONCE = 20;
 
-/** By what each driver domain works. */
-const WAYS = [
-  ["script", 1, "small"],
-  ["native", 2, "small"],
-  ["script, full", 3, "full"],
-  ["native, full", 4, "full"],
-] as const;
-type Way = typeof WAYS[number][0];
+/** Who serves a driver domain, and by what. */
+interface Server {
+  /** As `native, full`. */
+  readonly way: string;
+  readonly domid: number;
+  readonly native: boolean;
+  readonly binary: string;
+}
+
+function serversOf(subjects: readonly Subject[]): Server[] {
+  return subjects.flatMap(({ suffix, file }, index) =>
+    [false, true].map((native, second) => ({
+      way: `${native ? "native" : "script"}${suffix}`,
+      domid: FIRST_DOMID + 2 * index + second,
+      native,
+      binary: file,
+    }))
+  );
+}
 
 /** The benchmark. */
 export const attach: Benchmark = async () => {
@@ -44,31 +56,31 @@ export const attach: Benchmark = async () => {
   });
   if (missing !== null) throw new Error(missing);
   const guests = Array.from({ length: GUESTS_AT_ONCE }, (_, number) => 10 + number);
-  const domains = [...WAYS.map(([, domid]) => domid), GUEST, ...guests];
+  const directory = fs.mkdtempSync(join(tmpdir(), "xdevd-bench-"));
+  const servers = serversOf(compileSubjects(directory));
+  const domains = [...servers.map(({ domid }) => domid), GUEST, ...guests];
   // Its quota of 1000 nodes a domain is for less than 100 disks.
   const store = await startXenstored({ domains, args: ["--entry-nb", "100000"] });
   const dom0 = await connectTo(store.socketPath(0));
-  const directory = fs.mkdtempSync(join(tmpdir(), "xdevd-bench-"));
   // In memory, as a machine's /run is.
   const runDirectory = fs.mkdtempSync("/dev/shm/xdevd-bench-");
   const daemons: DaemonProcess[] = [];
   // Before the daemons are: they have mounts of their own.
   const storage = await DeadStorage.start(2 * UNLUCKY_DISKS);
   try {
-    const binaries = compileBoth(directory);
     for (const domid of domains) await makeDomain(dom0, domid);
-    for (const [way, domid, size] of WAYS) {
-      const socket = store.socketPath(domid);
-      daemons.push(await startDaemon(directory, runDirectory, way, socket, binaries[size]));
+    for (const server of servers) {
+      const socket = store.socketPath(server.domid);
+      daemons.push(await startDaemon(directory, runDirectory, server, socket));
     }
     return [
-      ...await inTurns("vbd: a file", dom0, daemons, (domid, round) => {
+      ...await inTurns("vbd: a file", dom0, servers, daemons, (domid, round) => {
         const path = image(directory, `disk-${domid}-${round}`);
         return disk(dom0, domid, GUEST, 51712 + 16 * round, path);
       }),
-      ...await inTurns("vif: a bridge", dom0, daemons, (domid) => nic(dom0, domid)),
-      await atOnce(dom0, directory, guests),
-      await besideDead(dom0, storage, directory, guests[0]!),
+      ...await inTurns("vif: a bridge", dom0, servers, daemons, (domid) => nic(dom0, domid)),
+      await atOnce(dom0, directory, guests, servers[1]!),
+      await besideDead(dom0, storage, directory, guests[0]!, servers[1]!),
     ];
   } finally {
     await storage.end();
@@ -82,15 +94,14 @@ export const attach: Benchmark = async () => {
 async function startDaemon(
   directory: string,
   runDirectory: string,
-  way: Way,
+  { way, native, binary }: Server,
   socket: string,
-  binary: string,
 ): Promise<DaemonProcess> {
   const config = join(directory, `${way}.toml`);
-  const native = way.startsWith("native") ? "always" : "never";
+  const choice = native ? "always" : "never";
   fs.writeFileSync(
     config,
-    ["vbd", "vif"].map((name) => `[plugins.${name}.settings]\nnative = "${native}"\n`).join(""),
+    ["vbd", "vif"].map((name) => `[plugins.${name}.settings]\nnative = "${choice}"\n`).join(""),
     { mode: 0o644 },
   );
   const setUp =
@@ -113,19 +124,15 @@ async function startDaemon(
 async function inTurns(
   what: string,
   dom0: StoreClient,
+  servers: readonly Server[],
   daemons: readonly DaemonProcess[],
   make: (backendDomid: number, round: number) => Promise<HandMadeDevice>,
 ): Promise<Result[]> {
-  const empty = (): Record<Way, number[]> => ({
-    "script": [],
-    "native": [],
-    "script, full": [],
-    "native, full": [],
-  });
+  const empty = () => Object.fromEntries(servers.map(({ way }) => [way, [] as number[]]));
   const [series, spent] = [empty(), empty()];
   let repeated = 0;
   for (let round = -WARM_UP; round < ROUNDS; round++) {
-    for (const [index, [way, domid]] of WAYS.entries()) {
+    for (const [index, { way, native, domid }] of servers.entries()) {
       const { pid } = daemons[index]!;
       const before = processorMs(pid);
       const device = await make(domid, round + WARM_UP);
@@ -135,16 +142,16 @@ async function inTurns(
       await device.detach();
       await device.gone();
       // Debian's `block` fails when another process of the machine takes the loop device it chose.
-      if (failed !== null && (way.startsWith("native") || ++repeated > 10)) throw failed;
+      if (failed !== null && (native || ++repeated > 10)) throw failed;
       if (failed !== null || round < 0) continue;
-      series[way].push(ms);
-      spent[way].push(processorMs(pid) - before);
+      series[way]!.push(ms);
+      spent[way]!.push(processorMs(pid) - before);
     }
   }
   if (repeated > 0) {
     console.error(`${what}: ${repeated} runs of the script failed and do not count`);
   }
-  const result = (words: string, of: Record<Way, number[]>): Result => ({
+  const result = (words: string, of: Record<string, number[]>): Result => ({
     what: `${what}, ${words}`,
     unit: "ms",
     subjects: Object.fromEntries(Object.entries(of).map(([way, all]) => [way, summarise(all)])),
@@ -197,8 +204,8 @@ async function besideDead(
   storage: DeadStorage,
   directory: string,
   unlucky: number,
+  { domid }: Server,
 ): Promise<Result> {
-  const [, domid] = WAYS[1];
   const devices: HandMadeDevice[] = [];
   const onServer = (index: number) =>
     disk(dom0, domid, unlucky, 51712 + 16 * index, storage.image(index));
@@ -229,8 +236,12 @@ async function besideDead(
 }
 
 /** All at the same time. */
-async function atOnce(dom0: StoreClient, directory: string, guests: number[]): Promise<Result> {
-  const [, domid] = WAYS[1];
+async function atOnce(
+  dom0: StoreClient,
+  directory: string,
+  guests: number[],
+  { domid }: Server,
+): Promise<Result> {
   const devices = await Promise.all(Array.from({ length: AT_ONCE }, (_, number) => {
     const path = image(directory, `many-${number}`);
     const guest = guests[number % guests.length]!;

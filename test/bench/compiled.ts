@@ -17,8 +17,29 @@ export async function compilePeer(name: string, directory: string): Promise<stri
   return outfile;
 }
 
-/** Both binaries, as people get them; their files. @throws Error that says why not */
-export function compileBoth(directory: string): Readonly<Record<"small" | "full", string>> {
+/** A binary that is measured. */
+export interface Subject {
+  /** What is said after a way's name, as `, full`; "" for the small one. */
+  readonly suffix: string;
+  /** As `xdevd-full`. */
+  readonly name: string;
+  readonly file: string;
+}
+
+/** What `--beside` named, as `NAME=FILE`: binaries of other commits. */
+const beside: Subject[] = [];
+
+/** From now on, this is measured, too, after the two of these sources. @throws Error for what is not `NAME=FILE` */
+export function measureBeside(text: string): void {
+  const [, name, file] = /^([\w-]+)=(.+)$/.exec(text) ?? [];
+  if (name === undefined || file === undefined) {
+    throw new Error(`--beside ${text}: NAME=FILE is expected`);
+  }
+  beside.push({ suffix: `, ${name}`, name, file });
+}
+
+/** Both binaries, as people get them, and those beside them. @throws Error that says why not */
+export function compileSubjects(directory: string): readonly Subject[] {
   const compile = (size: "small" | "full") => {
     const outfile = join(directory, `xdevd-${size}`);
     const { exitCode, stderr } = Bun.spawnSync(
@@ -28,5 +49,9 @@ export function compileBoth(directory: string): Readonly<Record<"small" | "full"
     if (exitCode !== 0) throw new Error(stderr.toString());
     return outfile;
   };
-  return { small: compile("small"), full: compile("full") };
+  return [
+    { suffix: "", name: "xdevd", file: compile("small") },
+    { suffix: ", full", name: "xdevd-full", file: compile("full") },
+    ...beside,
+  ];
 }

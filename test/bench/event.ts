@@ -18,7 +18,7 @@ import { XlDevd } from "../real/xl_devd.ts";
 import { DaemonProcess } from "../support/daemon_process.ts";
 import { HandMadeDevice, makeDomain } from "../support/hand_made.ts";
 import { connectTo } from "../support/store_connection.ts";
-import { compileBoth } from "./compiled.ts";
+import { compileSubjects } from "./compiled.ts";
 import { compilePeer, compilerPackages } from "./compile_peer.ts";
 import type { Benchmark } from "./result.ts";
 import { summarise } from "./statistics.ts";
@@ -32,12 +32,7 @@ const SETTLE_MS = 20;
 /** How often a daemon that does not tell when it serves is given a device. */
 const ATTEMPTS = 5;
 
-const [XL, SMALL, FULL, FLOOR] = [1, 2, 3, 4] as const;
-/** Who serves each driver domain. */
-const SUBJECTS = [["xl devd", XL], ["xdevd", SMALL], ["xdevd-full", FULL], [
-  "watch and spawn, in C",
-  FLOOR,
-]] as const;
+const [XL, FLOOR, FIRST_OF_OURS] = [1, 2, 11] as const;
 
 /** What it takes to attach a device. */
 interface Rig {
@@ -61,7 +56,16 @@ export const event: Benchmark = async () => {
     directory,
     ...["-static", `-DREPORT="${report}"`, "-lxenstore", "-lxentoolcore"],
   );
-  const domains = [...SUBJECTS.map(([, domid]) => domid), GUEST];
+  const ours = compileSubjects(directory).map(({ name, file }, index) =>
+    [name, FIRST_OF_OURS + index, file] as const
+  );
+  /** Who serves each driver domain. */
+  const subjects = [
+    ["xl devd", XL],
+    ...ours.map(([name, domid]) => [name, domid] as const),
+    ["watch and spawn, in C", FLOOR],
+  ] as const;
+  const domains = [...subjects.map(([, domid]) => domid), GUEST];
   const store = await startXenstored({ domains });
   const dom0 = await connectTo(store.socketPath(0));
   const stops: (() => Promise<unknown>)[] = [];
@@ -69,13 +73,12 @@ export const event: Benchmark = async () => {
     for (const domid of domains) await makeDomain(dom0, domid);
     const xl = await XlDevd.start(store.socketPath(XL));
     stops.push(() => xl.stop());
-    const binaries = compileBoth(directory);
-    for (const [size, domid] of [["small", SMALL], ["full", FULL]] as const) {
-      const ours = await DaemonProcess.start([
+    for (const [name, domid, file] of ours) {
+      const daemon = await DaemonProcess.start([
         ...["--store", store.socketPath(domid), "--scripts", directory],
-        ...["--run-dir", join(directory, `run-${size}`)],
-      ], { command: [binaries[size]] });
-      stops.push(() => ours.stop());
+        ...["--run-dir", join(directory, `run-${name}`)],
+      ], { command: [file] });
+      stops.push(() => daemon.stop());
     }
     const floor = compilePeer("event_floor", directory, "-lxenstore");
     stops.push((await startPeer(floor, [script], store.socketPath(FLOOR))).stop);
@@ -84,10 +87,10 @@ export const event: Benchmark = async () => {
     stops.push(writer.stop);
     const rig = { dom0, script, writer };
 
-    const series = new Map<string, number[]>(SUBJECTS.map(([name]) => [name, []]));
-    for (const [, domid] of SUBJECTS) await untilServed(domid, rig);
+    const series = new Map<string, number[]>(subjects.map(([name]) => [name, []]));
+    for (const [, domid] of subjects) await untilServed(domid, rig);
     for (let round = -WARM_UP; round < ROUNDS; round++) {
-      for (const [name, domid] of SUBJECTS) {
+      for (const [name, domid] of subjects) {
         const ms = await attach(domid, rig);
         if (ms === 0) throw new Error(`${name} did not start the script`);
         if (round >= 0) series.get(name)?.push(ms);

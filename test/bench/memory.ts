@@ -18,7 +18,7 @@ import { XlDevd, xlDevdPackages } from "../real/xl_devd.ts";
 import { DaemonProcess } from "../support/daemon_process.ts";
 import { makeDomain } from "../support/hand_made.ts";
 import { connectTo } from "../support/store_connection.ts";
-import { compileBoth, compilePeer } from "./compiled.ts";
+import { compilePeer, compileSubjects } from "./compiled.ts";
 import type { Benchmark, Result } from "./result.ts";
 import { summarise } from "./statistics.ts";
 
@@ -29,8 +29,6 @@ const SETTLE_MS = 60_000;
 const WATCHED_MS = 60_000;
 
 const XL = "xl devd, without devices";
-const SMALL = "xdevd devd, without devices";
-const FULL = "xdevd-full devd, without devices";
 const PEER = "a program on Bun that waits";
 
 type Series = Record<string, number[]>;
@@ -43,29 +41,35 @@ export const memory: Benchmark = async () => {
   });
   if (missing !== null) throw new Error(missing);
   const directory = mkdtempSync(join(tmpdir(), "xdevd-bench-"));
-  const domids = Array.from({ length: 3 * COUNT }, (_, number) => number + 1);
+  const subjects = compileSubjects(directory);
+  const each = subjects.length + 1;
+  const domids = Array.from({ length: each * COUNT }, (_, number) => number + 1);
   const store = await startXenstored({ domains: domids });
   const dom0 = await connectTo(store.socketPath(0));
   const waiting: Bun.Subprocess[] = [];
-  const daemons: Record<"small" | "full", DaemonProcess[]> = { small: [], full: [] };
+  const daemons = subjects.map((): DaemonProcess[] => []);
   const theirs: XlDevd[] = [];
   try {
     const peer = await compilePeer("waiting", directory);
-    const binaries = compileBoth(directory);
     for (const domid of domids) await makeDomain(dom0, domid);
     for (let number = 0; number < COUNT; number++) {
       waiting.push(Bun.spawn([peer], { stdin: "ignore", stdout: "ignore", stderr: "ignore" }));
-      const [xl, small, full] = domids.slice(3 * number) as [number, number, number];
-      theirs.push(await XlDevd.start(store.socketPath(xl)));
-      for (const [size, domid] of [["small", small], ["full", full]] as const) {
+      const [xl, ...ours] = domids.slice(each * number, each * (number + 1));
+      theirs.push(await XlDevd.start(store.socketPath(xl!)));
+      for (const [index, { file }] of subjects.entries()) {
+        const domid = ours[index]!;
         const args = ["--store", store.socketPath(domid), "--run-dir", join(directory, `${domid}`)];
-        daemons[size].push(await DaemonProcess.start(args, { command: [binaries[size]] }));
+        daemons[index]!.push(await DaemonProcess.start(args, { command: [file] }));
       }
     }
     const pids = {
       [XL]: theirs.map(({ pid }) => pid),
-      [SMALL]: daemons.small.map(({ pid }) => pid),
-      [FULL]: daemons.full.map(({ pid }) => pid),
+      ...Object.fromEntries(
+        subjects.map(({ name }, index) => [
+          `${name} devd, without devices`,
+          daemons[index]!.map(({ pid }) => pid),
+        ]),
+      ),
       [PEER]: waiting.map(({ pid }) => pid),
     };
     await Bun.sleep(SETTLE_MS);
@@ -85,7 +89,7 @@ export const memory: Benchmark = async () => {
     ];
   } finally {
     for (const child of waiting) child.kill();
-    for (const daemon of [...daemons.small, ...daemons.full]) await daemon.stop();
+    for (const daemon of daemons.flat()) await daemon.stop();
     for (const one of theirs) await one.stop();
     dom0.close();
     await store.stop();

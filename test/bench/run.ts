@@ -1,5 +1,6 @@
 /** `npm run bench`: benchmarks, each beside a peer in the same run. `--help` tells how. */
 import { commandLine, refuse } from "../../tools/command_line.ts";
+import { measureBeside } from "./compiled.ts";
 import { environment } from "./environment.ts";
 import { record, redraw } from "./record.ts";
 import {
@@ -24,7 +25,7 @@ const benchmarks: Record<string, () => Promise<Benchmark>> = {
 };
 const names = Object.keys(benchmarks).join(", ");
 
-const help = `npm run bench -- [NAME …] [--json] [--no-files] | --redraw
+const help = `npm run bench -- [NAME …] [--json] [--no-files | --beside NAME=FILE …] | --redraw
 
 Runs benchmarks (${names}; default: all)
 and prints their figures. Of each that succeeds it writes docs/bench/NAME.json, the figures, and
@@ -33,6 +34,8 @@ nothing. The status is 1 if one failed, 2 for a wrong command line.
 
   --json      print the figures as the files have them, by benchmark
   --no-files  write nothing
+  --beside NAME=FILE  measure that binary, too, in turns with those of these sources, as one of another
+              commit (attach, event, startup, memory); writes nothing
   --redraw    run nothing; draw the plots and the index again from the figures
   --help      this
 `;
@@ -41,12 +44,18 @@ const { values, positionals } = commandLine("bench", help, {
   options: {
     json: { type: "boolean", default: false },
     "no-files": { type: "boolean", default: false },
+    beside: { type: "string", multiple: true, default: [] },
     redraw: { type: "boolean", default: false },
   },
   allowPositionals: true,
 });
 const unknown = positionals.find((name) => !Object.hasOwn(benchmarks, name));
 if (unknown !== undefined) refuse("bench", `there is no ${unknown}; there are ${names}`);
+try {
+  for (const text of values.beside) measureBeside(text);
+} catch (error) {
+  refuse("bench", (error as Error).message);
+}
 if (values.redraw) {
   redraw();
   process.exit(0);
@@ -59,7 +68,7 @@ for (const name of positionals.length > 0 ? positionals : Object.keys(benchmarks
   try {
     const results = await (await benchmarks[name]!())();
     const run = { name, environment: around, figures: results.map(figuresOf) };
-    if (!values["no-files"]) record(run);
+    if (!values["no-files"] && values.beside.length === 0) record(run);
     if (!values.json) print(name, run.figures);
     all[name] = run;
   } catch (error) {

@@ -5,7 +5,7 @@
 import { existsSync, mkdtempSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
-import { compileBoth, compilePeer } from "./compiled.ts";
+import { compilePeer, compileSubjects } from "./compiled.ts";
 import type { Benchmark, Result } from "./result.ts";
 import { summarise } from "./statistics.ts";
 
@@ -22,7 +22,10 @@ export const startup: Benchmark = async () => {
   const directory = mkdtempSync(join(tmpdir(), "xdevd-bench-"));
   try {
     const empty = await compilePeer("nothing", directory);
-    const { small, full } = compileBoth(directory);
+    const subjects = compileSubjects(directory);
+    const small = subjects[0]!.file;
+    const commands = (words: string, ...args: readonly string[]) =>
+      Object.fromEntries(subjects.map(({ name, file }) => [`${name} ${words}`, [file, ...args]]));
     const server = Bun.spawn([small, "xenstored", "--dir", directory], {
       stdout: "ignore",
       stderr: "ignore",
@@ -34,17 +37,18 @@ export const startup: Benchmark = async () => {
       return [
         ...inTurns("a command, from start to end", env, {
           "a program on Bun that does nothing": [empty],
-          "xdevd --version": [small, "--version"],
-          "xdevd-full --version": [full, "--version"],
-          "xdevd --help": [small, "--help"],
-          "xdevd-full --help": [full, "--help"],
-          "xdevd store read": [small, "store", "read", "--store", socket, NODE],
-          "xdevd-full store read": [full, "store", "read", "--store", socket, NODE],
+          ...commands("--version", "--version"),
+          ...commands("--help", "--help"),
+          ...commands("store read", "store", "read", "--store", socket, NODE),
         }),
         ...inTurns("a node is read, from start to end", env, {
           ...(existsSync(THEIRS) ? { "xenstore-read of Xen": [THEIRS, NODE] } : {}),
-          "xenstore-read of xdevd": [small, "xenstore-read", NODE],
-          "xenstore-read of xdevd-full": [full, "xenstore-read", NODE],
+          ...Object.fromEntries(
+            subjects.map(({ name, file }) => [
+              `xenstore-read of ${name}`,
+              [file, "xenstore-read", NODE],
+            ]),
+          ),
         }),
       ];
     } finally {
