@@ -25,7 +25,8 @@ export async function claimTarget(
 ): Promise<boolean> {
   const { extents, isKnown } = await extentsOfTarget(device, script, params);
   const claim = { extents, writes: writesIn(mode) };
-  await checkHere(device, params, claim, mode);
+  // What is no storage of this domain's is not in use here.
+  if (isKnown) await checkHere(device, params, claim, mode);
   await takeClaim(device, params, claim, mode, signal, { script, params });
   return isKnown;
 }

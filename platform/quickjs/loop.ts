@@ -111,16 +111,41 @@ export function watch(
   ready: (events: number) => void,
   holds = true,
 ): void {
-  const result = host.watch(fd, events);
+  const result = tryWatch(fd, events, ready, holds);
   if (result < 0) throw new Error(`descriptor ${fd} cannot be watched (errno ${-result})`);
+}
+
+/** {@link watch}, but for what cannot be watched. @returns 0 or minus the errno */
+export function tryWatch(
+  fd: number,
+  events: number,
+  ready: (events: number) => void,
+  holds = true,
+): number {
+  const result = host.watch(fd, events);
+  if (result < 0) return result;
   forgetWatched(fd);
+  resting.delete(fd);
   watched.set(fd, { ready, holds });
   if (holds) watchedHolding++;
+  return 0;
+}
+
+/** Descriptors that the kernel watches still, and nobody asks for at the moment. */
+const resting = new Set<number>();
+
+/**
+ * Nobody is told of it any more, until it is watched again, as is likely soon: the kernel goes on until it
+ * is ready once in vain. Before the descriptor is closed, {@link unwatch} is due all the same.
+ */
+export function rest(fd: number): void {
+  if (forgetWatched(fd)) resting.add(fd);
 }
 
 /** To be called before the descriptor is closed. */
 export function unwatch(fd: number): void {
-  if (forgetWatched(fd)) host.watch(fd, 0);
+  const rested = resting.delete(fd);
+  if (forgetWatched(fd) || rested) host.watch(fd, 0);
 }
 
 function forgetWatched(fd: number): boolean {
@@ -155,7 +180,12 @@ function turn(): boolean {
   const count = host.wait(readyBytes, wait);
   for (let i = 0; i < count; i++) {
     // It may have been ended by what came before it.
-    watched.get(ready[2 * i]!)?.ready(ready[2 * i + 1]!);
+    const fd = ready[2 * i]!;
+    const one = watched.get(fd);
+    if (one === undefined) {
+      resting.delete(fd);
+      host.watch(fd, 0);
+    } else one.ready(ready[2 * i + 1]!);
     host.jobs();
   }
   runTimers();

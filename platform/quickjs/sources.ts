@@ -5,7 +5,18 @@ import type { ChildEnd, ChildStart, DescriptorReader, Sources } from "../sources
 import { describeCode, errnoName, must, systemError } from "../system_error.ts";
 import { AF_UNIX, pathAddress, SOCK_CLOEXEC } from "../io/unix_address.ts";
 import { host } from "./host.ts";
-import { after, cancel, IN, onEnd, onSignal, type Timer, unwatch, watch } from "./loop.ts";
+import {
+  after,
+  cancel,
+  IN,
+  onEnd,
+  onSignal,
+  rest,
+  type Timer,
+  tryWatch,
+  unwatch,
+  watch,
+} from "./loop.ts";
 import { texts } from "./program.ts";
 
 const { sys } = host;
@@ -42,18 +53,21 @@ class Reader implements DescriptorReader {
       this.#waiting = resolve;
       this.#fail = reject;
       // A regular file cannot be watched, and need not be.
-      if (host.watch(this.#fd, IN) < 0) this.#take();
-      else watch(this.#fd, IN, () => this.#take());
+      if (tryWatch(this.#fd, IN, () => this.#take()) < 0) this.#take();
     });
   }
 
   #take(): void {
     const got = sys.read(this.#fd, buffer);
     if (got === -EAGAIN || got === -EINTR) return;
-    unwatch(this.#fd);
     const resolve = this.#waiting;
     this.#waiting = null;
-    if (got > 0) return resolve?.({ done: false, value: buffer.slice(0, got) });
+    if (got > 0) {
+      // The next read comes soon, as a rule.
+      rest(this.#fd);
+      return resolve?.({ done: false, value: buffer.slice(0, got) });
+    }
+    unwatch(this.#fd);
     this.#ended = true;
     if (got === 0) return resolve?.({ done: true });
     const code = errnoName(-got);
@@ -61,13 +75,12 @@ class Reader implements DescriptorReader {
   }
 
   cancel(): Promise<void> {
+    // Once it has ended, the descriptor may be closed, and be another one's by now.
+    if (!this.#ended) unwatch(this.#fd);
     this.#ended = true;
     const resolve = this.#waiting;
     this.#waiting = null;
-    if (resolve !== null) {
-      unwatch(this.#fd);
-      resolve({ done: true });
-    }
+    resolve?.({ done: true });
     return Promise.resolve();
   }
 }

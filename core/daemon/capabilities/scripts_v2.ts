@@ -33,6 +33,8 @@ export class HotplugV2 {
   readonly #environment: Readonly<Record<string, string>>;
   readonly #activity: Activity;
   readonly #check: (script: string) => Promise<string>;
+  /** What scripts of this call of a plugin have answered: none changes its version meanwhile. */
+  readonly #known = new Map<string, ScriptVersion>();
 
   /** @param check what a script is run as; throws ScriptRefused when it is not safe */
   constructor(
@@ -67,6 +69,8 @@ export class HotplugV2 {
   /** Which version a script follows; it is asked if need be. */
   async version(script: string, signal: AbortSignal): Promise<ScriptVersion> {
     const path = await this.#check(script);
+    const known = this.#known.get(path);
+    if (known !== undefined) return known;
     const version = await this.#v2.versions.find(path) ??
       await this.#exclusively(signal, async (session) => {
         const { record, target } = session;
@@ -81,6 +85,7 @@ export class HotplugV2 {
     // Whether it was just asked, or an earlier attach tells.
     if (version === 1 && this.#progress === "asked") this.#note("no");
     if (version === 2 && this.#progress === undefined) this.#note("asked");
+    this.#known.set(path, version);
     return version;
   }
 
