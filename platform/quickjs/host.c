@@ -28,6 +28,9 @@
 #include <unistd.h>
 
 #include <quickjs.h>
+#ifndef __SANITIZE_ADDRESS__
+#include "allocator.h"
+#endif
 #include "ioctls.h"
 #include "parts.h"
 
@@ -924,7 +927,13 @@ int main(int argc, char **argv) {
   signal(SIGXFSZ, SIG_IGN);
   /* The other runtime keeps it to itself, so nobody above takes it: it must not end a daemon here. */
   signal(SIGPWR, SIG_IGN);
+#ifdef __SANITIZE_ADDRESS__
+  /* The sanitizer watches the C library's allocator. */
   JSRuntime *rt = JS_NewRuntime();
+#else
+  begin_memory();
+  JSRuntime *rt = JS_NewRuntime2(&engine_memory, NULL);
+#endif
   JSContext *c = rt == NULL ? NULL : JS_NewContext(rt);
   if (c == NULL) {
     fputs("xdevd: no memory\n", stderr);
