@@ -79,8 +79,11 @@ export const attach: Benchmark = async () => {
         return disk(dom0, domid, GUEST, 51712 + 16 * round, path);
       }),
       ...await inTurns("vif: a bridge", dom0, servers, daemons, (domid) => nic(dom0, domid)),
-      await atOnce(dom0, directory, guests, servers[1]!),
-      await besideDead(dom0, storage, directory, guests[0]!, servers[1]!),
+      // Beside other commits' binaries the time for the rest would be over: the server has a limit of its own.
+      ...servers.length > 4 ? [] : [
+        await atOnce(dom0, directory, guests, servers[1]!),
+        await besideDead(dom0, storage, directory, guests[0]!, servers[1]!),
+      ],
     ];
   } finally {
     await storage.end();
