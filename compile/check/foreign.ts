@@ -11,11 +11,17 @@ const HOME = resolve("build/foreign");
 /**
  * Unpacks packages; apt checks their signatures, and the machine's own list of packages stays as it is.
  * @param architecture Debian's name, such as `arm64`
+ * @param sources of another suite, as sources.list(5) has them; default: the machine's own
  * @returns the directory that they are in, as if it were `/`
  * @throws Error with apt's words
  */
-export function unpacked(architecture: string, packages: readonly string[]): string {
-  const home = join(HOME, `${architecture}-${packages.join("-")}`);
+export function unpacked(
+  architecture: string,
+  packages: readonly string[],
+  sources?: string,
+): string {
+  const suite = sources === undefined ? "" : "other-";
+  const home = join(HOME, `${suite}${architecture}-${packages.join("-")}`);
   const root = join(home, "root");
   if (existsSync(join(home, "done"))) return root;
   rmSync(home, { recursive: true, force: true });
@@ -30,8 +36,12 @@ export function unpacked(architecture: string, packages: readonly string[]): str
     `Dir::State::status=${home}/status`,
     `Dir::Cache=${home}/cache`,
     "APT::Sandbox::User=root",
+    ...(sources === undefined
+      ? []
+      : [`Dir::Etc::SourceList=${home}/sources.list`, "Dir::Etc::SourceParts=/dev/null"]),
   ].flatMap((option) => ["-o", option]);
   writeFileSync(join(home, "status"), "");
+  if (sources !== undefined) writeFileSync(join(home, "sources.list"), sources);
   run(["apt-get", "-qq", ...options, "update"], downloads);
   run(["apt-get", "-qq", ...options, "download", ...packages], downloads);
   for (const file of readdirSync(downloads)) run(["dpkg", "-x", file, root], downloads);

@@ -98,8 +98,8 @@ function apt(argv: readonly string[], cwd: string): string {
   }
 }
 
-/** The machine's own mirror, with another suite. */
-function sources(): string {
+/** The machine's own mirror, with the suite that has the parts. @throws MissingPart */
+export function sources(): string {
   const listed = run(["apt-get", "indextargets", "--format", "$(LABEL) $(COMPONENT) $(REPO_URI)"]);
   const [, mirror] = /^Debian main (\S+)$/m.exec(listed) ?? [];
   if (mirror === undefined) {
