@@ -8,7 +8,7 @@ import { domainStatusPath } from "../../core/daemon/control/domain_status.ts";
 import type { StoreClient } from "../../core/xenstore/client.ts";
 import { DaemonProcess, programCommand, runProgram, until } from "../support/daemon_process.ts";
 import { type EmbeddedStore, startEmbeddedStore } from "../support/embedded_store.ts";
-import { type Fault, FAULT_TIMES, makeFaults, makeFaulty } from "../support/ten_faults.ts";
+import { type Fault, faultTimes, makeFaults, makeFaulty } from "../support/ten_faults.ts";
 import { createDomain0, createDomainHome } from "../../simulation/domains.ts";
 import { HandMadeDevice } from "../support/hand_made.ts";
 import { faultsOf } from "../support/json_schema.ts";
@@ -31,7 +31,7 @@ let good: HandMadeDevice;
 const run = () => ["--run-dir", join(directory, "run")];
 const start = () =>
   DaemonProcess.start([
-    ...["--store", store.socketPath(DRIVER), "--scripts", scripts, ...run(), ...FAULT_TIMES],
+    ...["--store", store.socketPath(DRIVER), "--scripts", scripts, ...run(), ...faultTimes(3)],
   ]);
 const xdevd = (...args: string[]) => runProgram(args, {}, 30_000);
 

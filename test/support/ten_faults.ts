@@ -14,8 +14,10 @@ export interface Fault {
   readonly cause: RegExp;
 }
 
-/** Options of a daemon that meets them. */
-export const FAULT_TIMES = ["--time", "hotplug=1", "--time", "initWait=2", "--time", "check=60"];
+/** Options of a daemon that meets them. @param seconds that a script may take */
+export const faultTimes = (
+  seconds: number,
+) => ["--time", `hotplug=${seconds}`, "--time", "initWait=2", "--time", "check=60"];
 
 /**
  * Makes the scripts. Those of sound devices are called `block-good`.
@@ -31,7 +33,12 @@ export async function makeFaults(directory: string, path: string): Promise<reado
   const sh = (text: string) => `#!/bin/sh\nPATH=${path}\n[ "$1" = add ] || exit 0\n${text}\n`;
   await script(
     "block-good",
-    sh('xenstore-write "$XENBUS_PATH/physical-device" 7:0 "$XENBUS_PATH/hotplug-status" connected'),
+    sh(
+      "devid=${XENBUS_PATH##*/}; of=${XENBUS_PATH%/*}; guest=${of##*/}\n" +
+        // None has another one's.
+        "number=$(printf 7:%x $((guest * 4096 + devid % 4096)))\n" +
+        'xenstore-write "$XENBUS_PATH/physical-device" $number "$XENBUS_PATH/hotplug-status" connected',
+    ),
   );
   const elsewhere = join(directory, "..", "block-elsewhere");
   await fs.writeFile(elsewhere, "#!/bin/sh\n", { mode: 0o755 });
@@ -44,7 +51,7 @@ export async function makeFaults(directory: string, path: string): Promise<reado
     ),
   );
   const silent = await script("block-silent", sh("exit 42"));
-  const slow = await script("block-slow", sh("sleep 30"));
+  const slow = await script("block-slow", sh("sleep 120"));
   const killed = await script("block-killed", sh("kill -KILL $$"));
   const unsafe = await script("block-unsafe", sh("exit 0"), 0o777);
   const bare = await script("block-bare", "#!/nowhere/sh\n");
@@ -56,7 +63,7 @@ export async function makeFaults(directory: string, path: string): Promise<reado
     by(says, /exited with status 3: the volume is locked/),
     by(writes, /no such pool/),
     by(silent, /exited with status 42/),
-    by(slow, /did not end within 1 s and was killed/),
+    by(slow, /did not end within \d+ s and was killed/),
     by(killed, /killed by SIGKILL|status 137/),
     by(unsafe, /block-unsafe.*writ/),
     by(bare, /interpreter of its #! line, does not exist/),
