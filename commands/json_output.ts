@@ -24,13 +24,22 @@ export function errorJson({ code, status, message, details }: Problem): ErrorJso
   return { code, status, message, ...(details.length > 0 ? { details } : {}) };
 }
 
-/** Prints a result. Fractions have three digits; what could move a terminal's cursor is escaped. */
+/** Prints one of several results, in a line. */
+export function printJsonLine(value: unknown): void {
+  printTo(1, `${jsonText(value)}\n`);
+}
+
+/** Prints a result. */
 export function printJson(value: unknown): void {
+  printTo(1, `${jsonText(value, 2)}\n`);
+}
+
+/** Fractions have three digits; what could move a terminal's cursor is escaped. */
+function jsonText(value: unknown, indent = 0): string {
   const rounded = (_: string, part: unknown) =>
     typeof part === "number" && !Number.isInteger(part) ? Math.round(part * 1000) / 1000 : part;
-  const text = JSON.stringify(value, rounded, 2)
+  return JSON.stringify(value, rounded, indent)
     .replace(/[\u007f-\u009f\p{Cf}\u2028\u2029]/gu, escaped);
-  printTo(1, `${text}\n`);
 }
 
 /** Of a character: its UTF-16 units, as JSON has them. */

@@ -106,7 +106,7 @@ export async function readAgain(
 /** The calls that storage has not answered. */
 export function unansweredCalls(): Unanswered[] {
   const now = performance.now();
-  return storage.left.map(({ since, ...left }) => ({ ...left, ms: Math.round(now - since) }));
+  return storage.left.map(({ since, ...left }) => ({ ...left, silentMs: Math.round(now - since) }));
 }
 
 /** Logs how all devices are. @param serving null before the daemon serves */

@@ -25,8 +25,8 @@ export function stateLines(
     `state of all devices: ${reports.length} known, ${held} set up or half so`,
     ...lines,
     ...(more > 0 ? [`… and ${more} more`] : []),
-    ...unanswered.map(({ pid, call, place, ms }) =>
-      `storage: ${place} has not answered for ${duration(ms)}: ${call}, process ${pid}`
+    ...unanswered.map(({ pid, call, place, silentMs }) =>
+      `storage: ${place} has not answered for ${duration(silentMs)}: ${call}, process ${pid}`
     ),
   ];
 }

@@ -107,7 +107,15 @@ export async function describableKind(
 /** Largest devid of libxl, which is an int. */
 const DEVID_MAX = 0x7fffffff;
 
-/** @throws CodedError, CodedError when there is none */
+/** Kind of the frontends of a kind. */
+function deviceKindOf(kind: string): string {
+  return deviceNamed(kind)?.frontendKind ?? kind;
+}
+
+/**
+ * @param which a devid; a disk's vdev, an interface's MAC address, or what lists name it
+ * @throws CodedError also when there is none
+ */
 export async function devidOf(
   { store }: DeviceSession,
   frontendDomid: number,
@@ -115,6 +123,18 @@ export async function devidOf(
   which: string,
 ): Promise<number> {
   if (/^(0|[1-9]\d{0,9})$/.test(which) && Number(which) <= DEVID_MAX) return Number(which);
+  // As lists and messages name it: `vif7.0`, `vtpm/7/0`.
+  const [, kind, owner, devid] = /^([a-z0-9_-]+)\/(\d+)\/(\d{1,10})$/.exec(which) ??
+    /^(vif)(\d+)\.(\d{1,10})$/.exec(which) ?? [];
+  if (kind !== undefined && Number(devid) <= DEVID_MAX) {
+    if (deviceKindOf(kind) === frontendKind && Number(owner) === frontendDomid) {
+      return Number(devid);
+    }
+    throw new CodedError(
+      "usage",
+      `device ${JSON.stringify(which)}: expected a ${frontendKind} of domain ${frontendDomid}`,
+    );
+  }
   if (frontendKind === "vbd") {
     try {
       return parseVdev(which);

@@ -1,6 +1,6 @@
 /** `xdevd list` and its kin. */
 import { own } from "../../contract/v1/own.ts";
-import { domainName, knownDomains, resolveDomain } from "../../core/toolstack/domains.ts";
+import { knownDomains, resolveDomain } from "../../core/toolstack/domains.ts";
 import {
   kindsOf,
   listDevices,
@@ -8,11 +8,12 @@ import {
   recordNode,
 } from "../../core/toolstack/list_devices.ts";
 import { printTo } from "../../platform/self.ts";
-import { printable } from "../../core/log/log.ts";
-import { nickname } from "../../core/xen/device_label.ts";
+import { oneLine, printable } from "../../core/log/log.ts";
+import { deviceLabel, shownName } from "../../core/xen/device_label.ts";
 import type { StoreClient } from "../../core/xenstore/client.ts";
 import { errorJson, printJson } from "../json_output.ts";
 import { deviceResult } from "./device_result.ts";
+import { columns } from "../status/status_text.ts";
 import { type ListOptions, say, withDevices } from "./session.ts";
 import { CodedError, ExitCode, type Problem, problemOf } from "../../core/messages/error.ts";
 
@@ -124,6 +125,14 @@ export async function listKind(
   });
 }
 
+/** Longest target, and longest reason, that is shown, in characters. */
+const [TARGET_MAX, ERROR_MAX] = [44, 300];
+
+/** `web (7)`, or `7` where no name is to be seen. */
+function withName(domid: number, name: string | null): string {
+  return name === null ? String(domid) : `${shownName(name)} (${domid})`;
+}
+
 /** All devices of some domains, or of all. */
 export async function listAll(guests: readonly string[], options: ListOptions): Promise<number> {
   return await withDevices(options, async ({ store }) => {
@@ -135,38 +144,27 @@ export async function listAll(guests: readonly string[], options: ListOptions): 
       printJson(await Promise.all(devices.map((device) => deviceResult(store, device))));
       return ExitCode.Success;
     }
-    const lines = [[
-      "Domain",
-      "Device",
-      "Kind",
-      "Name",
-      "Devid",
-      "BE",
-      "state",
-      "FE state",
-      "hotplug",
-    ]];
+    const lines = [["guest", "device", "kind", "backend", "target", "state"]];
+    const errors: string[] = [];
     for (const device of devices) {
-      const { frontendKind, devid, id, backendState, frontendState, hotplugStatus } = device;
+      const told = await deviceResult(store, device);
+      const { guest, guestName, name, kind, devid, backend, backendName, target } = told;
       lines.push([
-        await domainName(store, device.frontendDomid),
-        frontendKind,
-        id?.kind ?? "-",
-        nickname({ kind: frontendKind, frontendDomid: device.frontendDomid, devid }) ?? "-",
-        String(devid),
-        String(id?.backendDomid ?? "-"),
-        String(backendState ?? "-"),
-        String(frontendState ?? "-"),
-        hotplugStatus || "-",
+        withName(guest, guestName),
+        name.includes("/") ? String(devid) : name,
+        kind,
+        backend === null ? "-" : withName(backend, backendName),
+        oneLine(target ?? "-", TARGET_MAX),
+        told.state,
       ]);
+      if (told.hotplugError !== null && told.state !== "connected") {
+        const { frontendDomid } = device;
+        const label = deviceLabel({ kind, frontendDomid, devid }, guestName ?? undefined);
+        errors.push(`${label}: ${oneLine(told.hotplugError, ERROR_MAX)}`);
+      }
     }
-    const widths = lines[0]!.map((_, column) =>
-      Math.max(...lines.map((line) => line[column]!.length))
-    );
-    for (const line of lines) {
-      const text = line.map((cell, column) => cell.padEnd(widths[column]!)).join("  ");
-      printTo(1, `${printable(text.trimEnd())}\n`);
-    }
+    for (const line of columns(lines)) printTo(1, `${printable(line)}\n`);
+    if (errors.length > 0) printTo(1, `\n${errors.map((line) => `${printable(line)}\n`).join("")}`);
     return ExitCode.Success;
   });
 }

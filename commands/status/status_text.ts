@@ -54,8 +54,8 @@ export function statusText(picture: Picture, now: number): string {
     ),
     ...section(
       "storage that does not answer",
-      unanswered.map(({ place, call, pid, ms }) =>
-        `${place}, for ${duration(ms)}: ${call}, process ${pid}`
+      unanswered.map(({ place, call, pid, silentMs }) =>
+        `${place}, for ${duration(silentMs)}: ${call}, process ${pid}`
       ),
     ),
     ...(devices.length === 0 ? [] : [""]),
@@ -117,7 +117,8 @@ function byGuest(a: DeviceStatus, b: DeviceStatus): number {
   return a.guest - b.guest || (a.kind < b.kind ? -1 : a.kind > b.kind ? 1 : a.devid - b.devid);
 }
 
-function columns(lines: readonly (readonly string[])[]): string[] {
+/** Lines whose cells stand below each other; the first line is the head. */
+export function columns(lines: readonly (readonly string[])[]): string[] {
   const widths = lines[0]!.map((_, column) =>
     Math.max(...lines.map((line) => line[column]!.length))
   );

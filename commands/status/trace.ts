@@ -6,7 +6,7 @@ import { CodedError, ExitCode } from "../../core/messages/error.ts";
 import type { DeviceStatus } from "../../core/daemon/control/device_status.ts";
 import type { FlightEvent, OperationReport } from "../../core/daemon/flight/flight_recorder.ts";
 import { ControlClient, ControlRefused } from "../devd/control_client.ts";
-import { printJson } from "../json_output.ts";
+import { printJson, printJsonLine } from "../json_output.ts";
 import type { TraceOptions } from "./options.ts";
 import { deviceCalled } from "./asking.ts";
 import { eventLine, operationText } from "./operation_text.ts";
@@ -85,7 +85,7 @@ async function follow(client: ControlClient, device: string, json: boolean): Pro
     for await (const change of client.follow<Change>("Follow", { device })) {
       const { operation, startedAt = "", event } = change;
       if (event === undefined) continue;
-      if (json) printTo(1, `${JSON.stringify({ device, operation, startedAt, ...event })}\n`);
+      if (json) printJsonLine({ device, operation, startedAt, ...event });
       else {
         const title = `${operation} of ${device}, ${startedAt}:`;
         printTo(1, `${title === shown ? "" : `${title}\n`}${eventLine(event, takesColour(1))}\n`);

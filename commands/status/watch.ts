@@ -1,4 +1,5 @@
 /** `xdevd status --watch`: the picture as it changes. */
+import { printJsonLine } from "../json_output.ts";
 import { systemClock } from "../../platform/clock.ts";
 import { terminalWidth } from "../../platform/io/terminal.ts";
 import { onTermination, printTo } from "../../platform/self.ts";
@@ -59,7 +60,7 @@ export async function watch(
 /** A line each, for who reads it later, or by a program. Of a named device, what happens to it is `trace`'s. */
 function tell(change: Change & { readonly event?: unknown }, json: boolean): void {
   if (change.event !== undefined) return;
-  if (json) return printTo(1, `${JSON.stringify(change)}\n`);
+  if (json) return printJsonLine(change);
   const { changed, device } = change;
   const time = new Date().toISOString();
   const text = device === undefined

@@ -143,6 +143,16 @@ describe("schemas", () => {
     expect(unused).toEqual([]);
   });
 
+  test("what is a number and no count has its unit in its name", () => {
+    const names = schemas.flatMap((name) =>
+      [...JSON.stringify(load(name)).matchAll(/"(\w+)":\{[^{}]*"(?:integer|number)"/g)]
+        .map(([, property]) => property!)
+    );
+    expect(names).toContain("durationMs");
+    expect(names.filter((name) => /^(ms|seconds|bytes|kb|mb|size|time|duration)$/i.test(name)))
+      .toEqual([]);
+  });
+
   test("each names itself and its dialect", () => {
     for (const name of schemas) {
       expect(load(name)).toMatchObject({
@@ -260,6 +270,29 @@ describe("results", () => {
     expect(attached).toMatchObject({ ...device, state: "ready" });
     expect(listed).toMatchObject({ ...device, state: "ready" });
     expect(removed).toMatchObject({ ...device, state: "closed" });
+  });
+
+  test("for people: devices by their names, states in words, and why one failed", async () => {
+    const dom = ["--store", store.socketPath(0)];
+    expect((await json(["block-attach", "web", DISK], "attach")).code).toBe(0);
+    const vif = ["network-attach", "web", "bridge=br0", "backend=storage", "--wait", "created"];
+    expect((await json(vif, "attach")).code).toBe(0);
+    const { stdout, stderr } = await runProgram(["list", "web", ...dom]);
+    expect(stderr).toBe("");
+    const [head, ...lines] = stdout.split("\n").map((line) => line.split(/ {2,}/));
+    expect(head).toEqual(["guest", "device", "kind", "backend", "target", "state"]);
+    const image = expect.stringMatching(/^\/tmp.*…?$/);
+    expect(lines).toContainEqual(["web (7)", "xvda", "vbd", "storage (1)", image, "ready"]);
+    expect(lines.map(([, name]) => name)).toContain("vif7.0");
+    // What it names them by, other commands take.
+    const unknown = await runProgram(["network-detach", "web", "vif8.0", "--json", ...dom]);
+    expect(unknown).toMatchObject({ code: 2, stderr: expect.stringMatching(/a vif of domain 7/) });
+    for (
+      const line of [["network-detach", "web", "vif7.0"], ["detach", "disk", "7", "vbd/7/51712"]]
+    ) {
+      const { value } = await json([...line, "--force"], "detach");
+      expect(value).toMatchObject({ state: "closed", guest: GUEST });
+    }
   });
 
   test("what a domain says of itself cannot move a terminal's cursor", async () => {

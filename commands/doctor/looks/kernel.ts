@@ -129,10 +129,11 @@ export async function lookForKilled(here: Here): Promise<Finding[]> {
   const findings: Finding[] = [];
   const told = new Set<number>();
   for (
-    const { pid, place, call, ms } of (await here.daemon().catch(() => null))?.unanswered ?? []
+    const { pid, place, call, silentMs } of (await here.daemon().catch(() => null))?.unanswered ??
+      []
   ) {
     told.add(pid);
-    const since = `has not answered for ${Math.round(ms / 1000)} s`;
+    const since = `has not answered for ${Math.round(silentMs / 1000)} s`;
     findings.push(warning(
       `storage: ${place} ${since} (${call}); process ${pid} of the daemon is left behind`,
       MESSAGES["storage-silent"].repair,

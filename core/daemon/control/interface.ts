@@ -78,7 +78,7 @@ type FailureCount (code: string, count: int)
 type Failure (at: string, device: string, code: string, message: string)
 
 # A call that storage has not answered; the process that waits for it was left behind.
-type Unanswered (pid: int, call: string, place: string, ms: int)
+type Unanswered (pid: int, call: string, place: string, silentMs: int)
 
 # All devices.
 method List() -> (devices: []Device)

@@ -19,7 +19,7 @@ export interface Unanswered {
   /** What does not answer. */
   readonly place: string;
   /** For how long, in ms. */
-  readonly ms: number;
+  readonly silentMs: number;
 }
 
 /** What is not the flight's. */
