@@ -2,11 +2,11 @@
 import {
   chmodSync,
   chownSync,
-  cpSync,
   mkdirSync,
   mkdtempSync,
   readFileSync,
   rmSync,
+  writeFileSync,
 } from "node:fs";
 import { manifestInText } from "../../core/daemon/plugin/manifest.ts";
 import { DeviceServers } from "../../core/daemon/servers/device_servers.ts";
@@ -44,9 +44,15 @@ export class ServedWorld extends World {
     chmodSync(this.directory, 0o755);
     chownSync(`${this.directory}/xen`, SERVER_USER, SERVER_USER);
     this.#plugin = plugin;
-    this.#origin = file === null ? "built-in" : `${this.directory}/plugin.ts`;
+    this.#origin = file === null ? "built-in" : `${this.directory}/plugin.js`;
     if (file === null) return;
-    cpSync(new URL(`../../${file}`, import.meta.url).pathname, this.#origin);
+    // In JavaScript, which the small binary runs, too; the transpiler drops the manifest with the comments.
+    const text = readFileSync(new URL(`../../${file}`, import.meta.url).pathname, "utf8");
+    const [head] = text.split("
+");
+    const code = new Bun.Transpiler({ loader: "ts" }).transformSync(text);
+    writeFileSync(this.#origin, `${head}
+${code}`);
   }
 
   override async startDaemon(): Promise<void> {
