@@ -48,11 +48,9 @@ export class ServedWorld extends World {
     if (file === null) return;
     // In JavaScript, which the small binary runs, too; the transpiler drops the manifest with the comments.
     const text = readFileSync(new URL(`../../${file}`, import.meta.url).pathname, "utf8");
-    const [head] = text.split("
-");
+    const [head] = text.split("\n");
     const code = new Bun.Transpiler({ loader: "ts" }).transformSync(text);
-    writeFileSync(this.#origin, `${head}
-${code}`);
+    writeFileSync(this.#origin, `${head}\n${code}`);
   }
 
   override async startDaemon(): Promise<void> {
