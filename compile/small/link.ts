@@ -1,5 +1,5 @@
 /** The small binary: the engine, the host in C and the program's parts, in one static file. */
-import { mkdirSync, rmSync, statSync, writeFileSync } from "node:fs";
+import { mkdirSync, rmSync, writeFileSync } from "node:fs";
 import { join, resolve } from "node:path";
 import type { BuildInfo } from "../../core/build_info.ts";
 import { placeMade } from "../../platform/io/place_files.ts";
@@ -57,9 +57,8 @@ export async function buildSmall(
   mkdirSync(work, { recursive: true });
   try {
     const parts = await makeParts(own, main, replaced, work);
-    const { directory, names } = parts;
-    const sizes = names.map((name) => statSync(join(directory, name)).size);
-    writeFileSync(join(directory, "parts.h"), partsHeader(parts, sizes));
+    const { directory } = parts;
+    writeFileSync(join(directory, "parts.h"), partsHeader(parts));
     const host = resolve("platform/quickjs/host.c");
     await placeMade(resolve(outfile), (temporary) => {
       made.link(host, temporary, directory, [directory]);

@@ -1,8 +1,9 @@
 /** The program's parts: modules that are loaded when they are needed, each as bytecode. */
-import { mkdirSync, readdirSync, readFileSync, writeFileSync } from "node:fs";
+import { mkdirSync, readdirSync, readFileSync, statSync, writeFileSync } from "node:fs";
 import { basename, join, resolve } from "node:path";
 import { build, type OnLoadResult, type Plugin } from "esbuild";
 import { run } from "../check/foreign.ts";
+import { pack } from "./pack.ts";
 import type { Engine } from "./engine.ts";
 import { linesOf } from "./lines.ts";
 
@@ -19,8 +20,10 @@ const ENTRIES = {
 
 /** What is in the binary. */
 export interface Parts {
-  /** Their names, sorted; each is a file of bytecode in the directory. */
+  /** Their names, sorted; each is a file of bytecode in the directory, packed. */
   readonly names: readonly string[];
+  /** How many bytes each is unpacked. */
+  readonly sizes: readonly number[];
   readonly directory: string;
   /** The files that went into them, relative to the current directory. */
   readonly inputs: readonly string[];
@@ -72,7 +75,13 @@ export async function makeParts(
     writeFileSync(join(modules, `${name}.lines`), text);
   }
   run([engine.compiler(), modules, directory, ...names]);
-  return { names, directory, inputs: Object.keys(metafile.inputs) };
+  const sizes = names.map((name) => {
+    const file = join(directory, name);
+    const bytecode = readFileSync(file);
+    writeFileSync(file, pack(bytecode));
+    return bytecode.length;
+  });
+  return { names, sizes, directory, inputs: Object.keys(metafile.inputs) };
 }
 
 /** What is another file, another text, or not there at all in this binary. */
@@ -115,15 +124,15 @@ function drawingRefused(): OnLoadResult {
 }
 
 /** The C text that `host.c` takes the parts from; the assembler finds them in their directory. */
-export function partsHeader({ names }: Parts, sizes: readonly number[]): string {
+export function partsHeader({ names, sizes, directory }: Parts): string {
   let at = 0;
   const rows = names.map((name, index) => {
     const start = at;
-    at += sizes[index]!;
-    return `  {"${basename(name)}", all_parts + ${start}, all_parts + ${at}},`;
+    at += statSync(join(directory, name)).size;
+    return `  {"${basename(name)}", all_parts + ${start}, all_parts + ${at}, ${sizes[index]}},`;
   });
   return [
-    "struct part { const char *name; const uint8_t *start, *end; };",
+    "struct part { const char *name; const uint8_t *start, *end; size_t size; };",
     '#define GLOBALS_PART "globals.js"',
     '#define MAIN_PART "main.js"',
     '#define PLUGIN_PART "plugin.js"',

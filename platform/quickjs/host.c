@@ -33,6 +33,7 @@
 #endif
 #include "ioctls.h"
 #include "parts.h"
+#include "unpack.h"
 
 extern char **environ;
 
@@ -802,6 +803,17 @@ static const struct part *part_of(const char *name) {
   return NULL;
 }
 
+/* The module that a part is. */
+static JSValue read_part(JSContext *c, const struct part *part) {
+  uint8_t *bytes = js_malloc(c, part->size);
+  if (bytes == NULL) return JS_EXCEPTION;
+  JSValue module = unpack(part->start, part->end, bytes, part->size) < 0
+                       ? JS_ThrowInternalError(c, "part %s of the program is damaged", part->name)
+                       : JS_ReadObject(c, bytes, part->size, JS_READ_OBJ_BYTECODE);
+  js_free(c, bytes);
+  return module;
+}
+
 /*
  * Whether code is the program's own, by the name that it imports under: a part, or one of our files, which are
  * relative to the sources. A plugin's is absolute (host_module), and what `eval` runs is called <so>.
@@ -831,7 +843,7 @@ static JSModuleDef *load(JSContext *c, const char *name, void *unused) {
     JS_ThrowReferenceError(c, "there is no part %s of the program", name);
     return NULL;
   }
-  JSValue module = JS_ReadObject(c, part->start, part->end - part->start, JS_READ_OBJ_BYTECODE);
+  JSValue module = read_part(c, part);
   if (JS_IsException(module)) return NULL;
   return JS_VALUE_GET_PTR(module);
 }
@@ -951,7 +963,7 @@ int main(int argc, char **argv) {
   static const char *const first[] = {GLOBALS_PART, MAIN_PART};
   for (size_t i = 0; i < sizeof first / sizeof *first; i++) {
     const struct part *part = part_of(first[i]);
-    JSValue module = JS_ReadObject(c, part->start, part->end - part->start, JS_READ_OBJ_BYTECODE);
+    JSValue module = read_part(c, part);
     if (JS_IsException(module) || JS_ResolveModule(c, module) < 0) {
       report(c, JS_GetException(c));
       return EXIT_FAULT;
