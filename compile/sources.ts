@@ -1,5 +1,6 @@
 /** What of the sources differs from build to build. */
 import { spawnSync } from "node:child_process";
+import { existsSync } from "node:fs";
 import type { Target } from "./targets.ts";
 
 /** What to build. */
@@ -20,9 +21,16 @@ export function builtInsSource(chosen: readonly string[]): string {
   );
   const entries = chosen.map((name, index) =>
     `{ manifest: m${index}, load: async () => ` +
-    `(await import("./backends/${name}/plugin.ts")).default },`
+    `(await import("./backends/${name}/plugin.ts")).default${serverOf(name)} },`
   );
   return `${lines.join("\n")}\nexport const builtIns = [\n${entries.join("\n")}\n];\n`;
+}
+
+/** How to get at a backend's server, of one that has one. */
+function serverOf(name: string): string {
+  const file = `backends/${name}/server.ts`;
+  if (!existsSync(file)) return "";
+  return `, openServer: async () => (await import("./${file}")).openServer`;
 }
 
 /** `commands/commands.ts`, with the daemon only. */
