@@ -477,6 +477,17 @@ export function doctorFinds(
         },
       ],
       [
+        "another xdevd serves the same store",
+        "daemon",
+        "failure",
+        /^process 4713 is another xdevd, with another run directory/,
+        () => {
+          const args = ["/usr/sbin/xdevd", "devd", "-F", "--store", store.socketPath(DRIVER)];
+          put("proc/4713/cmdline", `${args.join("\0")}\0`);
+          return () => rmSync(at("proc/4713"), { recursive: true });
+        },
+      ],
+      [
         "a device cannot be undone",
         "devices",
         "failure",

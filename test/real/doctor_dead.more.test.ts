@@ -1,6 +1,12 @@
-/** `xdevd doctor` where storage does not answer: it says what it could not look at, and comes to an end. */
+/**
+ * `xdevd doctor` where storage does not answer: it says what it could not look at, and comes to an end; and
+ * where the run directory is full, or cannot be written to.
+ */
 import { expect, test } from "bun:test";
-import { runProgram } from "../support/daemon_process.ts";
+import { mkdtempSync, rmdirSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { programCommand, runProgram } from "../support/daemon_process.ts";
 import { DeadStorage } from "../support/dead_storage/dead_storage.ts";
 import { startEmbeddedStore } from "../support/embedded_store.ts";
 import { connectTo } from "../support/store_connection.ts";
@@ -48,6 +54,28 @@ if (requireReal("the doctor where storage does not answer", { root: true })) {
       await storage.end();
       dom0.close();
       await store.stop();
+    }
+  }, 2 * PATIENCE_MS);
+
+  test.each([
+    ["full", "size=64k", /^256 KiB cannot be written to \S+: ENOSPC.*Repair: make room there/m],
+    ["read-only", "ro", /^256 KiB cannot be written to \S+: EROFS.*Repair: mount its file system/m],
+  ])("a run directory that is %s", async (_, options, line) => {
+    const directory = mkdtempSync(join(tmpdir(), "xdevd-doctor-run-"));
+    try {
+      const [file, ...before] = programCommand();
+      // In a mount namespace that ends with the program.
+      const script = 'mount -t tmpfs -o mode=755,"$1" none "$2" && shift 2 && exec "$@"';
+      const { stdout } = await runProgram(
+        ["-c", script, "sh", options, directory, file, ...before, "doctor", "--run-dir", directory],
+        {},
+        PATIENCE_MS,
+        ["unshare", "-m", "sh"],
+      );
+      const [found] = stdout.match(/(?<=^failure +run-directory +).*/m) ?? [];
+      expect(found?.trim() ?? stdout).toMatch(line);
+    } finally {
+      rmdirSync(directory);
     }
   }, 2 * PATIENCE_MS);
 }

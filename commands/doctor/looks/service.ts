@@ -95,11 +95,10 @@ async function isEnabled(
 /** Whether a daemon serves this domain, and only one. */
 export async function lookAtDaemon(here: Here): Promise<Finding[]> {
   const { files, options: { runDir } } = here;
-  const findings = await lookForOthers(here);
   const { domid } = await seen(here);
-  const holder = (await textOf(files, `${runDir}/devd-${domid}.lock`).catch(() => ""))?.split(
-    /\s/,
-  )[0];
+  const lock = await textOf(files, `${runDir}/devd-${domid}.lock`).catch(() => "");
+  const [holder] = lock?.split(/\s/) ?? [];
+  const findings = await lookForOthers(here, holder);
   let silence: string;
   try {
     const daemon = await here.daemon();
@@ -123,19 +122,31 @@ export async function lookAtDaemon(here: Here): Promise<Finding[]> {
   return findings;
 }
 
-/** The stock daemon, beside ours or in its place. */
-async function lookForOthers({ files }: Here): Promise<Finding[]> {
+/** Other daemons: the stock one, or another xdevd on the same store. @param holder pid of the one that is meant */
+async function lookForOthers(
+  { files, options: { store } }: Here,
+  holder: string | undefined,
+): Promise<Finding[]> {
   const pids = await processesOf(files);
   if (pids === undefined) return [unknown("there is no /proc, so other daemons cannot be seen")];
   const findings: Finding[] = [];
   for (const pid of pids) {
     const line = await textOf(files, `/proc/${pid}/cmdline`).catch(() => undefined) ?? "";
     const [program = "", ...args] = line.split("\0");
-    if (!/(^|\/)xl$/.test(program) || !args.includes("devd")) continue;
-    findings.push(failure(
-      `process ${pid} is the stock daemon (xl devd): every script runs twice`,
-      `kill ${pid}, and disable its service (xendriverdomain)`,
-    ));
+    if (!args.includes("devd")) continue;
+    if (/(^|\/)xl$/.test(program)) {
+      findings.push(failure(
+        `process ${pid} is the stock daemon (xl devd): every script runs twice`,
+        `kill ${pid}, and disable its service (xendriverdomain)`,
+      ));
+    } else if (/(^|\/)xdevd[^/]*$/.test(program) && String(pid) !== holder) {
+      const theirs = args.find((_, at) => args[at - 1] === "--store");
+      if (theirs !== store) continue;
+      findings.push(failure(
+        `process ${pid} is another xdevd, with another run directory: every script runs twice`,
+        `kill ${pid}; one daemon serves a domain`,
+      ));
+    }
   }
   return findings;
 }
