@@ -109,10 +109,11 @@ async function start(undo: Undo[], unlessTold: UnlessTold): Promise<void> {
   await writeLaunchers(machine, directory, scripts);
   const says = keepDaemon(machine, directory, undo);
   await unlessTold(says(/ serving domain /));
-  // Of the disk that is missing: it was undone.
-  const failed = unlessTold(says(/\/8\/51728\b.* → failed$/));
-  await unlessTold(attachSome(dom0, directory, `${scripts}/block`));
-  await failed;
+  await unlessTold(Promise.all([
+    // Of the disk that is missing: it was undone.
+    says(/\/8\/51728\b.* → failed$/),
+    attachSome(dom0, directory, `${scripts}/block`),
+  ]));
   printTo(1, introduction(directory));
 }
 

@@ -54,13 +54,13 @@ describe("xdevd metrics", () => {
     const { code, stdout, stderr } = await run();
     expect({ code, stderr }).toEqual({ code: 0, stderr: "" });
     const samples = samplesOf(stdout);
-    const { connected, failed, detached } = COUNTS;
+    const { ready, failed, detached } = COUNTS;
     expect(samples.get("xdevd_up")).toBe(1);
     expect(sum(samples, /^xdevd_info\{version="[^"]+",domid="1"\}$/)).toBe(1);
-    expect(sum(samples, /^xdevd_devices\{kind="vif".*state="connected"\}/)).toBe(connected);
+    expect(sum(samples, /^xdevd_devices\{kind="vif".*state="ready"\}/)).toBe(ready);
     expect(sum(samples, /^xdevd_devices\{kind="vif".*state="failed"\}/)).toBe(failed);
     const operations = 'xdevd_operations_total{kind="vif",operation=';
-    expect(samples.get(`${operations}"attach",result="succeeded"}`)).toBe(connected + detached);
+    expect(samples.get(`${operations}"attach",result="succeeded"}`)).toBe(ready + detached);
     expect(samples.get(`${operations}"attach",result="failed"}`)).toBe(failed);
     expect(samples.get(`${operations}"detach",result="succeeded"}`)).toBe(detached);
     expect(sum(samples, /^xdevd_failures_total/)).toBe(failed);

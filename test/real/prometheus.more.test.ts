@@ -108,7 +108,7 @@ if (requireReal("metrics, by Debian's promtool and node_exporter", { lacking }))
         );
         expect(page).toContain("node_textfile_scrape_error 0");
         expect(page).toMatch(/^xdevd_up 1$/m);
-        const attached = COUNTS.connected + COUNTS.detached;
+        const attached = COUNTS.ready + COUNTS.detached;
         expect(page.split(/\r?\n/)).toContain(
           `xdevd_operation_duration_seconds_count{kind="vif",operation="attach"} ${attached}`,
         );

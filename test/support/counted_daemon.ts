@@ -13,8 +13,8 @@ import { connectTo } from "./store_connection.ts";
 const DRIVER = 1;
 const GUEST = 7;
 
-/** How many interfaces work, fail, and have been detached again: no more than are set up at a time. */
-export const COUNTS = { connected: 2, failed: 1, detached: 1 } as const;
+/** How many interfaces are set up, fail, and have been detached again: no more than are set up at a time. */
+export const COUNTS = { ready: 2, failed: 1, detached: 1 } as const;
 
 const PATIENCE_MS = 60_000;
 
@@ -46,7 +46,7 @@ export async function startCountedDaemon(): Promise<CountedDaemon> {
   const daemon = await DaemonProcess.start([
     ...["--store", store.socketPath(DRIVER), "--run-dir", runDir, "--scripts", scripts],
   ]);
-  const total = COUNTS.connected + COUNTS.failed + COUNTS.detached;
+  const total = COUNTS.ready + COUNTS.failed + COUNTS.detached;
   const devices: HandMadeDevice[] = [];
   for (let devid = 0; devid < total; devid++) {
     const id = { backendDomid: DRIVER, kind: "vif", frontendDomid: GUEST, devid };
@@ -69,8 +69,8 @@ export async function startCountedDaemon(): Promise<CountedDaemon> {
   const rightly = async () => {
     const { devices } = await askDaemon<{ devices: DeviceStatus[] }>(runDir, "List");
     const inState = (wanted: string) => devices.filter(({ state }) => state === wanted).length;
-    return devices.length === COUNTS.connected + COUNTS.failed &&
-      inState("connected") === COUNTS.connected && inState("failed") === COUNTS.failed;
+    return devices.length === COUNTS.ready + COUNTS.failed &&
+      inState("ready") === COUNTS.ready && inState("failed") === COUNTS.failed;
   };
   await until(rightly, () => daemon.log, PATIENCE_MS);
   return {

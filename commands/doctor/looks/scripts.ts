@@ -120,11 +120,10 @@ export async function lookAtPrograms(here: Here): Promise<Finding[]> {
   return [...orOk(findings, `what scripts call is there: ${Object.keys(TOOLS).join(", ")}`)];
 }
 
-/** Programs that serve devices, by the setting that names them. */
+/** Programs that serve devices; the setting `binary` of their plugins may name others. */
 const SERVERS = [
   {
     plugin: "qemu",
-    setting: "binary",
     name: "QEMU",
     usual: ["/usr/libexec/xen-qemu-system-i386"],
     repair:
@@ -132,10 +131,9 @@ const SERVERS = [
   },
   {
     plugin: "vtpm",
-    setting: "swtpm",
     name: "swtpm",
     usual: ["/usr/bin/swtpm"],
-    repair: "install the package swtpm, or name another one in [plugins.vtpm.settings]",
+    repair: "install the package swtpm, or name another one as binary in [plugins.vtpm.settings]",
   },
 ] as const;
 
@@ -145,10 +143,10 @@ export async function lookAtServers(here: Here): Promise<Finding[]> {
   const devices = await knownDevices(here);
   const findings: Finding[] = [];
   const said: string[] = [];
-  for (const { plugin, setting, name, usual, repair } of SERVERS) {
+  for (const { plugin, name, usual, repair } of SERVERS) {
     const found = available.find(({ manifest }) => manifest.name === plugin);
     if (found === undefined) continue;
-    const told = found.settings?.[setting];
+    const told = found.settings?.["binary"];
     const places = typeof told === "string" ? [told] : usual;
     const there = await Promise.all(places.map((place) => placeOf(here, place)));
     if (there.some((place) => place !== null)) {
