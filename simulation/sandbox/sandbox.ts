@@ -253,6 +253,6 @@ Ctrl-C ends all of it, and leaves nothing.
 /** What to try first; `{}` is the sandbox's directory. */
 const COMMANDS = [
   "{}/storage status",
-  "{}/dom0 block-attach web vdev=xvdb,backend=storage,target={}/spare.img",
+  "{}/dom0 block-attach web vdev=xvdb,backend=storage,target={}/spare.img --wait connected",
   "{}/storage trace vbd/7/51728",
 ] as const;

@@ -9,7 +9,7 @@ const SESSION: readonly (readonly [about: string, line: string])[] = [
   ["What the driver domain's daemon serves, and what is wrong:", "{}/storage status"],
   [
     "Another disk for the guest `web`, as `xl block-attach` would give it; and how that went:",
-    "{}/dom0 block-attach web vdev=xvdb,backend=storage,target={}/spare.img",
+    "{}/dom0 block-attach web vdev=xvdb,backend=storage,target={}/spare.img --wait connected",
   ],
   ["", "{}/storage trace vbd/7/51728"],
   ["All devices, as domain 0 sees them:", "{}/dom0 list"],
@@ -49,8 +49,11 @@ export async function record(program: readonly [string, ...string[]]): Promise<s
     const introduction = said.slice(said.indexOf("\nGuests") + 1);
     const parts = [`$ xdevd sandbox\n${shown(introduction)}`].map(block);
     for (const [about, template] of SESSION) {
-      // The store is told how things are no more often than each second.
-      if (template.includes("--domain")) await new Promise((resolve) => setTimeout(resolve, 2000));
+      // The store is told how things are no more often than each second, and who waits for the guest does not
+      // wait for the script to end.
+      if (/--domain| trace /.test(template)) {
+        await new Promise((resolve) => setTimeout(resolve, 2000));
+      }
       const line = template.replaceAll("{}", directory);
       const { stdout, stderr, status } = spawnSync("/bin/sh", ["-c", line], {
         encoding: "utf8",
