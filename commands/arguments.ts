@@ -1,6 +1,6 @@
 /** What arguments of several commands have to be. */
 import { InvalidArgumentError, Option } from "./line/command.ts";
-import { DEFAULT_SCRIPT_DIRECTORY } from "../core/hotplug/path_rules.ts";
+import { DEFAULT_SCRIPT_DIRECTORY } from "../core/hotplug/defaults.ts";
 import { DOMID_MAX, parseBackendPath, parseDomid } from "../core/xen/device_id.ts";
 import { absoluteFile } from "../platform/self.ts";
 

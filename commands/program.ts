@@ -1,14 +1,10 @@
 /** The command line: what is the same for all commands, which load their code when they are used. */
 import { Command, LineEnded, Option, type Output } from "./line/command.ts";
 import type { BuiltIn } from "../core/daemon/plugin/host.ts";
-import { printable } from "../core/log/log.ts";
 import { absoluteFile, OutputClosed, printTo } from "../platform/self.ts";
 import { terminalWidth } from "../platform/io/terminal.ts";
 import { VERSION } from "../core/version.ts";
-import { CodedError, ExitCode, lineOf, problemOf } from "../core/messages/error.ts";
 import { addCommands } from "./commands.ts";
-import { asksForJson, errorJson, printJson } from "./json_output.ts";
-import { errorPrefix } from "./devd/log_output.ts";
 
 /** Width of help where there is no terminal that tells its own. */
 const DEFAULT_COLUMNS = 80;
@@ -23,7 +19,7 @@ export async function runProgram(
   args: readonly string[],
   builtIns: readonly BuiltIn[],
 ): Promise<number> {
-  let status: number = ExitCode.Success;
+  let status = 0;
   const program = makeProgram(builtIns, args, (code) => status = code, {
     print: printTo,
     width: (stream) => terminalWidth(stream) || DEFAULT_COLUMNS,
@@ -33,16 +29,8 @@ export async function runProgram(
     return status;
   } catch (error) {
     if (error instanceof OutputClosed) return OutputClosed.status;
-    if (error instanceof LineEnded && error.status === 0) return ExitCode.Success;
-    const problem = error instanceof LineEnded
-      ? problemOf(new CodedError("usage", error.message))
-      : problemOf(error);
-    if (asksForJson(args)) printJson({ error: errorJson(problem) });
-    if (error instanceof LineEnded) return problem.status;
-    const prefix = errorPrefix();
-    printTo(2, `${prefix}xdevd: ${printable(lineOf(problem))}\n`);
-    for (const line of problem.details) printTo(2, `${prefix}  ${printable(line)}\n`);
-    return problem.status;
+    if (error instanceof LineEnded && error.status === 0) return 0;
+    return (await import("./failure.ts")).tellFailure(error, args);
   }
 }
 

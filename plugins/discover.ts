@@ -11,12 +11,6 @@ import { type Candidate, settingsOf } from "./select.ts";
 import type { Settings } from "./settings.ts";
 import { checkPluginFile, PluginRefused, type TrustParts } from "./trust.ts";
 
-/** Where plugins are looked for unless told otherwise; none of them has to exist. */
-export const PLUGIN_DIRECTORIES: readonly string[] = [
-  "/usr/lib/xdevd/plugins",
-  "/etc/xdevd/plugins.d",
-];
-
 /** A plugin's file. */
 export interface FoundPlugin extends Candidate {
   readonly carrier: "module" | "process";

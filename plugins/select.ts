@@ -18,9 +18,6 @@ export interface Selection<C extends Candidate> {
   readonly conflicts: readonly string[];
 }
 
-/** The configuration file's default place. */
-export const DEFAULT_CONFIG = "/etc/xdevd/config.toml";
-
 /**
  * Gives each kind its plugin. Two plugins for one kind, and two of one name, are a conflict unless
  * the settings say which is meant.

@@ -1,7 +1,7 @@
 /** The command lines of `xdevd completion` and `xdevd complete`. */
 import { type Command, InvalidArgumentError } from "../line/command.ts";
 import type { BuiltIn } from "../../core/daemon/plugin/host.ts";
-import { SHELLS } from "./wanted.ts";
+import { SHELLS } from "./shells.ts";
 
 /** Adds them. */
 export function addCompletion(

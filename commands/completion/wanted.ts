@@ -1,5 +1,6 @@
 /** What a shell may complete the last word of a command line to, from the table of commands. Pure. */
 import { own } from "../../contract/v1/own.ts";
+import { SHELLS } from "./shells.ts";
 import type { CommandData } from "../line/data.ts";
 import type { Option } from "../line/option.ts";
 
@@ -173,9 +174,6 @@ class Line {
     return undefined;
   }
 }
-
-/** The shells that there are completions for. */
-export const SHELLS = ["bash", "zsh", "fish"] as const;
 
 function lastOf(name: string): string {
   return name.slice(name.lastIndexOf(" ") + 1);

@@ -1,7 +1,8 @@
 /** `xdevd devd`: the driver domain's daemon. */
 import { ownDomid } from "../../core/daemon/daemon.ts";
 import { DEFAULT_TIMES, type LifecycleTimes } from "../../core/xen/times.ts";
-import { configureLog, type LogLevel, openLog } from "../../core/log/log.ts";
+import { configureLog, openLog } from "../../core/log/log.ts";
+import type { LogLevel } from "../../core/log/levels.ts";
 import { systemClock } from "../../platform/clock.ts";
 import { changeToRoot, onTermination, printIfRoom } from "../../platform/self.ts";
 import { storage } from "../../platform/storage.ts";
@@ -14,7 +15,8 @@ import { coded, isMessageCode, statusOf } from "../../core/messages/table.ts";
 import { BackgroundLog } from "./background_log.ts";
 import { controlled, statusNode } from "./controlled.ts";
 import { reload, reportState, takeSignals } from "./signals.ts";
-import { type LogFormat, logToStderr } from "./log_output.ts";
+import { logToStderr } from "./log_output.ts";
+import type { LogFormat } from "../../core/log/levels.ts";
 import { choosePlugins, type PluginOptions } from "../plugin/set.ts";
 import type { StoreClient } from "../../core/xenstore/client.ts";
 import { daemonService, type ServiceManager } from "./service_manager.ts";

@@ -1,13 +1,9 @@
 /** Where a program's log goes, and how it looks there. */
-import { configureLog, type LogLevel, PRIORITIES } from "../../core/log/log.ts";
+import { configureLog, PRIORITIES } from "../../core/log/log.ts";
+import type { LogLevel } from "../../core/log/levels.ts";
+import type { LogFormat } from "../../core/log/levels.ts";
 import { isJournal } from "../../platform/linux/journal_stream.ts";
 import { printTo } from "../../platform/self.ts";
-
-/** How lines are written: for people, or an object each. */
-export const LOG_FORMATS = ["text", "json"] as const;
-
-/** One of {@link LOG_FORMATS}. */
-export type LogFormat = typeof LOG_FORMATS[number];
 
 /** Directs all logging to the standard error. @param print writes there */
 export function logToStderr(

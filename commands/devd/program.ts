@@ -1,14 +1,13 @@
 /** The command line of `xdevd devd`. */
 import { type Command, InvalidArgumentError, Option } from "../line/command.ts";
 import type { BuiltIn } from "../../core/daemon/plugin/host.ts";
-import { DEFAULT_PATH } from "../../core/hotplug/run_script.ts";
+import { DEFAULT_PATH } from "../../core/hotplug/defaults.ts";
 import { type TimeName, TIMES } from "../../core/xen/times.ts";
-import { LOG_LEVELS } from "../../core/log/log.ts";
+import { LOG_FORMATS, LOG_LEVELS } from "../../core/log/levels.ts";
 import { absoluteFile } from "../../platform/self.ts";
 import { deviceName, scriptsOption, seconds } from "../arguments.ts";
 import { configOption, kindOption, pluginOption, pluginsOption } from "../plugin/options.ts";
 import type { DevdOptions } from "./devd.ts";
-import { LOG_FORMATS } from "./log_output.ts";
 
 /** Log file of the daemon; the stock daemon's, so that log rotation finds it. */
 const DEFAULT_LOG = "/var/log/xen/xldevd.log";

@@ -2,7 +2,8 @@
 import { isKind, KIND_LENGTH_MAX } from "../../core/xen/device_id.ts";
 import type { BuiltIn, PluginRegistry } from "../../core/daemon/plugin/host.ts";
 import { frontendKindOf } from "../../core/daemon/plugin/manifest.ts";
-import { diskDryRun, parseVdev } from "../../core/toolstack/specs/disk/spec.ts";
+import { diskDryRun } from "../../core/toolstack/specs/disk/spec.ts";
+import { parseVdev } from "../../core/toolstack/specs/disk/vdev.ts";
 import { type DescribedKind, DEVICE_NAMES } from "../../core/toolstack/resolved_spec.ts";
 import { nicDryRun } from "../../core/toolstack/specs/nic/spec.ts";
 import { BUILT_IN_PARSERS, type BuiltInSpecs } from "../../core/toolstack/specs/registry.ts";

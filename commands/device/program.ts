@@ -1,13 +1,14 @@
 /** The command line of `xdevd attach`, `block-attach` and their kin, after `xl`'s. */
 import { type Command, type Example, Option } from "../line/command.ts";
 import type { BuiltIn } from "../../core/daemon/plugin/host.ts";
-import { DEFAULT_PATH } from "../../core/hotplug/run_script.ts";
-import { LOG_LEVELS } from "../../core/log/log.ts";
+import { DEFAULT_PATH } from "../../core/hotplug/defaults.ts";
+import { LOG_LEVELS } from "../../core/log/levels.ts";
 import { absoluteFile } from "../../platform/self.ts";
-import { WAIT_LEVELS } from "../../core/toolstack/await_device.ts";
+import { WAIT_LEVELS } from "../../core/toolstack/wait_levels.ts";
 import type { Force } from "../../core/toolstack/remove.ts";
 import { jsonOption, scriptsOption, seconds } from "../arguments.ts";
-import { type AttachOptions, type DetachOptions, type ListOptions, VIAS } from "./session.ts";
+import { type AttachOptions, type DetachOptions, type ListOptions } from "./session.ts";
+import { VIAS } from "./vias.ts";
 import { configOption, kindOption, pluginOption, pluginsOption } from "../plugin/options.ts";
 
 /** A kind of devices that has commands of its own. */

@@ -4,7 +4,7 @@ import { deviceLabel, nickname } from "../../core/xen/device_label.ts";
 import type { BuiltIn } from "../../core/daemon/plugin/host.ts";
 import { awaitDevice, setupOf } from "../../core/toolstack/await_device.ts";
 import { parseDisk } from "../../core/toolstack/specs/disk/parse.ts";
-import { parseVdev } from "../../core/toolstack/specs/disk/spec.ts";
+import { parseVdev } from "../../core/toolstack/specs/disk/vdev.ts";
 import { BUILT_IN_PARSERS } from "../../core/toolstack/specs/registry.ts";
 import { wholeSeconds } from "../../core/toolstack/time_limit.ts";
 import { absent } from "../../core/xenstore/access.ts";

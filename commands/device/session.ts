@@ -1,6 +1,7 @@
 /** What the toolstack's commands do before and after their work. */
 import { parseDomid } from "../../core/xen/device_id.ts";
-import { type LogLevel, printable } from "../../core/log/log.ts";
+import { printable } from "../../core/log/log.ts";
+import type { LogLevel } from "../../core/log/levels.ts";
 import { onTermination, printTo } from "../../platform/self.ts";
 import { absent, absentOrHidden } from "../../core/xenstore/access.ts";
 import { type Connected, connectStore } from "../../machine/connect.ts";
@@ -9,10 +10,11 @@ import { DeadlineError, isServerError } from "../../core/xenstore/errors.ts";
 import { CodedError } from "../../core/messages/error.ts";
 import { logToStderr } from "../devd/log_output.ts";
 import type { Force } from "../../core/toolstack/remove.ts";
-import type { WaitLevel } from "../../core/toolstack/await_device.ts";
+import type { WaitLevel } from "../../core/toolstack/wait_levels.ts";
 import { systemClock } from "../../platform/clock.ts";
 import { type TimeLimit, wholeSeconds } from "../../core/toolstack/time_limit.ts";
 import type { PluginOptions } from "../plugin/set.ts";
+import type { Via } from "./vias.ts";
 
 /** A command's connection. */
 export interface DeviceSession extends Connected {
@@ -138,11 +140,6 @@ export function timeLimit(seconds: number): TimeLimit {
 export function say(line: string): void {
   printTo(2, `xdevd: ${printable(line)}\n`);
 }
-
-/** Ways of telling a driver domain. */
-export const VIAS = ["stock", "request", "auto"] as const;
-/** One of {@link VIAS}. */
-type Via = typeof VIAS[number];
 
 /** What all commands for devices have. */
 export interface ListOptions {

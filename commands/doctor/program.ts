@@ -1,7 +1,7 @@
 /** The command line of `xdevd doctor`. */
 import { type Command, Option } from "../line/command.ts";
 import type { BuiltIn } from "../../core/daemon/plugin/host.ts";
-import { DEFAULT_PATH } from "../../core/hotplug/run_script.ts";
+import { DEFAULT_PATH } from "../../core/hotplug/defaults.ts";
 import { jsonOption, scriptsOption } from "../arguments.ts";
 import { absoluteFile } from "../../platform/self.ts";
 import { configOption, kindOption, pluginOption, pluginsOption } from "../plugin/options.ts";

@@ -12,11 +12,13 @@ import {
 import { systemParts } from "../../machine/system_parts.ts";
 import type { DeviceId } from "../../core/xen/device_id.ts";
 import { deviceLabel } from "../../core/xen/device_label.ts";
-import { checkScript, DEFAULT_SCRIPT_DIRECTORY } from "../../core/hotplug/path_rules.ts";
+import { checkScript } from "../../core/hotplug/path_rules.ts";
+import { DEFAULT_SCRIPT_DIRECTORY } from "../../core/hotplug/defaults.ts";
 import type { V2Action } from "../../core/hotplug/v2/convention.ts";
 import { V2Session, type V2Target } from "../../core/hotplug/v2/session.ts";
 import { DEFAULT_TIMES } from "../../core/xen/times.ts";
-import { type LogLevel, openLog } from "../../core/log/log.ts";
+import { openLog } from "../../core/log/log.ts";
+import type { LogLevel } from "../../core/log/levels.ts";
 import { effectiveUid, onTermination, printTo } from "../../platform/self.ts";
 import { storeEnvironment } from "../../core/xenstore/locate.ts";
 import { type Connected, connectStore } from "../../machine/connect.ts";

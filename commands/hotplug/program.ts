@@ -1,10 +1,10 @@
 /** The command line of `xdevd prepare` and its like. */
 import { type Command, type Example, InvalidArgumentError, Option } from "../line/command.ts";
 import { DOMID_MAX, parseDomid } from "../../core/xen/device_id.ts";
-import { parseVdev, VDEV_RULE } from "../../core/toolstack/specs/disk/spec.ts";
-import { DEFAULT_SCRIPT_DIRECTORY } from "../../core/hotplug/path_rules.ts";
-import { DEFAULT_PATH } from "../../core/hotplug/run_script.ts";
-import { LOG_LEVELS } from "../../core/log/log.ts";
+import { parseVdev, VDEV_RULE } from "../../core/toolstack/specs/disk/vdev.ts";
+import { DEFAULT_SCRIPT_DIRECTORY } from "../../core/hotplug/defaults.ts";
+import { DEFAULT_PATH } from "../../core/hotplug/defaults.ts";
+import { LOG_LEVELS } from "../../core/log/levels.ts";
 import { absoluteFile } from "../../platform/self.ts";
 import { seconds } from "../arguments.ts";
 import type { HotplugOptions, HotplugVerb } from "./hotplug.ts";

@@ -1,7 +1,7 @@
 /** What version 2 scripts are run with, the same in the daemon and in the commands. */
 import { HotplugLocks, lockDirectory } from "../../core/daemon/capabilities/hotplug_locks.ts";
 import type { V2Settings } from "../../core/daemon/capabilities/script_parts.ts";
-import { DEFAULT_SCRIPT_DIRECTORY } from "../../core/hotplug/path_rules.ts";
+import { DEFAULT_SCRIPT_DIRECTORY } from "../../core/hotplug/defaults.ts";
 import { v2Limits } from "../../core/hotplug/v2/convention.ts";
 import { type ForcedVersions, VersionCache } from "../../core/hotplug/v2/version.ts";
 import type { LifecycleTimes } from "../../core/xen/times.ts";

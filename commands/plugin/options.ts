@@ -1,6 +1,6 @@
 /** The options that choose plugins: also of commands other than `plugin`. */
-import { PLUGIN_DIRECTORIES } from "../../plugins/discover.ts";
-import { DEFAULT_CONFIG } from "../../plugins/select.ts";
+import { PLUGIN_DIRECTORIES } from "../../plugins/places.ts";
+import { DEFAULT_CONFIG } from "../../plugins/places.ts";
 import { isKind } from "../../core/xen/device_id.ts";
 import { absoluteFile } from "../../platform/self.ts";
 import { InvalidArgumentError, Option } from "../line/command.ts";

@@ -23,16 +23,11 @@ import {
 } from "../../core/daemon/plugin/host.ts";
 import { loadPlugin, moduleHost, type ModuleHostParts } from "../../plugins/host/module_host.ts";
 import { ProcessHost } from "../../plugins/host/process_host.ts";
-import {
-  type Candidate,
-  DEFAULT_CONFIG,
-  type Selection,
-  selectPlugins,
-  settingsOf,
-} from "../../plugins/select.ts";
+import { type Candidate, type Selection, selectPlugins, settingsOf } from "../../plugins/select.ts";
+import { DEFAULT_CONFIG } from "../../plugins/places.ts";
 import { firstLine, NO_SETTINGS, parseSettings, type Settings } from "../../plugins/settings.ts";
 import { checkPluginFile, type TrustParts } from "../../plugins/trust.ts";
-import { PLUGIN_DIRECTORIES } from "../../plugins/discover.ts";
+import { PLUGIN_DIRECTORIES } from "../../plugins/places.ts";
 import { VERSION } from "../../core/version.ts";
 import { CodedError } from "../../core/messages/error.ts";
 

@@ -38,7 +38,8 @@ import {
   withDevices,
 } from "../device/session.ts";
 import { CodedError, ExitCode } from "../../core/messages/error.ts";
-import { awaitDevice, type WaitLevel } from "../../core/toolstack/await_device.ts";
+import { awaitDevice } from "../../core/toolstack/await_device.ts";
+import { type WaitLevel } from "../../core/toolstack/wait_levels.ts";
 import { withFreeDevid } from "../../core/toolstack/create.ts";
 import type { WantedDevice } from "../../core/toolstack/resolved_spec.ts";
 

@@ -16,9 +16,6 @@ export interface ScriptPolicy {
   readonly trustedUids: readonly number[];
 }
 
-/** Debian's, and every other distribution's, script directory. */
-export const DEFAULT_SCRIPT_DIRECTORY = "/etc/xen/scripts";
-
 /** A script will not be run; the message says which and why, in one line. */
 export class ScriptRefused extends Error {
   override name = "ScriptRefused";

@@ -39,9 +39,6 @@ export const DEFAULT_LIMITS: ScriptLimits = {
   killGraceMs: TIMES.killGrace.ms,
 };
 
-/** What PATH a script gets: nothing of the daemon's environment reaches it. */
-export const DEFAULT_PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin";
-
 /** Shells exit with this, and the signal's number, when what they waited for was killed. */
 const KILLED_FROM = 128;
 

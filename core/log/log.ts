@@ -1,10 +1,6 @@
 /** The daemon's log: one line an event, fit for a terminal, a file, or a journal. */
+import { LOG_LEVELS, type LogLevel } from "./levels.ts";
 import { codeIn } from "../messages/table.ts";
-
-export type LogLevel = "debug" | "info" | "warning" | "error";
-
-/** The accepted names, least severe first. */
-export const LOG_LEVELS: readonly LogLevel[] = ["debug", "info", "warning", "error"];
 
 /** Where lines go: with the line end. */
 export type LogSink = (line: string) => void;

@@ -8,12 +8,7 @@ import { isWeak } from "../hotplug/run_script.ts";
 import { oneLine } from "../log/log.ts";
 import { wholeSeconds } from "./time_limit.ts";
 import { type Names, namesOf } from "./domains.ts";
-
-/** How far: not at all; until the backend's side is set up; until the guest uses it. */
-export const WAIT_LEVELS = ["created", "hotplug", "connected"] as const;
-
-/** One of {@link WAIT_LEVELS}. */
-export type WaitLevel = typeof WAIT_LEVELS[number];
+import type { WaitLevel } from "./wait_levels.ts";
 
 /** Kinds that are set up by a script, or by what stands for one, which says `hotplug-status`. */
 const SCRIPTED = new Set(["vbd", "vbd3", "vif"]);

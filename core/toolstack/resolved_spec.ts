@@ -1,6 +1,7 @@
 /** From a specification to the plan of a device, with what only the store and the machine can tell. */
 import type { DeviceSpecs } from "../../contract/v1/spec.ts";
-import { chooseDiskBackend, type DiskSpec, parseVdev } from "./specs/disk/spec.ts";
+import { chooseDiskBackend, type DiskSpec } from "./specs/disk/spec.ts";
+import { parseVdev } from "./specs/disk/vdev.ts";
 import { randomUuid, resolveUsbctrl } from "./specs/kinds.ts";
 import { randomMac } from "./specs/nic/spec.ts";
 import { planDisk } from "./nodes/disk.ts";

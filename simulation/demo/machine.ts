@@ -1,5 +1,5 @@
 /** The machine that the demonstration runs on: a store with its domains, and a script. */
-import { DEFAULT_PATH } from "../../core/hotplug/run_script.ts";
+import { DEFAULT_PATH } from "../../core/hotplug/defaults.ts";
 import { systemFiles } from "../../platform/io/files.ts";
 import { selfCommand } from "../../platform/self.ts";
 import { listenStore, socketPath } from "../xenstored/listen.ts";

@@ -2,7 +2,7 @@
 import { describe, expect, test } from "bun:test";
 import { readFileSync } from "node:fs";
 import { join } from "node:path";
-import { parseVdev, VDEV_RULE } from "../../core/toolstack/specs/disk/spec.ts";
+import { parseVdev, VDEV_RULE } from "../../core/toolstack/specs/disk/vdev.ts";
 import { DISK_FLAGS, DISK_KEYS } from "../../core/toolstack/specs/disk/lexer.ts";
 import {
   P9_FIELDS,

@@ -1,6 +1,7 @@
 /** The nodes that we write for a device are those that Debian's xl writes. */
 import { afterAll, afterEach, beforeAll, describe, expect, test } from "bun:test";
-import { chooseDiskBackend, parseVdev } from "../../core/toolstack/specs/disk/spec.ts";
+import { chooseDiskBackend } from "../../core/toolstack/specs/disk/spec.ts";
+import { parseVdev } from "../../core/toolstack/specs/disk/vdev.ts";
 import { parseDisk } from "../../core/toolstack/specs/disk/parse.ts";
 import {
   parseUsbctrl,

@@ -3,7 +3,7 @@ import { stateName } from "../../xen/states.ts";
 import type { LifecycleState, Milestone, Phase } from "../../lifecycle/state.ts";
 import { PHASE_WORDS } from "../../lifecycle/phase_words.ts";
 import { ABSENT, type Observation } from "../../lifecycle/observation.ts";
-import type { LogLevel } from "../../log/log.ts";
+import type { LogLevel } from "../../log/levels.ts";
 import type { OperationName } from "./counters.ts";
 import type { Flight } from "./flight.ts";
 import type { Actor, Operation, Outcome } from "./flight_recorder.ts";

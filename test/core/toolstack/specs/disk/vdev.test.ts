@@ -2,7 +2,7 @@
 import { expect, test } from "bun:test";
 import * as fc from "fast-check";
 import { formatVdev } from "../../../../../core/xen/device_label.ts";
-import { DISK_DEVID_MAX, parseVdev } from "../../../../../core/toolstack/specs/disk/spec.ts";
+import { DISK_DEVID_MAX, parseVdev } from "../../../../../core/toolstack/specs/disk/vdev.ts";
 import { faultOf } from "../../errors.ts";
 
 test.each(
