@@ -3,7 +3,7 @@ import { storage } from "../platform/storage.ts";
 import { lacksDescriptors } from "../platform/linux/descriptor_reserve.ts";
 import { systemNetworkLinks } from "../platform/linux/network_links.ts";
 import { systemClock } from "../platform/clock.ts";
-import { targetFilesBeside } from "../platform/io/files.ts";
+import { systemFiles, targetFilesBeside } from "../platform/io/files.ts";
 import { keptOf, KeptStore, STATE_DIRECTORY } from "../platform/io/kept_directories.ts";
 import { systemProcessTable } from "../platform/linux/process_table.ts";
 import { HelperLog } from "../core/hotplug/run_script.ts";
@@ -59,6 +59,7 @@ export function systemParts(
       clock: systemClock,
       command: selfCommand(),
       connect: connectStream,
+      files: systemFiles,
       ...(simulated === undefined ? {} : { simulated }),
     }),
     deviceModels: new DeviceModels(store, systemProcesses, systemProcessTable, systemClock),

@@ -1,5 +1,5 @@
 /** A server, as its process runs it: what the daemon calls, and what comes of it. */
-import type { Given, ServerManifest } from "../../contract/v2/manifest.ts";
+import type { ServerManifest } from "../../contract/v2/manifest.ts";
 import type { OpenServer, ServerOpener, SocketStream } from "../../contract/v2/server.ts";
 import { encodeMessage, MessageSplitter } from "../../core/daemon/control/messages.ts";
 import {
@@ -40,7 +40,6 @@ export class ServerRunner {
   #devices: XenDevices | null = null;
   #manifest: ServerManifest | null = null;
   #guest = -1;
-  #given: Given | null = null;
   #server: OpenServer | null = null;
   #failure: string | null = null;
   #connection: OpenConnection | null = null;
@@ -113,7 +112,6 @@ export class ServerRunner {
       case "status":
         return {
           opened: this.#server !== null,
-          given: this.#given,
           failure: this.#failure,
           offer: this.#offer,
           serving: this.#serving !== null,
@@ -144,7 +142,6 @@ export class ServerRunner {
     if (manifest === undefined) throw new Error("its plugin has no server");
     this.#manifest = manifest;
     this.#guest = id.frontendDomid;
-    this.#given = given;
     const devices = this.#devices = openDevices();
     devices.restrict(id.frontendDomid);
     const open = await load(code);

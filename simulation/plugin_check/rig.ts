@@ -322,6 +322,7 @@ export class Rig {
         clock: systemClock,
         command: selfCommand(),
         connect: connectStream,
+        files: systemFiles,
         simulated: this.#xen,
       }),
       deviceModels: new DeviceModels(store, processes, systemProcessTable, systemClock),

@@ -62,6 +62,7 @@ export class ServedWorld extends World {
         clock: systemClock,
         command: programCommand(),
         connect: connectStream,
+        files: systemFiles,
         simulated: `${this.directory}/xen`,
       });
     this.parts = {

@@ -43,8 +43,6 @@ export interface Offer {
 /** How a server is. */
 export interface ServerStatus {
   readonly opened: boolean;
-  /** What it was opened with; null before that. */
-  readonly given: Given | null;
   readonly failure: string | null;
   /** What it is connected to; null when to nothing. */
   readonly offer: Pick<Offer, "references" | "port"> | null;

@@ -1,7 +1,7 @@
 /** One device with a server: its process, and the handshake with its guest. */
 import type { Given, ServerManifest } from "../../../contract/v2/manifest.ts";
 import type { DeviceChildren, DeviceDirectories, Setting } from "../../../contract/v1/plugin.ts";
-import type { ByteStream, Cancel, Clock } from "../../../platform/types.ts";
+import type { ByteStream, Cancel, Clock, Files } from "../../../platform/types.ts";
 import { type Log, oneLine } from "../../log/log.ts";
 import { backendPath, type DeviceId, frontendPath, parseDecimal } from "../../xen/device_id.ts";
 import { parseState, stateName, XenbusState } from "../../xen/states.ts";
@@ -37,6 +37,10 @@ const QUIT_MS = 3_000;
 const RESUMES_MAX = 3;
 const RESUME_WITHIN_MS = 60_000;
 
+/** In the device's directory, root's alone; and its most, in bytes (`Given`). */
+const GIVEN_FILE = "server.json";
+const GIVEN_MAX = 64 * 1024;
+
 /** How long a lost process may take until its end is known, in ms. */
 const LAST_LOOK_MS = 500;
 
@@ -59,6 +63,7 @@ export interface ServerParts {
   readonly command: readonly [string, ...string[]];
   /** Directory in which guests and grants are files, in place of Xen's. */
   readonly simulated?: string;
+  readonly files: Pick<Files, "readText" | "writeText">;
   /** Connects to a unix socket. */
   connect(path: string): Promise<ByteStream>;
 }
@@ -136,6 +141,8 @@ export class ServedDevice {
       ...(simulated === undefined ? [] : [simulated]),
     ];
     await this.#context.children.start(SERVER_PROCESS, argv as [string, ...string[]]);
+    // For another one that goes on. The server itself is not asked for it: its guest may have taken it over.
+    await this.#parts.files.writeText(await this.#givenFile(), JSON.stringify(given), 0o600);
     const link = this.#take(await this.#reach(socket, signal));
     const onAbort = () => link.end();
     signal.addEventListener("abort", onAbort, { once: true });
@@ -150,18 +157,20 @@ export class ServedDevice {
 
   /** Takes up the one that an earlier daemon has left. */
   async adopt(): Promise<void> {
+    this.#given = await this.#readGiven();
     try {
       const stream = await this.#parts.connect(await this.#socket());
       const link = this.#take(stream);
-      const { opened, given, failure, offer, serving } = await link.call("status");
+      const { opened, failure, offer, serving } = await link.call("status");
       if (opened !== true) throw new Error("it had not begun");
-      this.#given = given ?? null;
       if (typeof failure === "string") this.#fail(oneLine(failure, REASON_MAX));
       // The daemon has died between the two.
       else if (offer !== null && serving !== true) await link.call("disconnect");
       else this.#offer = offer ?? null;
     } catch (error) {
-      this.#fail(`its server is gone: ${(error as Error).message}`);
+      this.#link?.end();
+      if (this.#mayResume()) this.#goOn();
+      else this.#fail(`its server is gone: ${(error as Error).message}`);
     }
     await this.#begin();
   }
@@ -202,6 +211,19 @@ export class ServedDevice {
     if (!this.#isStarted) return;
     this.abandon();
     this.#link?.end();
+  }
+
+  async #givenFile(): Promise<string> {
+    return `${await this.#context.directories.state()}/${GIVEN_FILE}`;
+  }
+
+  /** What an earlier daemon's `add` has handed over; null if that is not known. */
+  async #readGiven(): Promise<Given | null> {
+    try {
+      return JSON.parse(await this.#parts.files.readText(await this.#givenFile(), GIVEN_MAX));
+    } catch {
+      return null;
+    }
   }
 
   async #socket(): Promise<string> {
@@ -256,7 +278,11 @@ export class ServedDevice {
       await new Promise<void>((resolve) => void clock.after(START_POLL_MS, resolve));
     }
     if (this.#isOver) return;
-    if (!this.#mayResume()) return this.#fail("its server has ended");
+    if (this.#mayResume()) this.#goOn();
+    else this.#fail("its server has ended");
+  }
+
+  #goOn(): void {
     this.#resuming = this.#resume().finally(() => {
       this.#resuming = null;
       this.look();

@@ -281,6 +281,22 @@ if (requireReal("vTPMs with swtpm", { packages: ["swtpm"], root: true })) {
       await w.detach();
     });
 
+    test("… while no daemon runs, too", async () => {
+      const w = await world();
+      const guest = await w.connected();
+      await guest.ask(EXTEND_PCR_16);
+      const pcr = await guest.ask(READ_PCR_16);
+      const server = (await w.pidOf("server"))!;
+      w.killDaemon();
+      process.kill(server, "SIGKILL");
+      await until(async () => await w.pidOf("server") === undefined, () => "it runs");
+      await w.startDaemon();
+      const isNew = async () => ![undefined, server].includes(await w.pidOf("server"));
+      await until(isNew, () => w.log.join(""));
+      expect(await guest.ask(READ_PCR_16)).toBe(pcr);
+      await w.detach();
+    });
+
     test("a command under way when it is detached is answered at once", async () => {
       const w = await world();
       const guest = await w.connected();
