@@ -24,7 +24,7 @@ import { CodedError, ExitCode } from "../../core/messages/error.ts";
 /**
  * Detaches a device.
  * @param device what it is called (`disk`), or a kind
- * @param which its devid; of a disk also its vdev; of a network interface also its MAC address
+ * @param which its devid; of a disk also its vdev; of a network interface also its MAC address, of a vTPM its uuid
  */
 export async function detach(
   device: string,

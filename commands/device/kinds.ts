@@ -105,6 +105,24 @@ export async function describableKind(
   );
 }
 
+/** How else a device may be named: by a node of its record. */
+const OTHER_NAMES: Readonly<
+  Record<string, { node: string; form: RegExp; what: string; called: string } | undefined>
+> = {
+  vif: {
+    node: "mac",
+    form: /^[\da-f]{2}(:[\da-f]{2}){5}$/i,
+    what: "network interface with address",
+    called: "a MAC address",
+  },
+  vtpm: {
+    node: "uuid",
+    form: /^[\da-f]{8}(-[\da-f]{4}){3}-[\da-f]{12}$/i,
+    what: "vTPM",
+    called: "a uuid",
+  },
+};
+
 /** Largest devid of libxl, which is an int. */
 const DEVID_MAX = 0x7fffffff;
 
@@ -144,20 +162,21 @@ export async function devidOf(
       throw error;
     }
   }
-  if (frontendKind === "vif" && /^[\da-f]{2}(:[\da-f]{2}){5}$/i.test(which)) {
-    for (const device of await listDevices(store, frontendDomid, "vif")) {
+  const other = OTHER_NAMES[frontendKind];
+  if (other?.form.test(which)) {
+    for (const device of await listDevices(store, frontendDomid, frontendKind)) {
       // What the guest's directory says is the guest's word.
-      const mac = await recordNode(store, device, "mac");
-      if (mac?.toLowerCase() === which.toLowerCase()) return device.devid;
+      const value = await recordNode(store, device, other.node);
+      if (value?.toLowerCase() === which.toLowerCase()) return device.devid;
     }
     throw new CodedError(
       "no-such-device",
-      `${await nameOfDomain(store, frontendDomid)} has no network interface with address ${which}`,
+      `${await nameOfDomain(store, frontendDomid)} has no ${other.what} ${which}`,
     );
   }
-  const also = frontendKind === "vif" ? " or a MAC address" : "";
   throw new CodedError(
     "usage",
-    `device ${JSON.stringify(which)}: expected a devid, a decimal number,${also || " of it"}`,
+    `device ${JSON.stringify(which)}: expected a devid, a decimal number,` +
+      (other === undefined ? " of it" : ` or ${other.called}`),
   );
 }

@@ -96,6 +96,18 @@ if (requireReal("xl and our commands", NEEDS)) {
         ours("network-detach", "7", "00:16:3e:01:02:03"),
         letGo(backend("vif", 0)),
       ]);
+      const uuid = "01234567-89AB-cdef-0123-456789abcdef";
+      await xl.attach("pv", ["vtpm-attach", "backend=1", `uuid=${uuid}`], backend("vtpm", 0));
+      const other = await runProgram([
+        ...["vtpm-detach", "--store", xl.socketPath(0), "7", uuid.replace("0", "f")],
+      ]);
+      expect([other.code, other.stderr]).toEqual([
+        10,
+        expect.stringContaining("has no vTPM f1234567-89AB"),
+      ]);
+      const odd = await runProgram(["vtpm-detach", "--store", xl.socketPath(0), "7", "web"]);
+      expect([odd.code, odd.stderr]).toEqual([2, expect.stringContaining("or a uuid")]);
+      await Promise.all([ours("vtpm-detach", "7", uuid), letGo(backend("vtpm", 0))]);
       expect(await xl.tree()).toEqual([]);
     });
   });
