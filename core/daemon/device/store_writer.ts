@@ -150,7 +150,7 @@ export async function signalClosing(
 /**
  * Takes a backend to Closing and then to Closed, as its kernel driver would.
  * @param wanted whether it was when it was seen: by that, one that never had an attach id is told from
- * the next one in its place
+ * the next one in its place. A wanted one says by now why it is closed, and the next one does not
  */
 export async function closeBackend(
   store: StoreClient,
@@ -163,7 +163,10 @@ export async function closeBackend(
     await store.transaction(async (t) => {
       if (!await hasAttachId(t, id, attachId)) return;
       if (attachId === null && wanted !== undefined) {
-        if ((await t.readVisible(`${backendPath(id)}/online`) === "1") !== wanted) return;
+        const [online, status] = await Promise.all(
+          ["online", "hotplug-status"].map((name) => t.readVisible(`${backendPath(id)}/${name}`)),
+        );
+        if ((online === "1") !== wanted || wanted && reportOf(status) !== "failed") return;
       }
       const path = `${backendPath(id)}/state`;
       const text = await t.readVisible(path);

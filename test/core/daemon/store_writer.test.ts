@@ -3,6 +3,7 @@ import { beforeEach, expect, test } from "bun:test";
 import { ATTACH_ID_NODE } from "../../../core/daemon/device/attach_id_node.ts";
 import {
   cleanse,
+  closeBackend,
   publishError,
   publishSuccess,
   requestClose,
@@ -121,4 +122,23 @@ test("success is said once, and no failure overwritten", async () => {
   await make({ "hotplug-status": "error", "hotplug-error": "why" });
   expect(await publishSuccess(store, ID, "mine")).toEqual({ status: "error", error: "why" });
   expect((await nodes())["hotplug-status"]).toBe("error");
+});
+
+test("a backend that was never marked is closed for what it says; the next in its place says nothing yet", async () => {
+  const fresh = { state: "2", online: "1", "hotplug-status": "" };
+  await make(fresh);
+  await closeBackend(store, ID, null, true);
+  expect(await nodes()).toEqual(fresh);
+  for (const status of ["error", "busy"]) {
+    await make({ ...fresh, "hotplug-status": status });
+    await closeBackend(store, ID, null, true);
+    expect((await nodes())["state"]).toBe("6");
+  }
+  // One that the toolstack wants gone may say anything; and it is not another one that is wanted.
+  await make({ ...fresh, online: "0" });
+  await closeBackend(store, ID, null, false);
+  expect((await nodes())["state"]).toBe("6");
+  await make(fresh);
+  await closeBackend(store, ID, null, false);
+  expect((await nodes())["state"]).toBe("2");
 });
