@@ -1,5 +1,6 @@
 /** This program, as Bun knows it. */
 import { readFile } from "../io/file_calls.ts";
+import { NO_THREADS } from "./no_threads.ts";
 import type { Program } from "../program.ts";
 import { systemError } from "../system_error.ts";
 
@@ -13,9 +14,7 @@ const HELPER_SETTINGS = {
   BUN_JSC_thresholdForJITAfterWarmUp: "200000",
   BUN_JSC_thresholdForJITSoon: "200000",
   BUN_GC_TIMER_DISABLE: "1",
-  BUN_JSC_useConcurrentGC: "0",
-  BUN_JSC_useConcurrentJIT: "0",
-  BUN_JSC_numberOfGCMarkers: "1",
+  ...NO_THREADS,
 };
 
 /**

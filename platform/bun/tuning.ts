@@ -4,6 +4,7 @@
  */
 import { readText } from "../io/file_calls.ts";
 import { calledAs, selfCommand } from "../self.ts";
+import { NO_THREADS } from "./no_threads.ts";
 import { madvise } from "./sys.ts";
 
 /**
@@ -13,9 +14,7 @@ import { madvise } from "./sys.ts";
  *   compiling than it gets back: a third of its processor time. With thousands of devices, what runs
  *   often still gets compiled.
  * - No collecting of garbage whenever there is some: see `idle_collector.ts`.
- * - No threads of the engine's, which collect and compile beside the program: it starts them when it needs
- *   them, ends them when they rest, and ends the process when there can be none (RLIMIT_NPROC, a control
- *   group's pids.max). There is little to collect, and hardly anything is compiled.
+ * - No threads: see `no_threads.ts`.
  * - Memory that is free for 10 minutes goes back to the system, and is not looked for more often
  *   (options of the runtime's mimalloc, in ms; 100 by default). It does that when something is freed
  *   next, and so for a daemon that rests when the next device is set up, which asks for it again.
@@ -24,9 +23,7 @@ export const ENGINE_SETTINGS: Readonly<Record<string, string>> = {
   BUN_JSC_thresholdForJITAfterWarmUp: "200000",
   BUN_JSC_thresholdForJITSoon: "200000",
   BUN_GC_TIMER_DISABLE: "1",
-  BUN_JSC_useConcurrentGC: "0",
-  BUN_JSC_useConcurrentJIT: "0",
-  BUN_JSC_numberOfGCMarkers: "1",
+  ...NO_THREADS,
   MIMALLOC_PURGE_DELAY: "600000",
   MIMALLOC_PURGE_HOLES_MIN_INTERVAL: "600000",
 };

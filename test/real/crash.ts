@@ -122,11 +122,15 @@ exit $code
 /** Runs it. @throws Error when the machine itself fails, not the daemon */
 export async function crashRun(options: CrashOptions): Promise<CrashReport> {
   const run = new CrashRun(options);
+  let report: CrashReport;
   try {
-    return await run.run();
-  } finally {
-    await run.end();
+    report = await run.run();
+  } catch (error) {
+    await run.end().catch((another) => console.error(another));
+    throw error;
   }
+  await run.end();
+  return report;
 }
 
 class CrashRun {
@@ -563,6 +567,10 @@ class CrashRun {
       this.#diary,
     ]);
     if (processes.trim() !== "") this.#left.push(`processes: ${processes.trim()}`);
+    if (this.#group !== null) {
+      await this.#waitFor(async () => this.#group!.processes.length === 0);
+      this.#left.push(...this.#group.processes.map((process) => `process ${process}`));
+    }
   }
 
   async #journalIsEmpty(path: string): Promise<boolean> {

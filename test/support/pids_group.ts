@@ -19,10 +19,23 @@ export class PidsGroup {
     return `${this.#path}/cgroup.procs`;
   }
 
-  /** @param most `now`: as many as there are */
-  limit(most: "now" | "max"): void {
+  /** @param most `now`: as many as there are; `max`: as many as one likes */
+  limit(most: number | "now" | "max"): void {
     const present = fs.readFileSync(`${this.#path}/pids.current`, "utf8").trim();
-    fs.writeFileSync(`${this.#path}/pids.max`, most === "now" ? present : most);
+    fs.writeFileSync(`${this.#path}/pids.max`, most === "now" ? present : String(most));
+  }
+
+  /** Those that are in it: the number and the command line of each. */
+  get processes(): string[] {
+    const pids = fs.readFileSync(this.procs, "utf8").split("\n").filter((line) => line !== "");
+    return pids.flatMap((pid) => {
+      try {
+        return `${pid} ${fs.readFileSync(`/proc/${pid}/cmdline`, "utf8").replaceAll("\0", " ")}`;
+      } catch {
+        // It has just ended.
+        return [];
+      }
+    });
   }
 
   async remove(): Promise<void> {
