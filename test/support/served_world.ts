@@ -13,7 +13,7 @@ import { DeviceServers } from "../../core/daemon/servers/device_servers.ts";
 import type { ActionParts } from "../../core/daemon/device/device_actions.ts";
 import { type PluginHost, PluginRegistry, readyHost } from "../../core/daemon/plugin/host.ts";
 import { DirectoryKeeper } from "../../core/daemon/capabilities/directories.ts";
-import { ChildKeeper } from "../../core/daemon/capabilities/children.ts";
+import { CHILD_VARIABLE, ChildKeeper } from "../../core/daemon/capabilities/children.ts";
 import { type DeviceId, frontendPath } from "../../core/xen/device_id.ts";
 import type { ServedPlugin } from "../../contract/v2/plugin.ts";
 import { systemClock } from "../../platform/clock.ts";
@@ -24,7 +24,7 @@ import { systemProcessTable } from "../../platform/linux/process_table.ts";
 import type { DeviceSpec } from "../../simulation/toolstack.ts";
 import { SimulatedGuest } from "../../simulation/xen/simulated_xen.ts";
 import type { StoreClient } from "../../core/xenstore/client.ts";
-import { programCommand } from "./daemon_process.ts";
+import { programCommand, until } from "./daemon_process.ts";
 import { World } from "./simulated_domain.ts";
 
 /** Whose servers are, of guest 7. */
@@ -115,13 +115,23 @@ export class ServedWorld extends World {
   }
   guestStore: StoreClient | null = null;
 
+  /** Ends all: whatever device there still is goes by force, and no process of this world's is left. */
   override async stop(): Promise<void> {
-    for (const { id } of this.journal.entries()) {
-      await this.dom0.removeOptional(`/local/domain/1/backend/${id.kind}`).catch(() => {});
-      await this.gone(id).catch(() => {});
+    const left = () => this.journal.entries().length > 0;
+    if (left()) {
+      await this.dom0.removeOptional("/local/domain/1/backend").catch(() => {});
+      await until(async () => !left(), () => this.log.join("")).catch(() => {});
     }
     await super.stop();
     this.guest7.close();
+    for (const pid of await this.#processes()) process.kill(pid, "SIGKILL");
     rmSync(this.directory, { recursive: true, force: true });
+  }
+
+  /** Processes that work in this world's directory. */
+  async #processes(): Promise<number[]> {
+    const pids = [...(await systemProcessTable.withVariable(CHILD_VARIABLE)).keys()];
+    const lines = await Promise.all(pids.map((pid) => systemProcessTable.commandLineOf(pid)));
+    return pids.filter((_, at) => lines[at]!.some((part) => part.includes(`${this.directory}/`)));
   }
 }
