@@ -14,6 +14,7 @@ import {
   renameSync,
   rmSync,
   symlinkSync,
+  unlinkSync,
   writeFileSync,
 } from "node:fs";
 import { tmpdir } from "node:os";
@@ -133,6 +134,8 @@ export function doctorFinds(
       put("sbin/ip", "", 0o755);
       put("etc/xdevd/config.toml", '[plugins.vbd.settings]\nnative = "auto"\n');
       put("etc/conf.d/xdevd", 'XDEVD_OPTIONS="--log-level debug"\n');
+      put("usr/libexec/xen-qemu-system-i386", "", 0o755);
+      put("lib/systemd/systemd");
       put("lib/systemd/system/xdevd.service");
       mkdirSync(at("etc/systemd/system/multi-user.target.wants"), { recursive: true });
       symlinkSync(
@@ -460,6 +463,31 @@ export function doctorFinds(
         () => without("etc/systemd/system/multi-user.target.wants/xdevd.service"),
       ],
       [
+        "the service is masked",
+        "service",
+        "warning",
+        /^the service xdevd is masked .*systemctl unmask xdevd/s,
+        () => {
+          symlinkSync("/dev/null", at("etc/systemd/system/xdevd.service"));
+          return () => unlinkSync(at("etc/systemd/system/xdevd.service"));
+        },
+      ],
+      [
+        "only another service manager would start it",
+        "service",
+        "warning",
+        /^the service xdevd is there \(systemd\) and not enabled/,
+        () => {
+          const wants = "etc/systemd/system/multi-user.target.wants/xdevd.service";
+          const undo = [
+            added("etc/init.d/xdevd", ""),
+            added("etc/rc2.d/S01xdevd", ""),
+            without(wants),
+          ];
+          return () => undo.forEach((one) => one());
+        },
+      ],
+      [
         "the stock daemon's service is enabled",
         "service",
         "failure",
@@ -637,7 +665,7 @@ export function doctorFinds(
         );
         expect(unseen).toEqual([
           ...["xen", "kernel-disks", "kernel-interfaces", "xen-devices", "loop-devices", "store"],
-          ...["rights", "quota", "bridges", "daemon", "devices", "leftovers"],
+          ...["rights", "quota", "bridges", "service", "daemon", "devices", "leftovers"],
         ]);
         expect(existsSync(join(empty, "run"))).toBeFalse();
         expect(run.code).toBe(16);

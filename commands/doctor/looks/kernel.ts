@@ -2,6 +2,7 @@
 import { MESSAGES } from "../../../core/messages/table.ts";
 import { failure, type Finding, ok, orOk, unknown, warning } from "../finding.ts";
 import { type Here, isThere, namesIn, processesOf, textOf } from "../here.ts";
+import { serversThere } from "./scripts.ts";
 import { wanted } from "./wanted.ts";
 
 /** The kernel's backends, by backend kind. */
@@ -40,6 +41,10 @@ export function lookAtBackend(kind: keyof typeof BACKENDS) {
     if (await isThere(files, `${BUS}/drivers/${kind}`)) return [ok(`${module} serves ${what}`)];
     const without = await noXen(here);
     if (without !== null) return [without];
+    const set = await here.plugins().catch(() => null);
+    if (set !== null && !set.selection.byKind.has(kind)) {
+      return [ok(`${module} is not loaded, and no plugin here serves ${what}`)];
+    }
     const bus = await isThere(files, BUS);
     const message = bus
       ? `${module} is not loaded: no ${what} can be served`
@@ -69,6 +74,7 @@ export async function lookAtXenDevices(here: Here): Promise<Finding[]> {
   const without = await noXen(here);
   if (without !== null) return [without];
   const isNeeded = await wanted(here, (kind) => kind !== "vbd" && kind !== "vif");
+  const mayBe = isNeeded || (await serversThere(here)).length > 0;
   const findings: Finding[] = [];
   for (const [name, module] of Object.entries(DEVICES)) {
     const path = `/dev/xen/${name}`;
@@ -81,7 +87,13 @@ export async function lookAtXenDevices(here: Here): Promise<Finding[]> {
       kind === null ? "does not exist" : `is a ${kind} and no device`
     }: QEMU and other programs that serve guests need it`;
     const repair = kind === null ? `modprobe ${module}` : `rm ${path}, then modprobe ${module}`;
-    findings.push(isNeeded ? failure(message, repair) : warning(message, repair));
+    findings.push(
+      isNeeded
+        ? failure(message, repair)
+        : mayBe
+        ? warning(message, repair)
+        : ok(`${path} is not there, and nothing here needs it`),
+    );
   }
   return [...orOk(findings, `/dev/xen has ${Object.keys(DEVICES).join(" and ")}`)];
 }

@@ -139,27 +139,46 @@ const SERVERS = [
 
 /** QEMU and swtpm: needed by those devices only that they serve. */
 export async function lookAtServers(here: Here): Promise<Finding[]> {
-  const { available, selection } = await here.plugins();
+  const { selection } = await here.plugins();
   const devices = await knownDevices(here);
   const findings: Finding[] = [];
   const said: string[] = [];
-  for (const { plugin, name, usual, repair } of SERVERS) {
-    const found = available.find(({ manifest }) => manifest.name === plugin);
-    if (found === undefined) continue;
-    const told = found.settings?.["binary"];
-    const places = typeof told === "string" ? [told] : usual;
-    const there = await Promise.all(places.map((place) => placeOf(here, place)));
-    if (there.some((place) => place !== null)) {
+  for (const { plugin, name, places, repair, isTold, isThere } of await serversOf(here)) {
+    if (isThere) {
       said.push(`${name} is there`);
       continue;
     }
-    const asking = devices.find(({ id }) => selection.byKind.get(id.kind) === found);
+    const asking = devices.find(({ id }) => selection.byKind.get(id.kind) === plugin);
     const message = `${name} (${places.join(", ")}) is not there`;
     if (asking !== undefined) {
       findings.push(failure(`${message}, and ${deviceLabel(asking.id)} needs it`, repair));
-    } else if (typeof told === "string") {
+    } else if (isTold) {
       findings.push(failure(`${message}, and the configuration names it`, repair));
     } else said.push(`${name} is not there, and no device needs it`);
   }
   return [...orOk(findings, said.join("; ") || "no device needs another program")];
+}
+
+/** Names of those that there are, or that the configuration wants. */
+export async function serversThere(here: Here): Promise<string[]> {
+  const servers = await serversOf(here).catch(() => []);
+  return servers.filter(({ isThere, isTold }) => isThere || isTold).map(({ name }) => name);
+}
+
+/** Of the plugins that there are. @throws CodedError when the configuration cannot be read */
+async function serversOf(here: Here) {
+  const { available } = await here.plugins();
+  return await Promise.all(SERVERS.flatMap(({ plugin: wanted, name, usual, repair }) => {
+    const plugin = available.find(({ manifest }) => manifest.name === wanted);
+    if (plugin === undefined) return [];
+    const told = plugin.settings?.["binary"];
+    const isTold = typeof told === "string";
+    const places = isTold ? [told] : usual;
+    const look = async () => {
+      const there = await Promise.all(places.map((place) => placeOf(here, place)));
+      const isThere = there.some((place) => place !== null);
+      return { plugin, name, places, repair, isTold, isThere };
+    };
+    return [look()];
+  }));
 }

@@ -6,31 +6,40 @@ import { failure, type Finding, ok, orOk, unknown, warning } from "../finding.ts
 import { type Here, isThere, namesIn, processesOf, textOf } from "../here.ts";
 import { seen } from "./store.ts";
 
-/** Where service managers keep what they start, and how it is seen that they start it. */
+/**
+ * Service managers: how it is seen that one is there (that it runs, then that it is installed), where it keeps
+ * what it starts, and what tells that it does.
+ */
 const MANAGERS = [
   {
     name: "systemd",
+    runs: "/run/systemd/system",
+    programs: ["/lib/systemd/systemd", "/usr/lib/systemd/systemd"],
     units: ["/etc/systemd/system", "/lib/systemd/system", "/usr/lib/systemd/system"],
     unit: (service: string) => `${service}.service`,
-    enabled: "/etc/systemd/system",
+    enabled: ["/etc/systemd/system", "/lib/systemd/system", "/usr/lib/systemd/system"],
     levels: /\.(wants|requires)$/,
     entry: (service: string) => new RegExp(`^${service}\\.service$`),
     enable: "systemctl enable --now xdevd",
   },
   {
     name: "OpenRC",
+    runs: "/run/openrc",
+    programs: ["/sbin/openrc-run", "/usr/sbin/openrc-run"],
     units: ["/etc/init.d"],
     unit: (service: string) => service,
-    enabled: "/etc/runlevels",
+    enabled: ["/etc/runlevels"],
     levels: /./,
     entry: (service: string) => new RegExp(`^${service}$`),
     enable: "rc-update add xdevd default",
   },
   {
     name: "sysvinit",
+    runs: "/etc/inittab",
+    programs: ["/etc/inittab"],
     units: ["/etc/init.d"],
     unit: (service: string) => service,
-    enabled: "/etc",
+    enabled: ["/etc"],
     levels: /^rc[2-5]\.d$/,
     entry: (service: string) => new RegExp(`^S\\d\\d${service}$`),
     enable: "update-rc.d xdevd defaults",
@@ -41,52 +50,64 @@ const MANAGERS = [
 const STOCK = ["xendriverdomain"];
 
 export async function lookAtService(here: Here): Promise<Finding[]> {
-  const { files } = here;
   const findings: Finding[] = [];
-  const installed: (typeof MANAGERS[number])[] = [];
-  for (const manager of MANAGERS) {
-    for (const directory of manager.units) {
-      if (!await isThere(files, `${directory}/${manager.unit("xdevd")}`)) continue;
-      installed.push(manager);
-      break;
-    }
-  }
-  const [manager] = installed;
-  if (manager === undefined) {
-    findings.push(warning(
-      "no service manager knows xdevd: nothing starts it with this domain",
-      "xdevd install (or install the package), then enable its service",
-    ));
-  }
-  const enabled = await Promise.all(installed.map((one) => isEnabled(here, one, "xdevd")));
-  if (manager !== undefined && !enabled.includes(true)) {
-    findings.push(
-      warning(`the service xdevd is there (${manager.name}) and not enabled`, manager.enable),
-    );
-  }
-  for (const stock of STOCK) {
-    for (const one of MANAGERS) {
+  for (const one of MANAGERS) {
+    for (const stock of STOCK) {
       if (!await isEnabled(here, one, stock)) continue;
       findings.push(failure(
         `the stock daemon's service ${stock} is enabled, too: two daemons would serve this domain`,
         one.name === "systemd"
           ? `systemctl disable --now ${stock}`
-          : `take ${stock} out of ${one.enabled}`,
+          : `take ${stock} out of ${one.enabled[0]}`,
       ));
     }
   }
-  return [...orOk(findings, `the service xdevd is enabled (${manager?.name})`)];
+  const manager = await managerOf(here);
+  if (manager === undefined) {
+    const serves = await here.daemon().then(() => true, () => false);
+    if (serves) return [...orOk(findings, "there is no service manager, and a daemon runs")];
+    const text = "there is no service manager that is known here, and no daemon runs";
+    return [...findings, unknown(`${text}: what starts it with this domain?`)];
+  }
+  const { name, units, unit, enable } = manager;
+  const places = units.map((directory) => `${directory}/${unit("xdevd")}`);
+  const there = await Promise.all(places.map((place) => isThere(here.files, place)));
+  const masked = await here.files.readLink(places[0]!).catch(() => "");
+  if (masked === "/dev/null") {
+    findings.push(warning(`the service xdevd is masked (${places[0]})`, "systemctl unmask xdevd"));
+  } else if (!there.includes(true)) {
+    findings.push(warning(
+      `${name} knows no service xdevd: nothing starts it with this domain`,
+      "xdevd install (or install the package), then enable its service",
+    ));
+  } else if (!await isEnabled(here, manager, "xdevd")) {
+    findings.push(warning(`the service xdevd is there (${name}) and not enabled`, enable));
+  }
+  return [...orOk(findings, `the service xdevd is enabled (${name})`)];
+}
+
+type Manager = typeof MANAGERS[number];
+
+/** The one that runs; in an image, the one that is installed. */
+async function managerOf({ files }: Here): Promise<Manager | undefined> {
+  for (const signs of [({ runs }: Manager) => [runs], ({ programs }: Manager) => programs]) {
+    for (const manager of MANAGERS) {
+      for (const sign of signs(manager)) if (await isThere(files, sign)) return manager;
+    }
+  }
+  return undefined;
 }
 
 async function isEnabled(
   { files }: Here,
-  { enabled, levels, entry }: typeof MANAGERS[number],
+  { enabled, levels, entry }: Manager,
   service: string,
 ): Promise<boolean> {
   const pattern = entry(service);
-  for (const level of (await namesIn(files, enabled)).filter((name) => levels.test(name))) {
-    if ((await namesIn(files, `${enabled}/${level}`)).some((name) => pattern.test(name))) {
-      return true;
+  for (const directory of enabled) {
+    for (const level of (await namesIn(files, directory)).filter((name) => levels.test(name))) {
+      const names = await namesIn(files, `${directory}/${level}`);
+      if (names.some((name) => pattern.test(name))) return true;
     }
   }
   return false;
