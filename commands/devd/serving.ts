@@ -10,6 +10,7 @@ import { systemAppendFiles } from "../../platform/io/append_file.ts";
 import { systemClock } from "../../platform/clock.ts";
 import { systemFiles, targetFiles } from "../../platform/io/files.ts";
 import type { LockedFile } from "../../platform/io/flock.ts";
+import { systemProcessTable } from "../../platform/linux/process_table.ts";
 import { effectiveUid, processId } from "../../platform/self.ts";
 import { IdleCollector } from "../../platform/idle_collector.ts";
 import type { PluginRegistry } from "../../core/daemon/plugin/host.ts";
@@ -142,13 +143,28 @@ async function openJournal(path: string, domid: number): Promise<Journal> {
   });
 }
 
+/**
+ * How long a lock may be held on, in ms, whose holder has ended: what that was about to start has all that was
+ * open, until it has become another program.
+ */
+const HANDED_ON_MS = 2_000;
+const HANDED_ON_PAUSE_MS = 20;
+
+/** @throws AlreadyServed */
 async function lockOrRefuse(
   path: string,
   make: (path: string) => Promise<LockedFile | null>,
 ): Promise<LockedFile> {
-  const lock = await make(path);
-  if (lock !== null) return lock;
-  const [pid, device] = (await systemFiles.readText(path).catch(() => "")).trim().split(" ");
+  const end = systemClock.now() + HANDED_ON_MS;
+  let [pid, device]: (string | undefined)[] = [];
+  for (;;) {
+    const lock = await make(path);
+    if (lock !== null) return lock;
+    [pid, device] = (await systemFiles.readText(path).catch(() => "")).trim().split(" ");
+    if (!pid || systemClock.now() > end) break;
+    if (await systemProcessTable.identityOf(Number(pid)) !== undefined) break;
+    await new Promise<void>((resolve) => void systemClock.after(HANDED_ON_PAUSE_MS, resolve));
+  }
   const holder = pid ? `, process ${pid},` : "";
   throw device === undefined
     // Who has only just begun has written nothing yet.

@@ -240,6 +240,32 @@ test("log and pid file may be in a sticky directory, not in one that all may cha
   await stop(options.pidfile);
 });
 
+test("a lock whose holder was killed is waited for: what it was about to start has it for a moment", async () => {
+  const lock = join(directory, "run", "devd-1.lock");
+  fs.mkdirSync(join(directory, "run"), { mode: 0o755 });
+  const dead = Bun.spawnSync(["sh", "-c", "echo $$"]).stdout.toString();
+  const hold = async (content: string, seconds: string) => {
+    fs.writeFileSync(lock, content, { mode: 0o600 });
+    const line = `exec 9<>"$0"; flock -x 9; echo held; exec sleep ${seconds}`;
+    const holder = Bun.spawn(["sh", "-c", line, lock], { stdout: "pipe" });
+    await holder.stdout.getReader().read();
+    return holder;
+  };
+  const first = await hold(dead, "0.5");
+  expect(await devd({})).toMatchObject({ code: 0, stderr: "" });
+  await stop();
+  await first.exited;
+  // One that runs is not waited for, nor one that never gives it back.
+  for (const content of [`${process.pid}\n`, dead]) {
+    const second = await hold(content, "60");
+    const refused = await devd({});
+    expect(refused.stderr).toContain(`process ${content.trim()}, serves already`);
+    expect(refused.code).toBe(4);
+    second.kill();
+    await second.exited;
+  }
+});
+
 test("a daemon that is killed while a script runs leaves neither lock nor log locked", async () => {
   const scripts = join(directory, "scripts");
   const [script, began] = [join(scripts, "slow"), join(directory, "began")];
