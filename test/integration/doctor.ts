@@ -653,6 +653,38 @@ export function doctorFinds(
       daemon = await startDaemon();
     }, PATIENCE_MS);
 
+    if (!together) {
+      test("tells of a device that the kernel does not take up", async () => {
+        const id = { backendDomid: DRIVER, kind: "vif", frontendDomid: GUEST, devid: 900 };
+        const device = new HandMadeDevice(dom0, id);
+        await device.create({ script: "vif-own", bridge: "xenbr0", handle: "900", type: "vif" });
+        let found: Finding[] = [];
+        await until(
+          async () => (found = wrong((await look()).findings)).length > 0,
+          () => daemon.log,
+          PATIENCE_MS,
+        );
+        await device.nuke();
+        expect(found).toMatchObject([{ check: "devices", state: "failure" }]);
+        expect(found[0]!.message).toMatch(/^vif7\.900 .* did not reach state 2 .* module loaded/);
+        expect(found[0]!.repair).toContain("`modprobe xen-netback` for network interfaces");
+      }, 2 * PATIENCE_MS);
+    }
+
+    test("says nothing of what nobody here serves", async () => {
+      const undo = [
+        without("sys/bus/xen-backend/drivers/vbd"),
+        replaced("etc/xdevd/config.toml", "[plugins.vbd]\nenabled = false\n"),
+        without("usr/libexec/xen-qemu-system-i386"),
+        without("dev/xen"),
+        without("lib/systemd/systemd"),
+      ];
+      const { code, findings } = await look();
+      for (const one of undo.reverse()) await one();
+      expect(wrong(findings)).toEqual([]);
+      expect(code).toBe(0);
+    }, PATIENCE_MS);
+
     test(
       "without Xen and without a store it says what it cannot look at, and not that it is right",
       async () => {
