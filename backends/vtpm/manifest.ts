@@ -26,4 +26,10 @@ export const manifest: PluginManifest = {
     version: "of vTPMs that are made at their first use: 2.0 (default) or 1.2",
     localities: "a list of the localities that guests may choose (default 0 alone)",
   },
+  sample: {
+    backend: { handle: "0", uuid: "01234567-89ab-cdef-0123-{device}", resume: "False" },
+    // Nobody else reaches what is below the check's directory.
+    settings: { user: "root" },
+    needsRoot: true,
+  },
 };

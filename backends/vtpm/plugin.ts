@@ -189,6 +189,9 @@ async function startSwtpm(
 
 /** The same error, with what swtpm's log says. */
 async function withCause({ kept }: Device, uuid: string, error: Error): Promise<Error> {
-  const cause = causeIn(await kept.tail(uuid, LOG).catch(() => undefined) ?? "");
+  const log = await kept.tail(uuid, LOG).catch(() => undefined);
+  const cause = log === undefined
+    ? `it writes no log to ${await kept.path(uuid)}: its user may not go there`
+    : causeIn(log);
   return cause === "" ? error : new Error(`${error.message}: ${cause}`, { cause: error });
 }

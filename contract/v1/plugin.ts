@@ -312,7 +312,10 @@ export interface Device {
   heldValues(name: string): readonly Undo[string][];
 }
 
-/** What `xdevd plugin check` makes a device of. `{work}` stands for a directory of its own. */
+/**
+ * What `xdevd plugin check` makes a device of. `{work}` stands for a directory of its own, `{device}` in a
+ * node for twelve digits that no other device has.
+ */
 export interface PluginSample {
   /** Nodes of the backend directory. */
   readonly backend?: Readonly<Record<string, string>>;

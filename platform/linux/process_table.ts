@@ -66,12 +66,21 @@ export const systemProcessTable: ProcessTable = {
     if (!entries.includes(own)) {
       throw systemError("ENOENT", "ENOENT: /proc does not show processes");
     }
-    for (const entry of entries) {
-      if (!/^\d+$/.test(entry) || entry === own) continue;
+    let unsure: string[] = [];
+    const look = (entry: string) => {
       // What is not ours to look at is not ours at all.
       const environment = unlessGone(() => readText(`/proc/${entry}/environ`), ...FORBIDDEN);
       const line = environment.split("\0").find((variable) => variable.startsWith(prefix));
       if (line !== undefined) found.set(Number(entry), line.slice(prefix.length));
+      else if (environment === "" && isBeginning(entry)) unsure.push(entry);
+    };
+    for (const entry of entries) if (/^\d+$/.test(entry) && entry !== own) look(entry);
+    // Between two programs a process has no environment, for an instant; whoever started it has gone on.
+    while (unsure.length > 0) {
+      await new Promise((resolve) => setTimeout(resolve, BEGINNING_POLL_MS));
+      const again = unsure;
+      unsure = [];
+      again.forEach(look);
     }
     return found;
   },
@@ -91,6 +100,26 @@ export const systemProcessTable: ProcessTable = {
     return sys.kill(pid, SIGNALS[signal]) === 0;
   },
 };
+
+/** How old a process may be that is about to become another program, in ms. */
+const BEGINNING_MS = 1_000;
+const BEGINNING_POLL_MS = 2;
+
+/** Clock ticks in /proc: USER_HZ, 100 in a second on all machines that Xen runs on. */
+const TICK_MS = 10;
+
+/** linux/sched.h: a thread of the kernel's, which never has any. */
+const PF_KTHREAD = 0x0020_0000;
+
+/** Whether a process may be about to get its environment. */
+function isBeginning(entry: string): boolean {
+  const stat = unlessGone(() => readText(`/proc/${entry}/stat`));
+  const fields = stat.slice(stat.lastIndexOf(")") + 2).split(" ");
+  const uptime = Number(readText("/proc/uptime").split(" ")[0]) * 1000;
+  const [state = "Z", flags, start] = [fields[0], fields[6], fields[19]];
+  return !"ZX".includes(state) && (Number(flags) & PF_KTHREAD) === 0 &&
+    uptime - Number(start) * TICK_MS < BEGINNING_MS;
+}
 
 /** What a process's files fail with once it has ended: it is there no more, or no more to be read. */
 const GONE = ["ENOENT", "ESRCH"] as const;

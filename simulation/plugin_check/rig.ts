@@ -226,7 +226,12 @@ export class Rig {
 
   /** The device as a toolstack would describe it. @param more nodes in place of the sample's */
   spec(id: DeviceId, more: Readonly<Record<string, string>> = {}): DeviceSpec {
-    const backend = { "hotplug-status": "", ...this.#usual(id), ...this.#sample(), ...more };
+    const backend = {
+      "hotplug-status": "",
+      ...this.#usual(id),
+      ...this.#sample(id.devid),
+      ...more,
+    };
     return { id, frontendKind: this.frontendKind(id), backend, frontend: {} };
   }
 
@@ -264,7 +269,7 @@ export class Rig {
 
   /** Nodes of the sample's backend. */
   get sampleNodes(): readonly string[] {
-    return Object.keys(this.#sample());
+    return Object.keys(this.#sample(0));
   }
 
   toolstack(): SimulatedToolstack {
@@ -298,8 +303,9 @@ export class Rig {
     const references = server.pages.flatMap(({ references }, at) =>
       references.map((name, index) => [name, String(grants[at]!.references[index])])
     );
+    const features = (server.nodes ?? []).filter((name) => name.startsWith("feature-"));
     return {
-      ...Object.fromEntries(references),
+      ...Object.fromEntries([...references, ...features.map((name) => [name, "1"])]),
       [server.eventChannel ?? "event-channel"]: String(port.number),
     };
   }
@@ -390,10 +396,13 @@ export class Rig {
     return changes;
   }
 
-  #sample(): Record<string, string> {
+  #sample(devid: number): Record<string, string> {
     const { backend = {} } = this.manifest.sample ?? {};
+    const number = String(devid).padStart(12, "0");
     return Object.fromEntries(
-      Object.entries(backend).map(([name, value]) => [name, this.#expand(value)]),
+      Object.entries(backend).map((
+        [name, value],
+      ) => [name, this.#expand(value).replaceAll("{device}", number)]),
     );
   }
 

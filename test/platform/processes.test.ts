@@ -27,6 +27,26 @@ async function sh(script: string, env: Record<string, string> = {}) {
 const descriptors = () => fs.readdirSync("/proc/self/fd").length;
 
 describe("a child", () => {
+  test("is found by its environment as soon as it was started, each time", async () => {
+    let missed = 0;
+    for (let round = 0; round < 150; round++) {
+      const child = await systemProcesses.start({
+        argv: ["/bin/sleep", "60"],
+        env: { XDEVD_TEST_MARK: String(round) },
+      });
+      const found = await systemProcessTable.withVariable("XDEVD_TEST_MARK");
+      if (found.get(child.pid) !== String(round)) missed++;
+      child.signalGroup("SIGKILL");
+      await child.exited;
+    }
+    expect(missed).toBe(0);
+    // One that has none is not waited for without end.
+    const bare = await systemProcesses.start({ argv: ["/bin/sleep", "60"], env: {} });
+    expect((await systemProcessTable.withVariable("XDEVD_TEST_MARK")).size).toBe(0);
+    bare.signalGroup("SIGKILL");
+    await bare.exited;
+  }, 60_000);
+
   test("prints into one pipe, in order, unless its streams are told apart", async () => {
     const lines: string[] = [];
     const child = await systemProcesses.start({

@@ -5,6 +5,7 @@ import { tmpdir } from "node:os";
 import { dirname, join } from "node:path";
 import { fileURLToPath } from "node:url";
 import { RULES } from "../../simulation/plugin_check/suite.ts";
+import { requireReal } from "../real/requirements.ts";
 import { runProgram } from "../support/daemon_process.ts";
 import { writeProcessPlugin } from "../support/plugin_files.ts";
 
@@ -82,6 +83,10 @@ describe("what is sound passes", () => {
   test("our own: vif", () => sound("vif"));
   test("our own: qemu", () => sound("qemu"));
   test("our own: generic", () => sound("generic"));
+
+  if (requireReal("our own: vtpm", { packages: ["swtpm"], root: true })) {
+    test("our own: vtpm", () => sound("vtpm"));
+  }
   test("the example with a server", () => sound(join(broken, "../../../examples/random.ts")));
 
   test.each(NEW_KINDS.flatMap((kind) => [[kind, "module"], [kind, "process"]] as const))(
