@@ -52,8 +52,8 @@ describe("--help of each npm script", () => {
       cwd: join(import.meta.dir, "../.."),
     });
     expect({ exitCode, stderr: String(stderr) }).toEqual({ exitCode: 0, stderr: "" });
-    const words = name === "demo"
-      ? "Usage: xdevd demo"
+    const words = name === "demo" || name === "sandbox"
+      ? `Usage: xdevd ${name}`
       : name === "test"
       ? "npm test"
       : `npm run ${name}`;
