@@ -48,7 +48,7 @@ export function controlled(
           storeRoundTrips: roundTrips,
           residentBytes: await residentBytes(),
         },
-        devices.statuses(),
+        devices.counts(),
         flight,
       );
     },

@@ -103,14 +103,18 @@ function named(device: DeviceStatus | undefined, name: string): string {
 function rowOf(device: DeviceStatus, now: number): string[] {
   const { guest, guestName, name, device: id, devid, kind, target, way, state, since } = device;
   return [
-    guestName === null ? String(guest) : `${shownName(guestName)} (${guest})`,
+    guestName === null ? String(guest) : cell(`${shownName(guestName)} (${guest})`),
     name === id ? String(devid) : name,
     kind,
-    target ?? "-",
-    way ?? "-",
+    target === null ? "-" : cell(target),
+    way === null ? "-" : cell(way),
     state,
     since === null ? "-" : duration(Math.max(0, now - Date.parse(since))),
-  ].map((cell) => oneLine(cell, CELL_MAX));
+  ];
+}
+
+function cell(text: string): string {
+  return oneLine(text, CELL_MAX);
 }
 
 function byGuest(a: DeviceStatus, b: DeviceStatus): number {

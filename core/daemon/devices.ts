@@ -7,6 +7,7 @@ import { DEFAULT_TIMES, type LifecycleTimes } from "../xen/times.ts";
 import type { LifecycleRules, LifecycleState, Phase } from "../lifecycle/state.ts";
 import { PHASE_WORDS } from "../lifecycle/phase_words.ts";
 import { type DeviceStatus, stateIn } from "./control/device_status.ts";
+import type { DeviceCount } from "./control/report.ts";
 import { type ControlledDevices, GiveUpRefused } from "./control/methods.ts";
 import { DeviceFlight } from "./flight/device_flight.ts";
 import { Flight } from "./flight/flight.ts";
@@ -148,6 +149,20 @@ export class Devices implements ControlledDevices {
     return [...this.#lanes.values()].map((entry) => this.#statusOf(entry));
   }
 
+  /** How many of a kind are set up in one way and in one state. */
+  counts(): DeviceCount[] {
+    const counts = new Map<string, DeviceCount & { count: number }>();
+    for (const { id: { kind }, lane, actions } of this.#lanes.values()) {
+      const { way } = actions.served;
+      const state = stateIn(lane.state);
+      const key = `${kind} ${state} ${way}`;
+      const row = counts.get(key);
+      if (row === undefined) counts.set(key, { kind, way, state, count: 1 });
+      else row.count++;
+    }
+    return [...counts.values()];
+  }
+
   /** How many are in which state. */
   get stateCounts(): Map<DeviceState, number> {
     const counts = new Map<DeviceState, number>();
@@ -178,16 +193,22 @@ export class Devices implements ControlledDevices {
   #statusOf({ id, lane, actions }: Entry): DeviceStatus {
     const { state, phaseMs, busy } = lane;
     const { target, way } = actions.served;
-    const doing = actions.doing ??
-      (busy ? { what: PHASE_WORDS[state.phase], ms: phaseMs } : null);
+    const detail = PHASE_WORDS[state.phase];
+    const doing = actions.doing ?? (busy ? { what: detail, ms: phaseMs } : null);
     return {
       ...deviceJson({
-        ...{ ...id, backend: id.backendDomid, guestName: this.names.of(id.frontendDomid) },
-        ...{ target, way, state: stateIn(state) },
+        kind: id.kind,
+        frontendDomid: id.frontendDomid,
+        devid: id.devid,
+        backend: id.backendDomid,
+        guestName: this.names.of(id.frontendDomid),
+        target,
+        way,
+        state: stateIn(state),
         since: new Date(Date.now() - phaseMs).toISOString(),
       }),
       device: deviceName(id),
-      detail: PHASE_WORDS[state.phase],
+      detail,
       error: state.stuck ?? state.error,
       doing: doing?.what ?? null,
       doingMs: doing === null ? null : tenths(doing.ms),

@@ -124,6 +124,7 @@ function harmless(_: string, value: unknown): unknown {
  * @param max in characters
  */
 export function oneLine(text: string, max: number): string {
+  if (text.length <= max && /^[!-~](?:[ -~]*[!-~])?$/.test(text)) return text;
   // What is not shown need not be looked through.
   const line = printable(text.slice(0, 2 * max).trim().replace(/\s*[\r\n]\s*/g, " "));
   if (line.length <= max && text.length <= 2 * max) return line;

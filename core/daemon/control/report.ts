@@ -1,7 +1,6 @@
 /** All that the daemon counts, in one: what metrics are made of. Pure. */
 import type { OperationCount } from "../flight/counters.ts";
 import type { FailureReport, Flight } from "../flight/flight.ts";
-import type { DeviceStatus } from "./device_status.ts";
 
 /** How many devices of a kind are set up in one way and are in one state. */
 export interface DeviceCount {
@@ -49,27 +48,16 @@ export interface DaemonReport extends ReportFacts {
 
 export function daemonReport(
   facts: ReportFacts,
-  devices: readonly DeviceStatus[],
+  devices: readonly DeviceCount[],
   { counters, failures }: Flight,
 ): DaemonReport {
   return {
     ...facts,
-    devices: countDevices(devices),
+    devices,
     operations: counters.operations,
     failures: counters.failures,
     lastFailures: failures,
     retries: counters.retries,
     storageHelpersLeft: facts.unanswered.length,
   };
-}
-
-function countDevices(devices: readonly DeviceStatus[]): DeviceCount[] {
-  const counts = new Map<string, { -readonly [K in keyof DeviceCount]: DeviceCount[K] }>();
-  for (const { kind, way, state } of devices) {
-    const key = JSON.stringify([kind, way, state]);
-    const row = counts.get(key);
-    if (row === undefined) counts.set(key, { kind, way, state, count: 1 });
-    else row.count++;
-  }
-  return [...counts.values()];
 }

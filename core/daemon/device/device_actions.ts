@@ -64,6 +64,8 @@ export interface Surroundings {
   readonly flight: DeviceFlight;
 }
 
+const NOT_SERVED: Served = { target: null, way: null };
+
 /** The actions of one device. */
 export class DeviceActions implements LaneActions {
   readonly #id: DeviceId;
@@ -87,7 +89,8 @@ export class DeviceActions implements LaneActions {
   readonly #report: ReportKeeper;
   readonly #findings: FindingsLog;
   readonly #pause: AddPause;
-  #served: Served = { target: null, way: null };
+  /** As far as it is known: an attach may be by another script, or on something else. */
+  #served = NOT_SERVED;
   /** What the last add waits for, if it was refused. */
   #waitsFor: readonly string[] = [];
   /** Whether somebody it waited for held nothing, the last time that it was refused. */
@@ -197,6 +200,7 @@ export class DeviceActions implements LaneActions {
     if (again) this.#flight.retried();
     const attachId = await this.#attachIds.begin(again, this.#observer.seen);
     if (attachId !== null) {
+      this.#served = NOT_SERVED;
       this.#isAdding = true;
       this.#pause.begin();
     }
@@ -205,7 +209,8 @@ export class DeviceActions implements LaneActions {
 
   async note(stage: Stage, error: string | undefined, busy: boolean): Promise<void> {
     this.#endAdding();
-    this.#remember();
+    // The record forgets it when it is undone.
+    void this.served;
     this.#record.note(stage, error, busy ? this.#waitsFor : null);
   }
 
@@ -292,12 +297,14 @@ export class DeviceActions implements LaneActions {
           (plugin, device, signal) => plugin.add(device, signal),
           reads,
         );
-      } finally {
-        reads.end();
-        cancel();
+      } catch (error) {
         // One that fails early has recorded nothing.
         const target = targetOf(reads.seen);
         if (target !== null) this.#served = { ...this.#served, target };
+        throw error;
+      } finally {
+        reads.end();
+        cancel();
         await backedUp;
       }
     });
@@ -428,16 +435,15 @@ export class DeviceActions implements LaneActions {
 
   /** On what it is set up, or was when it failed; and by whom. */
   get served(): Served {
-    this.#remember();
-    return this.#served;
-  }
-
-  /** The record forgets it when it is undone. */
-  #remember(): void {
+    // To read the record takes far longer than to remember what it says.
+    if (this.#served.target !== null && this.#served.way !== null) return this.#served;
     const { entry } = this.#record;
-    if (entry === undefined) return;
+    if (entry === undefined) return this.#served;
     const { target, way } = servedIn(entry, this.#plugin);
-    this.#served = { target: target ?? this.#served.target, way: way ?? this.#served.way };
+    return this.#served = {
+      target: target ?? this.#served.target,
+      way: way ?? this.#served.way,
+    };
   }
 
   /** Nothing is told of it any more. */

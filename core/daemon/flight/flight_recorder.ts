@@ -2,11 +2,12 @@
 import type { Clock } from "../../../platform/types.ts";
 import { oneLine } from "../../log/log.ts";
 import { type OperationName, tenths } from "./counters.ts";
+import { FlightLog } from "./flight_log.ts";
 
-/** How much is remembered in all; a few kB more while operations run. In bytes, about. */
+/** How much is remembered of operations that have ended, in bytes. */
 export const FLIGHT_BYTES_MAX = 512 * 1024;
 
-/** How much of one operation: a script may print without end. In bytes, about. */
+/** How much of one operation: a script may print without end. In characters, about. */
 export const OPERATION_BYTES_MAX = 6 * 1024;
 
 /** How many of one device. */
@@ -18,11 +19,14 @@ const FIRST_KEPT = 12;
 /** Longest text of an event, in characters. */
 const TEXT_MAX = 300;
 
-/** What an event takes besides its text, and an operation besides its events, in bytes. */
-const [EVENT_BYTES, OPERATION_BYTES] = [64, 256];
+/** What an event takes besides its text, in characters, about. */
+const EVENT_SIZE = 24;
 
 /** Fields of an event in an operation's list. */
 const WIDTH = 4;
+
+/** Between fields, and behind each event, of one that has ended: no text has them. */
+const [FIELD_END, LINE_END] = ["\t", "\n"];
 
 /** How an operation has ended. */
 export type Outcome = "running" | "done" | "failed" | "stopped" | "adopted";
@@ -61,13 +65,12 @@ export interface Operation {
   readonly operation: OperationName;
   readonly startedAt: number;
   readonly start: number;
-  durationMs: number | null;
-  outcome: Outcome;
-  error: string | null;
   /** Flat, since there are many: when, who, what, how long. */
   readonly events: (number | string | null)[];
-  bytes: number;
+  /** Of the events, in characters, about. */
+  size: number;
   lost: number;
+  hasEnded: boolean;
 }
 
 /** Told of an event as it happens. */
@@ -76,52 +79,43 @@ export type FlightListener = (operation: Operation, event: FlightEvent) => void;
 /** Remembers them, of all devices, also of those that are gone. */
 export class FlightRecorder {
   readonly #clock: Clock;
-  readonly #bytesMax: number;
-  readonly #byDevice = new Map<string, Operation[]>();
-  /** Those that have ended, the oldest first. */
-  readonly #ended: Operation[] = [];
+  readonly #ended: FlightLog;
+  /** The one that runs, by device. */
+  readonly #running = new Map<string, Operation>();
   readonly #listeners = new Map<string, Set<FlightListener>>();
-  #bytes = 0;
 
   constructor(clock: Clock, bytesMax = FLIGHT_BYTES_MAX) {
     this.#clock = clock;
-    this.#bytesMax = bytesMax;
+    this.#ended = new FlightLog(bytesMax, OPERATIONS_OF_DEVICE);
   }
 
-  /** What is remembered, in bytes, about. */
+  /** What is taken for those that have ended, in bytes. */
   get bytes(): number {
-    return this.#bytes;
+    return this.#ended.bytes;
   }
 
   begin(device: string, operation: OperationName): Operation {
     const made: Operation = {
       ...{ device, operation, startedAt: Date.now(), start: this.#clock.now() },
-      ...{ durationMs: null, outcome: "running", error: null, events: [], lost: 0 },
-      bytes: OPERATION_BYTES,
+      ...{ events: [], size: 0, lost: 0, hasEnded: false },
     };
-    const operations = this.#byDevice.get(device) ?? [];
-    if (operations.length === 0) this.#byDevice.set(device, operations);
-    else if (operations.length >= OPERATIONS_OF_DEVICE) this.#drop(operations[0]!);
-    operations.push(made);
-    this.#bytes += made.bytes;
-    this.#makeRoom();
+    this.#running.set(device, made);
     return made;
   }
 
   add(operation: Operation, who: Actor, what: string, tookMs: number | null = null): void {
-    const text = what.length > TEXT_MAX ? oneLine(what, TEXT_MAX) : what;
+    if (operation.hasEnded) return;
+    const { events } = operation;
+    const text = oneLine(what, TEXT_MAX);
     const at = tenths(this.#clock.now() - operation.start);
     const took = tookMs === null ? null : tenths(tookMs);
-    operation.events.push(at, who, text, took);
-    this.#grow(operation, EVENT_BYTES + text.length);
-    while (
-      operation.bytes > OPERATION_BYTES_MAX && operation.events.length > WIDTH * (FIRST_KEPT + 1)
-    ) {
-      const [, , lost] = operation.events.splice(WIDTH * FIRST_KEPT, WIDTH);
+    events.push(at, who, text, took);
+    operation.size += EVENT_SIZE + text.length;
+    while (operation.size > OPERATION_BYTES_MAX && events.length > WIDTH * (FIRST_KEPT + 1)) {
+      const [, , lost] = events.splice(WIDTH * FIRST_KEPT, WIDTH);
       operation.lost++;
-      this.#grow(operation, -EVENT_BYTES - (lost as string).length);
+      operation.size -= EVENT_SIZE + (lost as string).length;
     }
-    this.#makeRoom();
     for (const tell of this.#listeners.get(operation.device) ?? []) {
       tell(operation, { atMs: at, who, what: text, tookMs: took });
     }
@@ -129,18 +123,19 @@ export class FlightRecorder {
 
   /** @param ms how long it took, if that is known better than here */
   end(operation: Operation, outcome: Outcome, error: string | null = null, ms?: number): void {
-    if (operation.outcome !== "running") return;
-    operation.durationMs = tenths(ms ?? this.#clock.now() - operation.start);
-    operation.outcome = outcome;
-    operation.error = error === null ? null : oneLine(error, TEXT_MAX);
-    this.#grow(operation, operation.error?.length ?? 0);
-    this.#ended.push(operation);
-    this.#makeRoom();
+    if (operation.hasEnded) return;
+    operation.hasEnded = true;
+    const { device, start } = operation;
+    if (this.#running.get(device) === operation) this.#running.delete(device);
+    this.#ended.add(device, packed(operation, outcome, error, ms ?? this.#clock.now() - start));
   }
 
   /** What is remembered of a device, the oldest first. @param device as in `deviceName` */
   history(device: string): OperationReport[] {
-    return (this.#byDevice.get(device) ?? []).map(reportOf);
+    const running = this.#running.get(device);
+    const texts = this.#ended.of(device);
+    if (running !== undefined) texts.push(packed(running, "running", null, null));
+    return texts.map(unpacked);
   }
 
   /** @returns ends it */
@@ -152,37 +147,40 @@ export class FlightRecorder {
       if (listeners.size === 0) this.#listeners.delete(device);
     };
   }
-
-  #grow(operation: Operation, bytes: number): void {
-    operation.bytes += bytes;
-    this.#bytes += bytes;
-  }
-
-  #makeRoom(): void {
-    while (this.#bytes > this.#bytesMax && this.#ended.length > 0) this.#drop(this.#ended[0]!);
-  }
-
-  #drop(operation: Operation): void {
-    const at = this.#ended.indexOf(operation);
-    if (at >= 0) this.#ended.splice(at, 1);
-    const operations = this.#byDevice.get(operation.device);
-    const index = operations?.indexOf(operation) ?? -1;
-    if (operations === undefined || index < 0) return;
-    operations.splice(index, 1);
-    this.#bytes -= operation.bytes;
-    if (operations.length === 0) this.#byDevice.delete(operation.device);
-  }
 }
 
-function reportOf(operation: Operation): OperationReport {
-  const events: FlightEvent[] = [];
-  for (let at = 0; at < operation.events.length; at += WIDTH) {
-    const [atMs, who, what, tookMs] = operation.events.slice(at, at + WIDTH);
-    events.push({ atMs, who, what, tookMs } as FlightEvent);
+function packed(
+  { operation, startedAt, lost, events }: Operation,
+  outcome: Outcome,
+  error: string | null,
+  ms: number | null,
+): string {
+  const why = error === null ? "" : oneLine(error, TEXT_MAX);
+  const duration = ms === null ? "" : tenths(ms);
+  let text = [operation, startedAt, duration, outcome, lost, why].join(FIELD_END) + LINE_END;
+  for (let at = 0; at < events.length; at += WIDTH) {
+    text += events.slice(at, at + WIDTH).map((field) => field ?? "").join(FIELD_END) + LINE_END;
   }
-  const { operation: name, startedAt, durationMs, outcome, error, lost } = operation;
+  return text;
+}
+
+function unpacked(text: string): OperationReport {
+  const [head = "", ...lines] = text.split(LINE_END).slice(0, -1);
+  const [operation, startedAt, duration = "", outcome, lost, error = ""] = head.split(FIELD_END);
   return {
-    ...{ operation: name, startedAt: new Date(startedAt).toISOString(), durationMs, outcome },
-    ...{ error, events, lost },
+    operation: operation as OperationName,
+    startedAt: new Date(Number(startedAt)).toISOString(),
+    durationMs: numberIn(duration),
+    outcome: outcome as Outcome,
+    error: error === "" ? null : error,
+    events: lines.map((line): FlightEvent => {
+      const [at, who = "", what = "", took = ""] = line.split(FIELD_END);
+      return { atMs: Number(at), who, what, tookMs: numberIn(took) };
+    }),
+    lost: Number(lost),
   };
+}
+
+function numberIn(text: string): number | null {
+  return text === "" ? null : Number(text);
 }

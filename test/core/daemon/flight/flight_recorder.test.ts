@@ -41,32 +41,40 @@ test("a script that prints without end leaves the beginning and the end", () => 
   expect(events[0]!.what).toBe("line 0");
   expect(events.at(-1)!.what).toBe("last");
   expect(events.length + lost).toBe(5_002);
-  expect(recorder.bytes).toBeLessThanOrEqual(OPERATION_BYTES_MAX);
+  const size = events.reduce((sum, { what }) => sum + what.length, 0);
+  expect(size).toBeLessThan(OPERATION_BYTES_MAX);
+  recorder.end(attach, "done");
+  expect(recorder.history("vbd/7/1")[0]!.events).toEqual(events);
   expect(listened).toHaveLength(5_001);
 });
 
 test("of one device the last are kept, and of all what room there is for", () => {
   const recorder = new FlightRecorder(new FakeClock());
-  for (let count = 0; count < 20; count++) {
+  expect(recorder.bytes).toBe(0);
+  const errorsOf = (device: string) => recorder.history(device).map(({ error }) => error);
+  recorder.end(recorder.begin("vbd/9/1", "attach"), "failed", "long ago");
+  // One that comes and goes without end keeps nobody else out.
+  for (let count = 0; count < 20_000; count++) {
     recorder.end(recorder.begin("vbd/7/1", "attach"), "failed", `try ${count}`);
   }
-  const errors = recorder.history("vbd/7/1").map(({ error }) => error);
-  expect(errors).toHaveLength(OPERATIONS_OF_DEVICE);
-  expect(errors.at(-1)).toBe("try 19");
+  expect(errorsOf("vbd/7/1")).toHaveLength(OPERATIONS_OF_DEVICE);
+  expect(errorsOf("vbd/7/1").at(-1)).toBe("try 19999");
+  expect(errorsOf("vbd/9/1")).toEqual(["long ago"]);
   for (let device = 0; device < 5_000; device++) {
     const attach = recorder.begin(`vbd/8/${device}`, "attach");
-    for (let line = 0; line < 10; line++) {
-      recorder.add(attach, "kernel", "backend/state = InitWait");
-    }
+    for (let line = 0; line < 10; line++) recorder.add(attach, "kernel", "backend/state = Größe");
     recorder.end(attach, "done");
     expect(recorder.bytes).toBeLessThanOrEqual(FLIGHT_BYTES_MAX);
   }
-  expect(recorder.history("vbd/7/1")).toEqual([]);
-  expect(recorder.history("vbd/8/4999")).toHaveLength(1);
+  expect(errorsOf("vbd/7/1")).toEqual([]);
+  for (let device = 4_400; device < 5_000; device++) {
+    expect(recorder.history(`vbd/8/${device}`)).toHaveLength(1);
+  }
+  expect(recorder.history("vbd/8/4999")[0]!.events.at(-1)!.what).toBe("backend/state = Größe");
 });
 
 test("what runs is kept, even when there is no room left", () => {
-  const recorder = new FlightRecorder(new FakeClock(), 10_000);
+  const recorder = new FlightRecorder(new FakeClock(), 2_000);
   const running = Array.from(
     { length: 100 },
     (_, device) => recorder.begin(`vbd/7/${device}`, "attach"),
@@ -74,7 +82,26 @@ test("what runs is kept, even when there is no room left", () => {
   for (const one of running) recorder.add(one, "daemon", "being set up");
   expect(recorder.history("vbd/7/0")).toHaveLength(1);
   for (const one of running) recorder.end(one, "done");
-  expect(recorder.bytes).toBeLessThanOrEqual(10_000);
+  expect(recorder.bytes).toBeLessThanOrEqual(2_000);
+  expect(recorder.history("vbd/7/99")).toHaveLength(1);
+  const chatty = recorder.begin("vbd/7/1", "detach");
+  for (let line = 0; line < 100; line++) recorder.add(chatty, "script", "x".repeat(100));
+  // Longer than all that there is room for.
+  recorder.end(chatty, "done");
+  expect(recorder.bytes).toBeLessThanOrEqual(2_000);
+  expect(recorder.history("vbd/7/99")).toHaveLength(1);
+});
+
+test("a text that looks like two events is one", () => {
+  const recorder = new FlightRecorder(new FakeClock());
+  const attach = recorder.begin("vbd/7/1", "attach");
+  recorder.add(attach, "script", "a\n0\tdaemon\tset up\t");
+  recorder.end(attach, "failed", "why\tand\nhow");
+  const [{ events, error }] = recorder.history("vbd/7/1") as [
+    ReturnType<FlightRecorder["history"]>[0],
+  ];
+  expect(events).toHaveLength(1);
+  expect(error).toBe("why\\x09and how");
 });
 
 test("durations are counted in classes, each with those before it", () => {
