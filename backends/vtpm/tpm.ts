@@ -86,13 +86,17 @@ export class Tpm {
   #answers: Incoming | null = null;
   #locality = 0;
   #isEnding = false;
+  #isGone = false;
   /** The last thing that it was asked for, done or not. */
   #last: Promise<unknown> = Promise.resolve();
 
   private constructor(version: Version, control: SocketStream, fail: (reason: string) => void) {
     this.#version = version;
     this.#control = control;
-    this.#fail = (why) => this.#isEnding || fail(`swtpm, which is its TPM: ${why}`);
+    this.#fail = (why) => {
+      if (!this.#isEnding) fail(`swtpm, which is its TPM: ${why}`);
+      this.#isGone = true;
+    };
     this.#said = new Incoming(control, this.#fail);
   }
 
@@ -144,7 +148,7 @@ export class Tpm {
   async end(): Promise<void> {
     this.#isEnding = true;
     try {
-      if (this.#version === "1.2") return;
+      if (this.#version === "1.2" || this.#isGone) return;
       const answer = await inTime(
         END_MS,
         this.#inTurn(() => this.#exchange(Uint8Array.from(SHUTDOWN))),
