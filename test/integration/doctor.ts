@@ -700,7 +700,7 @@ export function doctorFinds(
           ...["rights", "quota", "bridges", "service", "daemon", "devices", "leftovers"],
         ]);
         expect(existsSync(join(empty, "run"))).toBeFalse();
-        expect(run.code).toBe(16);
+        expect(run.code).toBe(17);
       },
       PATIENCE_MS,
     );

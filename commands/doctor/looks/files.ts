@@ -13,8 +13,9 @@ import { missingInterpreter } from "./scripts.ts";
 const ROOM = 256 * 1024;
 
 export async function lookAtRunDirectory(here: Here): Promise<Finding[]> {
-  const { files, options: { runDir }, trustedUids } = here;
+  const { files, options: { root = "", runDir }, trustedUids } = here;
   if (!await isThere(files, runDir)) {
+    if (root !== "") return [ok(`${runDir} does not exist: the daemon makes it when it starts`)];
     return [warning(`${runDir} does not exist`, "the daemon makes it when it starts")];
   }
   const findings: Finding[] = [];
