@@ -285,3 +285,30 @@ test("a server that does not open fails the attach, and says why; nothing is lef
   await w.toolstack().remove(w.spec(RNG));
   await w.gone(RNG);
 }, 30_000);
+
+test(
+  "a guest that flips its state without end is followed at a bounded rate, and to where it stops",
+  async () => {
+    const w = await world();
+    const ring = await connected(w);
+    for (let flip = 0; flip < 600; flip++) await frontend(w, [6, 3, 5, 1, 4][flip % 5]!);
+    const connects = () => w.log.filter((line) => line.includes("its guest has connected")).length;
+    expect(connects()).toBeLessThan(300);
+    await frontend(w, 6);
+    await until(
+      async () => ["2", "6"].includes((await w.state(RNG))!),
+      () => w.log.slice(-20).join(""),
+    );
+    const last = await offered(w);
+    await w.reaches(`${BACK}/state`, "4");
+    expect(await ask(last, 7)).toEqual([7]);
+    // What it shared first was let go of.
+    const answered = ring.grant.memory.read32(8);
+    ring.grant.memory.write32(0, answered + 1);
+    ring.port.notify();
+    expect(await ask(last, 8)).toEqual([8]);
+    expect(ring.grant.memory.read32(8)).toBe(answered);
+    await detach(w);
+  },
+  60_000,
+);
