@@ -364,7 +364,7 @@ describe("failures", () => {
       "--wait",
       "connected",
       "--timeout",
-      "1",
+      "5",
     ],
     ["", "no-such-device", "no request for", "request", "detach", "disk", "web", "xvdz"],
     ["", "failed", "there is no plugin nothing", "plugin", "info", "nothing"],
