@@ -82,6 +82,23 @@ describe("scripts", () => {
   });
 });
 
+describe("the frontend", () => {
+  test("its nodes are read by name, and nothing else is; a server is for whom the manifest has one", async () => {
+    const seen: Record<string, unknown> = {};
+    const names = ["virtual-device", "none", "../51713/state", "/local", "", "@x", "a//b"];
+    await attach(async (device, signal) => {
+      for (const name of names) {
+        seen[name] = await device.frontend.read(name).catch((error: Error) => error.message);
+      }
+      seen["server"] = await device.server.start({}, signal).catch((error: Error) => error.message);
+    });
+    expect(seen["virtual-device"]).toBe("51712");
+    expect(seen["none"]).toBeUndefined();
+    for (const name of names.slice(2)) expect(seen[name]).toMatch(/^invalid node name /);
+    expect(seen["server"]).toBe("plugin recorder has no server in its manifest");
+  });
+});
+
 describe("what becomes an argument of a network script's programs", () => {
   let script: string;
 
