@@ -1,5 +1,5 @@
 /** The full binary: the runtime that the tests run on and everything else in one file. */
-import { mkdirSync } from "node:fs";
+import { mkdirSync, readdirSync, rmSync, statSync } from "node:fs";
 import { join, relative, resolve } from "node:path";
 import { fileURLToPath } from "node:url";
 import type { BuildInfo } from "../core/build_info.ts";
@@ -42,11 +42,24 @@ export async function buildFull(order: Order): Promise<string[]> {
 async function within<T>(directory: string, work: () => Promise<T>): Promise<T> {
   const before = process.cwd();
   mkdirSync(directory, { recursive: true });
+  removeLeftovers(directory);
   process.chdir(directory);
   try {
     return await work();
   } finally {
     process.chdir(before);
+  }
+}
+
+/** How old is what nobody works on any more, in ms. */
+const LEFT_AFTER_MS = 3_600_000;
+
+/** What compilers have left that were killed. */
+function removeLeftovers(directory: string): void {
+  for (const name of readdirSync(directory)) {
+    if (!name.endsWith(".bun-build")) continue;
+    const file = join(directory, name);
+    if (Date.now() - statSync(file).mtimeMs > LEFT_AFTER_MS) rmSync(file, { force: true });
   }
 }
 

@@ -79,6 +79,7 @@ describe("messages", () => {
         { destination: "10.0.0.1/32", source: "192.0.2.1", metric: 2 },
         { destination: "fd00::/8", metric: 0 },
         { destination: "0.0.0.0/0", metric: 0 },
+        { destination: "::/0", metric: 0 },
       ]
     ) {
       const payload = routeChange(3, route, "add")!;

@@ -1,4 +1,4 @@
-/** A program that does not end is ended, also when nobody could look which processes there are. */
+/** A program is ended when it does not answer, and when nobody calls it; also when nobody could look which processes there are. */
 import { afterEach, beforeEach, describe, expect, test } from "bun:test";
 import { mkdtempSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
@@ -16,6 +16,7 @@ import {
 } from "../../plugins/host/process_host.ts";
 import { until } from "../support/daemon_process.ts";
 import { failure } from "../support/fake_blocks.ts";
+import { FakeDevice, FakeMachine } from "../support/fake_device.ts";
 import { writeProcessPlugin } from "../support/plugin_files.ts";
 
 /** Leaves one behind in a session of its own, and says nothing. */
@@ -23,7 +24,7 @@ const MUTE = `const { spawn } = require("node:child_process");
 spawn("/usr/bin/setsid", ["/bin/sleep", "600"], { stdio: "ignore" });
 on.hello = () => {};`;
 
-describe("a program that says nothing", () => {
+describe("a program", () => {
   let directory: string;
   let made: ProcessHost;
 
@@ -40,9 +41,9 @@ describe("a program that says nothing", () => {
     [...await systemProcessTable.withVariable(PLUGIN_VARIABLE)]
       .filter(([, value]) => value.startsWith(`${directory}:`)).map(([pid]) => pid);
 
-  function host(more: Partial<ProcessHostParts>): ProcessHost {
+  function host(more: Partial<ProcessHostParts>, body = MUTE): ProcessHost {
     const file = join(directory, "mute");
-    const manifest = writeProcessPlugin(file, MUTE, { name: "mute", kinds: ["mute"] });
+    const manifest = writeProcessPlugin(file, body, { name: "mute", kinds: ["mute"] });
     return made = new ProcessHost(file, manifest, {
       files: systemFiles,
       trustedUids: [0, process.getuid!()],
@@ -65,7 +66,7 @@ describe("a program that says nothing", () => {
   const ended = () =>
     until(async () => (await processes()).length === 0, async () => `${await processes()} run`);
 
-  test("is ended as soon as somebody can look, and may be started again", async () => {
+  test("that says nothing is ended as soon as somebody can look, and may be started again", async () => {
     let looks = 0;
     const table: ProcessHostParts["table"] = {
       ...systemProcessTable,
@@ -83,7 +84,7 @@ describe("a program that says nothing", () => {
     await ended();
   });
 
-  test("is ended by its mark where nobody can list its control group", async () => {
+  test("that says nothing is ended by its mark where nobody can list its control group", async () => {
     let killed = 0;
     const group: ControlGroup = {
       around: (make) => make(),
@@ -113,6 +114,18 @@ describe("a program that says nothing", () => {
     await expect(mute.probe()).rejects.toThrow(/mute/);
     expect(tries).toBe(4);
     await ended();
+  });
+
+  test("and is called now and then ends in between, and is started again", async () => {
+    const id = { backendDomid: 1, kind: "mute", frontendDomid: 7, devid: 0 };
+    const times = { backoff: 20, hello: 30_000, idle: 100 };
+    const idle = host({ times }, "on.call = done;");
+    const { add } = await idle.operations();
+    for (let round = 0; round < 2; round++) {
+      await add(new FakeDevice(new FakeMachine(), id, {}), new AbortController().signal);
+      expect(await processes()).toHaveLength(1);
+      await ended();
+    }
   });
 
   test("has its group removed with its end, as soon as nobody is in it", async () => {

@@ -20,6 +20,18 @@ export const EQUIVALENT: readonly Equivalent[] = [
     reason: "a short cut: a path of just that length passes the checks that follow as well",
   },
   {
+    file: "core/xenstore/codec.ts",
+    line: "if (at < bytes.length) {",
+    what: "< → <=",
+    reason: "nothing is kept then, and its length, 0, is what says that nothing is",
+  },
+  {
+    file: "commands/plugin/check_rules.ts",
+    line: 'if (++logged <= LOG_MAX) tell({ is: "log", line });',
+    what: "<= → <",
+    reason: "a limit of our own choice: one line fewer is as good",
+  },
+  {
     file: "core/daemon/devices.ts",
     line: "const CHECKS_AT_A_TIME = 100;",
     what: "100 → 101",

@@ -176,6 +176,18 @@ describe("uninstalling", () => {
 });
 
 describe("what is installed", () => {
+  test("for an initramfs is installed with one of its makers, and not without", () => {
+    const named = (initramfs: Wanted["initramfs"]) =>
+      layout({ links: false, services: ["systemd"], initramfs })
+        .filter(({ path }) => path.includes("initramfs") || path.includes("dracut"))
+        .map(({ path }) => path);
+    expect(named([])).toEqual([]);
+    for (const maker of INITRAMFS) {
+      expect(named([maker])).toContain("/etc/xdevd/initramfs.conf");
+      expect(named([maker]).length).toBeGreaterThan(1);
+    }
+  });
+
   test("shell scripts are shell scripts", () => {
     const entries = layout({ links: false, services: ["openrc"], initramfs: INITRAMFS })
       .concat(layout({ links: false, services: ["sysv"], initramfs: [] }));

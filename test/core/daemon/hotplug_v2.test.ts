@@ -19,7 +19,7 @@ import { DEFAULT_LIMITS } from "../../../core/hotplug/run_script.ts";
 import { type V2Action, v2Limits } from "../../../core/hotplug/v2/convention.ts";
 import { VersionCache } from "../../../core/hotplug/v2/version.ts";
 import { DEFAULT_TIMES } from "../../../core/xen/times.ts";
-import { openLog } from "../../../core/log/log.ts";
+import { configureLog, openLog } from "../../../core/log/log.ts";
 import { Activity } from "../../../core/daemon/activity.ts";
 import { systemClock } from "../../../platform/clock.ts";
 import { lockFile } from "../../../platform/io/flock.ts";
@@ -289,13 +289,16 @@ describe("version 2, with its caller killed", () => {
     });
   }
 
-  test("without anybody being killed, each is asked once", async () => {
+  test("without anybody being killed, each is asked once, and nothing is taken for lost", async () => {
     const { model, daemon, isClean, close } = await machine();
+    const lines: string[] = [];
+    configureLog("info", (line) => lines.push(line));
     await add(daemon(whole));
     await remove(daemon(whole));
     await remove(daemon(whole));
     await isClean();
     expect(model.actions).toEqual(["version", "prepare", "add", "remove", "unprepare"]);
+    expect(lines.join("")).not.toContain("is gone");
     close();
   });
 });
