@@ -7,6 +7,7 @@ import type { BuiltIn } from "../../core/daemon/plugin/host.ts";
 import { isKind, parseDomid } from "../../core/xen/device_id.ts";
 import { nickname } from "../../core/xen/device_label.ts";
 import type { StoreClient } from "../../core/xenstore/client.ts";
+import { KeptStore } from "../../platform/io/kept_directories.ts";
 import { deviceNamed } from "../device/kinds.ts";
 import type { Source, Suggestion } from "./wanted.ts";
 
@@ -31,7 +32,10 @@ export async function lookUp(
     case "plugin":
       return builtIns.map(({ manifest: { name, description = "" } }) => [name, description]);
     case "kind":
-      return kindNames(builtIns).map((kind) => [`${kind}=`, ""]);
+      return kindNames(builtIns).map((kind) => [`${kind}${source.separator}`, ""]);
+    case "vtpm":
+      return new KeptStore(`${source.stateDir}/vtpm`).list().slice(0, MANY)
+        .map((uuid) => [uuid, ""]);
     case "device":
       return [...new Set([...DEVICE_NAMES, ...kindNames(builtIns)])].map((name) => [name, ""]);
     case "domain":

@@ -9,13 +9,17 @@ export type Suggestion = readonly [word: string, meaning: string];
 
 /** What has to be looked up elsewhere. */
 export type Source =
-  | { readonly of: "file" | "directory" | "plugin" | "kind" | "served" | "store path" }
+  | { readonly of: "file" | "directory" | "plugin" | "served" | "store path" }
+  /** @property separator what comes behind it */
+  | { readonly of: "kind"; readonly separator: "" | "=" }
   /** @property names whether a domain's name will do */
   | { readonly of: "domain"; readonly names: boolean }
   /** What attaches: `disk`, or a kind. */
   | { readonly of: "device" }
   /** A device of a guest. @property device as the command line has it; undefined: of any */
   | { readonly of: "guest's device"; readonly guest: string; readonly device: string | undefined }
+  /** @property stateDir where vTPMs are kept */
+  | { readonly of: "vtpm"; readonly stateDir: string }
   /** @property device whose specification is being written */
   | { readonly of: "specification"; readonly device: string };
 
@@ -52,7 +56,8 @@ class Line {
   #options: readonly Option[];
   readonly #operands: string[] = [];
   readonly #given = new Set<Option>();
-  #store: string | undefined;
+  /** Of options, the last of each, by `--name`. */
+  readonly #values = new Map<string, string>();
   /** The option whose value comes next. */
   #open: Option | undefined;
   #optionsEnded = false;
@@ -91,7 +96,7 @@ class Line {
   }
 
   #close(option: Option, value: string): void {
-    if (option.long === "--store") this.#store = value;
+    this.#values.set(option.long, value);
     this.#open = undefined;
   }
 
@@ -108,7 +113,13 @@ class Line {
   }
 
   at(word: string): Wanted {
-    const none = { fixed: "", typed: word, known: [], sources: [], store: this.#store };
+    const none = {
+      fixed: "",
+      typed: word,
+      known: [],
+      sources: [],
+      store: this.#values.get("--store"),
+    };
     if (this.#open !== undefined) return { ...none, ...valuesOf(this.#open) };
     if (!this.#optionsEnded && word.startsWith("-")) {
       const [, name = "", value = ""] = /^(--[^=]+)=(.*)$/s.exec(word) ?? [];
@@ -134,6 +145,11 @@ class Line {
     }
     if (arg.name === "shell") return { ...none, known: SHELLS.map((shell) => [shell, ""]) };
     return { ...none, sources: source === undefined ? [] : [source] };
+  }
+
+  /** What an option has, or has by itself. */
+  #valueOf(long: string): string {
+    return this.#values.get(long) ?? String(this.#find(long)?.defaultValue ?? "");
   }
 
   /** Those that can still come. */
@@ -163,7 +179,13 @@ class Line {
         return family === undefined
           ? { of: "served" }
           : { of: "guest's device", guest: first, device: family };
+      case "uuid":
+        // A new one has none of those that there are.
+        return command === "create"
+          ? undefined
+          : { of: "vtpm", stateDir: this.#valueOf("--state-dir") };
       case "path":
+      case "path-value":
         return { of: "store path" };
       case "plugin":
         return { of: "plugin" };
@@ -192,8 +214,10 @@ function valuesOf({ flags, allowed, suggestions }: Option): Pick<Wanted, "known"
     ? [{ of: "domain", names: false }]
     : kind === "domain"
     ? [{ of: "domain", names: true }]
+    : kind === "kind"
+    ? [{ of: "kind", separator: "" }]
     : kind === "kind=plugin"
-    ? [{ of: "kind" }]
+    ? [{ of: "kind", separator: "=" }]
     : [];
   return { known, sources };
 }

@@ -83,6 +83,18 @@ const TABLES: Readonly<Record<string, Table>> = {
   },
 };
 
+/** In a driver domain, who wants to know what there is can be told where. */
+async function withRecords<T>(...args: Parameters<typeof withDevices<T>>): Promise<T> {
+  try {
+    return await withDevices(...args);
+  } catch (error) {
+    const { messageCode, message = "" } = error as Partial<CodedError>;
+    // Not of one that is not root, in whatever domain.
+    if (messageCode !== "not-permitted" || !message.endsWith("domain 0")) throw error;
+    throw new CodedError(messageCode, `${message}; \`xdevd status\` tells what is served here`);
+  }
+}
+
 /** The devices of one kind of some domains, as `xl` lists them. */
 export async function listKind(
   frontendKind: string,
@@ -90,7 +102,7 @@ export async function listKind(
   options: ListOptions,
 ): Promise<number> {
   const { head, nodes, recorded, row } = own(TABLES, frontendKind)!;
-  return await withDevices(options, async ({ store }) => {
+  return await withRecords(options, async ({ store }) => {
     let failure: Problem | null = null;
     const all: ListedDevice[] = [];
     if (!options.json) printTo(1, `${head}\n`);
@@ -135,7 +147,7 @@ function withName(domid: number, name: string | null): string {
 
 /** All devices of some domains, or of all. */
 export async function listAll(guests: readonly string[], options: ListOptions): Promise<number> {
-  return await withDevices(options, async ({ store }) => {
+  return await withRecords(options, async ({ store }) => {
     const domids = guests.length === 0
       ? await knownDomains(store)
       : await Promise.all(guests.map((guest) => resolveDomain(store, guest)));

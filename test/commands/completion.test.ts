@@ -107,7 +107,14 @@ describe("by the words", () => {
       ["plugin info", { of: "plugin" }],
       ["plugin bundle", { of: "file" }],
       ["xenstored --domain", { of: "domain", names: false }],
-      ["devd --kind", { of: "kind" }],
+      ["devd --kind", { of: "kind", separator: "=" }],
+      ["plugin new x --kind", { of: "kind", separator: "" }],
+      ["store write", { of: "store path" }],
+      ["status", { of: "served" }],
+      ["trace", { of: "served" }],
+      ["status --domain", { of: "domain", names: true }],
+      ["vtpm show", { of: "vtpm", stateDir: "/var/lib/xdevd" }],
+      ["vtpm delete --state-dir /kept", { of: "vtpm", stateDir: "/kept" }],
     ] as const,
   )("%s", (line, source) => {
     expect(wanted(program, [...line.split(" "), ""]).sources).toEqual([source]);
@@ -162,6 +169,13 @@ describe("by the store", () => {
     expect((await ask("give-up ", 1)).lines).toEqual(["vbd/7/51712\txvda", "vbd/7/51728\txvdb"]);
     expect((await ask("prepare ", 1)).words).toEqual(["7"]);
     expect((await ask("unprepare 7 ", 1)).words).toEqual(["xvda", "xvdb"]);
+  });
+
+  test("vTPMs that are kept", async () => {
+    const uuid = "01234567-89ab-cdef-0123-456789abcdef";
+    mkdirSync(join(directory, "state/vtpm", uuid), { recursive: true });
+    expect((await ask(`vtpm show --state-dir ${directory}/state 0`)).words).toEqual([uuid]);
+    expect((await ask(`vtpm create --state-dir ${directory}/state 0`)).words).toEqual([]);
   });
 
   test("paths of the store", async () => {
