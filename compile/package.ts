@@ -112,6 +112,11 @@ async function packageFor(binary: Binary, target: Target): Promise<void> {
       put(root, `${path.slice(1)}.gz`, zipped(fs.readFileSync(join(root, path))));
       fs.rmSync(join(root, path));
     }
+    // What `--json` prints, as the help says.
+    for (const schema of fs.readdirSync("docs/schemas").sort()) {
+      const text = fs.readFileSync(`docs/schemas/${schema}`);
+      put(root, `usr/share/doc/${binary.name}/schemas/${schema}`, text);
+    }
     await finish(root, {
       name: binary.name,
       architecture: target.debian,

@@ -84,6 +84,9 @@ const FAMILIES: Readonly<Record<string, Family>> = {
   },
 };
 
+/** What some options are for. */
+const SERVING = "Where the backend is this domain:";
+
 /** How long an attach may take, in seconds: the kernel's 10 and a script's 40 are well within. */
 const ATTACH_SECONDS = 60;
 
@@ -191,18 +194,15 @@ type Given<Options extends { force: unknown }> = Omit<Options, "force"> & {
 
 /** What the commands have that do the backend's part, where that is this domain. */
 export function withServingOptions(command: Command): Command {
-  return command
-    .addOption(
-      new Option("--log-level <level>", "how much is told").choices(LOG_LEVELS).default("warning"),
-    )
-    .addOption(
-      new Option("--run-dir <dir>", "the daemon's, if it is this domain's").default("/run/xdevd")
-        .argParser(absoluteFile),
-    )
-    .addOption(scriptsOption())
-    .option("--script-path <path>", "the PATH that scripts get", DEFAULT_PATH)
-    .addOption(pluginsOption()).addOption(pluginOption()).addOption(kindOption())
-    .addOption(configOption());
+  const options = [
+    new Option("--log-level <level>", "how much is told").choices(LOG_LEVELS).default("warning"),
+    new Option("--run-dir <dir>", "the daemon's").default("/run/xdevd").argParser(absoluteFile),
+    scriptsOption(),
+    new Option("--script-path <path>", "the PATH that scripts get").default(DEFAULT_PATH),
+    ...[pluginsOption(), pluginOption(), kindOption(), configOption()],
+  ];
+  for (const option of options) command.addOption(option.helpGroup(SERVING));
+  return command;
 }
 
 function withAttachOptions(command: Command): Command {

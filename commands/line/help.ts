@@ -23,7 +23,12 @@ export function helpText(command: CommandData, last: string, width: number): str
   if (groups.length > 0) commands.set(last, [...commands.get(last) ?? [], HELP_ROW]);
   const sections: [title: string, rows: readonly (readonly [string, string])[]][] = [
     ["Arguments:", described.map((arg) => [arg.name, arg.description])],
-    ["Options:", options.map((option) => [option.flags, optionText(option)])],
+    ...[...Map.groupBy(options, ({ heading }) => heading)].map((
+      [heading, options],
+    ): [string, [string, string][]] => [
+      heading,
+      options.map((option) => [option.flags, optionText(option)]),
+    ]),
     ...commands,
   ];
   const terms = sections.flatMap(([, rows]) => rows.map(([term]) => term.length));

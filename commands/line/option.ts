@@ -29,6 +29,8 @@ export class Option {
   suggestions: readonly string[] = [];
   /** The argument that is not there when this option is. */
   standsFor: string | undefined;
+  /** What it is listed below in the help. */
+  heading = "Options:";
   isHidden = false;
   isMandatory = false;
 
@@ -79,6 +81,12 @@ export class Option {
   /** Where it is given, this argument is not. */
   inPlaceOf(argument: string): this {
     this.standsFor = argument;
+    return this;
+  }
+
+  /** The help lists it below another heading than `Options:`. */
+  helpGroup(heading: string): this {
+    this.heading = heading;
     return this;
   }
 

@@ -4,6 +4,7 @@ import { own } from "../../contract/v1/own.ts";
 import { MESSAGES } from "../../core/messages/table.ts";
 import { VERSION } from "../../core/version.ts";
 import type { CommandData } from "../line/data.ts";
+import type { Option } from "../line/option.ts";
 import { optionText } from "../line/help.ts";
 
 /** The section of the manual that they are in. */
@@ -101,14 +102,21 @@ function argumentsOf({ args }: CommandData): string {
     .map(({ name, description }) => paragraph(italic(name), sentence(description))).join("");
 }
 
+/** Those below another heading come last, below it. */
 function optionsOf({ options }: CommandData): string {
-  return options.map((option) => {
-    const flags = option.flags.split(/, /).map((flag) => {
-      const [name = "", value] = flag.split(" ");
-      return value === undefined ? bold(name) : `${bold(name)} ${italic(value.slice(1, -1))}`;
-    });
-    return paragraph(flags.join(", "), sentence(optionText(option)));
-  }).join("");
+  const [main = [], ...others] = Map.groupBy(options, ({ heading }) => heading).values();
+  const titled = others.map((group) =>
+    `.PP\n${text(group[0]!.heading)}\n${group.map(optionOf).join("")}`
+  );
+  return main.map(optionOf).join("") + titled.join("");
+}
+
+function optionOf(option: Option): string {
+  const flags = option.flags.split(/, /).map((flag) => {
+    const [name = "", value] = flag.split(" ");
+    return value === undefined ? bold(name) : `${bold(name)} ${italic(value.slice(1, -1))}`;
+  });
+  return paragraph(flags.join(", "), sentence(optionText(option)));
 }
 
 function examplesOf({ examples }: CommandData): string {

@@ -55,6 +55,7 @@ function define(program: any, make: any, refuse: (text: string) => Error, ran: u
   const store = program.command("store").description("look at the store");
   store.command("read <path...>").description("print values").action(action("read", 1));
   store.command("ls [path]").description("print all").option("-p, --permissions", "with those")
+    .addOption(new make.Option("--deep <n>", "how deep").helpGroup("For experts:"))
     .action(action("ls", 1));
   store.command("introduce").description("tell of a domain")
     .argument("<domid>", "the domain", seconds).action(action("introduce", 1));
@@ -174,7 +175,16 @@ test("an argument that its parser refuses: rare among those above", async () => 
   expect(refused).toEqual(await theirs(args));
 });
 
-const commands = ["serve", "attach", "store", "install", "hidden", "store read", "store introduce"];
+const commands = [
+  "serve",
+  "attach",
+  "store",
+  "install",
+  "hidden",
+  "store read",
+  "store ls",
+  "store introduce",
+];
 
 test.each(commands.flatMap((name) =>
   [["--help"], ["7"], ["--frob"], ["a", "b", "c", "d"], []]
