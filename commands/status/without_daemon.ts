@@ -144,6 +144,7 @@ function statusOf(
       ...{ ...id, backend: id.backendDomid, guestName, way: served.way },
       target: served.target ?? seen?.target,
       state: seen?.state ?? (stage === undefined ? "unknown" : STAGES[stage]),
+      since: entry?.since === undefined ? null : new Date(entry.since).toISOString(),
     }),
     device: deviceName(id),
     detail: stage === undefined ? "the journal does not know it" : STAGE_WORDS[stage],

@@ -194,6 +194,10 @@ export class Devices implements ControlledDevices {
     const { state, phaseMs, busy } = lane;
     const { target, way } = actions.served;
     const detail = PHASE_WORDS[state.phase];
+    const begun = Date.now() - phaseMs;
+    const isSettled = state.phase === "connected" || state.phase === "failed";
+    // A phase may have begun under an earlier daemon.
+    const since = Math.min(begun, isSettled ? actions.settledAt ?? begun : begun);
     const doing = actions.doing ?? (busy ? { what: detail, ms: phaseMs } : null);
     return {
       ...deviceJson({
@@ -205,7 +209,7 @@ export class Devices implements ControlledDevices {
         target,
         way,
         state: stateIn(state),
-        since: new Date(Date.now() - phaseMs).toISOString(),
+        since: new Date(since).toISOString(),
       }),
       device: deviceName(id),
       detail,

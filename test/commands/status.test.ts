@@ -4,6 +4,8 @@ import { spawn } from "node:child_process";
 import * as fs from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
+import { connectStream } from "../../platform/io/stream.ts";
+import type { ByteStream } from "../../platform/types.ts";
 import { domainStatusPath } from "../../core/daemon/control/domain_status.ts";
 import type { StoreClient } from "../../core/xenstore/client.ts";
 import { DaemonProcess, programCommand, runProgram, until } from "../support/daemon_process.ts";
@@ -202,6 +204,46 @@ describe("trace", () => {
   });
 });
 
+describe("who has no manners", () => {
+  test("takes nothing from anybody: the daemon answers others, and takes no more memory", async () => {
+    const path = join(directory, "run/xdevd.sock");
+    const memory = async () => {
+      const text = await fs.readFile(`/proc/${daemon.pid}/status`, "utf8");
+      return Number(/RssAnon:\s+(\d+)/.exec(text)![1]) * 1024;
+    };
+    const list = '{"method":"io.xdevd.Devices.List"}\0';
+    const ways = [
+      // Half a message, one that is too long, none at all, nonsense, and many that nobody reads the answer of.
+      ...[list.slice(0, 10), "x".repeat(1_000_000), "", "nonsense\0", list.repeat(60)],
+    ].map((text) => new TextEncoder().encode(text));
+    const flood = async () => {
+      const streams: ByteStream[] = [];
+      for (let at = 0; at < 1_000; at++) {
+        await until(
+          () => connectStream(path).then((one) => (streams.push(one), true), () => false),
+          () => `${at} connections`,
+          60_000,
+        );
+        streams.at(-1)!.write(ways[at % ways.length]!);
+      }
+      const { stdout, code } = await xdevd("status", ...run());
+      expect(code).toBe(0);
+      expect(stdout).toContain("/images/good");
+      for (const stream of streams) stream.close();
+    };
+    await flood();
+    const before = await memory();
+    for (let more = 0; more < 3; more++) await flood();
+    // All that was sent meanwhile is 600 MB; garbage may lie about for a moment.
+    let grown = 0;
+    await until(
+      async () => (grown = await memory() - before) < 64 * 1024 * 1024,
+      () => `${grown} bytes more`,
+      60_000,
+    );
+  });
+});
+
 describe("domain 0", () => {
   const status = (...more: string[]) =>
     xdevd("status", "--domain", "storage", "--store", store.socketPath(0), ...more);
@@ -271,8 +313,14 @@ describe("without a daemon", () => {
     for (const args of [["status", "--watch"], ["trace", "xvda"]]) {
       expect(await xdevd(...args, ...run())).toMatchObject({ code: 12 });
     }
+    const sinceOf = (text: string) =>
+      JSON.parse(text).devices.find(({ name }: { name: string }) => name === "xvda").since;
+    const since = sinceOf(json.stdout);
+    expect(Date.parse(since)).toBeLessThan(Date.now());
     daemon = await start();
-    await prints(["status", ...run()], /ready/);
+    await prints(["status", ...run()], /1 ready/);
+    // It is the same device, though the daemon is another one.
+    expect(sinceOf((await xdevd("status", "--json", ...run())).stdout)).toBe(since);
   });
 
   test("a daemon that ends says so to domain 0", async () => {

@@ -433,6 +433,12 @@ export class DeviceActions implements LaneActions {
     return this.#activity.now;
   }
 
+  /** Since when it is set up, or failed, in ms since 1970: also under an earlier daemon; null: neither. */
+  get settledAt(): number | null {
+    const { stage, since = null } = this.#record.entry ?? {};
+    return stage === "connected" || stage === "failed" ? since : null;
+  }
+
   /** On what it is set up, or was when it failed; and by whom. */
   get served(): Served {
     // To read the record takes far longer than to remember what it says.

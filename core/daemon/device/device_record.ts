@@ -171,6 +171,7 @@ export class DeviceRecord {
       held: UNKNOWN_HELD,
       nodes: {},
     };
-    return { ...before, ...change };
+    const isNew = change.stage !== undefined && change.stage !== this.entry?.stage;
+    return { ...before, ...change, ...(isNew ? { since: Date.now() } : {}) };
   }
 }

@@ -10,6 +10,8 @@ export interface JournalEntry {
   /** The attach id of the device's backend directory; null if it never had one. */
   readonly attachId: string | null;
   readonly stage: Stage;
+  /** Since when it is in that stage, in ms since 1970; missing: an earlier version has not kept it. */
+  readonly since?: number;
   /** What marks the processes of the operation under way; null when none is. */
   readonly operation: string | null;
   /** Why it failed; null if it did not. */

@@ -200,11 +200,13 @@ function entryOf(value: unknown): JournalEntry | null {
   if (fields === null || id === null || undo === null || held === null || nodes === null) {
     return null;
   }
-  const { attachId, stage, operation, error, waitsFor } = fields;
+  const { attachId, stage, since, operation, error, waitsFor } = fields;
   if (!isStage(stage)) return null;
   if (!isTextOrNull(attachId) || !isTextOrNull(operation) || !isTextOrNull(error)) return null;
   if (waitsFor !== null && !isTexts(waitsFor)) return null;
-  return { id, attachId, stage, operation, error, waitsFor, undo, held, nodes };
+  const entry = { id, attachId, stage, operation, error, waitsFor, undo, held, nodes };
+  if (since === undefined) return entry;
+  return isNumber(since, Number.MAX_SAFE_INTEGER) ? { ...entry, since } : null;
 }
 
 const SCRIPTS: ReadonlySet<unknown> = new Set<Held["script"]>(["none", "begun", null]);
