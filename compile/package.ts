@@ -123,7 +123,7 @@ async function packageFor(binary: Binary, target: Target): Promise<void> {
       depends,
       fields: {
         Recommends: "kmod",
-        Suggests: "xen-utils-common",
+        Suggests: "swtpm, xen-utils-common",
         Conflicts: other,
         Replaces: other,
       },

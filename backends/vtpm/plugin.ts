@@ -28,6 +28,9 @@ const PROCESS = "swtpm";
 const READY_MS = 5_000;
 const POLL_MS = 5;
 
+/** How long swtpm has to end, in ms: 2 are usual. One that works on a long command does not hear. */
+const END_MS = 400;
+
 const UUID = /^[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}$/;
 
 export default defineServedPlugin({
@@ -69,7 +72,7 @@ export default defineServedPlugin({
   },
 
   async remove(device) {
-    await device.children.stop(PROCESS);
+    await device.children.stop(PROCESS, END_MS);
     const { uuid } = device.undo;
     if (typeof uuid === "string") await device.kept.release(uuid);
   },

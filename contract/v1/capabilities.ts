@@ -185,7 +185,9 @@ export const CAPABILITIES = {
   },
   "children.start": { args: [child, argv], limits: { count: 64 } },
   "children.running": { args: [child], value: "boolean" },
-  "children.stop": { args: [child] },
+  "children.stop": {
+    args: [child, optional(number("milliseconds between TERM and KILL", "milliseconds"))],
+  },
   "directories.state": { args: [], value: "path" },
   "directories.temporary": { args: [], value: "path" },
   "kept.list": { args: [], value: "array of names", limits: { count: 1024 } },

@@ -95,8 +95,11 @@ export interface DeviceChildren {
   start(name: string, argv: readonly [string, ...string[]]): Promise<void>;
   /** Whether it runs, be it since an earlier daemon. */
   running(name: string): Promise<boolean>;
-  /** Ends it: TERM, and after 2 s KILL. None that runs is no error. */
-  stop(name: string): Promise<void>;
+  /**
+   * Ends it: TERM, and then KILL. None that runs is no error.
+   * @param graceMs how long it has between the two, 0 … 2000; default 2000
+   */
+  stop(name: string, graceMs?: number): Promise<void>;
 }
 
 /** Directories of the device's own, mode 0700; made when asked for. */

@@ -139,7 +139,8 @@ export class VtpmWorld extends ServedWorld {
     const removed = this.toolstack().remove(this.spec(id));
     await until(async () => await this.state(id) !== "4", () => this.log.join(""));
     await this.guestStore?.write(`${frontendPath(id, "vtpm")}/state`, "6").catch(() => {});
-    await removed;
+    // Its own limits are short ones; how long it takes is measured.
+    await removed.catch(() => {});
     await this.gone(id);
     await until(() => this.journal.get(deviceName(id)) === undefined, () => this.log.join(""));
     return performance.now() - start;

@@ -62,7 +62,8 @@ export class ChildKeeper {
     return {
       start: async (name, argv) => await this.#start(key(name), name, argv, context),
       running: async (name) => await this.#isRunning(key(name)),
-      stop: async (name) => await this.#stop(key(name)),
+      stop: async (name, graceMs = KILL_GRACE_MS) =>
+        await this.#stop(key(name), Math.min(Math.max(0, graceMs), KILL_GRACE_MS)),
     };
   }
 
@@ -131,7 +132,7 @@ export class ChildKeeper {
     return [...(await this.#marked()).values()].includes(key);
   }
 
-  async #stop(key: string): Promise<void> {
+  async #stop(key: string, graceMs = KILL_GRACE_MS): Promise<void> {
     this.#ended.delete(key);
     const running = this.#running.get(key);
     if (running !== undefined) {
@@ -145,7 +146,7 @@ export class ChildKeeper {
       if (pids.length === 0 && !this.#running.has(key)) return;
       const late = this.#clock.now() - start;
       if (late > 2 * KILL_GRACE_MS) throw new Error(`processes ${pids.join(", ")} do not end`);
-      const signal = late < KILL_GRACE_MS ? "SIGTERM" : "SIGKILL";
+      const signal = late < graceMs ? "SIGTERM" : "SIGKILL";
       for (const pid of pids) {
         if (told.has(`${pid} ${signal}`)) continue;
         told.add(`${pid} ${signal}`);

@@ -83,7 +83,7 @@ if (requireReal("vTPMs with swtpm", { packages: ["swtpm"], root: true })) {
       expect(readdirSync(w.kept.path(UUID)!).sort())
         .toEqual([".lock", ".use", "created", "log", "tpm2-00.permall", "version"]);
       expect(() => process.kill(swtpm!, 0)).toThrow();
-      expect(w.log.join("")).not.toMatch(/warning|error/);
+      expect(w.log.filter((line) => / (warning|error) /.test(line))).toEqual([]);
     });
 
     test("what it keeps survives; PCRs do not, and no random number comes twice", async () => {
@@ -306,9 +306,12 @@ if (requireReal("vTPMs with swtpm", { packages: ["swtpm"], root: true })) {
       expect(await guest.given()).toBe(IDLE);
       expect(performance.now() - start).toBeLessThan(2_000);
       await guest.write(6);
-      process.kill(swtpm, "SIGCONT");
-      await removed;
+      // Its own limits are those of a test.
+      await removed.catch(() => {});
       await w.gone(w.device());
+      // Also where swtpm never comes back.
+      expect(performance.now() - start).toBeLessThan(5_000);
+      expect(() => process.kill(swtpm, 0)).toThrow();
     });
 
     test("a cancelled command ends", async () => {
