@@ -1,13 +1,5 @@
 /** Network specifications (docs/man/xl-network-configuration.5, xl_parse.c). Pure. */
-import {
-  checkValue,
-  keyAndValue,
-  parseCount,
-  separatedItems,
-  type SpecItem,
-  wholeItems,
-} from "../fields.ts";
-import { quoted } from "../../../log/quoted.ts";
+import { checkValue, keyAndValue, parseCount, type SpecItem, wholeItems } from "../fields.ts";
 import { SpecError } from "../spec_error.ts";
 import { NIC_COLO_KEYS, NIC_TYPES, type NicSpec, parseMac, parseRate } from "./spec.ts";
 
@@ -61,21 +53,6 @@ export function parseNic(items: readonly string[], defaults: NicDefaults = {}): 
   for (const item of wholeItems(items)) {
     if (!parser.read(item)) {
       throw new SpecError("vif", "unrecognized argument", item.place, nicRule());
-    }
-  }
-  return parser;
-}
-
-/**
- * Parses a string of a guest's configuration: items separated by commas. What is not known is
- * ignored, with a warning.
- * @throws SpecError for a known key with a bad value
- */
-export function parseNicConfig(text: string, defaults: NicDefaults = {}): ParsedNic {
-  const parser = new NicParser(defaults);
-  for (const item of separatedItems([text])) {
-    if (!parser.read(item)) {
-      parser.warnings.push(`${quoted(item.text)} is not known and is ignored`);
     }
   }
   return parser;

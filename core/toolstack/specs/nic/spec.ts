@@ -219,10 +219,6 @@ export function parseRate(
   return { bytesPerSecond, intervalUs };
 }
 
-export function inRange(count: bigint): boolean {
-  return count >= 1n && count <= NUMBER_MAX;
-}
-
 /** Digits as C reads them: octal after a leading zero. undefined for 08 and 09. */
 function parseNumber(digits: string, warn: (warning: string) => void): bigint | undefined {
   if (!/^0\d/.test(digits)) return BigInt(digits);

@@ -1,11 +1,6 @@
 /** Specifications from which the parsers make the same again. */
 import type { DiskSpec } from "../../../../core/toolstack/specs/disk/spec.ts";
-import {
-  inRange,
-  type NicRate,
-  type NicSpec,
-  UNITS,
-} from "../../../../core/toolstack/specs/nic/spec.ts";
+import { type NicRate, type NicSpec, UNITS } from "../../../../core/toolstack/specs/nic/spec.ts";
 
 /** A specification from which the parser makes the same disk again. */
 export function formatDisk(disk: DiskSpec): string {
@@ -49,6 +44,9 @@ export function formatNic(nic: NicSpec): string[] {
   if (trusted !== undefined) items.push(trusted ? "trusted" : "untrusted");
   return items;
 }
+
+/** What a rate's number may be: 32 bits. */
+const inRange = (count: bigint) => count >= 1n && count <= 0xffffffffn;
 
 /** A rate from which the parser makes the same one again. */
 export function formatRate({ bytesPerSecond, intervalUs }: NicRate): string {

@@ -10,7 +10,7 @@ import {
   parseMac,
   randomMac,
 } from "../../../../../core/toolstack/specs/nic/spec.ts";
-import { parseNic, parseNicConfig } from "../../../../../core/toolstack/specs/nic/parse.ts";
+import { parseNic } from "../../../../../core/toolstack/specs/nic/parse.ts";
 import { pointAt, SpecError } from "../../../../../core/toolstack/specs/spec_error.ts";
 import { faultOf, specErrorOf } from "../../errors.ts";
 import { item, mac, rate } from "./soups.ts";
@@ -187,15 +187,6 @@ test("whatever the text, it is accepted or refused with our own error; what is p
     { numRuns: 10_000 },
   );
   expect(count).toBeGreaterThan(1000);
-});
-
-test("a configuration's string: separated by commas, what is not known is ignored and said", () => {
-  const { nic, warnings } = parseNicConfig(
-    " mac=1:2:3:4:5:6, bridge=br0,,color=\u001b1, untrusted",
-  );
-  expect(nic).toEqual({ mac: "01:02:03:04:05:06", bridge: "br0", trusted: false, colo: {} });
-  expect(warnings).toEqual(['"color=\\u001b1" is not known and is ignored']);
-  expect(faultOf(() => parseNicConfig("bridge=b, mtu=x"))).toEqual(["not a number", "mtu=x"]);
 });
 
 test("xl -N prints fields in libxl's order, without defaults, and an empty line", () => {
