@@ -22,6 +22,15 @@ if (requireReal("the daemon killed at random under a real workload", needs)) {
     120_000,
   );
 
+  test(`one effect of ten fails, and descriptors are few: the same (seed ${seed})`, async () => {
+    const report = await crashRun({ kills: 12, seed, failures: 10, descriptors: 60 });
+    expect(report.faults).toEqual(none);
+    expect(report.madeToFail).toBeGreaterThan(10);
+    console.log(
+      `${report.attaches} attaches, ${report.refused} refused, ${report.madeToFail} failures`,
+    );
+  }, 240_000);
+
   test(`xenstored killed 4 times under load, the daemon too: the same (seed ${seed})`, async () => {
     const report = await crashRun({ kills: 4, storeKills: 4, seed });
     expect(report.faults).toEqual(none);
