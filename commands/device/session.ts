@@ -90,11 +90,10 @@ export async function whenVisible<T>(
 /** This domain's domid; undefined where nothing hides it, and it is not there: in domain 0. */
 async function ownDomidInTime(store: StoreClient, seconds: number): Promise<string | undefined> {
   try {
-    const { text } = await whenVisible(
+    const look = async () => ({ text: await absent(store.readText("domid")) });
+    const { text } = await untilTerminated(
       store,
-      "domid",
-      async () => ({ text: await absent(store.readText("domid")) }),
-      seconds * 1000,
+      (told) => Promise.race([whenVisible(store, "domid", look, seconds * 1000), told]),
     );
     return text;
   } catch (error) {

@@ -192,6 +192,22 @@ describe.each(stores)("on %s", (_, start) => {
     expect(JSON.parse(blind.stdout).error.code).toBe("no-answer");
   });
 
+  test.each(["its domid", "a device"])("told to end while it waits for %s", async (what) => {
+    if (what === "its domid") {
+      await dom0.setPermissions(`${HOME}/domid`, [{ domid: 0, access: "none" }]);
+    }
+    const [file, ...before] = programCommand();
+    const child = Bun.spawn([
+      ...[file, ...before, "block-attach", "--any-guest", "vdev=xvda", "--serve", "--json"],
+      ...["--store", store.socketPath(DRIVER), "--run-dir", join(directory, "run")],
+    ], { stdout: "pipe", stderr: "ignore" });
+    await Bun.sleep(1_000);
+    child.kill("SIGTERM");
+    const text = await new Response(child.stdout).text();
+    expect(await child.exited).toBe(1);
+    expect(JSON.parse(text).error.message).toBe("SIGTERM: given up");
+  });
+
   test.each(
     [
       [["--any-guest", "frob=1"], 6, /unknown parameter/],

@@ -256,3 +256,26 @@ test("the logrotate file is the one that the documentation shows, and its reload
     fs.rmSync(join(root, script));
   }
 });
+
+test.each(["initramfs-tools/hook", "dracut/module-setup.sh", "debian/postinst"])(
+  "%s knows whether a disk is listed",
+  (file) => {
+    const text = fs.readFileSync(join(import.meta.dir, "../../../packaging", file), "utf8");
+    const pattern = /grep -Eqs '([^']+)'/.exec(text)![1]!;
+    const isListed = (line: string) => {
+      const { status } = spawnSync("grep", ["-Eqs", pattern], { input: `# disks\n${line}\n` });
+      return status === 0;
+    };
+    const given = fs.readFileSync(
+      join(import.meta.dir, "../../../packaging/initramfs.conf"),
+      "utf8",
+    );
+    expect(isListed(given)).toBeFalse();
+    for (const line of ["7 vdev=xvda", "  12 xvdb", "any vdev=xvda", "\tany\tvdev=xvdb"]) {
+      expect({ line, listed: isListed(line) }).toEqual({ line, listed: true });
+    }
+    for (const line of ["", "#7 vdev=xvda", "# any vdev=xvda", "anything", "any"]) {
+      expect({ line, listed: isListed(line) }).toEqual({ line, listed: false });
+    }
+  },
+);
