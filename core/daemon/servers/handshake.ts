@@ -7,7 +7,7 @@ export interface Standing {
   readonly online: boolean;
   /** State of the backend. */
   readonly back: XenbusState | undefined;
-  /** State of the frontend; undefined when there is none. */
+  /** State of the frontend; undefined when there is none any more; what makes no sense is Unknown. */
   readonly front: XenbusState | undefined;
   /**
    * What there is between server and guest: `closing` when the server was told to answer all at once;
@@ -42,6 +42,10 @@ const write = (state: XenbusState): Deed => ({ do: "write", state });
 export function nextDeed({ online, back, front, link, usable }: Standing): Deed {
   const wants = front === Initialised || front === Connected;
   const hasLeft = front === undefined || front === Closed || front === Initialising;
+  // It has died, or is being destroyed: as the kernel's backends do, since the toolstack waits for Closed.
+  const isGone = front === undefined &&
+    (back === InitWait || back === Initialised || back === Connected);
+  if (isGone) return link === "none" ? write(Closed) : { do: "disconnect" };
   switch (back) {
     case InitWait:
       if (!online || !usable) return NOTHING;
@@ -53,7 +57,7 @@ export function nextDeed({ online, back, front, link, usable }: Standing): Deed 
       if (wants && online) return link === "open" ? NOTHING : reconnect(link);
       if (!hasLeft) return front === Closing ? write(Closing) : NOTHING;
       if (link !== "none") return { do: "disconnect" };
-      return online && front !== undefined ? write(InitWait) : NOTHING;
+      return online ? write(InitWait) : NOTHING;
     case Closing:
       if (hasLeft || link === "none" || link === "expired") {
         if (link !== "none") return { do: "disconnect" };

@@ -104,6 +104,7 @@ export class ServedDevice {
   #running: Promise<void> | null = null;
   #again = false;
   #isStarted = false;
+  #isEnding = false;
   #isOver = false;
   #complaint = "";
   #given: Given | null = null;
@@ -184,9 +185,12 @@ export class ServedDevice {
 
   /** Ends the process. @throws Error when it does not end */
   async stop(): Promise<void> {
-    this.abandon();
+    this.#isEnding = true;
     this.#ending.abort(new Error("it is ended"));
+    // The toolstack waits for Closed, and nobody looks at the device any more.
+    this.look();
     await this.#running;
+    this.abandon();
     await this.#resuming;
     if (this.#link?.isOpen) {
       await this.#link.call("quit", {}, QUIT_MS).catch((error: Error) =>
@@ -384,8 +388,8 @@ export class ServedDevice {
     const standing = {
       online: online === "1",
       back: isOurs ? parseState(back ?? "") : undefined,
-      front: parseState(front ?? ""),
-      usable: this.#failure === null && this.#resuming === null,
+      front: front === undefined ? undefined : parseState(front) ?? XenbusState.Unknown,
+      usable: this.#failure === null && this.#resuming === null && !this.#isEnding,
     };
     return { ...standing, link: await this.#linkState(standing) };
   }

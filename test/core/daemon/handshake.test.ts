@@ -75,7 +75,7 @@ describe("from anywhere", () => {
     for (const standing of standings()) {
       if (standing.online && standing.usable) continue;
       for (const { back } of rest(standing).way.slice(1)) {
-        expect([shown(standing), back === 2 || back === 4 && standing.back !== 4])
+        expect([shown(standing), (back === 2 || back === 4) && standing.back !== back])
           .toEqual([shown(standing), false]);
       }
     }
@@ -114,7 +114,10 @@ describe("frontends", () => {
     ["… then 6", at(5, 6, { link: "closing" }), 6, "none"],
     ["… then 1", at(6, 1), 2, "none"],
     ["a guest that has begun anew without a word", at(4, 1, { link: "open" }), 2, "none"],
-    ["a guest that is gone", at(4, undefined, { link: "open" }), 4, "none"],
+    ["a guest that is gone", at(4, undefined, { link: "open" }), 6, "none"],
+    ["… before it has connected", at(2, undefined), 6, "none"],
+    ["… when its server has failed", at(4, undefined, { usable: false }), 6, "none"],
+    ["a guest that writes nonsense is waited for", at(4, 0, { link: "open" }), 4, "open"],
     ["its server has failed: the guest is waited for", at(5, 4, { usable: false }), 5, "none"],
     ["… until it has closed", at(5, 6, { usable: false }), 6, "none"],
     ["… and is not served again", at(6, 3, { usable: false }), 6, "none"],

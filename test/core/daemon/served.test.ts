@@ -312,3 +312,28 @@ test(
   },
   60_000,
 );
+
+test("a guest that is destroyed: its toolstack sees the backend close before it goes", async () => {
+  const w = await world();
+  for (let round = 0; round < 4; round++) {
+    if (round % 2 === 0) await connected(w);
+    else {
+      await w.attach(RNG);
+      await w.reaches(`${BACK}/state`, "2");
+    }
+    // As libxl destroys a domain. It throws when the directory goes without Closed.
+    await new SimulatedToolstack(w.dom0).remove(w.spec(RNG), "force");
+    await w.gone(RNG);
+    await until(() => w.journal.entries().length === 0, () => w.log.join(""));
+  }
+  // Nobody has said a word: it has died, and its frontend cannot be read any more.
+  await connected(w);
+  const states: string[] = [];
+  const watch = await w.dom0.watch(`${BACK}/state`, async () => {
+    states.push(await w.dom0.readOptional(`${BACK}/state`) ?? "gone");
+  });
+  await w.dom0.remove(FRONT);
+  await w.gone(RNG);
+  await watch.close();
+  expect(states).toContain("6");
+}, 60_000);
