@@ -36,7 +36,10 @@ export function openControlSocket(runDir: string, daemon: Controlled): ControlSo
           error: `${INTERFACE}.TooManyFollowers`,
           parameters: { most: FOLLOWERS_MAX },
         },
-      ended: () => void open.delete(conversation),
+      ended() {
+        open.delete(conversation);
+        daemon.asked?.();
+      },
     });
     open.add(conversation);
   };

@@ -11,7 +11,7 @@ import type { Serving } from "./serving.ts";
 import { readAgain, unansweredCalls } from "./signals.ts";
 
 export function controlled(
-  serving: Pick<Serving, "daemon" | "settings">,
+  serving: Pick<Serving, "daemon" | "settings"> & Partial<Pick<Serving, "leavesGarbage">>,
   store: StoreClient,
   options: PluginOptions,
 ): Controlled {
@@ -36,6 +36,7 @@ export function controlled(
         for (const end of ends) end();
       };
     },
+    asked: () => serving.leavesGarbage?.(),
     reload: () => readAgain(options, serving),
     async report() {
       const { requests, roundTrips } = store.traffic;

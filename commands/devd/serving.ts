@@ -40,6 +40,8 @@ export interface Serving {
   readonly daemon: Daemon;
   readonly registry: PluginRegistry;
   readonly settings: LiveSettings;
+  /** To be called when something besides the devices has left garbage. */
+  leavesGarbage(): void;
   /** Gives lock and journal back. */
   close(): void;
 }
@@ -113,7 +115,8 @@ export async function openServing(
       },
     });
     const live = new LiveSettings(settings, [...new Map(hosts)], v2.versions);
-    return { daemon, registry, settings: live, close };
+    const leavesGarbage = () => collector.busy();
+    return { daemon, registry, settings: live, leavesGarbage, close };
   } catch (error) {
     close();
     throw error;

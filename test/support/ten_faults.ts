@@ -17,7 +17,7 @@ export interface Fault {
 /** Options of a daemon that meets them. @param seconds that a script may take */
 export const faultTimes = (
   seconds: number,
-) => ["--time", `hotplug=${seconds}`, "--time", "initWait=2", "--time", "check=60"];
+) => ["--time", `hotplug=${seconds}`, "--time", "initWait=2", "--time", "check=3600"];
 
 /**
  * Makes the scripts. Those of sound devices are called `block-good`.

@@ -41,6 +41,8 @@ export interface Controlled {
   /** @throws CodedError */
   reload(): Promise<Reloaded>;
   report(): Promise<DaemonReport>;
+  /** Somebody who has asked is gone. */
+  asked?(): void;
 }
 
 /** A device that is not given up, or not tried again. */
