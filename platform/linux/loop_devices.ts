@@ -14,6 +14,7 @@ import { majorOf, minorOf } from "./device_numbers.ts";
 import type { Ioctl } from "./ioctl.ts";
 import {
   closeFile,
+  exists,
   list,
   O_NOFOLLOW,
   O_NONBLOCK,
@@ -145,8 +146,11 @@ function backingFile(node: string): string | undefined {
   }
 }
 
+/** @throws SystemError where sysfs does not show the device, which is there: then it tells nothing */
 function isAttached(node: string): boolean {
-  return backingFile(node) !== undefined;
+  if (backingFile(node) !== undefined) return true;
+  if (exists(`/sys/block/${node.slice("/dev/".length)}`)) return false;
+  throw systemError("EIO", `EIO: /sys does not show ${node}`);
 }
 
 /** An attached loop device, by name; undefined when it is not, or not any more. */
