@@ -32,6 +32,13 @@ export const EQUIVALENT: readonly Equivalent[] = [
     reason: "a limit of our own choice: one line fewer is as good",
   },
   {
+    file: "core/requests/driver/requests.ts",
+    line: "if (path === presencePath(this.#domid)) return;",
+    what: "return → nothing",
+    reason:
+      "a short cut: what it has written itself is no request, and one list more finds nothing",
+  },
+  {
     file: "core/daemon/devices.ts",
     line: "const CHECKS_AT_A_TIME = 100;",
     what: "100 → 101",
