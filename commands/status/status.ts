@@ -20,22 +20,33 @@ export async function status(
     const { domainStatus } = await import("./domain.ts");
     return await domainStatus(options.domain, options);
   }
-  let client: ControlClient;
-  try {
-    client = await ControlClient.open(options.runDir);
-  } catch (error) {
-    if (!(error instanceof NoDaemon) || options.watch) throw error;
-    const { withoutDaemon } = await import("./without_daemon.ts");
-    show(await withoutDaemon(options, error.message), device, options);
-    return ExitCode.Success;
+  if (options.watch) {
+    const { watch } = await import("./watch.ts");
+    return await withDaemon(options.runDir, (client) => watch(client, device, options));
   }
+  show(await pictureOf(options), device, options);
+  return ExitCode.Success;
+}
+
+/** By the daemon; by journal and store where none answers, or one that does not go on. @throws CodedError */
+async function pictureOf(options: StatusOptions): Promise<Picture> {
   try {
-    if (options.watch) {
-      const { watch } = await import("./watch.ts");
-      return await watch(client, device, options);
-    }
-    show(await ask(client), device, options);
-    return ExitCode.Success;
+    return await withDaemon(options.runDir, ask);
+  } catch (error) {
+    if (!(error instanceof NoDaemon)) throw error;
+    const { withoutDaemon } = await import("./without_daemon.ts");
+    return await withoutDaemon(options, error.message);
+  }
+}
+
+/** @throws NoDaemon */
+async function withDaemon<T>(
+  runDir: string,
+  work: (client: ControlClient) => Promise<T>,
+): Promise<T> {
+  const client = await ControlClient.open(runDir);
+  try {
+    return await work(client);
   } finally {
     client.close();
   }

@@ -198,6 +198,28 @@ describe("the service", () => {
     expect(report["failures"]).toEqual([{ code: "failed", count: 1 }]);
   });
 
+  test("tries again at once what would be tried later, and gives up what is stuck", async () => {
+    await attached();
+    let tries = 0;
+    world.recorder.within = async (call) => {
+      if (call === "remove" && tries++ < 2) throw new Error("target is busy");
+    };
+    await world.dom0.remove(backendPath(DISK));
+    const state = () => world.daemon.devices.stateOf(DISK);
+    await until(() => state()?.paused === true, () => world.log.join(""));
+    const { devices } = await sound(`${INTERFACE}.List`);
+    expect(devices).toMatchObject([{ device: NAME, state: "stuck", error: "target is busy" }]);
+    const before = tries;
+    expect(await sound(`${INTERFACE}.Retry`, { device: NAME })).toEqual({
+      said: `${NAME}: tried again now`,
+    });
+    // The next try by itself would be a second later.
+    await until(() => tries > before, () => world.log.join(""), 900);
+    await until(() => state() === undefined || state()!.paused, () => world.log.join(""));
+    const report = await sound(`${INTERFACE}.Report`);
+    expect(report["retries"]).toBeGreaterThanOrEqual(1);
+  });
+
   test("has errors with names and parameters that are described", async () => {
     await attached();
     const error = async (method: string, parameters: object = {}) =>
