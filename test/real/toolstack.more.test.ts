@@ -145,8 +145,9 @@ if (requireReal("the toolstack's commands", { packages: [...xenstoredPackages], 
         }
       };
       for (const root of ["/local/domain", "/libxl"]) await walk(root);
-      return lines.filter((line) => !/\/(data|backend|error|libxl\/\d+\/device)\b.* = $/.test(line))
-        .sort().join("\n");
+      return lines.filter((line) =>
+        !/\/(data|backend|error|libxl\/\d+\/device)\b.* = $|\/data\/xdevd\/status = /.test(line)
+      ).sort().join("\n");
     }
 
     /** A guest's driver for a device, once there is one. */
