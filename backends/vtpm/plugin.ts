@@ -74,7 +74,11 @@ export default defineServedPlugin({
   async remove(device) {
     await device.children.stop(PROCESS, END_MS);
     const { uuid } = device.undo;
-    if (typeof uuid === "string") await device.kept.release(uuid);
+    if (typeof uuid !== "string") return;
+    // Its disk may have become one that cannot be written: the next device takes it over.
+    await device.kept.release(uuid).catch((error: Error) =>
+      device.log.warning(`vTPM ${uuid} is still marked as used: ${error.message}`)
+    );
   },
 });
 
@@ -102,44 +106,43 @@ async function mustExist(device: Device, binary: string): Promise<void> {
 /** The directory of a vTPM, which is this device's from now on. */
 async function claimed(device: Device, uuid: string, settings: VtpmSettings): Promise<string> {
   const { kept, log } = device;
-  if (await kept.path(uuid) === undefined) {
-    if (!settings.creates) {
-      throw new Error(
-        `there is no vTPM ${uuid}, and setting create of plugin vtpm is "never": ` +
-          "xdevd vtpm create makes one",
-      );
-    }
-    const files = {
-      [VERSION_FILE]: `${settings.version}\n`,
-      [CREATED_FILE]: `${new Date().toISOString()}\n`,
-    };
-    try {
-      await kept.create(uuid, files);
-    } catch (error) {
-      throw new Error(
-        `the state of vTPM ${uuid} cannot be made: ${
-          (error as Error).message
-        }: it needs a disk that ` +
-          "can be written and is kept",
-      );
-    }
-    log.info(`vTPM ${uuid} is new: TPM ${settings.version}`);
-  }
-  let holder: string | undefined;
   try {
-    holder = await kept.claim(uuid);
+    if (await kept.path(uuid) === undefined) await create(device, uuid, settings);
+    let holder = await kept.claim(uuid);
     // No device that has it: its record was lost.
     if (holder !== undefined && !stillHas(device, uuid, holder)) {
       log.warning(`vTPM ${uuid} was last used by ${holder}, which is gone: taken over`);
       holder = await kept.claim(uuid, holder);
     }
+    if (holder !== undefined) throw inUse(uuid, holder);
+    return (await kept.path(uuid))!;
   } catch (error) {
     const { code, message } = error as Error & { code?: string };
     if (code === "EBUSY") throw busyError(`vTPM ${uuid}: ${message}`);
-    throw error;
+    if (code === undefined) throw error;
+    throw new Error(
+      `the state of vTPM ${uuid} cannot be used: ${message} (it needs a disk that can be written ` +
+        "and is kept)",
+    );
   }
-  if (holder !== undefined) throw inUse(uuid, holder);
-  return (await kept.path(uuid))!;
+}
+
+async function create(
+  { kept, log }: Device,
+  uuid: string,
+  { creates, version }: VtpmSettings,
+): Promise<void> {
+  if (!creates) {
+    throw new Error(
+      `there is no vTPM ${uuid}, and setting create of plugin vtpm is "never": xdevd vtpm create ` +
+        "makes one",
+    );
+  }
+  await kept.create(uuid, {
+    [VERSION_FILE]: `${version}\n`,
+    [CREATED_FILE]: `${new Date().toISOString()}\n`,
+  });
+  log.info(`vTPM ${uuid} is new: TPM ${version}`);
 }
 
 function stillHas(device: Device, uuid: string, name: string): boolean {

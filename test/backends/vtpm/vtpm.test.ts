@@ -1,6 +1,6 @@
 /** vTPMs with Debian's swtpm: the daemon, its processes and its store, a guest without Xen. */
 import { afterEach, describe, expect, setDefaultTimeout, test } from "bun:test";
-import { readdirSync, readFileSync, statSync, writeFileSync } from "node:fs";
+import { readdirSync, readFileSync, rmSync, statSync, symlinkSync, writeFileSync } from "node:fs";
 import { requireReal } from "../../real/requirements.ts";
 import { until } from "../../support/daemon_process.ts";
 import {
@@ -381,6 +381,32 @@ if (requireReal("vTPMs with swtpm", { packages: ["swtpm"], root: true })) {
       await w.detach();
       writeFileSync(`${w.kept.path(OTHER)}/version`, "9\n");
       await fails(w, OTHER, /is damaged: its file version says "9"; expected 2\.0 or 1\.2/);
+    });
+
+    test("where nothing can be kept, and where a command works on it", async () => {
+      const w = await world();
+      const cannot = /^the state of vTPM 0123.* cannot be used: E[^;]*\(it needs a disk that can/;
+      writeFileSync(`${w.directory}/state`, "");
+      await fails(w, UUID, cannot);
+      await w.detach();
+      rmSync(`${w.directory}/state`);
+      // There nobody can make anything.
+      symlinkSync("/proc/self/fdinfo", `${w.directory}/state`);
+      await fails(w, UUID, cannot);
+      await w.detach();
+      rmSync(`${w.directory}/state`);
+      expect(w.log.join("")).not.toMatch(/is tried again/);
+      w.kept.create(UUID, { version: "2.0\n" });
+      const path = w.kept.path(UUID)!;
+      const lock = Bun.spawn(["flock", path, "sleep", "60"], { stderr: "inherit" });
+      await until(async () => {
+        const { exitCode } = Bun.spawnSync(["flock", "-n", path, "true"]);
+        return exitCode !== 0;
+      }, () => "it was never locked");
+      await fails(w, UUID, /^vTPM 0123.*: a command works on /);
+      expect(await w.dom0.readOptional(`${backendPath(w.device())}/hotplug-status`)).toBe("busy");
+      lock.kill();
+      await lock.exited;
     });
 
     test("an encrypted one has to have a user who may read its key", async () => {
