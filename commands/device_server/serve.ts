@@ -21,6 +21,9 @@ import { ServerRunner } from "../../plugins/server/runner.ts";
  */
 const FIRST_USER = 0x7fff_0000;
 
+/** How long it waits for being ended when all is done, in ms. */
+const END_MS = 1_000;
+
 /**
  * Serves until it is told to end.
  * @param simulated directory in which guests and grants are files, in place of Xen's; its owner is who the
@@ -45,7 +48,11 @@ export async function serveDevice(
     },
     connect: async (path) => pulled(await connectStream(path)),
   });
-  onTermination(() => void runner.quit());
+  const told = Promise.withResolvers<void>();
+  onTermination(() => {
+    told.resolve();
+    void runner.quit();
+  });
   const owner = effectiveUid();
   const listener = await listenUnix(socket, (stream, uid) => {
     // Its directory is closed to others; this is for one that is not.
@@ -53,8 +60,9 @@ export async function serveDevice(
     else stream.close();
   });
   await runner.over;
-  // What was answered last is on its way.
-  await new Promise<void>((resolve) => void systemClock.after(1, resolve));
+  // The daemon ends it when it has heard that all is done: one that ends before that would seem to have failed.
+  systemClock.after(END_MS, told.resolve);
+  await told.promise;
   await listener.close().catch(() => {});
 }
 

@@ -47,6 +47,7 @@ export class ServerRunner {
   /** The `serve` that runs; it may outlast its connection. */
   #serving: Promise<void> | null = null;
   #calls: Promise<void> = Promise.resolve();
+  #quitting: Promise<void> | null = null;
   readonly #over = Promise.withResolvers<void>();
 
   constructor(parts: RunnerParts) {
@@ -78,7 +79,11 @@ export class ServerRunner {
   }
 
   /** Ends all: no guest is connected any more, and the server has done its last things. */
-  async quit(): Promise<void> {
+  quit(): Promise<void> {
+    return this.#quitting ??= this.#quit();
+  }
+
+  async #quit(): Promise<void> {
     await this.#disconnect("its server ends");
     const end = this.#server?.end?.bind(this.#server);
     this.#server = null;

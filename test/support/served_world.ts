@@ -21,7 +21,7 @@ import { systemProcesses } from "../../platform/io/child.ts";
 import { systemFiles } from "../../platform/io/files.ts";
 import { connectStream } from "../../platform/io/stream.ts";
 import { systemProcessTable } from "../../platform/linux/process_table.ts";
-import type { DeviceSpec } from "../../simulation/toolstack.ts";
+import { type DeviceSpec, SimulatedToolstack } from "../../simulation/toolstack.ts";
 import { SimulatedGuest } from "../../simulation/xen/simulated_xen.ts";
 import type { StoreClient } from "../../core/xenstore/client.ts";
 import { programCommand, until } from "./daemon_process.ts";
@@ -86,6 +86,11 @@ export class ServedWorld extends World {
   /** Further parts of the daemon. */
   protected own(): Partial<ActionParts> {
     return {};
+  }
+
+  /** As patient as libxl. */
+  override toolstack(): SimulatedToolstack {
+    return new SimulatedToolstack(this.dom0);
   }
 
   /** Creates a device as libxl does. */

@@ -198,20 +198,7 @@ export class ServedDevice {
       );
     }
     this.#link?.end();
-    await this.#markClosed();
     await this.#context.children.stop(SERVER_PROCESS);
-  }
-
-  /** A toolstack that destroys the guest waits for that, and complains of a directory that just goes. */
-  async #markClosed(): Promise<void> {
-    const path = `${backendPath(this.#context.id)}/state`;
-    await this.#inDirectory(async (t) => {
-      const state = parseState(await t.readVisible(path) ?? "");
-      if (state !== undefined && state !== XenbusState.Closed) {
-        await t.write(path, String(XenbusState.Closed));
-      }
-      return null;
-    }).catch((error: Error) => this.#context.log.debug(`not marked as closed: ${error.message}`));
   }
 
   /** Looks after it no more; the process goes on. */

@@ -99,6 +99,7 @@ test("attached, used, and detached within a second", async () => {
   expect(bytes(0)).not.toBe(bytes(1));
   expect(await detach(w)).toBeLessThan(3_000);
   expect(w.log.join("")).toContain("server: 4 requests were answered");
+  expect(w.log.join("")).not.toContain("ended");
   expect(w.journal.entries()).toEqual([]);
 }, 30_000);
 
