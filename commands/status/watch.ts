@@ -2,6 +2,7 @@
 import { printJsonLine } from "../json_output.ts";
 import { systemClock } from "../../platform/clock.ts";
 import { terminalWidth } from "../../platform/io/terminal.ts";
+import type { Cancel } from "../../platform/types.ts";
 import { onTermination, printTo } from "../../platform/self.ts";
 import { ExitCode } from "../../core/messages/error.ts";
 import { oneLine } from "../../core/log/log.ts";
@@ -11,8 +12,8 @@ import type { StatusOptions } from "./options.ts";
 import { ask, deviceCalled } from "./asking.ts";
 import { nameOf, statusText } from "./status_text.ts";
 
-/** How often the picture is drawn again at most, in ms. */
-const REDRAW_MS = 250;
+/** How often the picture is drawn again at most, and while something is under way, in ms. */
+const [REDRAW_MS, BUSY_MS] = [250, 1_000];
 
 /** Longest line, in characters. */
 const LINE_MAX = 500;
@@ -39,20 +40,21 @@ export async function watch(
     isOver = true;
     client.close();
   });
-  const redraw = !options.json && terminalWidth(1) !== undefined
+  const painting = !options.json && terminalWidth(1) !== undefined
     ? await painter(options.runDir, name)
     : null;
   try {
     for await (
       const change of client.follow<Change>("Follow", name === null ? {} : { device: name })
     ) {
-      if (redraw === null) tell(change, options.json === true);
-      else redraw();
+      if (painting === null) tell(change, options.json === true);
+      else painting.redraw();
     }
   } catch (error) {
     if (!isOver) throw error;
   } finally {
     leave();
+    painting?.stop();
   }
   return ExitCode.Success;
 }
@@ -69,9 +71,22 @@ function tell(change: Change & { readonly event?: unknown }, json: boolean): voi
   printTo(1, `${time} ${oneLine(text, LINE_MAX)}\n`);
 }
 
-/** Draws all on the terminal, now and soon after each change. */
-async function painter(runDir: string, name: string | null): Promise<() => void> {
+/** Draws all on the terminal: now, soon after each change, and again and again while something is under way. */
+async function painter(
+  runDir: string,
+  name: string | null,
+): Promise<{ redraw(): void; stop(): void }> {
   let isDue = false;
+  let cancel: Cancel = () => {};
+  const later = (ms: number) => {
+    if (isDue) return;
+    isDue = true;
+    cancel = systemClock.after(ms, () => {
+      isDue = false;
+      // Of a daemon that has ended, the other connection tells.
+      paint().catch(() => {});
+    });
+  };
   const paint = async () => {
     const client = await ControlClient.open(runDir);
     try {
@@ -79,18 +94,11 @@ async function painter(runDir: string, name: string | null): Promise<() => void>
       const shown = name === null ? devices : devices.filter((one) => one.device === name);
       const text = statusText({ ...rest, devices: shown, failures }, Date.now());
       printTo(1, `${CLEAR}${text}`);
+      if (shown.some(({ doing }) => doing !== null)) later(BUSY_MS);
     } finally {
       client.close();
     }
   };
   await paint();
-  return () => {
-    if (isDue) return;
-    isDue = true;
-    systemClock.after(REDRAW_MS, () => {
-      isDue = false;
-      // Of a daemon that has ended, the other connection tells.
-      paint().catch(() => {});
-    });
-  };
+  return { redraw: () => later(REDRAW_MS), stop: () => cancel() };
 }

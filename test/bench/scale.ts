@@ -12,6 +12,7 @@ import { join } from "node:path";
 import { backendRoot } from "../../core/xen/device_id.ts";
 import type { StoreClient } from "../../core/xenstore/client.ts";
 import { explainMissing, xenstoredPackages } from "../real/requirements.ts";
+import { runProgram } from "../support/daemon_process.ts";
 import type { HandMadeDevice } from "../support/hand_made.ts";
 import { cpuMs, residentMb, rest, threadsMs, writtenBytes } from "./process_cost.ts";
 import type { Benchmark, Result } from "./result.ts";
@@ -111,6 +112,7 @@ const OF_FIRST = {
 const OF_ALL = {
   look: ["the daemon's processor time for a look at all, every 45 s", "ms"],
   memory: ["the daemon's resident memory", "MB"],
+  status: ["xdevd status, until it has told of all", "ms"],
 } as const;
 
 type OfOne = Record<keyof typeof OF_ONE, number>;
@@ -211,12 +213,16 @@ async function oneMore(farm: Farm, number: number): Promise<OfOne> {
 }
 
 /** Has everything looked at, by an event for what is above all devices, as the clock does. */
-async function lookAtAll({ pid, dom0 }: Farm): Promise<OfAll> {
+async function lookAtAll({ pid, dom0, runDir }: Farm): Promise<OfAll> {
   await rest(pid);
   const before = cpuMs(pid);
   await dom0.write(backendRoot(DRIVER), "");
   await rest(pid);
-  return { look: cpuMs(pid) - before, memory: residentMb(pid) };
+  const [look, memory] = [cpuMs(pid) - before, residentMb(pid)];
+  const start = performance.now();
+  const { code } = await runProgram(["status", "--run-dir", runDir], {}, 60_000);
+  if (code !== 0) throw new Error(`xdevd status ends with ${code}`);
+  return { look, memory, status: performance.now() - start };
 }
 
 /**

@@ -78,8 +78,17 @@ export class Farm {
   readonly dom0: StoreClient;
   readonly #daemon: DaemonProcess;
   readonly #loop: string;
+  /** The daemon's. */
+  readonly runDir: string;
 
-  private constructor(store: Store, dom0: StoreClient, daemon: DaemonProcess, loop: string) {
+  private constructor(
+    store: Store,
+    dom0: StoreClient,
+    daemon: DaemonProcess,
+    loop: string,
+    runDir: string,
+  ) {
+    this.runDir = runDir;
     this.store = store;
     this.dom0 = dom0;
     this.#daemon = daemon;
@@ -95,11 +104,12 @@ export class Farm {
   ): Promise<T> {
     const store = await start(join(directory, name));
     try {
+      const runDir = join(directory, `${name}.run`);
       const dom0 = await connectTo(store.socketPath(0));
       try {
         for (const domid of domains) await makeDomain(dom0, domid);
         const daemon = await DaemonProcess.start([
-          ...["--store", store.socketPath(DRIVER), "--run-dir", join(directory, `${name}.run`)],
+          ...["--store", store.socketPath(DRIVER), "--run-dir", runDir],
           // Of a thousand, the first are made long before the last. And what is done every 45 s for
           // all is measured by itself: into which samples it falls is chance. So it is with the
           // check every 5 s, of 100 devices at most.
@@ -107,7 +117,7 @@ export class Farm {
           ...["--time", "resync=3600", "--time", "check=3600"],
         ], { quiet: true });
         try {
-          return await work(new Farm(store, dom0, daemon, loop));
+          return await work(new Farm(store, dom0, daemon, loop, runDir));
         } finally {
           await daemon.stop();
         }
