@@ -338,3 +338,26 @@ test("a guest that is destroyed: its toolstack sees the backend close before it 
   await watch.close();
   expect(states).toContain("6");
 }, 60_000);
+
+test(
+  "what happened while no daemon ran is finished by the next one: a detach, and a guest's destruction",
+  async () => {
+    const w = await world();
+    for (const mode of ["graceful", "force"] as const) {
+      await connected(w);
+      const pid = (await pidOf(w))!;
+      w.killDaemon();
+      const removed = new SimulatedToolstack(w.dom0).remove(w.spec(RNG), mode);
+      await w.reaches(`${BACK}/state`, "5");
+      await frontend(w, 6).catch(() => {});
+      const start = performance.now();
+      await w.startDaemon();
+      await removed;
+      await w.gone(RNG);
+      expect(performance.now() - start).toBeLessThan(6_000);
+      expect(await systemProcessTable.identityOf(pid)).toBeUndefined();
+      await until(() => w.journal.entries().length === 0, () => w.log.join(""));
+    }
+  },
+  60_000,
+);
