@@ -79,10 +79,10 @@ function picture(why: string, from: string, devices: readonly DeviceStatus[]): P
   };
 }
 
-/** The records of this start of the machine, by device names. */
+/** The records of this start of the machine, by device names. @throws SystemError when nobody can tell */
 async function readJournal(runDir: string): Promise<Map<string, JournalEntry>> {
   const names = (await systemFiles.list(runDir)).filter((name) => /^devd-\d+\.journal$/.test(name));
-  const bootId = (await systemFiles.readText(BOOT_ID).catch(() => "unknown")).trim();
+  const bootId = (await systemFiles.readText(BOOT_ID)).trim();
   const all = new Map<string, JournalEntry>();
   for (const name of names) {
     const bytes = await systemFiles.readAt(`${runDir}/${name}`, 0, JOURNAL_MAX);

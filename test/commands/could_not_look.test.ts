@@ -5,6 +5,7 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { specContext } from "../../commands/device/describe.ts";
 import { openServing } from "../../commands/devd/serving.ts";
+import { withoutDaemon } from "../../commands/status/without_daemon.ts";
 import { choosePlugins } from "../../commands/plugin/set.ts";
 import { DEFAULT_TIMES } from "../../core/xen/times.ts";
 import { StoreClient } from "../../core/xenstore/client.ts";
@@ -93,4 +94,21 @@ describe("a journal of which nobody can tell whether it is of this boot", () => 
     serving.close();
     store.close();
   });
+});
+
+test("without a daemon, what of this boot is cannot be told: that is said, and not that there is nothing", async () => {
+  const runDir = mkdtempSync(join(tmpdir(), "xdevd-status-"));
+  const { readText } = systemFiles;
+  const spy = spyOn(systemFiles, "readText").mockImplementation((path, ...more) =>
+    path.endsWith("/boot_id") ? Promise.reject(failure("EMFILE")) : readText(path, ...more)
+  );
+  try {
+    const options = { runDir, store: join(runDir, "no-store") };
+    const error = await withoutDaemon(options as never, "no daemon").catch((thrown) => thrown);
+    expect(error.message).toBe("no daemon");
+    expect(error.details.join("\n")).toContain("EMFILE");
+  } finally {
+    spy.mockRestore();
+    rmSync(runDir, { recursive: true });
+  }
 });
