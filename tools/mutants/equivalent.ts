@@ -39,6 +39,12 @@ export const EQUIVALENT: readonly Equivalent[] = [
       "a short cut: what it has written itself is no request, and one list more finds nothing",
   },
   {
+    file: "platform/io/listener.ts",
+    line: 'if (hasCode(error, "ENOENT", "ENOTDIR")) return false;',
+    what: "false → true",
+    reason: "a short cut: where there is nothing, no connection is refused as a dead socket does it",
+  },
+  {
     file: "core/daemon/devices.ts",
     line: "const CHECKS_AT_A_TIME = 100;",
     what: "100 → 101",
