@@ -42,7 +42,8 @@ export const EQUIVALENT: readonly Equivalent[] = [
     file: "platform/io/listener.ts",
     line: 'if (hasCode(error, "ENOENT", "ENOTDIR")) return false;',
     what: "false → true",
-    reason: "a short cut: where there is nothing, no connection is refused as a dead socket does it",
+    reason:
+      "a short cut: where there is nothing, no connection is refused as a dead socket does it",
   },
   {
     file: "core/daemon/devices.ts",

@@ -43,6 +43,8 @@ export class Journal extends MemoryJournal {
   #compactAt = COMPACT_FROM;
   /** Whether something counts that the file does not say. */
   #behind = false;
+  /** The file may be the next daemon's by now. */
+  #closed = false;
 
   private constructor(
     parts: JournalParts,
@@ -80,6 +82,7 @@ export class Journal extends MemoryJournal {
   }
 
   override note(entry: JournalEntry): boolean {
+    this.#checkOpen();
     const record = encodePut(entry);
     super.note(entry);
     return this.#follow(record);
@@ -87,12 +90,14 @@ export class Journal extends MemoryJournal {
 
   override drop(name: string): void {
     if (this.get(name) === undefined) return;
+    this.#checkOpen();
     super.drop(name);
     this.#follow(encodeDrop(name));
   }
 
   override catchUp(): boolean {
     if (!this.#behind) return true;
+    if (this.#closed) return false;
     try {
       this.#rewrite();
     } catch {
@@ -102,10 +107,15 @@ export class Journal extends MemoryJournal {
     return true;
   }
 
-  /** Ends the use of the file. */
+  /** Ends the use of the file: what changes something throws JournalError from here on. */
   close(): void {
     this.catchUp();
+    this.#closed = true;
     this.#file.close();
+  }
+
+  #checkOpen(): void {
+    if (this.#closed) throw new JournalError(`${this.#unwritten}: it is closed`);
   }
 
   /** Writes what counts already. @returns whether that could be done */

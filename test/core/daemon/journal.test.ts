@@ -364,6 +364,22 @@ describe("the file", () => {
       expect([...written(path).keys()]).toEqual([second]);
     });
 
+    test("is not written any more once it is closed: the file may be the next daemon's", () => {
+      const { path, journal } = prepared();
+      journal.drop(first);
+      journal.close();
+      full = false;
+      const next = open(path, { files });
+      next.put({ ...two!, attachId: "the next" });
+      expect(journal.catchUp()).toBeFalse();
+      expect(() => journal.drop(second)).toThrow(JournalError);
+      expect(() => journal.note(two!)).toThrow(JournalError);
+      expect(() => journal.put(two!)).toThrow(JournalError);
+      journal.close();
+      expect(written(path).get(second)).toMatchObject({ attachId: "the next" });
+      next.close();
+    });
+
     test("does not let anything else be begun that cannot be written", () => {
       const { path, journal } = prepared();
       journal.drop(first);
