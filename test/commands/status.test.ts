@@ -34,6 +34,7 @@ const run = () => ["--run-dir", join(directory, "run")];
 const start = () =>
   DaemonProcess.start([
     ...["--store", store.socketPath(DRIVER), "--scripts", scripts, ...run(), ...faultTimes(3)],
+    ...["--config", join(directory, "config.toml")],
   ]);
 const xdevd = (...args: string[]) => runProgram(args, {}, 30_000);
 
@@ -63,6 +64,7 @@ beforeAll(async () => {
   await createDomain0(dom0);
   await createDomainHome(dom0, { domid: DRIVER, name: "storage", driverDomain: true });
   await createDomainHome(dom0, { domid: GUEST, name: "web" });
+  await fs.writeFile(join(directory, "config.toml"), "", { mode: 0o644 });
   faults = await makeFaults(scripts, `${bin}:/usr/bin:/bin`);
   daemon = await start();
   for (const [index, fault] of faults.entries()) await makeFaulty(dom0, disk(index + 1), fault);
@@ -202,6 +204,22 @@ describe("trace", () => {
     expect(code).toBe(10);
     expect(stderr).toContain('nothing is remembered of "vbd/9/9"');
   });
+});
+
+test("the configuration is read again when somebody asks for it, and a mistake changes nothing", async () => {
+  const { askDaemon } = await import("../../commands/devd/control_client.ts");
+  const config = join(directory, "config.toml");
+  expect(await askDaemon(run()[1]!, "Reload")).toEqual({
+    ...{ source: config, applied: [], pending: [] },
+  });
+  await fs.writeFile(config, '[plugins.vbd.settings]\nnative = "never"\n', { mode: 0o644 });
+  expect(await askDaemon(run()[1]!, "Reload")).toMatchObject({ source: config, pending: [] });
+  await fs.writeFile(config, "[plugins.vbd.settings]\nfrob = 1\n[", { mode: 0o644 });
+  await expect(askDaemon(run()[1]!, "Reload")).rejects.toMatchObject({
+    error: "ConfigurationRefused",
+    parameters: { code: "bad-configuration" },
+  });
+  await fs.writeFile(config, "", { mode: 0o644 });
 });
 
 describe("who has no manners", () => {

@@ -77,6 +77,19 @@ describe("a stream that gathers", () => {
 });
 
 describe("unix sockets", () => {
+  test("whoever listens is told whose process has connected", async () => {
+    const path = join(directory, "whose");
+    const accepted = Promise.withResolvers<number | null>();
+    const listener = await listenUnix(path, (stream, uid) => {
+      stream.close();
+      accepted.resolve(uid);
+    });
+    const client = await connectStream(path);
+    expect(await accepted.promise).toBe(process.getuid!());
+    client.close();
+    await listener.close();
+  });
+
   test("bytes both ways, and a close that both see once", async () => {
     const path = join(directory, "echo");
     const accepted = Promise.withResolvers<ByteStream>();
