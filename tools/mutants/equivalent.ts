@@ -46,6 +46,18 @@ export const EQUIVALENT: readonly Equivalent[] = [
       "a short cut: where there is nothing, no connection is refused as a dead socket does it",
   },
   {
+    file: "platform/clock.ts",
+    line: "timer = left > TIMER_MAX_MS",
+    what: "> → >=",
+    reason: "of a time that is just as long, nothing is left after the first part of it",
+  },
+  {
+    file: "platform/io/kept_directories.ts",
+    line: "const FILES_MAX = 1024;",
+    what: "1024 → 1025",
+    reason: "a limit of our own choice: one file more is as good",
+  },
+  {
     file: "core/daemon/devices.ts",
     line: "const CHECKS_AT_A_TIME = 100;",
     what: "100 → 101",

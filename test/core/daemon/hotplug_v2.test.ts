@@ -289,6 +289,24 @@ describe("version 2, with its caller killed", () => {
     });
   }
 
+  test("of one of which the journal knows nothing, its directory tells whether it is attached", async () => {
+    const { model, daemon, isClean, forgetHeld, close } = await machine();
+    expect(await daemon(whole).isUsed()).toBeFalse();
+    await daemon(whole).version(script, patient);
+    await daemon(whole).prepare(script, patient);
+    forgetHeld();
+    expect(await daemon(whole).isUsed()).toBeFalse();
+    await add(daemon(whole));
+    forgetHeld();
+    expect(await daemon(whole).isUsed()).toBeTrue();
+    await remove(daemon(whole));
+    forgetHeld();
+    expect(await daemon(whole).isUsed()).toBeFalse();
+    await isClean();
+    expect(model.faults).toEqual([]);
+    close();
+  });
+
   test("without anybody being killed, each is asked once, and nothing is taken for lost", async () => {
     const { model, daemon, isClean, close } = await machine();
     const lines: string[] = [];
