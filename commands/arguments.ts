@@ -18,10 +18,20 @@ export function secondsUpTo(most: number): (text: string) => number {
   };
 }
 
-/** What the log calls a device, `vbd/7/51712`. @throws InvalidArgumentError */
-export function deviceName(text: string): string {
-  if (parseBackendPath(`/local/domain/0/backend/${text}`) !== undefined) return text;
-  throw new InvalidArgumentError("Expected KIND/DOMID/DEVID, such as vbd/7/51712.");
+/** How devices may be called where the daemon is asked. */
+export const DEVICE_RULE =
+  "KIND/DOMID/DEVID (vbd/7/51712, vbd/7/xvda), or a name or number that one device has (xvda, vif7.0)";
+
+/**
+ * A device, as far as its text alone can be judged; which one it is, is told where the daemon is asked.
+ * @throws InvalidArgumentError
+ */
+export function deviceText(text: string): string {
+  if (/^[^/]+$/.test(text)) return text;
+  // A name in the place of the number is looked up later.
+  const numbered = text.replace(/\/[a-z][a-z0-9]*$/, "/0");
+  if (parseBackendPath(`/local/domain/0/backend/${numbered}`) !== undefined) return text;
+  throw new InvalidArgumentError(`Expected ${DEVICE_RULE}.`);
 }
 
 /** A domid other than 0. @throws InvalidArgumentError */

@@ -1,7 +1,7 @@
 /** What people, and programs, are told of a command that failed. */
 import { CodedError, lineOf, problemOf } from "../core/messages/error.ts";
 import { printable } from "../core/log/log.ts";
-import { printTo } from "../platform/self.ts";
+import { OutputClosed, printTo } from "../platform/self.ts";
 import { errorPrefix } from "./devd/log_output.ts";
 import { asksForJson, errorJson, printJson } from "./json_output.ts";
 import { LineEnded } from "./line/command.ts";
@@ -14,11 +14,23 @@ import { LineEnded } from "./line/command.ts";
 export function tellFailure(error: unknown, args: readonly string[]): number {
   const isLine = error instanceof LineEnded;
   const problem = problemOf(isLine ? new CodedError("usage", error.message) : error);
-  if (asksForJson(args)) printJson({ error: errorJson(problem) });
+  let { status } = problem;
+  if (asksForJson(args)) {
+    try {
+      printJson({ error: errorJson(problem) });
+    } catch (unsaid) {
+      // There is still the standard error.
+      if (unsaid instanceof OutputClosed) status = OutputClosed.status;
+    }
+  }
   // Of the command line people have been told.
-  if (isLine) return problem.status;
+  if (isLine) return status;
   const prefix = errorPrefix();
-  printTo(2, `${prefix}xdevd: ${printable(lineOf(problem))}\n`);
-  for (const line of problem.details) printTo(2, `${prefix}  ${printable(line)}\n`);
-  return problem.status;
+  const lines = [`xdevd: ${lineOf(problem)}`, ...problem.details.map((line) => `  ${line}`)];
+  try {
+    printTo(2, lines.map((line) => `${prefix}${printable(line)}\n`).join(""));
+  } catch {
+    // Nobody can be told.
+  }
+  return status;
 }

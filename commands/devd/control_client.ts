@@ -3,7 +3,7 @@ import { systemClock } from "../../platform/clock.ts";
 import { connectStream } from "../../platform/io/stream.ts";
 import type { ByteStream, Cancel } from "../../platform/types.ts";
 import { CodedError } from "../../core/messages/error.ts";
-import { INTERFACE } from "../../core/daemon/control/interface.ts";
+import { INTERFACE, SERVICE } from "../../core/daemon/control/interface.ts";
 import {
   ANSWER_MAX,
   CONTROL_SOCKET,
@@ -14,7 +14,7 @@ import {
 import type { Parameters } from "../../core/daemon/control/methods.ts";
 
 /** How long the daemon may take for an answer, in ms. */
-const ANSWER_MS = 10_000;
+const ANSWER_MS = 8_000;
 
 /** Nobody answers. */
 export class NoDaemon extends CodedError {
@@ -68,12 +68,11 @@ export class ControlClient {
     });
   }
 
-  /** @throws NoDaemon */
+  /** @throws NoDaemon, CodedError `not-permitted` */
   static async open(runDir: string): Promise<ControlClient> {
     const path = `${runDir}/${CONTROL_SOCKET}`;
     const stream = await connectStream(path).catch((error: Error) => {
-      const hint = "expected a daemon there (--run-dir DIR names another place)";
-      throw new NoDaemon(path, `${error.message}; ${hint}`);
+      throw refusalOf(path, error);
     });
     return new ControlClient(path, stream);
   }
@@ -84,7 +83,7 @@ export class ControlClient {
    */
   async call<Answer = Parameters>(method: string, parameters: Parameters = {}): Promise<Answer> {
     this.#ask({ method: `${INTERFACE}.${method}`, parameters });
-    return partsOf(await this.#next(ANSWER_MS)) as Answer;
+    return this.#partsOf(await this.#next(ANSWER_MS)) as Answer;
   }
 
   /** Many answers, without end. @throws NoDaemon, ControlRefused */
@@ -93,11 +92,18 @@ export class ControlClient {
     parameters: Parameters = {},
   ): AsyncGenerator<Answer, void> {
     this.#ask({ method: `${INTERFACE}.${method}`, parameters, more: true });
-    for (;;) yield partsOf(await this.#next(null)) as Answer;
+    for (;;) yield this.#partsOf(await this.#next(null)) as Answer;
   }
 
   close(): void {
     this.#stream.close();
+  }
+
+  #partsOf({ error, parameters }: Parameters): Parameters {
+    const parts = (parameters ?? {}) as Parameters;
+    if (error === undefined) return parts;
+    if (error === `${SERVICE}.PermissionDenied`) throw notPermitted(this.#path);
+    throw new ControlRefused(String(error), parts);
   }
 
   #ask(call: ControlCall): void {
@@ -125,10 +131,30 @@ export class ControlClient {
   }
 }
 
-function partsOf({ error, parameters }: Parameters): Parameters {
-  const parts = (parameters ?? {}) as Parameters;
-  if (error === undefined) return parts;
-  throw new ControlRefused(String(error), parts);
+/** What a socket that cannot be connected to tells. @param error of connect(2) */
+export function refusalOf(path: string, error: Error & { code?: string }): CodedError {
+  const elsewhere = "(--run-dir DIR names another place)";
+  switch (error.code) {
+    case "EACCES":
+    case "EPERM":
+      return notPermitted(path);
+    case "ENOENT":
+    case "ENOTDIR":
+      return new NoDaemon(path, `there is no such socket: expected a daemon there ${elsewhere}`);
+    case "ECONNREFUSED":
+      return new NoDaemon(path, `nobody listens: the daemon has ended, or was killed ${elsewhere}`);
+    case "EAGAIN":
+      return new NoDaemon(path, "too many wait there for an answer already");
+    default:
+      return new NoDaemon(path, `${error.message} ${elsewhere}`);
+  }
+}
+
+/** That is no word of whether a daemon runs. */
+function notPermitted(path: string): CodedError {
+  const line =
+    `this user may not ask the daemon at ${path}: expected root, or the daemon's own user`;
+  return new CodedError("not-permitted", line);
 }
 
 /** Asks one thing. @throws NoDaemon, ControlRefused */

@@ -2,12 +2,13 @@
 import { printTo } from "../../platform/io/output.ts";
 import { CodedError, ExitCode } from "../../core/messages/error.ts";
 import { printable } from "../../core/log/log.ts";
-import { askDaemon, ControlRefused } from "./control_client.ts";
+import { fullNameOf } from "../status/asking.ts";
+import { ControlClient, ControlRefused } from "./control_client.ts";
 
 /**
  * Has the daemon do it, and prints what was done.
  * @param method of the socket: `GiveUp`, `Retry`
- * @param device as the daemon's state names it: `vbd/7/51712`
+ * @param device as `deviceText` takes it
  * @throws CodedError
  */
 export async function decide(
@@ -15,8 +16,9 @@ export async function decide(
   device: string,
   runDir: string,
 ): Promise<number> {
+  const client = await ControlClient.open(runDir);
   try {
-    const { said } = await askDaemon(runDir, method, { device });
+    const { said } = await client.call(method, { device: await fullNameOf(client, device) });
     printTo(1, `${printable(String(said))}\n`);
     return ExitCode.Success;
   } catch (error) {
@@ -25,5 +27,7 @@ export async function decide(
       error.error === "NoSuchDevice" ? "no-such-device" : "failed",
       printable(error.message),
     );
+  } finally {
+    client.close();
   }
 }

@@ -5,7 +5,7 @@ import { DEFAULT_PATH } from "../../core/hotplug/defaults.ts";
 import { type TimeName, TIMES } from "../../core/xen/times.ts";
 import { LOG_FORMATS, LOG_LEVELS } from "../../core/log/levels.ts";
 import { absoluteFile } from "../../platform/self.ts";
-import { deviceName, scriptsOption, seconds } from "../arguments.ts";
+import { DEVICE_RULE, deviceText, scriptsOption, seconds } from "../arguments.ts";
 import { configOption, kindOption, pluginOption, pluginsOption } from "../plugin/options.ts";
 import type { DevdOptions } from "./devd.ts";
 
@@ -88,7 +88,7 @@ function addDecisions(program: Command, finish: (status: number) => void): void 
       .description(description)
       .example(`xdevd ${name} vbd/7/51712`, "the disk xvda of domain 7")
       .example(`xdevd ${name} vif/7/0 --run-dir /tmp/run`, "of a daemon with another run directory")
-      .argument("<device>", "KIND/DOMID/DEVID, as the log names it (vbd/7/51712)", deviceName)
+      .argument("<device>", DEVICE_RULE, deviceText)
       .addOption(
         new Option("--run-dir <dir>", "the daemon's").default("/run/xdevd").argParser(absoluteFile),
       )

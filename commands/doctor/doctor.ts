@@ -85,6 +85,7 @@ export async function doctor(
 ): Promise<number> {
   const { here, close } = surroundings(options, builtIns);
   try {
+    await requireRoot(options.root ?? "");
     const found = await look(here);
     const problem = verdict(counted(found));
     print(found, problem, options.json === true);
@@ -92,6 +93,18 @@ export async function doctor(
   } finally {
     close();
   }
+}
+
+/** What is not there has nothing that could be right. @throws CodedError */
+async function requireRoot(root: string): Promise<void> {
+  if (root === "") return;
+  const { kind } = await targetFiles.stat(root).catch(() => ({ kind: null }));
+  if (kind === "directory") return;
+  const is = kind === null ? "there is none that can be looked at" : "it is no directory";
+  throw new CodedError(
+    "usage",
+    `--root ${root}: ${is}; expected the directory of a root, such as of an image that is mounted`,
+  );
 }
 
 async function look(here: Here): Promise<Found[]> {
@@ -245,7 +258,9 @@ function print(found: readonly Found[], problem: Problem | null, json: boolean):
   }
   const width = Math.max(...shown.map(({ check }) => check.length));
   for (const { check, state, message, repair } of shown) {
-    const mending = repair === undefined ? "" : `. Repair: ${repair}`;
+    const mending = repair === undefined
+      ? ""
+      : `${/[.?!]$/.test(message) ? "" : "."} Repair: ${repair}`;
     printTo(1, `${state.padEnd(8)} ${check.padEnd(width)} ${message}${mending}\n`);
   }
   printTo(1, `${words(counts)}\n`);

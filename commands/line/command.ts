@@ -233,6 +233,10 @@ export class Command {
       throw new LineEnded(0);
     }
     const { property, parser, flags } = option;
+    // What a variable that is not set leaves of a path is no path: not the current directory, either.
+    if (text === "" && /<(file|dir|path)>/.test(flags)) {
+      this.#complain(`option '${flags}' argument '' is invalid. Expected a path.`);
+    }
     if (text === undefined) this.#values[property] = !option.negates;
     else if (parser === undefined) this.#values[property] = text;
     else {
@@ -305,8 +309,10 @@ export class Command {
 
   #helpOf(name: string | undefined): never {
     if (name === undefined || name === "") return this.#help(1);
-    return (this.#commands.find((command) => command.#name === name) ?? this)
-      .#help(this.#commands.some((command) => command.#name === name) ? 1 : 2);
+    const named = this.#commands.find((command) => command.#name === name);
+    if (named !== undefined) return named.#help(1);
+    const names = this.#shown().map((command) => command.#name);
+    return this.#complain(`unknown command '${name}'${didYouMean(name, names)}`);
   }
 
   /** All that there is to know of it. */

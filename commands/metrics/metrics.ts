@@ -1,13 +1,13 @@
 /** `xdevd metrics`: what the daemon has counted, for Prometheus. */
 import { ownDomid } from "../../core/daemon/daemon.ts";
-import { CodedError, ExitCode } from "../../core/messages/error.ts";
+import { ExitCode } from "../../core/messages/error.ts";
 import type { DaemonReport } from "../../core/daemon/control/report.ts";
 import { systemClock } from "../../platform/clock.ts";
-import { placeText } from "../../platform/io/place_files.ts";
 import { printTo } from "../../platform/self.ts";
 import { connectStore } from "../../machine/connect.ts";
 import { askDaemon, NoDaemon } from "../devd/control_client.ts";
 import { nodesLeft } from "../doctor/node_room.ts";
+import { writeOutput } from "../output_file.ts";
 import { exposition } from "./exposition.ts";
 import { families, silentFamilies } from "./families.ts";
 
@@ -17,9 +17,6 @@ export interface MetricsOptions {
   readonly store?: string;
   readonly textfile?: string;
 }
-
-/** Who collects them runs as another user. */
-const MODE = 0o644;
 
 /** How long the store may take, in ms. */
 const STORE_MS = 5_000;
@@ -39,15 +36,8 @@ export async function metrics(options: MetricsOptions): Promise<number> {
 }
 
 function tell(text: string, { textfile }: MetricsOptions): void {
-  if (textfile === undefined) {
-    printTo(1, text);
-    return;
-  }
-  try {
-    placeText(textfile, text, MODE);
-  } catch (error) {
-    throw new CodedError("failed", `cannot write ${textfile}: ${(error as Error).message}`);
-  }
+  if (textfile === undefined) printTo(1, text);
+  else writeOutput(textfile, text);
 }
 
 /** How many nodes this domain can still make; null when the store does not tell. */

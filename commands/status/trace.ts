@@ -1,14 +1,13 @@
 /** `xdevd trace`: how the last attaches and detaches of a device went. */
 import { takesColour } from "../../platform/io/terminal.ts";
-import { systemFiles } from "../../platform/io/files.ts";
 import { onTermination, printTo } from "../../platform/self.ts";
 import { CodedError, ExitCode } from "../../core/messages/error.ts";
-import type { DeviceStatus } from "../../core/daemon/control/device_status.ts";
 import type { FlightEvent, OperationReport } from "../../core/daemon/flight/flight_recorder.ts";
 import { ControlClient, ControlRefused } from "../devd/control_client.ts";
 import { printJson, printJsonLine } from "../json_output.ts";
+import { writeOutput } from "../output_file.ts";
 import type { TraceOptions } from "./options.ts";
-import { deviceCalled } from "./asking.ts";
+import { fullNameOf } from "./asking.ts";
 import { eventLine, operationText } from "./operation_text.ts";
 
 /** @param text a device, by name or by what its guest calls it @throws CodedError, NoDaemon */
@@ -18,15 +17,16 @@ export async function trace(text: string, options: TraceOptions): Promise<number
   }
   const client = await ControlClient.open(options.runDir);
   try {
-    const device = await nameOf(client, text);
+    const device = await fullNameOf(client, text);
     const history = await historyOf(client, device, options.follow === true);
     if (options.svg !== undefined) {
       const last = history.at(-1);
-      if (last === undefined) throw nothingOf(device);
+      if (last === undefined) throw new CodedError("no-such-device", untraced(device));
       const { timelineSvg } = await import("./timeline_svg.ts");
-      await systemFiles.writeText(options.svg, timelineSvg(device, last), 0o644);
+      writeOutput(options.svg, timelineSvg(device, last));
     } else if (options.json && !options.follow) printJson({ device, history });
     else if (!options.json) {
+      if (history.length === 0 && !options.follow) printTo(1, `${untraced(device)}\n`);
       for (const one of history) printTo(1, operationText(device, one, takesColour(1)));
     }
     if (options.follow) await follow(client, device, options.json === true);
@@ -34,13 +34,6 @@ export async function trace(text: string, options: TraceOptions): Promise<number
   } finally {
     client.close();
   }
-}
-
-/** One that is gone has only its full name. */
-async function nameOf(client: ControlClient, text: string): Promise<string> {
-  if (text.includes("/")) return text;
-  const { devices } = await client.call<{ devices: DeviceStatus[] }>("List");
-  return deviceCalled(text, devices).device;
 }
 
 /** @param mayCome whether a device that is not known may come yet @throws CodedError */
@@ -57,6 +50,11 @@ async function historyOf(
     if (mayCome) return [];
     throw nothingOf(device);
   }
+}
+
+/** Of a device that is known: it was set up before the daemon started. */
+function untraced(device: string): string {
+  return `${device}: no attach and no detach since the daemon was started (xdevd status tells how it is)`;
 }
 
 function nothingOf(device: string): CodedError {

@@ -32,9 +32,9 @@ export async function watch(
   device: string | undefined,
   options: StatusOptions,
 ): Promise<number> {
-  const name = device === undefined
-    ? null
-    : deviceCalled(device, (await ask(client)).devices).device;
+  // Whether it answers at all: who follows is told nothing until something changes.
+  const { devices } = await ask(client);
+  const name = device === undefined ? null : deviceCalled(device, devices).device;
   let isOver = false;
   const leave = onTermination(() => {
     isOver = true;

@@ -41,6 +41,11 @@ function vdevName(prefix: string, disk: number, partition: number): string {
 /** Kinds whose devices are disks, of backends and of frontends. */
 const DISKS: ReadonlySet<string> = new Set(["vbd", "vbd3", "qdisk", "virtio_disk"]);
 
+/** Whether devices of a kind are disks, which have names. */
+export function isDisk(kind: string): boolean {
+  return DISKS.has(kind);
+}
+
 /** Names of domains that are shown as they are; others are in quotes. */
 const PLAIN_NAME = /^[A-Za-z0-9_][A-Za-z0-9_.+-]{0,63}$/;
 

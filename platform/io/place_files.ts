@@ -85,6 +85,28 @@ export function placeText(file: string, text: string | Uint8Array, mode: number)
   place(file, (temporary) => filled(temporary, mode, (fd) => calls.writeOpen(fd, content)));
 }
 
+/**
+ * Likewise, for a name that a person typed: only a regular file, or nothing, is replaced.
+ * @throws Error that says what else is there; SystemError
+ */
+export function placeOutput(file: string, text: string, mode: number): void {
+  const kind = calls.statusIfThere(file)?.kind ?? "file";
+  if (kind !== "file") {
+    throw new Error(`a ${OTHER_KINDS[kind]} is there; expected a regular file, or nothing yet`);
+  }
+  placeText(file, text, mode);
+}
+
+/** In words. */
+const OTHER_KINDS = {
+  directory: "directory",
+  symlink: "symbolic link",
+  socket: "socket",
+  block: "block device",
+  character: "character device",
+  other: "pipe",
+} as const;
+
 /** Puts a copy there, likewise. @throws SystemError */
 export function placeCopy(file: string, source: string, mode: number): void {
   place(file, (temporary) => filled(temporary, mode, (fd) => copy(source, fd)));

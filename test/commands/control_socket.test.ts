@@ -4,7 +4,7 @@ import * as fs from "node:fs/promises";
 import { readFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
-import { ControlClient } from "../../commands/devd/control_client.ts";
+import { ControlClient, refusalOf } from "../../commands/devd/control_client.ts";
 import { type ControlSocket, openControlSocket } from "../../commands/devd/control_socket.ts";
 import { controlled } from "../../commands/devd/controlled.ts";
 import { Conversation, PATIENCE_MS } from "../../core/daemon/control/conversation.ts";
@@ -21,6 +21,7 @@ import {
   MessageSplitter,
 } from "../../core/daemon/control/messages.ts";
 import { type Controlled, METHOD_NAMES } from "../../core/daemon/control/methods.ts";
+import { listenUnix } from "../../platform/io/listener.ts";
 import { connectStream } from "../../platform/io/stream.ts";
 import type { ByteStream, ByteStreamHandlers } from "../../platform/types.ts";
 import { backendPath } from "../../core/xen/device_id.ts";
@@ -403,5 +404,47 @@ describe("a conversation", () => {
     await settle();
     expect(written).toHaveLength(2);
     for (const text of written) expect(text).toContain(`${SERVICE}.PermissionDenied`);
+  });
+});
+
+describe("who asks and", () => {
+  const denied = "this user may not ask the daemon at .*: expected root, or the daemon's own user";
+
+  test("may not is told that, and nothing of whether a daemon runs", async () => {
+    const other = await fs.mkdtemp(join(tmpdir(), "xdevd-denied-"));
+    const listener = await listenUnix(join(other, CONTROL_SOCKET), (stream) => {
+      const error = `${SERVICE}.PermissionDenied`;
+      stream.start({
+        data: () => stream.write(encodeMessage({ error, parameters: {} })),
+        closed() {},
+      });
+    });
+    const client = await ControlClient.open(other);
+    try {
+      const asked = await client.call("List").catch((error) => error);
+      expect(asked).toMatchObject({ messageCode: "not-permitted" });
+      expect(asked.message).toMatch(new RegExp(`^${denied}$`));
+    } finally {
+      client.close();
+      listener.close();
+      await fs.rm(other, { recursive: true });
+    }
+  });
+
+  test.each([
+    ["EACCES", "not-permitted", denied],
+    ["EPERM", "not-permitted", denied],
+    [
+      "ENOENT",
+      "daemon-silent",
+      "no daemon answers at /x: there is no such socket: .*--run-dir DIR",
+    ],
+    ["ECONNREFUSED", "daemon-silent", "no daemon answers at /x: nobody listens: .*--run-dir DIR"],
+    ["EAGAIN", "daemon-silent", "no daemon answers at /x: too many wait there"],
+    ["EIO", "daemon-silent", "no daemon answers at /x: EIO: broken .*--run-dir DIR"],
+  ])("cannot connect: %s", (code, messageCode, line) => {
+    const error = refusalOf("/x", Object.assign(new Error(`${code}: broken`), { code }));
+    expect(error).toMatchObject({ messageCode });
+    expect(error.message).toMatch(new RegExp(`^${line}`));
   });
 });

@@ -29,6 +29,25 @@ afterAll(async () => {
   await rm(directory, { recursive: true });
 });
 
+describe("what cannot be printed", () => {
+  test.each([["status", "--json"], ["status"], ["list", "--json"], ["list"]])(
+    "a full disk, and nobody who reads, change neither the line nor the kind of status: %s %s",
+    async (...words) => {
+      const args = [...words, "--store", store.socketPath(0)];
+      if (words[0] === "status") args.push("--run-dir", directory);
+      const quoted = [...programCommand(), ...args].map((word) => `'${word}'`).join(" ");
+      const run = (redirected: string) =>
+        runProgram([`${quoted} ${redirected}`], {}, 30_000, ["sh", "-c"]);
+      const full = await run(">/dev/full");
+      expect(full).toMatchObject({ code: 1, stdout: "" });
+      expect(full.stderr).toMatch(
+        /^xdevd: ENOSPC: no space left on device, write to standard output\n$/,
+      );
+      expect(await run(">/dev/full 2>&1")).toEqual({ code: 1, stdout: "", stderr: "" });
+    },
+  );
+});
+
 describe("usage", () => {
   test("--version and --help succeed", async () => {
     expect(await runProgram(["--version"])).toMatchObject({
@@ -48,6 +67,12 @@ describe("usage", () => {
   test.each([
     [["frobnicate"], /^xdevd: unknown command 'frobnicate'/],
     [["devd", "--frob"], /^xdevd: unknown option '--frob'/],
+    [["help", "statsu"], /^xdevd: unknown command 'statsu'\n\(Did you mean status\?\)/],
+    [["status", "--run-dir", ""], /'--run-dir <dir>' argument '' is invalid. Expected a path\./],
+    [["metrics", "--textfile="], /'--textfile <file>' argument '' is invalid. Expected a path\./],
+    [["list", "--store", ""], /'--store <path>' argument '' is invalid. Expected a path\./],
+    [["doctor", "--root", "/no/such"], /^xdevd: --root \/no\/such: there is none that can be/],
+    [["doctor", "--root", "/dev/null"], /^xdevd: --root \/dev\/null: it is no directory; expected/],
     [["devd", "--script-timeout", "soon"], /'soon' is invalid. Expected seconds/],
     [["devd", "--script-timeout", "0"], /Expected seconds, more than 0/],
     [
@@ -61,7 +86,10 @@ describe("usage", () => {
     [["xenstored", "--domain", "32752"], /Expected a domid, 1 to 32751/],
     [["install", "--root", "/none"], /^xdevd: (--root \/none: ENOENT|this runs from source)/],
     [["install", "--root", "/proc", "--binary", "/none"], /^xdevd: --binary \/none: ENOENT/],
-    [["give-up", "foo"], /'foo' is invalid.*Expected KIND\/DOMID\/DEVID, such as vbd\/7\/51712/],
+    [
+      ["give-up", "foo/bar"],
+      /'foo\/bar' is invalid.*Expected KIND\/DOMID\/DEVID \(vbd\/7\/51712/,
+    ],
     [["give-up", "vbd/7"], /'vbd\/7' is invalid/],
     [["give-up", "vbd/40000/51712"], /'vbd\/40000\/51712' is invalid/],
     [["store", "release", "x"], /'x' is invalid.*Expected a domid/],

@@ -111,6 +111,32 @@ describe("status", () => {
     expect(stderr).toContain('no device "xvdz"');
   });
 
+  test.each(["xvda", "51712", "vbd/7/51712", "vbd/7/xvda"])(
+    "%s is a device to all that ask the daemon",
+    async (name) => {
+      expect((await xdevd("status", name, ...run())).stdout).toContain("1 device: 1 ready");
+      expect((await xdevd("trace", name, ...run())).stdout).toContain("attach of vbd/7/51712, ");
+      for (const command of ["retry", "give-up"]) {
+        const { code, stderr } = await xdevd(command, name, ...run());
+        expect({ code, stderr }).toEqual({
+          code: 1,
+          stderr: expect.stringContaining(" vbd/7/51712"),
+        });
+      }
+    },
+  );
+
+  test.each(["", "vbd/7", "vbd/7/", "/vbd/7/1", "vbd/x/1", "a/b/c/d"])(
+    "%p is no device, which is said without asking anybody",
+    async (name) => {
+      for (const command of ["status", "trace", "retry", "give-up"]) {
+        const { code, stderr } = await xdevd(command, name, "--run-dir", "/nowhere");
+        expect([command, code]).toEqual([command, 2]);
+        expect(stderr).toContain("Expected KIND/DOMID/DEVID (vbd/7/51712");
+      }
+    },
+  );
+
   test("--watch tells each change, and ends when it is told to", async () => {
     const [program, ...args] = programCommand();
     const child = spawn(program, [...args, "status", "--watch", ...run()], {
@@ -222,6 +248,33 @@ test("the configuration is read again when somebody asks for it, and a mistake c
   await fs.writeFile(config, "", { mode: 0o644 });
 });
 
+describe("a picture", () => {
+  test("is put in the place of a file, and of nothing else", async () => {
+    const draw = (file: string) => xdevd("trace", "xvda", "--svg", file, ...run());
+    const [link, target] = [join(directory, "link.svg"), join(directory, "target.svg")];
+    await fs.symlink(target, link);
+    const refused = await draw(link);
+    expect(refused.stderr).toBe(
+      `xdevd: cannot write ${link}: a symbolic link is there; expected a regular file, or nothing yet\n`,
+    );
+    expect(refused.code).toBe(1);
+    expect(await fs.readlink(link)).toBe(target);
+    expect((await draw(directory)).stderr).toContain(
+      `cannot write ${directory}: a directory is there`,
+    );
+    expect((await draw(join(directory, "no/x.svg"))).stderr).toBe(
+      `xdevd: cannot write ${directory}/no/x.svg: there is no directory ${directory}/no\n`,
+    );
+    expect((await draw(join(directory, "run/xdevd.sock"))).stderr).toContain("a socket is there");
+    const empty = await draw("");
+    expect(empty).toMatchObject({ code: 2, stdout: "" });
+    expect(empty.stderr).toContain("Expected a path.");
+    await fs.writeFile(target, "old");
+    expect((await draw(target)).code).toBe(0);
+    expect(await fs.readFile(target, "utf8")).toStartWith("<svg ");
+  });
+});
+
 describe("who has no manners", () => {
   test("takes nothing from anybody: the daemon answers others, and takes no more memory", async () => {
     const path = join(directory, "run/xdevd.sock");
@@ -308,6 +361,37 @@ describe("domain 0", () => {
   });
 });
 
+describe("a daemon that has stopped answering", () => {
+  test("is told from journal and store; who cannot do without it is told so in time", async () => {
+    process.kill(daemon.pid, "SIGSTOP");
+    try {
+      const own = ["--store", store.socketPath(DRIVER), ...run()];
+      const lines = [["status", "--watch"], ["trace", "xvda", "--follow"], ["retry", "xvda"]];
+      const [status, doctor, ...others] = await Promise.all([
+        xdevd("status", ...own),
+        xdevd("doctor", "--scripts", scripts, ...own),
+        ...lines.map((line) => xdevd(...line, ...run())),
+      ]);
+      expect(status!.code).toBe(0);
+      expect(status!.stdout).toMatch(
+        /^no daemon answers at .*: nothing came within 8 s; what follows is from journal and store$/m,
+      );
+      expect(status!.stdout).toMatch(/ xvda +vbd +\/images\/good +script block-good v1 +ready +/);
+      for (const other of others) {
+        const stderr = expect.stringContaining("nothing came within 8 s");
+        expect(other).toMatchObject({ code: 12, stderr });
+      }
+      expect(doctor!.stdout).toMatch(
+        /^failure +daemon +process \d+ serves this domain, and cannot be asked: /m,
+      );
+      expect(doctor!.stdout).toMatch(/^failure +devices +.*the volume is locked/m);
+      expect(doctor!.stdout).not.toContain("nothing has answered");
+    } finally {
+      process.kill(daemon.pid, "SIGCONT");
+    }
+  });
+});
+
 describe("without a daemon", () => {
   test("status tells it, and what journal and store know; --watch and trace need one", async () => {
     await daemon.stop("SIGKILL");
@@ -336,6 +420,12 @@ describe("without a daemon", () => {
     await prints(["status", ...run()], /1 ready/);
     // It is the same device, though the daemon is another one.
     expect(sinceOf((await xdevd("status", "--json", ...run())).stdout)).toBe(since);
+    // Of its attach nobody knows any more: that is said, and it is a device all the same.
+    const untraced = "vbd/7/51712: no attach and no detach since the daemon was started";
+    const traced = await xdevd("trace", "xvda", ...run());
+    expect(traced).toMatchObject({ code: 0, stdout: expect.stringContaining(untraced) });
+    const drawn = await xdevd("trace", "xvda", "--svg", join(directory, "none.svg"), ...run());
+    expect(drawn).toMatchObject({ code: 10, stderr: expect.stringContaining(untraced) });
   });
 
   test("a daemon that ends says so to domain 0", async () => {

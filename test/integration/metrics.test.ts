@@ -1,6 +1,6 @@
 /** `xdevd metrics`: the daemon's counters in Prometheus' format, which agree with what it remembers. */
 import { afterAll, beforeAll, describe, expect, test } from "bun:test";
-import { mkdirSync, readdirSync, readFileSync, statSync } from "node:fs";
+import { mkdirSync, readdirSync, readFileSync, readlinkSync, statSync, symlinkSync } from "node:fs";
 import { join } from "node:path";
 import { exposition } from "../../commands/metrics/exposition.ts";
 import { askDaemon } from "../../commands/devd/control_client.ts";
@@ -116,7 +116,17 @@ describe("xdevd metrics", () => {
     expect(readdirSync(directory)).toEqual(["xdevd.prom"]);
     const absent = await run("--textfile", join(directory, "absent/xdevd.prom"));
     expect(absent).toMatchObject({ code: 1, stdout: "" });
-    expect(absent.stderr).toMatch(/^xdevd: cannot write .*absent\/xdevd\.prom: ENOENT.*\n$/);
+    expect(absent.stderr).toMatch(
+      /^xdevd: cannot write .*absent\/xdevd\.prom: there is no directory .*absent\n$/,
+    );
+    const link = join(directory, "link.prom");
+    symlinkSync("/dev/null", link);
+    for (const other of [link, join(counted.runDir, "xdevd.sock")]) {
+      const { code, stderr } = await run("--textfile", other);
+      expect(code).toBe(1);
+      expect(stderr).toMatch(/ is there; expected a regular file, or nothing yet\n$/);
+    }
+    expect(readlinkSync(link)).toBe("/dev/null");
   });
 
   test("without a daemon the file says so, and not what was before", async () => {

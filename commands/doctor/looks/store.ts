@@ -95,7 +95,7 @@ export async function lookAtQuota(here: Here): Promise<Finding[]> {
     findings.push(warning(message, QUOTA_REPAIR));
   }
   findings.push(...emptyOf(await here.devices()));
-  return [...orOk(findings, `there is room for ${ROOM} more nodes and above`)];
+  return [...orOk(findings, `there is room for ${ROOM} more nodes, or above`)];
 }
 
 const QUOTA_REPAIR =
