@@ -46,7 +46,7 @@ const builders = [
 ];
 const keptImages = 3;
 
-const frontends = ["xen-blkfront", "xen-netfront", "9pnet_xen", "9p"];
+const frontends = ["xen-blkfront", "xen-netfront", "9pnet_xen", "9p", "xen-tpmfront"];
 const backends = ["xen-blkback", "xen-netback", "loop"];
 /** What people put a guest's disk on, and what a driver domain itself does with a disk. */
 const storage = ["dm-mod", "crc32c_generic", "ext4"];
@@ -171,7 +171,7 @@ function driverImage(kernel: Kernel, agent: string): Archive {
   addXenstoreTools(archive);
   addXl(archive);
   addScripts(archive);
-  addPrograms(archive, [xenQemu, "/usr/bin/qemu-img", ...storagePrograms]);
+  addPrograms(archive, [xenQemu, "/usr/bin/qemu-img", "/usr/bin/swtpm", ...storagePrograms]);
   const modules = [...backends, ...storage, "bridge", "brd rd_nr=4 rd_size=16384"];
   return finish(archive, kernel, agent, modules);
 }

@@ -18,6 +18,7 @@ const packages = [
   "qemu-system-x86",
   "qemu-system-xen",
   "qemu-utils",
+  "swtpm",
   "util-linux",
   "xen-hypervisor-4.17-amd64",
   "xen-utils-4.17",
