@@ -13,9 +13,6 @@ export function writeOutput(file: string, text: string): void {
   try {
     placeOutput(file, text, MODE);
   } catch (error) {
-    const { code, message } = error as Error & { code?: string };
-    const directory = file.slice(0, file.lastIndexOf("/")) || "/";
-    const why = code === "ENOENT" ? `there is no directory ${directory}` : message;
-    throw new CodedError("failed", `cannot write ${file}: ${why}`);
+    throw new CodedError("failed", `cannot write ${file}: ${(error as Error).message}`);
   }
 }

@@ -1,4 +1,5 @@
 /** Asks the daemon, by its socket in the run directory. */
+import { own } from "../../contract/v1/own.ts";
 import { systemClock } from "../../platform/clock.ts";
 import { connectStream } from "../../platform/io/stream.ts";
 import type { ByteStream, Cancel } from "../../platform/types.ts";
@@ -15,6 +16,26 @@ import type { Parameters } from "../../core/daemon/control/methods.ts";
 
 /** How long the daemon may take for an answer, in ms. */
 const ANSWER_MS = 8_000;
+
+/** Those of them that are texts. */
+const TEXTS: ReadonlySet<string> = new Set(["said", "version", "startedAt"]);
+
+/** What answers have: texts and lists. */
+const ANSWERS: Readonly<Record<string, readonly string[]>> = {
+  List: ["devices"],
+  Describe: ["history"],
+  Retry: ["said"],
+  GiveUp: ["said"],
+  Report: [
+    "version",
+    "startedAt",
+    "devices",
+    "operations",
+    "failures",
+    "lastFailures",
+    "unanswered",
+  ],
+};
 
 /** Nobody answers. */
 export class NoDaemon extends CodedError {
@@ -83,7 +104,15 @@ export class ControlClient {
    */
   async call<Answer = Parameters>(method: string, parameters: Parameters = {}): Promise<Answer> {
     this.#ask({ method: `${INTERFACE}.${method}`, parameters });
-    return this.#partsOf(await this.#next(ANSWER_MS)) as Answer;
+    const answer = this.#partsOf(await this.#next(ANSWER_MS));
+    const missing = own(ANSWERS, method)?.find((name) =>
+      TEXTS.has(name) ? typeof answer[name] !== "string" : !Array.isArray(answer[name])
+    );
+    if (missing === undefined) return answer as Answer;
+    throw new NoDaemon(
+      this.#path,
+      `what it answers to ${method} has no "${missing}": it is no xdevd, or one of another version`,
+    );
   }
 
   /** Many answers, without end. @throws NoDaemon, ControlRefused */

@@ -8,7 +8,7 @@ import {
   recordNode,
 } from "../../core/toolstack/list_devices.ts";
 import { printTo } from "../../platform/self.ts";
-import { oneLine, printable } from "../../core/log/log.ts";
+import { oneLine, oneLineOfEnds, printable } from "../../core/log/log.ts";
 import { deviceLabel, shownName } from "../../core/xen/device_label.ts";
 import type { StoreClient } from "../../core/xenstore/client.ts";
 import { errorJson, printJson } from "../json_output.ts";
@@ -166,7 +166,7 @@ export async function listAll(guests: readonly string[], options: ListOptions): 
         name.includes("/") ? String(devid) : name,
         kind,
         backend === null ? "-" : withName(backend, backendName),
-        oneLine(target ?? "-", TARGET_MAX),
+        oneLineOfEnds(target ?? "-", TARGET_MAX),
         told.state,
       ]);
       if (told.hotplugError !== null && told.state !== "connected") {

@@ -1,5 +1,5 @@
 /** How things are, for people. Pure. */
-import { oneLine, printable } from "../../core/log/log.ts";
+import { oneLine, oneLineOfEnds, printable } from "../../core/log/log.ts";
 import { shownName } from "../../core/xen/device_label.ts";
 import type { DeviceStatus } from "../../core/daemon/control/device_status.ts";
 import type { DaemonReport, Unanswered } from "../../core/daemon/control/report.ts";
@@ -36,7 +36,9 @@ export function statusText(picture: Picture, now: number): string {
   const earlier = failures.filter(({ device, message }) => known.get(device)?.error !== message);
   return [
     ...(note === null ? [] : [`${printable(note)}\n`]),
-    ...(devices.length === 0 ? [] : columns([HEAD, ...sorted.map((one) => rowOf(one, now))])),
+    ...(devices.length === 0
+      ? []
+      : columns([HEAD, ...sorted.map((one) => rowOf(one, now))]).map(printable)),
     ...section(
       "under way",
       doing.map((one) => `${nameOf(one)}: ${one.doing}, for ${duration(one.doingMs ?? 0)}`),
@@ -114,7 +116,7 @@ function rowOf(device: DeviceStatus, now: number): string[] {
 }
 
 function cell(text: string): string {
-  return oneLine(text, CELL_MAX);
+  return oneLineOfEnds(text, CELL_MAX);
 }
 
 function byGuest(a: DeviceStatus, b: DeviceStatus): number {

@@ -133,6 +133,26 @@ export function oneLine(text: string, max: number): string {
 }
 
 /**
+ * The same, for paths and the like, of which beginning and end tell most: what is too long lacks its middle.
+ * @param max in characters, 4 or more
+ */
+export function oneLineOfEnds(text: string, max: number): string {
+  if (text.length <= max) {
+    const line = oneLine(text, 10 * max);
+    if (line.length <= max) return line;
+  }
+  const begin = Math.floor((max - 1) / 3);
+  const end = max - 1 - begin;
+  // No half of a character.
+  const first = oneLine(text.slice(0, 2 * max), 20 * max).slice(0, begin).replace(
+    /[\ud800-\udbff]$/,
+    "",
+  );
+  const last = oneLine(text.slice(-2 * max), 20 * max).slice(-end).replace(/^[\udc00-\udfff]/, "");
+  return `${first}…${last}`;
+}
+
+/**
  * Makes text from elsewhere harmless on one line: guests and scripts must not be able to forge
  * lines, send escape sequences to a terminal, or change the order in which text is shown. Control
  * and format characters and half surrogates are escaped.

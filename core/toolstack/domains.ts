@@ -35,7 +35,10 @@ export async function resolveDomain(store: NodeAccess, text: string): Promise<nu
   }
   if (others.length > 0) {
     const list = found.join(", ");
-    throw new CodedError("no-such-domain", `several domains are called ${quoted(text)}: ${list}`);
+    throw new CodedError(
+      "no-such-domain",
+      `several domains are called ${quoted(text)}: ${list}; expected one of these domids`,
+    );
   }
   return first;
 }

@@ -59,7 +59,7 @@ function nameOf(file: string): string {
  * @returns its path @throws SystemError
  */
 export function makeTemporaryDirectory(name: string): string {
-  const above = program.environment["TMPDIR"] || "/tmp";
+  const above = calls.absolute(program.environment["TMPDIR"] || "/tmp");
   for (;;) {
     const directory = `${above}/${name}${crypto.randomUUID().slice(0, 8)}`;
     try {
@@ -94,7 +94,13 @@ export function placeOutput(file: string, text: string, mode: number): void {
   if (kind !== "file") {
     throw new Error(`a ${OTHER_KINDS[kind]} is there; expected a regular file, or nothing yet`);
   }
-  placeText(file, text, mode);
+  try {
+    placeText(file, text, mode);
+  } catch (error) {
+    const directory = directoryOf(file);
+    if (!hasCode(error, "ENOENT") || calls.statusIfThere(directory) !== undefined) throw error;
+    throw new Error(`there is no directory ${directory}`);
+  }
 }
 
 /** In words. */

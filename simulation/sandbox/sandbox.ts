@@ -244,10 +244,15 @@ Guests ${web.name} and ${db.name} have disks of the driver domain ${DRIVER.name}
 One disk is missing. ${directory}/dom0 is xdevd in domain 0, ${storage} in the
 driver domain; as xenstore-ls they show the store. In another terminal:
 
-  ${COMMANDS.map((line) => line.replaceAll("{}", directory)).join("\n  ")}
+  ${COMMANDS.map((line) => line.replaceAll("{}", () => typed(directory))).join("\n  ")}
 
 Ctrl-C ends all of it, and leaves nothing.
 `;
+}
+
+/** As a shell takes it. */
+function typed(path: string): string {
+  return /^[\w/.+-]+$/.test(path) ? path : quotedWord(path);
 }
 
 /** What to try first; `{}` is the sandbox's directory. */

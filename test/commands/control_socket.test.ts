@@ -432,6 +432,30 @@ describe("who asks and", () => {
   });
 
   test.each([
+    ["List", {}],
+    ["List", { devices: "none" }],
+    ["Describe", { device: {} }],
+    ["Retry", {}],
+    ["GiveUp", { said: 5 }],
+    ["Report", { version: "1", devices: [] }],
+  ])("gets nonsense to %s is told what answers: %j", async (method, parameters) => {
+    const other = await fs.mkdtemp(join(tmpdir(), "xdevd-nonsense-"));
+    const listener = await listenUnix(join(other, CONTROL_SOCKET), (stream) => {
+      stream.start({ data: () => stream.write(encodeMessage({ parameters })), closed() {} });
+    });
+    const client = await ControlClient.open(other);
+    try {
+      await expect(client.call(method)).rejects.toThrow(
+        new RegExp(`what it answers to ${method} has no "\\w+": it is no xdevd, or one of another`),
+      );
+    } finally {
+      client.close();
+      listener.close();
+      await fs.rm(other, { recursive: true });
+    }
+  });
+
+  test.each([
     ["EACCES", "not-permitted", denied],
     ["EPERM", "not-permitted", denied],
     [

@@ -338,6 +338,10 @@ describe("domain 0", () => {
       const refused = ["", "{", "[]", "null", "{}", '"x"', "x".repeat(4000), '{"version":1}'];
       refused.push(JSON.stringify({ ...fields, version: "1".repeat(65) }));
       refused.push(JSON.stringify({ ...fields, ready: "yes" }));
+      refused.push(
+        JSON.stringify({ ...fields, at: "2026" }),
+        JSON.stringify({ ...fields, startedAt: "x" }),
+      );
       for (const text of refused) {
         const { code, stdout, stderr } = await said(text);
         expect([text.slice(0, 40), code, stdout]).toEqual([text.slice(0, 40), 12, ""]);
@@ -346,9 +350,9 @@ describe("domain 0", () => {
       const evil = "\x1b]0;gotcha\x07\u202e\r\n";
       const { stdout, code } = await said(JSON.stringify({
         ...fields,
-        ...{ version: evil, at: evil, startedAt: evil },
+        ...{ version: evil },
         states: { failed: 1e9, connected: -1, ready: 2.5, constructor: 7, busy: "3", stuck: 4 },
-        failure: { at: evil, device: evil, code: "x", message: evil.repeat(5) },
+        failure: { at: fields.at, device: evil, code: "x", message: evil.repeat(5) },
       }));
       expect(code).toBe(0);
       // deno-lint-ignore no-control-regex

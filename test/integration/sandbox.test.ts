@@ -1,9 +1,9 @@
 /** `xdevd sandbox`: what it says to type works to the letter, and nothing is left of it. */
 import { describe, expect, test } from "bun:test";
 import { type ChildProcess, spawn, spawnSync } from "node:child_process";
-import { existsSync, mkdtempSync, readdirSync, readFileSync, rmSync } from "node:fs";
+import { existsSync, mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
-import { join } from "node:path";
+import { join, resolve } from "node:path";
 import { programCommand, until } from "../support/daemon_process.ts";
 
 /** This machine may be busy. */
@@ -17,10 +17,12 @@ interface Sandbox {
   readonly commands: readonly string[];
 }
 
-async function start(above: string): Promise<Sandbox> {
+/** @param cwd where it runs; where `above` is seen from, if it is relative */
+async function start(above: string, cwd = "/"): Promise<Sandbox> {
   const [file, ...before] = programCommand();
   const child = spawn(file, [...before, "sandbox"], {
     env: { PATH: process.env["PATH"] ?? "", TMPDIR: above },
+    cwd,
     stdio: ["ignore", "pipe", "pipe"],
   });
   let text = "";
@@ -28,9 +30,10 @@ async function start(above: string): Promise<Sandbox> {
     stream.on("data", (chunk: Uint8Array) => text += new TextDecoder().decode(chunk));
   }
   await until(() => text.includes("Ctrl-C ends"), () => `it never began:\n${text}`, PATIENCE_MS);
-  const commands = [...text.matchAll(/^ {2}(\/.*)$/gm)].map(([, line]) => line!);
-  const [name] = readdirSync(above);
-  return { child, said: () => text, directory: join(above, name!), commands };
+  const commands = [...text.matchAll(/^ {2}('?\/.*)$/gm)].map(([, line]) => line!);
+  const place = resolve(cwd, above);
+  const [name] = readdirSync(place);
+  return { child, said: () => text, directory: join(place, name!), commands };
 }
 
 /** Types a line into a shell that knows nothing of this test. */
@@ -121,6 +124,23 @@ describe("xdevd sandbox", () => {
     expect(existsSync(directory)).toBeFalse();
     expect(processesOf(directory)).toEqual([]);
     rmSync(above, { recursive: true });
+  }, 3 * PATIENCE_MS);
+
+  test("a relative TMPDIR with all that means something to a shell is as good", async () => {
+    const place = mkdtempSync(join(tmpdir(), "xdevd-sandbox-test-"));
+    const above = "it's a $(place)";
+    mkdirSync(join(place, above));
+    const { child, commands } = await start(above, place);
+    try {
+      expect(commands).toHaveLength(3);
+      const [status, attach] = commands.slice(0, 2).map(type);
+      expect(status!.text).toMatch(/^3 devices: 2 connected, 1 failed; xdevd/m);
+      expect(attach).toEqual({ code: 0, text: "" });
+    } finally {
+      expect(await end(child, "SIGTERM")).toBe(0);
+    }
+    expect(readdirSync(join(place, above))).toEqual([]);
+    rmSync(place, { recursive: true });
   }, 3 * PATIENCE_MS);
 
   test.each(["SIGINT", "SIGHUP"] as const)("%s ends it likewise", async (signal) => {

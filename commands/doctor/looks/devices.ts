@@ -49,6 +49,8 @@ export async function findingsOf(store: StoreClient, seen: SeenDevices): Promise
       const code = codeIn(error ?? "");
       const stuck = code === "removal-failed"
         ? "stuck: it cannot be undone"
+        : status === "connected"
+        ? "it was set up, and does not work any more"
         : `it is not served (${quoted(status ?? "")})`;
       findings.push(failure(
         `${label}: ${stuck}: ${error || "no reason is told"}`,

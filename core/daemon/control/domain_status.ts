@@ -63,7 +63,9 @@ export function parseDomainStatus(text: string): DomainStatus | null {
     wordOf(fields?.[name], WORD_MAX)
   );
   const ready = fields?.["ready"];
-  if (version == null || at == null || startedAt == null || typeof ready !== "boolean") return null;
+  // What is no time makes no sense, and is no time to show.
+  if (!isTime(at) || !isTime(startedAt)) return null;
+  if (version == null || typeof ready !== "boolean") return null;
   return {
     ...{ version, ready, at, startedAt },
     states: statesOf(fields!["states"]),
@@ -87,8 +89,13 @@ function failureOf(value: unknown): DomainStatus["failure"] {
     wordOf(fields?.[name], WORD_MAX)
   );
   const message = wordOf(fields?.["message"], LINE_MAX);
-  if (at == null || device == null || code == null || message == null) return null;
+  if (!isTime(at) || device == null || code == null || message == null) return null;
   return { at, device, code, message };
+}
+
+/** RFC 3339 in UTC, as `Date` writes it. */
+function isTime(text: string | null | undefined): text is string {
+  return text != null && /^\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(\.\d{1,9})?Z$/.test(text);
 }
 
 function objectOf(value: unknown): Readonly<Record<string, unknown>> | null {

@@ -1,7 +1,7 @@
 /** The log: one line an event, whatever is in it. */
-import { expect, test } from "bun:test";
+import { describe, expect, test } from "bun:test";
 import * as fc from "fast-check";
-import { configureLog, openLog, printable } from "../../../core/log/log.ts";
+import { configureLog, oneLineOfEnds, openLog, printable } from "../../../core/log/log.ts";
 
 test("lines carry a time, a level and a subject; levels below are silent", () => {
   const lines: string[] = [];
@@ -59,4 +59,17 @@ test("nothing from elsewhere can forge a line or reach the terminal", () => {
   configureLog("info", (line) => lines.push(line));
   openLog().info("one\n2026-01-01 forged");
   expect(lines.join("").split("\n")).toHaveLength(2);
+});
+
+describe("a path that is too long for its place", () => {
+  test.each([
+    ["/short", 20, "/short"],
+    ["/dev/disk/by-id/something/of/length", 20, "/dev/d…ing/of/length"],
+    [`/${"x".repeat(100_000)}/web.img`, 20, "/xxxxx…xxxxx/web.img"],
+    ["a\x1b[31m\nb", 20, "a\\x1b[31m b"],
+    ["\x1b".repeat(20), 20, `\\x1b\\x…b${"\\x1b".repeat(3)}`],
+    [`${"a".repeat(5)}😀${"b".repeat(20)}`, 20, `aaaaa…${"b".repeat(13)}`],
+  ])("lacks its middle: %j in %d", (text, max, shown) => {
+    expect(oneLineOfEnds(text, max)).toBe(shown);
+  });
 });
