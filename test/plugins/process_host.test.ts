@@ -1,6 +1,6 @@
 /** A program is ended when it does not answer, and when nobody calls it; also when nobody could look which processes there are. */
 import { afterEach, beforeEach, describe, expect, test } from "bun:test";
-import { mkdtempSync, rmSync } from "node:fs";
+import { existsSync, mkdtempSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { systemClock } from "../../platform/clock.ts";
@@ -126,6 +126,30 @@ describe("a program", () => {
       expect(await processes()).toHaveLength(1);
       await ended();
     }
+  });
+
+  test("and ends a call that it is told to end is not ended for it afterwards", async () => {
+    const id = { backendDomid: 1, kind: "mute", frontendDomid: 7, devid: 0 };
+    const called = join(directory, "called");
+    const body = `let begun = 0;
+      on.call = (call) => {
+        if (++begun > 1) return done(call);
+        require("node:fs").writeFileSync(${JSON.stringify(called)}, "");
+      };
+      on.abort = ({ call }) => send({ type: "failed", call, error: "given up" });`;
+    const obedient = host({ times: { backoff: 20, hello: 30_000 } }, body);
+    const { add } = await obedient.operations();
+    const device = new FakeDevice(new FakeMachine(), id, {});
+    const abort = new AbortController();
+    const adding = add(device, abort.signal).catch(({ message }) => message);
+    await until(() => existsSync(called), () => "it was not called", 30_000);
+    const [pid] = await processes();
+    abort.abort(new Error("enough"));
+    expect(await adding).toContain("given up");
+    // Longer than it had for that.
+    await new Promise((resolve) => setTimeout(resolve, 500));
+    await add(device, new AbortController().signal);
+    expect(await processes()).toEqual([pid!]);
   });
 
   test("has its group removed with its end, as soon as nobody is in it", async () => {

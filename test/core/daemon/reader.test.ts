@@ -1,6 +1,6 @@
 /** Looks at a device: what is read again, and what is not. */
 import { beforeEach, describe, expect, test } from "bun:test";
-import { changedBy, DeviceReader } from "../../../core/daemon/device/observer.ts";
+import { changedBy, DeviceReader, isLookedAt } from "../../../core/daemon/device/observer.ts";
 import { backendPath, type DeviceId, frontendPath } from "../../../core/xen/device_id.ts";
 import { type NodeAccess } from "../../../core/xenstore/access.ts";
 import { ServerError } from "../../../core/xenstore/errors.ts";
@@ -245,4 +245,11 @@ test.each([
   [`${BACKEND}/feature-barrier`, null],
 ])("an event for %s says that this may have changed: %p", (path, part) => {
   expect(changedBy(path, BACKEND)).toBe(part as ReturnType<typeof changedBy>);
+});
+
+test("of a device's nodes, those that decide something are looked at, and no others", () => {
+  for (const name of ["state", "online", "hotplug-status"]) expect(isLookedAt(name)).toBeTrue();
+  for (const name of ["feature-barrier", "hotplug-error", "sectors", "", "constructor"]) {
+    expect(isLookedAt(name)).toBeFalse();
+  }
 });

@@ -173,6 +173,25 @@ describe("asking", () => {
   });
 });
 
+test("a place that one call has waited for as long as a second gets no second helper", async () => {
+  const { storage, helpers } = make({ deadlineMs: 20_000 });
+  const first = outcome(storage.files.stat("/dead/a"));
+  await later(1_300);
+  const second = outcome(storage.files.stat("/dead/b"));
+  // Others are asked all the same.
+  expect(await outcome(storage.files.stat("/a"))).toBe("answered");
+  await later(300);
+  const asked = () => helpers.flatMap(({ calls }) => calls);
+  expect(asked()).not.toContain("/dead/b");
+  // It has answered after all: now the other one may try.
+  helpers[0]!.says({ value: null });
+  expect(await first).toBe("answered");
+  await later(300);
+  expect(asked()).toContain("/dead/b");
+  for (const helper of helpers) helper.end();
+  expect(await second).toBe("EIO");
+});
+
 describe("one that is late", () => {
   test("is left behind, killed as far as it can be, told, and counted until it ends", async () => {
     const { storage, helpers, said } = make();
