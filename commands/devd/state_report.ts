@@ -57,15 +57,14 @@ function compare(a: string, b: string): number {
 /** A time for people. @param ms not negative */
 export function duration(ms: number): string {
   const seconds = Math.floor(ms / 1000);
-  const parts = [
-    [Math.floor(seconds / 86_400), "d"],
-    [Math.floor(seconds / 3600) % 24, "h"],
-    [Math.floor(seconds / 60) % 60, "min"],
-    [seconds % 60, "s"],
-  ] as const;
-  const first = parts.findIndex(([count]) => count > 0);
-  if (first < 0) return `${(ms / 1000).toFixed(1)} s`;
-  return parts.slice(first, first + 2).map(([count, unit]) => `${count} ${unit}`).join(" ");
+  if (seconds < 1) return `${(ms / 1000).toFixed(1)} s`;
+  if (seconds < 60) return `${seconds} s`;
+  const minutes = Math.floor(seconds / 60);
+  if (minutes < 60) return `${minutes} min ${seconds % 60} s`;
+  const hours = Math.floor(minutes / 60);
+  return hours < 24
+    ? `${hours} h ${minutes % 60} min`
+    : `${Math.floor(hours / 24)} d ${hours % 24} h`;
 }
 
 /** A line for all that are built in, and one for each file. */

@@ -124,11 +124,20 @@ function byGuest(a: DeviceStatus, b: DeviceStatus): number {
 }
 
 /** Lines whose cells stand below each other; the first line is the head. */
-export function columns(lines: readonly (readonly string[])[]): string[] {
-  const widths = lines[0]!.map((_, column) =>
-    Math.max(...lines.map((line) => line[column]!.length))
-  );
-  return lines.map((line) =>
-    line.map((cell, column) => cell.padEnd(widths[column]!)).join("  ").trimEnd()
-  );
+export /** Lines of cells, each as wide as its column; the last column is not. */
+function columns(lines: readonly (readonly string[])[]): string[] {
+  const last = lines[0]!.length - 1;
+  const widths: number[] = [];
+  for (const line of lines) {
+    for (let column = 0; column < last; column++) {
+      widths[column] = Math.max(widths[column] ?? 0, line[column]!.length);
+    }
+  }
+  return lines.map((line) => {
+    let text = "";
+    for (let column = 0; column < last; column++) {
+      text += `${line[column]!.padEnd(widths[column]!)}  `;
+    }
+    return text + line[last];
+  });
 }

@@ -39,6 +39,8 @@ export class Activity {
 
   /** The same for programs. */
   get now(): { readonly what: string; readonly ms: number } | null {
+    // Mostly there is none, and there may be thousands of devices.
+    if (this.#entries.size === 0) return null;
     const entry = [...this.#entries].at(-1);
     return entry === undefined ? null : { what: entry.what, ms: this.#clock.now() - entry.since };
   }
