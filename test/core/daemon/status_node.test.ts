@@ -85,9 +85,10 @@ test("a store that refuses it is asked no more; one that was away is told later"
 
 test("the longest that there can be fits", () => {
   const word = "\u{1f600}".repeat(100);
+  const at = "2026-11-30T12:00:00.000Z";
   const status: DomainStatus = {
-    ...{ version: "1.0.0", ready: true, at: "now", startedAt: "then", states: { connected: 7 } },
-    failure: { at: "now", device: "vbd/7/1", code: "failed", message: word.repeat(20) },
+    ...{ version: "1.0.0", ready: true, at, startedAt: at, states: { connected: 7 } },
+    failure: { at, device: "vbd/7/1", code: "failed", message: word.repeat(20) },
   };
   const text = encodeDomainStatus(status);
   expect(new TextEncoder().encode(text).length).toBeLessThanOrEqual(STATUS_MAX);
