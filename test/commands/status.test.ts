@@ -424,6 +424,14 @@ describe("without a daemon", () => {
     await prints(["status", ...run()], /1 ready/);
     // It is the same device, though the daemon is another one.
     expect(sinceOf((await xdevd("status", "--json", ...run())).stdout)).toBe(since);
+    // What had failed before did not fail again, and is told with its reason all the same.
+    const failedBefore = await xdevd("trace", "vbd/7/1", ...run());
+    expect(failedBefore.stdout).toContain("vbd/7/1: no attach and no detach since the daemon was");
+    expect((await xdevd("status", "vbd/7/1", ...run())).stdout).toContain("the volume is locked");
+    const metrics = await xdevd("metrics", "--store", store.socketPath(DRIVER), ...run());
+    // One was refused before it was ever recorded, and is refused anew.
+    expect(metrics.stdout).toMatch(/^xdevd_operations_total\{.*attach",result="failed"\} 1$/m);
+    expect(metrics.stdout).toMatch(/^xdevd_failures_total\{.*\} 1$/m);
     // Of its attach nobody knows any more: that is said, and it is a device all the same.
     const untraced = "vbd/7/51712: no attach and no detach since the daemon was started";
     const traced = await xdevd("trace", "xvda", ...run());

@@ -12,6 +12,7 @@ import type { Actor, Operation, Outcome } from "./flight_recorder.ts";
 const ATTACHING: ReadonlySet<Phase> = new Set(["waiting", "recording", "adding"]);
 const AFTER_FAILURE: ReadonlySet<Phase> = new Set(["aborting", "undoing"]);
 const RESTING: ReadonlySet<Phase> = new Set(["absent", "recovering", "recovered", "connected"]);
+const FOUND: ReadonlySet<Phase> = new Set(["recovering", "recovered"]);
 const FAILED: ReadonlySet<Phase> = new Set(["failed", "busy"]);
 
 /** Waits that are shorter than this, in ms, are not worth a line. */
@@ -61,6 +62,8 @@ export class DeviceFlight {
       this.#operation = this.#flight.recorder.begin(this.#device.name, now);
       this.#tell(ABSENT, this.#seen);
     }
+    // It had failed under an earlier daemon: this one did nothing.
+    if (FAILED.has(phase) && running === null && FOUND.has(before)) return;
     if (FAILED.has(phase)) {
       this.#operation ??= this.#flight.recorder.begin(this.#device.name, "attach");
     }
