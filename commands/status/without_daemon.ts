@@ -64,9 +64,11 @@ export async function withoutDaemon(options: StatusOptions, why: string): Promis
   }
   try {
     const entries = typeof journal === "string" ? new Map<string, JournalEntry>() : journal;
-    const devices = await readDevices(store, entries);
+    const domid = await ownDomid(store);
+    const devices = await readDevices(store, domid, entries);
     const from = typeof journal === "string" ? `the store alone (${journal})` : "journal and store";
-    return picture(why, from, devices);
+    const hint = domid === 0 ? "; of a driver domain tells xdevd status --domain NAME" : "";
+    return picture(why, from + hint, devices);
   } finally {
     store.close();
   }
@@ -82,6 +84,8 @@ function picture(why: string, from: string, devices: readonly DeviceStatus[]): P
 /** The records of this start of the machine, by device names. @throws SystemError when nobody can tell */
 async function readJournal(runDir: string): Promise<Map<string, JournalEntry>> {
   const names = (await systemFiles.list(runDir)).filter((name) => /^devd-\d+\.journal$/.test(name));
+  // None is no empty one.
+  if (names.length === 0) throw new Error(`there is none in ${runDir}`);
   const bootId = (await systemFiles.readText(BOOT_ID)).trim();
   const all = new Map<string, JournalEntry>();
   for (const name of names) {
@@ -96,10 +100,10 @@ async function readJournal(runDir: string): Promise<Map<string, JournalEntry>> {
 /** All that the journal knows, and all that is in the store. */
 async function readDevices(
   store: StoreClient,
+  domid: number,
   entries: Map<string, JournalEntry>,
 ): Promise<DeviceStatus[]> {
-  const root = backendRoot(await ownDomid(store));
-  const domid = Number(root.split("/")[3]);
+  const root = backendRoot(domid);
   const ids = new Map<string, DeviceId>([...entries].map(([name, { id }]) => [name, id]));
   const list = async (path: string) => await absentOrHidden(store.list(path)) ?? [];
   for (const kind of await list(root)) {

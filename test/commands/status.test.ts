@@ -413,6 +413,14 @@ describe("without a daemon", () => {
     expect(blind.stdout).toContain("from the journal alone");
     const nothing = await xdevd("status", "--store", "/nowhere/at/all", "--run-dir", "/nowhere");
     expect(nothing.code).toBe(12);
+    // A directory without a journal is no word of there being no devices.
+    const empty = await xdevd("status", "--store", "/nowhere/at/all", "--run-dir", scripts);
+    expect(empty).toMatchObject({ code: 12, stdout: "" });
+    expect(empty.stderr).toContain(`the journal cannot be read: there is none in ${scripts}`);
+    const domain0 = await xdevd("status", "--store", store.socketPath(0), "--run-dir", scripts);
+    expect(domain0.stdout).toMatch(
+      /the store alone \(.*\); of a driver domain tells xdevd status --domain NAME$/m,
+    );
     for (const args of [["status", "--watch"], ["trace", "xvda"]]) {
       expect(await xdevd(...args, ...run())).toMatchObject({ code: 12 });
     }

@@ -625,12 +625,14 @@ export function doctorFinds(
       const hostile = {
         version: "1\x1b[31m",
         ready: true,
-        at: "now\n",
-        startedAt: "x",
+        at: "2026-11-30T12:00:00.000Z",
+        startedAt: "2026-11-30T12:00:00.000Z",
         states: {},
       };
       await driver.write(said, JSON.stringify({ ...hostile, failure: null }));
-      expect(wordOf((await ask()).findings)).toMatch(/: xdevd 1\S*\[31m serves it.* now\S*$/);
+      expect(wordOf((await ask()).findings)).toMatch(
+        /: xdevd 1\S*\[31m serves it.* 2026-11-30T12:00:00\.000Z$/,
+      );
       const undo = await nodes({ "hotplug-status": "error", "hotplug-error": "no such volume" });
       const path = `/local/domain/${DRIVER}/libxl`;
       await dom0.setPermissions(path, [{ domid: 0, access: "none" }]);

@@ -127,7 +127,7 @@ export async function lookAtLoops({ files }: Here): Promise<Finding[]> {
     ));
   });
   const more = control ? "more are made on demand" : `${loops.length - used} are free`;
-  return [...orOk(findings, `${used} loop devices are in use, ${more}`)];
+  return [...orOk(findings, `loop devices in use: ${used}; ${more}`)];
 }
 
 /** A bit for each signal: KILL is 9 (signal(7)). */
