@@ -9,6 +9,7 @@ import * as fs from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import type { StoreClient } from "../../core/xenstore/client.ts";
+import { leftInData } from "../support/driver_data.ts";
 import { DaemonProcess, type Finished, runProgram, until } from "../support/daemon_process.ts";
 import { HandMadeDevice, makeDomain } from "../support/hand_made.ts";
 import { connectTo } from "../support/store_connection.ts";
@@ -95,7 +96,7 @@ if (requireReal("xdevd's own version 2 scripts", needs)) {
 
     afterEach(async () => {
       await until(() => ours().length === 1, () => `${ours()}\n${daemon.log}`);
-      expect(await dom0.listOptional(`/local/domain/${DRIVER}/data`)).toEqual([]);
+      expect(await leftInData(dom0, DRIVER)).toEqual([]);
       for (const name of ["active", "session"]) {
         expect(fs.existsSync(join(directory, name))).toBe(false);
       }

@@ -5,6 +5,7 @@ import * as fs from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import type { StoreClient } from "../../core/xenstore/client.ts";
+import { leftInData } from "../support/driver_data.ts";
 import { DaemonProcess, until } from "../support/daemon_process.ts";
 import { HandMadeDevice, makeDomain } from "../support/hand_made.ts";
 import { connectTo } from "../support/store_connection.ts";
@@ -117,7 +118,7 @@ if (requireReal("stopping and starting the daemon", { packages: xenstoredPackage
       await diarySays("begin add", "end add", "begin remove", "end remove");
       await daemon?.says(/: removed/);
       expect(await fs.readFile(join(directory, "remove-sees"), "utf8")).toBe("/dev/x\n7:0\n");
-      expect(await dom0.listOptional(`/local/domain/${DRIVER}/data`)).toEqual([]);
+      expect(await leftInData(dom0, DRIVER)).toEqual([]);
       // Unless the frontend's deletion was seen first, which is said otherwise; and whether this
       // machine has a loop device 0 without a file, which is told of, is no matter here.
       const others = daemon?.lines("warning").filter((line) =>

@@ -14,6 +14,7 @@ import {
 } from "bun:test";
 import * as fs from "node:fs";
 import { join } from "node:path";
+import { leftInData } from "../support/driver_data.ts";
 import { programCommand, until } from "../support/daemon_process.ts";
 import type { HandMadeDevice } from "../support/hand_made.ts";
 import { NetworkNamespace } from "../support/network_namespace.ts";
@@ -107,7 +108,7 @@ if (requireReal("interfaces that are kept", needs)) {
         expect(await link("lan0")).toMatch(/mtu 1400 .*master br0 .*state/);
         expect(await link("lan0")).toMatch(/<.*\bUP\b.*>/);
         expect(await kept.dom0.readText(`${device.frontend}/mtu`)).toBe("1400");
-        expect(await kept.dom0.listOptional(`/local/domain/${DRIVER}/data`)).toEqual([]);
+        expect(await leftInData(kept.dom0, DRIVER)).toEqual([]);
         expect(await device.read("vifname")).toBe("lan0");
         expect(await device.read("mtu")).toBeUndefined();
       }
