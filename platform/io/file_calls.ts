@@ -249,7 +249,7 @@ const RECORD_LENGTH = 16;
 const NAME = 19;
 
 /** @throws SystemError (EFBIG) */
-export function checkCount(names: readonly string[], most: number, path: string): void {
+export function checkCount(names: readonly unknown[], most: number, path: string): void {
   if (names.length > most) throw systemError("EFBIG", `EFBIG: more than ${most} names in ${path}`);
 }
 
@@ -259,25 +259,32 @@ export function checkCount(names: readonly string[], most: number, path: string)
  */
 export function list(path: string, most = Number.MAX_SAFE_INTEGER): string[] {
   const fd = openFile(path, O_RDONLY | O_DIRECTORY);
-  const names: string[] = [];
   const decoder = new TextDecoder("utf-8", { ignoreBOM: true });
-  const records = new Uint8Array(2 * CHUNK);
-  const lengths = new DataView(records.buffer);
   try {
-    for (;;) {
-      const size = must(() => sys.getdents(fd, records), `list ${path}`);
-      checkCount(names, most, path);
-      if (size === 0) return names;
-      for (let at = 0; at < size; at += lengths.getUint16(at + RECORD_LENGTH, true)) {
-        const end = records.indexOf(0, at + NAME);
-        const name = decoder.decode(records.subarray(at + NAME, end));
-        if (name !== "." && name !== "..") names.push(name);
-      }
-    }
+    return listOpen(fd, path, most).map((name) => decoder.decode(name.subarray(0, -1)));
   } finally {
     closeFile(fd);
   }
 }
+
+/** The same of a descriptor: each as the kernel has it, with its NUL. */
+function listOpen(fd: number, path: string, most = Number.MAX_SAFE_INTEGER): Uint8Array[] {
+  const names: Uint8Array[] = [];
+  const records = new Uint8Array(2 * CHUNK);
+  const lengths = new DataView(records.buffer);
+  for (;;) {
+    const size = must(() => sys.getdents(fd, records), `list ${path}`);
+    checkCount(names, most, path);
+    if (size === 0) return names;
+    for (let at = 0; at < size; at += lengths.getUint16(at + RECORD_LENGTH, true)) {
+      const name = records.slice(at + NAME, records.indexOf(0, at + NAME) + 1);
+      if (!DOTS.has(String(name))) names.push(name);
+    }
+  }
+}
+
+/** `.` and `..` */
+const DOTS: ReadonlySet<string> = new Set(["46,0", "46,46,0"]);
 
 /** Makes a directory. @throws SystemError, EEXIST when there is something of that name */
 export function makeDirectory(path: string, mode = 0o777): void {
@@ -319,18 +326,35 @@ export function removeDirectory(path: string): void {
 const MOUNT_ROOT = 0x2000n;
 
 /**
- * Removes whatever is there, with all that is in it. Links are not followed, and what is mounted is
- * somebody else's. Nothing is no error.
+ * Removes whatever is there, with all that is in it. Links are not followed, even where somebody exchanges
+ * a directory for one meanwhile; what is mounted is somebody else's. Nothing is no error.
  * @throws SystemError, EBUSY for what something is mounted on; what came before it is gone
  */
 export function removeAll(path: string): void {
+  removeIn(AT_FDCWD, pathBytes(path), path);
+}
+
+/** @param name in directory `dir`, with its NUL @param path for people */
+function removeIn(dir: number, name: Uint8Array, path: string): void {
   try {
-    if (linkStatusOf(path).kind !== "directory") return unlink(path);
-    if ((view.getBigUint64(8, true) & MOUNT_ROOT) !== 0n) {
-      throw systemError("EBUSY", `EBUSY: something is mounted on ${path}`);
+    const flags = O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_NONBLOCK | O_CLOEXEC;
+    must(() => sys.stat(dir, name, AT_SYMLINK_NOFOLLOW, STATX_BASIC_STATS, statx), `stat ${path}`);
+    if (status().kind !== "directory") {
+      return void must(() => sys.unlink(dir, name, 0), `unlink ${path}`);
     }
-    for (const name of list(path)) removeAll(`${path}/${name}`);
-    removeDirectory(path);
+    const fd = must(() => sys.open(dir, name, flags, 0), `open ${path}`);
+    try {
+      openStatus(fd);
+      if ((view.getBigUint64(8, true) & MOUNT_ROOT) !== 0n) {
+        throw systemError("EBUSY", `EBUSY: something is mounted on ${path}`);
+      }
+      for (const each of listOpen(fd, path)) {
+        removeIn(fd, each, `${path}/${new TextDecoder().decode(each.subarray(0, -1))}`);
+      }
+    } finally {
+      closeFile(fd);
+    }
+    must(() => sys.unlink(dir, name, AT_REMOVEDIR), `rmdir ${path}`);
   } catch (error) {
     if (!hasCode(error, "ENOENT")) throw error;
   }

@@ -149,12 +149,13 @@ const NEW = ".xdevd-new";
 
 function place(file: string, make: (temporary: string) => void): void {
   const temporary = `${file}${NEW}`;
-  calls.removeAll(temporary);
+  // Nothing deep: the directory may be somebody else's, who would have a tree without end there.
+  removeFile(temporary);
   try {
     make(temporary);
     calls.rename(temporary, file);
   } catch (error) {
-    calls.removeAll(temporary);
+    removeFile(temporary);
     throw error;
   }
 }

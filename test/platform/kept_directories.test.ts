@@ -115,6 +115,14 @@ describe("what the directory's user has put there", () => {
   });
 });
 
+test("a tree in the way of a file that is written is not walked", () => {
+  store.create("one", {});
+  mkdirSync(at("file.xdevd-new/deep"), { recursive: true });
+  writeFileSync(at("file.xdevd-new/deep/kept"), "");
+  expect(code(() => store.write("one", "file", "text"))).toBe("EISDIR");
+  expect(existsSync(at("file.xdevd-new/deep/kept"))).toBe(true);
+});
+
 test("handed to a user, and no file that was not meant", () => {
   if (process.getuid!() !== 0) return;
   store.create("one", { ours: "", theirs: "" });

@@ -4,6 +4,11 @@ import * as fs from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import * as calls from "../../../platform/io/file_calls.ts";
+import { sys as kernel } from "../../../platform/kernel.ts";
+import type { Sys } from "../../../platform/sys.ts";
+
+/** To be meddled with. */
+const sys = kernel as { -readonly [Name in keyof Sys]: Sys[Name] };
 
 let work = "";
 beforeAll(() => {
@@ -119,6 +124,41 @@ test("lists more than one page of names, whatever they are", () => {
   expect(fs.existsSync(at("many"))).toBe(false);
   expect(fs.existsSync(at("kept/file"))).toBe(true);
   calls.removeAll(at("many"));
+});
+
+test("a directory that its owner exchanges for a link while it is removed leads nowhere", () => {
+  fs.mkdirSync(at("victim"));
+  fs.writeFileSync(at("victim/file"), "");
+  fs.mkdirSync(at("hostile/inner"), { recursive: true });
+  const { stat } = sys;
+  // As one of that directory's owner's processes would, between any two calls.
+  sys.stat = (...args) => {
+    const result = stat(...args);
+    if (fs.lstatSync(at("hostile/inner"), { throwIfNoEntry: false })?.isDirectory() === true) {
+      const name = new TextDecoder().decode(args[1].subarray(0, -1));
+      if (name.endsWith("inner")) {
+        fs.renameSync(at("hostile/inner"), at("aside"));
+        fs.symlinkSync(at("victim"), at("hostile/inner"));
+      }
+    }
+    return result;
+  };
+  try {
+    expect(codeOf(() => calls.removeAll(at("hostile")))).toMatch(/ELOOP|ENOTDIR/);
+  } finally {
+    sys.stat = stat;
+  }
+  expect(fs.existsSync(at("victim/file"))).toBe(true);
+  calls.removeAll(at("hostile"));
+  expect(fs.existsSync(at("hostile"))).toBe(false);
+  expect(fs.existsSync(at("victim/file"))).toBe(true);
+});
+
+test("names that are no text are removed as well", () => {
+  fs.mkdirSync(at("bytes"));
+  fs.writeFileSync(Buffer.concat([Buffer.from(`${at("bytes")}/`), Buffer.from([0xff, 0x80])]), "");
+  calls.removeAll(at("bytes"));
+  expect(fs.existsSync(at("bytes"))).toBe(false);
 });
 
 test("directories above are made with the mode; what is there already is left", () => {
