@@ -9,6 +9,9 @@ import { attach, detach, leftSince, nodesOf, settled, withDaemons } from "./rule
 /** How often all of the memory is written anew, and how long a server has for each, in ms. */
 const ROUNDS = 300;
 const PAUSE_MS = 2;
+/** How long the end of a server may take to be told, and how often that is looked for, in ms. */
+const TOLD_MS = 3_000;
+const LOOK_MS = 50;
 
 /** Bytes of all sorts, a function of place and round: nonsense, and nearly sense. */
 const FILLS: readonly ((at: number, round: number) => number)[] = [
@@ -40,9 +43,16 @@ export const HOSTILE_GUEST: Rule = {
         if (round % 5 === 0) await pause(PAUSE_MS);
       }
       const faults: string[] = [];
-      const nodes = await nodesOf(context, backendPath(id));
-      const error = nodes.get("hotplug-error") ?? "";
-      const state = nodes.get("state");
+      const standing = async () => {
+        const nodes = await nodesOf(context, backendPath(id));
+        return { error: nodes.get("hotplug-error") ?? "", state: nodes.get("state") };
+      };
+      let { error, state } = await standing();
+      const until = systemClock.now() + TOLD_MS;
+      while (error === "" && systemClock.now() < until) {
+        await pause(LOOK_MS);
+        ({ error, state } = await standing());
+      }
       if (/process server has ended/.test(error)) {
         faults.push(`a guest can end its server: ${error}`);
       } else if (state !== "4" && error === "") {
