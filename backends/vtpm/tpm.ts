@@ -15,8 +15,8 @@ const CMD_SET_BUFFERSIZE = 17;
 /** Of CMD_INIT: without what is left of a run that had no end, if there is any. */
 const DELETE_VOLATILE = 1;
 
-/** How long swtpm may take while it is started, in ms. */
-const START_MS = 10_000;
+/** How long swtpm may take while it is started, in ms: 50 are usual. Less than the daemon waits, so that the cause is told. */
+const START_MS = 6_000;
 const AGAIN_MS = 10;
 /** How long the end may take, in ms, since whoever detaches the device waits; 5 are usual. */
 const END_MS = 800;

@@ -18,13 +18,15 @@ export const KEPT_FILE = /^tpm2?-00\.permall$/;
 
 export const VERSIONS: readonly string[] = ["2.0", "1.2"];
 
+const UUID = /^[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}$/;
+
 /** What an archive says. */
 export interface Archived {
   readonly uuid: string;
   readonly version: string;
   readonly encrypted: boolean;
-  /** When it was made, as ISO 8601 has it. */
-  readonly created: string;
+  /** When it was made, as ISO 8601 has it; null when that is not known. */
+  readonly created: string | null;
   readonly files: Readonly<Record<string, Uint8Array>>;
 }
 
@@ -76,10 +78,10 @@ function parsed(line: string): About {
   const must = (name: string, found: unknown, fits: boolean) => {
     if (!fits) throw new Error(`its ${name} is ${quoted(JSON.stringify(found) ?? "missing")}`);
   };
-  must("uuid", uuid, /^[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}$/.test(String(uuid)));
-  must("version", version, VERSIONS.includes(String(version)));
+  must("uuid", uuid, typeof uuid === "string" && UUID.test(uuid));
+  must("version", version, VERSIONS.includes(version as string));
   must("encrypted", encrypted, typeof encrypted === "boolean");
-  must("created", created, /^\d{4}-\d\d-\d\dT[\d:.]{8,12}Z$/.test(String(created)));
+  must("created", created, created === null || isTime(created));
   must("files", files, Array.isArray(files) && files.length <= 2);
   const list = (files as unknown[]).map((one) => {
     const { name, size } = (one ?? {}) as Record<string, unknown>;
@@ -92,9 +94,15 @@ function parsed(line: string): About {
     uuid: String(uuid),
     version: String(version),
     encrypted: encrypted === true,
-    created: String(created),
+    created: created as string | null,
     files: list,
   };
+}
+
+/** Whether it is a time, as it is written here. */
+function isTime(text: unknown): boolean {
+  const date = new Date(typeof text === "string" ? text : "");
+  return !Number.isNaN(date.getTime()) && date.toISOString() === text;
 }
 
 const text = (value: string) => new TextEncoder().encode(value);

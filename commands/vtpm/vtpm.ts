@@ -15,6 +15,7 @@ import {
   openFile,
   openStatus,
   readOpen,
+  statusOf,
   unlink,
   writeOpen,
 } from "../../platform/io/file_calls.ts";
@@ -44,6 +45,9 @@ const [VERSION, CREATED, KEY] = ["version", "created", "key-file"];
 
 /** A key: AES with 256 bits, in hexadecimal digits. */
 const KEY_FORM = /^[0-9a-f]{64}\s*$/i;
+
+/** Rights to read and to write of those who are neither a file's owner nor in its group. */
+const OTHERS = 0o006;
 
 /** One, as it is shown. */
 interface Shown {
@@ -129,7 +133,7 @@ export function exportTo(uuid: string, file: string, options: VtpmOptions): numb
     const files = Object.fromEntries(
       names.map((name) => [name, store.readBytes(uuid, name, ARCHIVE_MAX / 4)!]),
     );
-    const archived: Archived = { uuid, version: version!, encrypted, created: created!, files };
+    const archived: Archived = { uuid, version: version!, encrypted, created, files };
     return packArchive(archived, sha256OfBytes);
   });
   const fd = openNew(file);
@@ -160,7 +164,7 @@ export function importFrom(file: string, options: VtpmOptions): number {
   if (keyFile !== undefined) checkKey(keyFile);
   make(storeOf(options), uuid, {
     [VERSION!]: `${version}\n`,
-    [CREATED!]: `${created}\n`,
+    ...(created === null ? {} : { [CREATED!]: `${created}\n` }),
     ...(keyFile === undefined ? {} : { [KEY!]: `${keyFile}\n` }),
     ...files,
   });
@@ -265,16 +269,27 @@ function timeOf(text: string | null): string | null {
   return Number.isNaN(date.getTime()) ? null : date.toISOString();
 }
 
-/** @throws CodedError when it is no key */
+/** @throws CodedError when it is no key, or no secret */
 function checkKey(file: string): void {
-  let why: string;
-  try {
-    if (KEY_FORM.test(new TextDecoder().decode(readSmall(file, 1024)))) return;
-    why = "does not have 64 hexadecimal digits";
-  } catch (error) {
-    why = `cannot be read: ${(error as Error).message}`;
+  const why = faultOfKey(file);
+  if (why !== null) throw new CodedError("usage", `key file ${oneLine(file, 200)} ${why}`);
+}
+
+function faultOfKey(file: string): string | null {
+  // It is a part of one of swtpm's options, and a line of its own in the vTPM's directory.
+  if (/[,\p{Cc}]|\s$/u.test(file)) {
+    return "has a comma, a control character or a space at its end in its path: swtpm cannot be told of it";
   }
-  throw new CodedError("usage", `key file ${file} ${why}`);
+  try {
+    if (!KEY_FORM.test(new TextDecoder().decode(readSmall(file, 1024)))) {
+      return "does not have 64 hexadecimal digits";
+    }
+    return (statusOf(file).mode & OTHERS) === 0
+      ? null
+      : "can be read or written by anybody: `chmod o-rw` it, and give swtpm's user a right of his own";
+  } catch (error) {
+    return `cannot be read: ${(error as Error).message}`;
+  }
 }
 
 /** A whole regular file. @throws SystemError */

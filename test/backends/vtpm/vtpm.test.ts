@@ -1,6 +1,14 @@
 /** vTPMs with Debian's swtpm: the daemon, its processes and its store, a guest without Xen. */
 import { afterEach, describe, expect, setDefaultTimeout, test } from "bun:test";
-import { readdirSync, readFileSync, rmSync, statSync, symlinkSync, writeFileSync } from "node:fs";
+import {
+  existsSync,
+  readdirSync,
+  readFileSync,
+  rmSync,
+  statSync,
+  symlinkSync,
+  writeFileSync,
+} from "node:fs";
 import { requireReal } from "../../real/requirements.ts";
 import { until } from "../../support/daemon_process.ts";
 import {
@@ -357,6 +365,24 @@ if (requireReal("vTPMs with swtpm", { packages: ["swtpm"], root: true })) {
       await fails(w, uuid, message);
       expect(w.kept.list().length).toBeLessThan(2);
       if (w.kept.list().length > 0) expect(w.kept.use(UUID)?.by ?? null).toBeNull();
+    });
+
+    test("one that listens and never answers: told so, and nothing is left of it", async () => {
+      const w = new VtpmWorld();
+      worlds.push(w);
+      const binary = `${w.directory}/swtpm`;
+      const ended = `${w.directory}/ended`;
+      const program = `#!${process.execPath}
+        const paths = process.argv.join(" ").matchAll(/type=unixio,path=([^,]*)/g);
+        for (const [, unix] of paths) Bun.listen({ unix, socket: { data() {} } });
+        process.on("SIGTERM", () => { require("fs").writeFileSync("${ended}", ""); process.exit(0); });
+      `;
+      writeFileSync(binary, program, { mode: 0o755 });
+      w.settings = { binary, user: "root" };
+      await w.start();
+      await fails(w, UUID, /swtpm does not answer in \d s/);
+      await until(() => existsSync(ended), () => w.log.join(""));
+      await until(() => (w.kept.use(UUID)?.by ?? null) === null, () => w.log.join(""));
     });
 
     test("state that is damaged, and a key that is not its key", async () => {

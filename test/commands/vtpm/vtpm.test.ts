@@ -1,6 +1,7 @@
 /** `xdevd vtpm`: what it keeps, and what it refuses. */
 import { afterAll, beforeAll, describe, expect, test } from "bun:test";
 import {
+  chmodSync,
   existsSync,
   linkSync,
   mkdirSync,
@@ -102,6 +103,20 @@ test("an encrypted one needs its key, wherever it is", async () => {
   );
   await refuses(2, /key file \/nowhere cannot be read: ENOENT/, "create", "--key-file", "/nowhere");
   await refuses(2, /key file \/dev\/zero cannot be read/, "create", "--key-file", "/dev/zero");
+  const open = join(directory, "open");
+  writeFileSync(open, readFileSync(key));
+  for (const mode of [0o644, 0o602]) {
+    chmodSync(open, mode);
+    await refuses(2, /key file .*open .*anybody.*chmod o-rw/, "create", "--key-file", open);
+  }
+  // swtpm takes it for the next of its options.
+  const comma = `${key},format=binary`;
+  writeFileSync(comma, readFileSync(key), { mode: 0o600 });
+  await refuses(2, /key file .* has a comma/, "create", "--key-file", comma);
+  const lines = `${key}\n`;
+  writeFileSync(lines, readFileSync(key), { mode: 0o600 });
+  await refuses(2, /key file .* has a .*control character/, "create", "--key-file", lines);
+  expect(await works("list")).not.toContain("yes");
   await works("create", UUID, "--key-file", key);
   expect(await works("show", UUID)).toContain(`encrypted  yes, with ${key}`);
   const file = join(directory, "encrypted");
@@ -154,6 +169,22 @@ describe("what is in use, or damaged", () => {
     await works("delete", UUID, "--yes");
   });
 
+  test("what is exported can be imported, though it is not known when it was made", async () => {
+    for (const created of [undefined, "yesterday", "2026-13-45T99:99:99Z"]) {
+      await works("create", UUID);
+      rmSync(join(base, UUID, "created"));
+      if (created !== undefined) {
+        writeFileSync(join(base, UUID, "created"), created, { mode: 0o600 });
+      }
+      const file = join(directory, `timeless-${created}`);
+      await works("export", UUID, file);
+      await works("delete", UUID, "--yes");
+      expect(await works("import", file)).toBe(`${UUID}\n`);
+      expect(await works("show", UUID)).toMatch(/created +\?/);
+      await works("delete", UUID, "--yes");
+    }
+  });
+
   test("a claim ends when the machine was started anew", async () => {
     await works("create", UUID);
     writeFileSync(join(base, UUID, ".use"), "vtpm/7/0 another-boot 2026-01-02T03:04:05.006Z\n", {
@@ -194,6 +225,13 @@ describe("a file that is to be imported", () => {
     ["a uuid that leads away", sum(about([], { uuid: "../../etc" })), /its uuid is/],
     ["no known version", sum(about([], { version: "1.3" })), /its version is/],
     ["a time of lines", sum(about([], { created: "2026-01-02T03:04:05Z\n" })), /its created is/],
+    [
+      "a time that there is not",
+      sum(about([], { created: "2026-13-02T03:04:05.006Z" })),
+      /its created is/,
+    ],
+    ["a uuid in a list", sum(about([], { uuid: [OTHER] })), /its uuid is/],
+    ["a version that is a number", sum(about([], { version: 1.2 })), /its version is/],
     ["too many files", sum(about(Array(3).fill({ name: "tpm-00.permall", size: 0 }))), /its files/],
     [
       "a name that leads away",
