@@ -88,7 +88,7 @@ describe("a plugin that", () => {
     child.kill("SIGINT");
     await read(/never/);
     expect(text).toMatch(/not run, since it was told to stop \(SIGINT\): /);
-    expect(text).toMatch(/\n1 passed, 0 failed, 20 not run \(module\)\n$/);
+    expect(text).toMatch(/\n1 passed, 0 failed, 21 not run \(module\)\n$/);
     expect(await child.exited).toBe(1);
   });
 });
