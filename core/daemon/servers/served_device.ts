@@ -286,11 +286,17 @@ export class ServedDevice {
     else this.#fail("its server has ended");
   }
 
+  /** One after the other: the process that goes on may end before it has begun, too. */
   #goOn(): void {
-    this.#resuming = this.#resume().finally(() => {
+    const before = this.#resuming ?? Promise.resolve();
+    const work = before.then(async () => {
+      if (this.#failure === null && !this.#isOver) await this.#resume();
+    }).finally(() => {
+      if (this.#resuming !== work) return;
       this.#resuming = null;
       this.look();
     });
+    this.#resuming = work;
   }
 
   #mayResume(): boolean {
