@@ -33,8 +33,8 @@ if (requireReal("status of many devices", { packages: xenstoredPackages, root: t
       faults = await makeFaults(scripts, "/usr/sbin:/usr/bin:/sbin:/bin");
       store = await startXenstored({
         domains: [DRIVER, ...GUESTS],
-        // For less than a hundred disks otherwise.
-        args: ["--entry-nb", "1000000", "--quota", "memory=1000000000"],
+        // For less than a hundred disks otherwise, and ten scripts that write at the same time.
+        args: ["--entry-nb", "1000000", "--transaction", "1000", "--quota", "memory=1000000000"],
       });
       dom0 = await connectTo(store.socketPath(0));
       for (const domid of [DRIVER, ...GUESTS]) await makeDomain(dom0, domid);
