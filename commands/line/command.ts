@@ -308,7 +308,7 @@ export class Command {
   }
 
   #helpOf(name: string | undefined): never {
-    if (name === undefined || name === "") return this.#help(1);
+    if (name === undefined || name === "" || name === "help") return this.#help(1);
     const named = this.#commands.find((command) => command.#name === name);
     if (named !== undefined) return named.#help(1);
     const names = this.#shown().map((command) => command.#name);

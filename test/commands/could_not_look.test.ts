@@ -1,6 +1,6 @@
 /** Commands that could not look say so, and take nothing for absent. */
 import { afterEach, describe, expect, spyOn, test } from "bun:test";
-import { mkdtempSync, rmSync } from "node:fs";
+import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { specContext } from "../../commands/device/describe.ts";
@@ -98,6 +98,7 @@ describe("a journal of which nobody can tell whether it is of this boot", () => 
 
 test("without a daemon, what of this boot is cannot be told: that is said, and not that there is nothing", async () => {
   const runDir = mkdtempSync(join(tmpdir(), "xdevd-status-"));
+  writeFileSync(join(runDir, "devd-1.journal"), "");
   const { readText } = systemFiles;
   const spy = spyOn(systemFiles, "readText").mockImplementation((path, ...more) =>
     path.endsWith("/boot_id") ? Promise.reject(failure("EMFILE")) : readText(path, ...more)

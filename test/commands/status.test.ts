@@ -431,7 +431,7 @@ describe("without a daemon", () => {
     const since = sinceOf(json.stdout);
     expect(Date.parse(since)).toBeLessThan(Date.now());
     daemon = await start();
-    await prints(["status", ...run()], /1 ready/);
+    await prints(["status", ...run()], /1 ready.* serves domain/);
     // It is the same device, though the daemon is another one.
     expect(sinceOf((await xdevd("status", "--json", ...run())).stdout)).toBe(since);
     // What had failed before did not fail again, and is told with its reason all the same.
