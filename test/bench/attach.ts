@@ -26,6 +26,9 @@ const WARM_UP = 30;
 const KERNEL_MS = 5;
 const AT_ONCE = 200;
 const UNLUCKY_DISKS = 2;
+const IMAGE_BYTES = 64 * 1024;
+/** How long their server lives: it is asked last. In s. */
+const LIFE_S = 1_800;
 const GUESTS_AT_ONCE = 20;
 
 /** Who serves a driver domain, and by what. */
@@ -66,7 +69,7 @@ export const attach: Benchmark = async () => {
   const runDirectory = fs.mkdtempSync("/dev/shm/xdevd-bench-");
   const daemons: DaemonProcess[] = [];
   // Before the daemons are: they have mounts of their own.
-  const storage = await DeadStorage.start(2 * UNLUCKY_DISKS);
+  const storage = await DeadStorage.start(2 * UNLUCKY_DISKS, IMAGE_BYTES, LIFE_S);
   try {
     for (const domid of domains) await makeDomain(dom0, domid);
     for (const server of servers) {
@@ -79,7 +82,7 @@ export const attach: Benchmark = async () => {
         return disk(dom0, domid, GUEST, 51712 + 16 * round, path);
       }),
       ...await inTurns("vif: a bridge", dom0, servers, daemons, (domid) => nic(dom0, domid)),
-      // Beside other commits' binaries the time for the rest would be over: the server has a limit of its own.
+      // Of these sources alone.
       ...servers.length > 4 ? [] : [
         await atOnce(dom0, directory, guests, servers[1]!),
         await besideDead(dom0, storage, directory, guests[0]!, servers[1]!),
@@ -262,7 +265,7 @@ async function atOnce(
 function image(directory: string, name: string): string {
   const path = join(directory, name);
   // On the disk, as images are: what is not would be flushed when a loop device takes it.
-  fs.writeFileSync(path, new Uint8Array(64 * 1024), { flush: true });
+  fs.writeFileSync(path, new Uint8Array(IMAGE_BYTES), { flush: true });
   return path;
 }
 
