@@ -1,5 +1,5 @@
 /** What arguments of several commands have to be. */
-import { InvalidArgumentError, Option } from "./line/command.ts";
+import { type Command, type Example, InvalidArgumentError, Option } from "./line/command.ts";
 import { DEFAULT_SCRIPT_DIRECTORY } from "../core/hotplug/defaults.ts";
 import { DOMID_MAX, parseBackendPath, parseDomid } from "../core/xen/device_id.ts";
 import { absoluteFile } from "../platform/self.ts";
@@ -59,4 +59,18 @@ export function scriptsOption(): Option {
  */
 export function jsonOption(schema: string): Option {
   return new Option("--json", `print JSON, also of a failure (docs/schemas/${schema}.json)`);
+}
+
+/** Adds a command that prints JSON where that is wanted, and asks a store. @param schema of what it prints */
+export function storeCommand(
+  parent: Command,
+  storeOption: () => Option,
+  schema: string,
+  usage: string,
+  description: string,
+  ...examples: readonly Example[]
+): Command {
+  const made = parent.command(usage).description(description);
+  for (const example of examples) made.example(...example);
+  return made.addOption(jsonOption(schema)).addOption(storeOption());
 }

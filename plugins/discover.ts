@@ -1,4 +1,5 @@
 /** Finds plugins: in directories, and files named on the command line. Runs none of them. */
+import { isThere } from "../core/is_there.ts";
 import {
   checkContract,
   HEADER_MAX,
@@ -79,7 +80,7 @@ export async function readManifest(path: string, trust: TrustParts): Promise<Plu
   const inside = manifestInText(new TextDecoder().decode(start));
   if (inside !== undefined) return inside;
   const beside = `${path}.json`;
-  if (!await isThere(trust, beside)) {
+  if (!await isThere(trust.files, beside)) {
     throw new ManifestError(
       `it has no manifest: no line "xdevd-plugin: {…}" in its first ${HEADER_MAX / 1024} KiB, ` +
         `and no ${beside}`,
@@ -87,18 +88,6 @@ export async function readManifest(path: string, trust: TrustParts): Promise<Plu
   }
   await checkPluginFile(trust, beside);
   return parseManifest(await trust.files.readText(beside));
-}
-
-/** Whether there is such a file. @throws SystemError when nobody can tell */
-export async function isThere({ files }: TrustParts, path: string): Promise<boolean> {
-  try {
-    await files.stat(path);
-    return true;
-  } catch (error) {
-    const { code } = error as { code?: string };
-    if (code === "ENOENT" || code === "ENOTDIR") return false;
-    throw error;
-  }
 }
 
 /** What carries a plugin, unless its manifest says it. */

@@ -29,6 +29,7 @@ export const FLOORS: readonly Floor[] = [
       "core/build_info.ts",
       "core/messages/",
       "core/log/",
+      "core/is_there.ts",
       "core/message_pack.ts",
       "core/xen/",
       "core/xenstore/",

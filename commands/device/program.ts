@@ -6,7 +6,7 @@ import { LOG_LEVELS } from "../../core/log/levels.ts";
 import { absoluteFile } from "../../platform/self.ts";
 import { WAIT_LEVELS } from "../../core/toolstack/wait_levels.ts";
 import type { Force } from "../../core/toolstack/remove.ts";
-import { jsonOption, scriptsOption, seconds } from "../arguments.ts";
+import { scriptsOption, seconds, storeCommand } from "../arguments.ts";
 import { type AttachOptions, type DetachOptions, type ListOptions } from "./session.ts";
 import { VIAS } from "./vias.ts";
 import { configOption, kindOption, pluginOption, pluginsOption } from "../plugin/options.ts";
@@ -102,11 +102,7 @@ export function addDevices(
     usage: string,
     description: string,
     ...examples: readonly Example[]
-  ) => {
-    const made = program.command(usage).description(description);
-    for (const example of examples) made.example(...example);
-    return made.addOption(jsonOption(schema)).addOption(storeOption());
-  };
+  ) => storeCommand(program, storeOption, schema, usage, description, ...examples);
   const attach = (usage: string, description: string, ...examples: readonly Example[]) =>
     withServingOptions(withAttachOptions(command("attach", usage, description, ...examples)));
   const detach = (usage: string, description: string, ...examples: readonly Example[]) =>

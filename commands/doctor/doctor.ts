@@ -1,4 +1,5 @@
 /** `xdevd doctor`: what is wrong here, a line each, with the repair. */
+import { isThere } from "../../core/is_there.ts";
 import { oneLine } from "../../core/log/log.ts";
 import {
   CodedError,
@@ -27,7 +28,6 @@ import {
   devicesOf,
   type DoctorOptions,
   type Here,
-  isThere,
   type SeenStore,
   type TellingDaemon,
   textOf,

@@ -119,11 +119,6 @@ export async function textOf(files: Files, path: string): Promise<string | undef
   return await unlessMissing(files.readText(path, TEXT_MAX));
 }
 
-/** Whether there is something at a path. @throws SystemError */
-export async function isThere(files: Files, path: string): Promise<boolean> {
-  return await unlessMissing(files.stat(path)) !== undefined;
-}
-
 /** The names in a directory; none when there is no such directory. @throws SystemError */
 export async function namesIn(files: Files, path: string): Promise<string[]> {
   return await unlessMissing(files.list(path)) ?? [];

@@ -1,4 +1,5 @@
 /** From the command line and the configuration file to the plugins that are used. */
+import { isThere } from "../../core/is_there.ts";
 import { makeControlGroup } from "../../platform/linux/control_group.ts";
 import { sha256OfFile } from "../../platform/checksum.ts";
 import { type Modules, provideModule, systemModules } from "../../platform/modules.ts";
@@ -8,13 +9,7 @@ import { systemProcessTable } from "../../platform/linux/process_table.ts";
 import { effectiveUid } from "../../platform/self.ts";
 import { systemPipedChildren } from "../../platform/io/child.ts";
 import * as contract from "../../contract/v2/plugin.ts";
-import {
-  type FoundPlugin,
-  isThere,
-  pluginAt,
-  pluginsIn,
-  type Rejected,
-} from "../../plugins/discover.ts";
+import { type FoundPlugin, pluginAt, pluginsIn, type Rejected } from "../../plugins/discover.ts";
 import {
   type BuiltIn,
   builtInHost,
@@ -239,7 +234,7 @@ export async function readSettings(
   const path = config ?? DEFAULT_CONFIG;
   let settings = NO_SETTINGS;
   try {
-    if (config !== undefined || await isThere(trust, path)) {
+    if (config !== undefined || await isThere(trust.files, path)) {
       await checkPluginFile(trust, path);
       const text = await trust.files.readText(path);
       settings = { ...parseSettings(text), source: { path, text } };

@@ -1,7 +1,7 @@
 /** The command line of `xdevd request`. */
 import type { Command, Example, Option } from "../line/command.ts";
 import type { BuiltIn } from "../../core/daemon/plugin/host.ts";
-import { jsonOption, seconds } from "../arguments.ts";
+import { seconds, storeCommand } from "../arguments.ts";
 import { withServingOptions } from "../device/program.ts";
 import type { ListOptions } from "../device/session.ts";
 import type { RequestCommandOptions, RequestDetachOptions } from "./request.ts";
@@ -30,11 +30,7 @@ export function addRequests(
     usage: string,
     description: string,
     ...examples: readonly Example[]
-  ) => {
-    const made = request.command(usage).description(description);
-    for (const example of examples) made.example(...example);
-    return made.addOption(jsonOption(schema)).addOption(storeOption());
-  };
+  ) => storeCommand(request, storeOption, schema, usage, description, ...examples);
   const waiting = (usage: string, description: string, ...examples: readonly Example[]) =>
     withServingOptions(
       command("request-attach", usage, description, ...examples)

@@ -1,4 +1,5 @@
 /** Devices with which something is the matter, and the bridges that they name. */
+import { isThere } from "../../../core/is_there.ts";
 import { codeIn, MESSAGES } from "../../../core/messages/table.ts";
 import { quoted } from "../../../core/log/quoted.ts";
 import { deviceName } from "../../../core/xen/device_id.ts";
@@ -7,7 +8,7 @@ import { parseState, XenbusState } from "../../../core/xen/states.ts";
 import type { StoreClient } from "../../../core/xenstore/client.ts";
 import { absentOrHidden } from "../../../core/xenstore/access.ts";
 import { bounded, failure, type Finding, orOk, unknown, warning } from "../finding.ts";
-import { type Here, isThere, type SeenDevices } from "../here.ts";
+import { type Here, type SeenDevices } from "../here.ts";
 import { seen } from "./store.ts";
 
 export async function lookAtDevices(here: Here): Promise<Finding[]> {

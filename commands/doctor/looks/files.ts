@@ -1,4 +1,5 @@
 /** The run directory, the configuration, the plugins. */
+import { isThere } from "../../../core/is_there.ts";
 import { checkDirectory } from "../../../core/hotplug/path_rules.ts";
 import { problemOf } from "../../../core/messages/error.ts";
 import { MESSAGES } from "../../../core/messages/table.ts";
@@ -6,7 +7,7 @@ import type { FoundPlugin } from "../../../plugins/discover.ts";
 import { processId } from "../../../platform/self.ts";
 import { systemModules } from "../../../platform/modules.ts";
 import { bounded, failure, type Finding, ok, orOk, unknown, warning } from "../finding.ts";
-import { type Here, isThere, textOf } from "../here.ts";
+import { type Here, textOf } from "../here.ts";
 import { missingInterpreter } from "./scripts.ts";
 
 /** What the journal of some hundred devices takes, in bytes. */

@@ -1,7 +1,8 @@
 /** The kernel: Xen, its backends, its devices, loop devices. */
+import { isThere } from "../../../core/is_there.ts";
 import { MESSAGES } from "../../../core/messages/table.ts";
 import { failure, type Finding, ok, orOk, unknown, warning } from "../finding.ts";
-import { type Here, isThere, namesIn, processesOf, textOf } from "../here.ts";
+import { type Here, namesIn, processesOf, textOf } from "../here.ts";
 import { serversThere } from "./scripts.ts";
 import { wanted } from "./wanted.ts";
 

@@ -1,10 +1,11 @@
 /** Hotplug scripts, their interpreters, and the programs that they and devices need. */
+import { isThere } from "../../../core/is_there.ts";
 import { checkScript, ScriptRefused } from "../../../core/hotplug/path_rules.ts";
 import { MESSAGES } from "../../../core/messages/table.ts";
 import { quoted } from "../../../core/log/quoted.ts";
 import { deviceLabel } from "../../../core/xen/device_label.ts";
 import { bounded, failure, type Finding, ok, orOk, warning } from "../finding.ts";
-import { type Here, isThere, namesIn } from "../here.ts";
+import { type Here, namesIn } from "../here.ts";
 import { knownDevices } from "./wanted.ts";
 
 /** Most of a file that is read for its interpreter, in bytes (BINPRM_BUF_SIZE, linux/binfmts.h). */

@@ -1,9 +1,10 @@
 /** The service, and who serves this domain. */
+import { isThere } from "../../../core/is_there.ts";
 import { oneLine } from "../../../core/log/log.ts";
 import { problemOf } from "../../../core/messages/error.ts";
 import { CONTROL_SOCKET } from "../../../core/daemon/control/messages.ts";
 import { failure, type Finding, ok, orOk, unknown, warning } from "../finding.ts";
-import { type Here, isThere, namesIn, processesOf, textOf } from "../here.ts";
+import { type Here, namesIn, processesOf, textOf } from "../here.ts";
 import { seen } from "./store.ts";
 
 /**

@@ -1,5 +1,6 @@
 /** What the kernel's backend drivers tell through sysfs. */
 import type { DeviceId } from "../../xen/device_id.ts";
+import { isThere } from "../../is_there.ts";
 import type { Clock, Files } from "../../../platform/types.ts";
 
 /** How often sysfs is looked at, in ms: it tells of nothing by itself. */
@@ -61,15 +62,4 @@ async function lookAt(files: Files, path: string): Promise<string | null> {
 /** Whether the kernel has registered a backend. @throws SystemError when nobody can tell */
 export function isRegistered(files: Pick<Files, "stat">, id: DeviceId): Promise<boolean> {
   return isThere(files, kernelDevicePath(id));
-}
-
-async function isThere(files: Pick<Files, "stat">, path: string): Promise<boolean> {
-  try {
-    await files.stat(path);
-    return true;
-  } catch (error) {
-    const { code } = error as { code?: string };
-    if (code === "ENOENT" || code === "ENOTDIR") return false;
-    throw error;
-  }
 }
